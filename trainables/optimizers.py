@@ -1,0 +1,101 @@
+"""Gradient descent over a matrix of parameters, one row and one set of constants a lane."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainables.space import Configuration
+
+SECOND_MOMENT_DECAY = 0.999  # Adam's second constant and epsilon stay at their defaults,
+EPSILON = 1e-8  # as in the capacity paper
+
+
+class Optimizer:
+    """SGD, momentum, RMSProp or Adam, each lane its own (capacity paper, appendix A).
+
+    All four are one update with constants of their own::
+
+        m' = decay m + share g            (SGD and RMSProp: m' = g)
+        v' = decay2 v + (1 - decay2) g g
+        w' = w - rate m'/bias1 / (sqrt(v'/bias2) + epsilon)     (SGD and momentum: w - rate m')
+
+    The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
+    mean square and of Adam's mean. ``l2`` is added to the gradient as that of a penalty
+    (l2/2) |w|^2, then each lane's gradient is cut to a norm of ``clip_norm``. The rate at
+    training step t of T is learning_rate * learning_rate_decay^(t/T).
+
+    Args:
+        configurations: one a lane.
+        parameters: the matrix ``[lanes, parameters]``, changed in place by :meth:`step`.
+        steps: T, over which the learning rate decays.
+    """
+
+    def __init__(
+        self, configurations: Sequence[Configuration], parameters: Tensor, steps: int
+    ) -> None:
+        def column(values: list[float]) -> Tensor:
+            return torch.tensor(values, dtype=parameters.dtype, device=parameters.device)[:, None]
+
+        kinds = [configuration["optimizer"] for configuration in configurations]
+        numbers = [
+            {
+                key: float(value)
+                for key, value in configuration.items()
+                if not isinstance(value, str)
+            }
+            for configuration in configurations
+        ]
+        momentum = [1 / (1 + torch.tensor(-n["momentum_logit"]).exp().item()) for n in numbers]
+        self._steps = steps
+        self._rate = column([n["learning_rate"] for n in numbers])
+        self._rate_decay = column([n["learning_rate_decay"] for n in numbers])
+        self._clip_norm = column([n["clip_norm"] for n in numbers])
+        self._l2 = column([n["l2"] for n in numbers])
+        averaging = {"momentum", "adam"}
+        self._decay = column(
+            [mu if kind in averaging else 0.0 for kind, mu in zip(kinds, momentum, strict=True)]
+        )
+        self._share = column(
+            [1 - mu if kind == "adam" else 1.0 for kind, mu in zip(kinds, momentum, strict=True)]
+        )
+        self._decay2 = column(
+            [
+                mu if kind == "rmsprop" else SECOND_MOMENT_DECAY
+                for kind, mu in zip(kinds, momentum, strict=True)
+            ]
+        )
+        self._adam = column([float(kind == "adam") for kind in kinds]).bool()
+        self._adaptive = column([float(kind in {"rmsprop", "adam"}) for kind in kinds]).bool()
+        self._parameters = parameters
+        self._mean = torch.zeros_like(parameters)
+        self._square = torch.zeros_like(parameters)
+
+    def step(self, gradient: Tensor, step: int, alive: Tensor) -> None:
+        """Update the lanes that are ``alive [lanes]`` with ``gradient [lanes, parameters]``.
+
+        Args:
+            step: training steps done before this one.
+        """
+        w = self._parameters
+        g = torch.addcmul(gradient, self._l2, w)
+        norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
+        g = g * (self._clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0)
+        rate = self._rate * self._rate_decay ** (step / self._steps)
+        self._mean.mul_(self._decay).addcmul_(g, self._share)
+        update = self._mean
+        if self._adaptive.any():
+            self._square.mul_(self._decay2).addcmul_(g * g, 1 - self._decay2)
+            count = step + 1
+            bias1 = torch.where(self._adam, 1 - self._decay**count, 1.0)
+            bias2 = torch.where(self._adam, 1 - self._decay2**count, 1.0)
+            scale = (self._square / bias2).sqrt_().add_(EPSILON).mul_(bias1)
+            update = update / torch.where(self._adaptive, scale, 1.0)
+        w.sub_(torch.where(alive[:, None], rate * update, 0.0))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"mean": self._mean, "square": self._square}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self._mean.copy_(state["mean"])
+        self._square.copy_(state["square"])

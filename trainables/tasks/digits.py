@@ -1,0 +1,72 @@
+"""Real handwritten digits as a sequence of pixels: the task that needs no download."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.registry import NoOptions
+from trainables.seeds import derive
+from trainables.tasks.task import Baseline, Split, Task
+
+HELD_OUT = 300
+
+
+class Digits(Task):
+    """Which digit is it, after its 8 x 8 pixels in scan order, one a time step.
+
+    The 1,797 images bundled with scikit-learn, split once and for all, the same share of every
+    digit everywhere: 1,197 for training, 300 each for validation and evaluation. Pixels are
+    standardised with the mean and deviation of the training images.
+    """
+
+    summary = "8x8 handwritten digits, a pixel a step (real data, scikit-learn's)"
+    source = "scikit-learn load_digits; in the manner of sequential MNIST"
+    Options = NoOptions
+    metric_name = "accuracy"
+
+    def __init__(self, options: NoOptions) -> None:
+        from sklearn.datasets import load_digits
+        from sklearn.model_selection import train_test_split
+
+        images, labels = load_digits(return_X_y=True)
+        state = derive("digits", "split") % 2**32
+        rows = np.arange(len(labels))
+        rest, evaluation = train_test_split(
+            rows, test_size=HELD_OUT, stratify=labels, random_state=state
+        )
+        training, validation = train_test_split(
+            rest, test_size=HELD_OUT, stratify=labels[rest], random_state=state
+        )
+        self.rows: dict[Split, np.ndarray] = {
+            "training": training,
+            "validation": validation,
+            "evaluation": evaluation,
+        }
+        mean, deviation = images[training].mean(), images[training].std()
+        self._images = torch.tensor((images - mean) / deviation, dtype=torch.float32)
+        self._labels = torch.tensor(labels, dtype=torch.int64)
+        self.inputs, self.outputs, self.length = 1, 10, self._images.shape[1]
+        self.first_output = self.length - 1
+        self.held_out_size = HELD_OUT
+        self.minimal_performance = 0.25
+
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        rows = self.rows[split]
+        if split == "training":
+            rows = rows[generator.integers(len(rows), size=size)]
+        images = self._images[rows]
+        return images.T.unsqueeze(-1), self._labels[rows]
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        logits = outputs[:, -1].movedim(-1, 1)
+        return functional.cross_entropy(logits, targets.expand(len(logits), -1), reduction="none")
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs[:, -1].argmax(-1) == targets).float()
+
+    def baseline(self) -> Baseline:
+        shares = np.bincount(self._labels[self.rows["evaluation"]].numpy()) / HELD_OUT
+        return Baseline(loss=float(-(shares * np.log(shares)).sum()), metric=float(shares.max()))

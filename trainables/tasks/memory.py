@@ -1,0 +1,75 @@
+"""Reconstruction of an input vector after a delay (capacity paper, section 2.2)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.registry import require_at_least
+from trainables.tasks.task import Baseline, Split, Task
+
+
+@dataclass(frozen=True)
+class MemoryOptions:
+    """
+    Attributes:
+        size: numbers to remember.
+        delay: time steps between the input and its reconstruction.
+        held_out_size: samples of the validation set, and of the evaluation set.
+    """
+
+    size: int = 64
+    delay: int = 12
+    held_out_size: int = 512
+
+    def __post_init__(self) -> None:
+        require_at_least("memory", self, 1, "size", "delay", "held_out_size")
+
+
+class Memory(Task):
+    """One vector uniform in [-sqrt 3, sqrt 3] (variance 1) at the first step, zeros after it.
+
+    The output ``delay`` steps later must be that vector::
+
+        input    x 0 0 0 0 0 0 0 0 0 0 0 0
+        target                           x
+
+    The loss is the squared error, averaged over the vector; the metric its root mean square.
+    """
+
+    summary = "reconstruct a random vector some steps after it was shown"
+    source = "capacity paper, section 2.2 and appendix B"
+    Options = MemoryOptions
+    metric_name = "rms"
+
+    def __init__(self, options: MemoryOptions) -> None:
+        self.inputs = self.outputs = options.size
+        self.length = options.delay + 1
+        self.first_output = options.delay
+        self.held_out_size = options.held_out_size
+        self.minimal_performance = 0.3
+
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        bound = math.sqrt(3)
+        vectors = torch.from_numpy(
+            generator.uniform(-bound, bound, (size, self.inputs)).astype(np.float32)
+        )
+        inputs = torch.zeros(self.length, size, self.inputs)
+        inputs[0] = vectors
+        return inputs, vectors
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs[:, -1] - targets).square().mean(-1)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return self.losses(outputs, targets)
+
+    def metric(self, mean_scores: Tensor) -> Tensor:
+        return mean_scores.sqrt()
+
+    def baseline(self) -> Baseline:
+        return Baseline(loss=1.0, metric=1.0)

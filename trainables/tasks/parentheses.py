@@ -1,0 +1,110 @@
+"""Counting open brackets of ten kinds (capacity paper, appendix B)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.registry import require_at_least
+from trainables.tasks.task import Baseline, Split, Task
+
+KINDS = 10
+NOISE = 10
+SYMBOLS = 2 * KINDS + NOISE  # 0..9 open a kind, 10..19 close it, 20..29 are noise
+HIGHEST = 9
+
+
+@dataclass(frozen=True)
+class ParenthesesOptions:
+    """
+    Attributes:
+        length: symbols a stream; the paper's is 175.
+        held_out_size: samples of the validation set, and of the evaluation set.
+    """
+
+    length: int = 175
+    held_out_size: int = 512
+
+    def __post_init__(self) -> None:
+        require_at_least("parentheses", self, 1, "length", "held_out_size")
+
+
+def count_open(symbols: np.ndarray, kind: int) -> np.ndarray:
+    """Open brackets of ``kind`` after the last of ``symbols [time, batch]``, kept in 0 to 9."""
+    count = np.zeros(symbols.shape[1], dtype=np.int64)
+    for row in symbols:
+        count += (row == kind).astype(np.int64) - (row == kind + KINDS).astype(np.int64)
+        np.clip(count, 0, HIGHEST, out=count)
+    return count
+
+
+def _by_kind(outputs: Tensor) -> Tensor:
+    """The last output as logits ``[lanes, batch, kinds, counts]``."""
+    last = outputs[:, -1]
+    return last.view(*last.shape[:-1], KINDS, HIGHEST + 1)
+
+
+class Parentheses(Task):
+    """Ten streams side by side; stream k asks for the number of open brackets of kind k.
+
+    A symbol is noise with probability one half and else one of the twenty brackets, so that
+    brackets of other kinds are noise too. Stream of kind ``()``, length 8::
+
+        input    a ( < ( b ) [ (      one-hot of 30 symbols, ten streams: 300 features
+        target   2                    after the last symbol; counts stay within 0 to 9
+
+    The loss is the sum of the ten cross entropies after the last symbol; accuracy is the share
+    of right counts.
+    """
+
+    summary = "counts of open brackets of ten kinds after the last symbol"
+    source = "capacity paper, appendix B"
+    Options = ParenthesesOptions
+    metric_name = "accuracy"
+
+    def __init__(self, options: ParenthesesOptions) -> None:
+        self.inputs, self.outputs = KINDS * SYMBOLS, KINDS * (HIGHEST + 1)
+        self.length = options.length
+        self.first_output = self.length - 1
+        self.held_out_size = options.held_out_size
+        # Halfway between the constant predictor and perfection.
+        self.minimal_performance = (1 + self.baseline().metric) / 2
+
+    def symbols(self, generator: np.random.Generator, size: int) -> np.ndarray:
+        """Random symbols ``[time, size, kinds]`` in 0 to 29."""
+        shape = (self.length, size, KINDS)
+        noise = generator.random(shape) < 0.5
+        brackets = generator.integers(2 * KINDS, size=shape)
+        return np.where(noise, generator.integers(2 * KINDS, SYMBOLS, size=shape), brackets)
+
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        symbols = self.symbols(generator, size)
+        counts = np.stack([count_open(symbols[..., kind], kind) for kind in range(KINDS)], axis=-1)
+        columns = torch.from_numpy(symbols + SYMBOLS * np.arange(KINDS))
+        inputs = torch.zeros(self.length, size, self.inputs).scatter_(-1, columns, 1.0)
+        return inputs, torch.from_numpy(counts)
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        logits = _by_kind(outputs).movedim(-1, 1)
+        each = functional.cross_entropy(
+            logits, targets.expand(len(logits), -1, -1), reduction="none"
+        )
+        return each.sum(-1)
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (_by_kind(outputs).argmax(-1) == targets).float().mean(-1)
+
+    def baseline(self) -> Baseline:
+        # A count is a Markov chain: up and down with probability 1/40 each, reflected at 0 and 9.
+        move = 0.5 / (2 * KINDS)
+        chain = np.diag(np.full(HIGHEST, move), 1) + np.diag(np.full(HIGHEST, move), -1)
+        chain += np.diag(1 - chain.sum(axis=1))
+        shares = np.linalg.matrix_power(chain, self.length)[0]
+        shares = shares[shares > 0]
+        return Baseline(
+            loss=float(-KINDS * (shares * np.log(shares)).sum()), metric=float(shares.max())
+        )

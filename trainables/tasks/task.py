@@ -1,0 +1,111 @@
+"""What a task is: batches that are pure functions of their place, a loss and a metric."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.seeds import derive
+
+Split = Literal["training", "validation", "evaluation"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``inputs [lanes, time, batch, features]`` and ``targets [lanes, batch, ...]``."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the best constant predictor reaches: the chance level of loss and metric."""
+
+    loss: float
+    metric: float
+
+
+class Task(ABC):
+    """A family of batches with a loss and a metric.
+
+    A batch is a pure function of (seed, split, lane, step): a resumed trial sees what it would
+    have seen, and lane 3 alone sees what lane 3 sees among others. The validation and evaluation
+    sets have a fixed size and are the same for every trial of a sweep. The three splits never
+    share data: generated tasks draw each from random streams of its own, tasks with finite data
+    from rows of its own.
+
+    Attributes:
+        inputs: features at a time step.
+        outputs: features of the readout.
+        length: time steps.
+        first_output: outputs are needed from this time step on.
+        held_out_size: samples of the validation set, and of the evaluation set.
+        minimal_performance: the value of the metric that counts as "has learned something", for
+            the steps-to-minimal-performance of the residual tables.
+    """
+
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    Options: ClassVar[type]
+    metric_name: ClassVar[Literal["accuracy", "rms"]]
+    inputs: int
+    outputs: int
+    length: int
+    first_output: int
+    held_out_size: int
+    minimal_performance: float
+
+    @abstractmethod
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        """``size`` random samples of ``split``: inputs [time, size, features] and targets."""
+
+    @abstractmethod
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss of each sample, ``[lanes, batch]``."""
+
+    @abstractmethod
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What each sample adds to the metric's mean, ``[lanes, batch]``; see :meth:`metric`."""
+
+    @abstractmethod
+    def baseline(self) -> Baseline:
+        """Loss and metric of the best predictor that ignores its input."""
+
+    def metric(self, mean_scores: Tensor) -> Tensor:
+        """The metric from the mean of :meth:`scores`."""
+        return mean_scores
+
+    @classmethod
+    def reaches(cls, value: float, threshold: float) -> bool:
+        """Whether a metric of ``value`` is as good as ``threshold``."""
+        return value >= threshold if cls.metric_name == "accuracy" else value <= threshold
+
+    def batch(self, *, seed: int, lanes: Sequence[int], step: int, size: int) -> Batch:
+        """The training batch of each lane at ``step``."""
+        drawn = [
+            self.samples(
+                "training", np.random.default_rng(derive(seed, "training", lane, step)), size
+            )
+            for lane in lanes
+        ]
+        inputs, targets = zip(*drawn, strict=True)
+        return Batch(torch.stack(inputs), torch.stack(targets))
+
+    def held_out(self, split: Split, *, seed: int) -> Batch:
+        """The fixed validation or evaluation set, with a lane axis of one."""
+        return _held_out(self, split, seed)
+
+
+@lru_cache(maxsize=8)  # a worker's trials ask for the same few sets again and again
+def _held_out(task: Task, split: Split, seed: int) -> Batch:
+    generator = np.random.default_rng(derive(seed, split))
+    inputs, targets = task.samples(split, generator, task.held_out_size)
+    return Batch(inputs.unsqueeze(0), targets.unsqueeze(0))

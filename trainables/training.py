@@ -1,0 +1,184 @@
+"""Training of K networks of one shape side by side, each lane apart from all others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.architectures import Network
+from trainables.optimizers import Optimizer
+from trainables.seeds import derive
+from trainables.space import Configuration
+from trainables.tasks import Split, Task
+
+EVALUATION_CHUNK = 256  # samples at a time: bounds the memory of an evaluation
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and on what a trial trains.
+
+    Attributes:
+        steps: optimizer steps of a whole trial.
+        batch_size: samples a step and lane.
+        divergence_threshold: a loss above it, or not finite, ends a lane as infeasible.
+    """
+
+    steps: int
+    batch_size: int
+    divergence_threshold: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean loss and metric of each lane on a held-out set; not a number where infeasible."""
+
+    losses: list[float]
+    metrics: list[float]
+
+
+class Trainer:
+    """Lanes of one network shape on one task.
+
+    Lane i is a pure function of (its configuration, network seed, data seed, i): its numbers do
+    not depend on which other lanes train beside it. A lane whose loss is not finite or
+    passes the divergence threshold is infeasible from that step on; its weights stay as they
+    were and the other lanes go on.
+
+    Args:
+        network: uninitialised, from :func:`trainables.architectures.build`.
+        configurations: one a lane.
+        network_seed: of the initial weights.
+        data_seed: of the batches and the held-out sets.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        task: Task,
+        schedule: Schedule,
+        configurations: Sequence[Configuration],
+        *,
+        network_seed: int,
+        data_seed: int,
+    ) -> None:
+        self.network, self.task, self.schedule = network, task, schedule
+        self._data_seed = data_seed
+        self._lanes = range(network.lanes)
+        generators = [
+            torch.Generator().manual_seed(derive(network_seed, lane)) for lane in self._lanes
+        ]
+        network.initialize(configurations, generators)
+        self._parameters = list(network.parameters())
+        self._matrix = _as_one_matrix(self._parameters)
+        self.device = self._matrix.device
+        self._optimizer = Optimizer(configurations, self._matrix, schedule.steps)
+        self._held_out: dict[Split, tuple[Tensor, Tensor]] = {}
+        self.step = 0
+        # -1 while a lane is feasible, else the step at which it stopped being so. On the device,
+        # so that training never waits for it.
+        self._infeasible_at = torch.full((network.lanes,), -1, device=self.device)
+        self._last_losses = torch.full((network.lanes,), torch.nan, device=self.device)
+
+    @property
+    def infeasible_at(self) -> list[int | None]:
+        """For each lane the training step that made it infeasible, or None."""
+        return [None if step < 0 else int(step) for step in self._infeasible_at.tolist()]
+
+    @property
+    def training_losses(self) -> list[float]:
+        """For each lane the loss of the last batch it trained on."""
+        return [float(loss) for loss in self._last_losses.tolist()]
+
+    def train(self, until: int) -> None:
+        """Train up to training step ``until``, or until no lane is feasible any more."""
+        while self.step < until:
+            self._train_one()
+            if self.device.type == "cpu" and bool((self._infeasible_at >= 0).all()):
+                return
+
+    def _train_one(self) -> None:
+        batch = self.task.batch(
+            seed=self._data_seed,
+            lanes=self._lanes,
+            step=self.step,
+            size=self.schedule.batch_size,
+        )
+        inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device)
+        outputs, _ = self.network(
+            inputs.to(self._matrix.dtype), first_output=self.task.first_output
+        )
+        losses = self.task.losses(outputs, targets).mean(1)
+        gradients = torch.autograd.grad(losses.sum(), self._parameters)
+        gradient = torch.cat([g.reshape(self.network.lanes, -1) for g in gradients], dim=1)
+
+        losses = losses.detach()
+        feasible = self._infeasible_at < 0
+        # A comparison with a loss that is not a number is false.
+        fine = (losses < self.schedule.divergence_threshold) & gradient.isfinite().all(1)
+        self._infeasible_at[feasible & ~fine] = self.step + 1
+        self._last_losses = torch.where(feasible, losses, self._last_losses)
+        with torch.no_grad():
+            self._optimizer.step(gradient, self.step, alive=feasible & fine)
+        self.step += 1
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> Scores:
+        """Loss and metric of each lane on the validation or the evaluation set."""
+        if split not in self._held_out:
+            held_out = self.task.held_out(split, seed=self._data_seed)
+            self._held_out[split] = (
+                held_out.inputs.to(self.device, self._matrix.dtype),
+                held_out.targets.to(self.device),
+            )
+        inputs, targets = self._held_out[split]
+        losses, scores = [], []
+        for start in range(0, inputs.shape[2], EVALUATION_CHUNK):
+            chunk = slice(start, start + EVALUATION_CHUNK)
+            x = inputs[:, :, chunk].expand(self.network.lanes, -1, -1, -1)
+            outputs, _ = self.network(x, first_output=self.task.first_output)
+            losses.append(self.task.losses(outputs, targets[:, chunk]))
+            scores.append(self.task.scores(outputs, targets[:, chunk]))
+        mean_losses = torch.cat(losses, dim=1).mean(1)
+        feasible = (self._infeasible_at < 0) & (mean_losses < self.schedule.divergence_threshold)
+        self._infeasible_at[(self._infeasible_at < 0) & ~feasible] = self.step
+        metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))
+        return Scores(
+            losses=mean_losses.masked_fill(~feasible, torch.nan).tolist(),
+            metrics=metrics.masked_fill(~feasible, torch.nan).tolist(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a restored trainer needs to go on bit for bit."""
+        return {
+            "step": self.step,
+            "infeasible_at": self._infeasible_at,
+            "last_losses": self._last_losses,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up where :meth:`state_dict` of a trainer of the same definition left."""
+        self.step = state["step"]
+        self._infeasible_at = state["infeasible_at"].to(self.device)
+        self._last_losses = state["last_losses"].to(self.device)
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _as_one_matrix(parameters: Sequence[torch.nn.Parameter]) -> Tensor:
+    """Move the parameters, each ``[lanes, ...]``, into one matrix that they become views of.
+
+    One matrix makes an optimizer step a handful of operations however many parameters there are.
+    """
+    lanes = parameters[0].shape[0]
+    matrix = torch.cat([p.detach().reshape(lanes, -1) for p in parameters], dim=1)
+    column = 0
+    for parameter in parameters:
+        numbers = parameter[0].numel()
+        parameter.data = matrix[:, column : column + numbers].view(parameter.shape)
+        column += numbers
+    return matrix

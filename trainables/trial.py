@@ -1,0 +1,163 @@
+"""A trial: the training of one configuration as a Ray Tune trainable."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from ray import tune
+from ray.tune.result import DONE, SHOULD_CHECKPOINT
+
+from trainables import tasks
+from trainables.allocator import keep_freed_memory
+from trainables.architectures import build
+from trainables.space import Configuration
+from trainables.training import Schedule, Scores, Trainer
+
+CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints of a trial
+
+
+class Definition(TypedDict):
+    """All that a trial is; plain values only, so that Tune can ship and print it.
+
+    ``replicates`` networks with different initial weights and batches train side by side as
+    lanes of the trial.
+    """
+
+    trial: str
+    cell: str
+    architecture: str
+    architecture_options: dict[str, Any]
+    depth: int
+    hidden: int
+    task: str
+    task_options: dict[str, Any]
+    replicates: int
+    steps: int
+    batch_size: int
+    evaluation_interval: int
+    divergence_threshold: float
+    gpus: float
+    configuration: dict[str, Any]
+    network_seed: int
+    data_seed: int
+
+
+@lru_cache(maxsize=4)
+def _task(name: str, options: str) -> tasks.Task:
+    """Tasks are kept from trial to trial of a worker: their data is read once."""
+    return tasks.make(name, json.loads(options))
+
+
+class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
+    """Trains one configuration and reports after every ``evaluation_interval`` steps.
+
+    An actor serves one trial after the other (``reset_config``), also across cells. A restored
+    trial goes on bit for bit: weights, optimizer state and counters are in the checkpoint, and
+    batches are pure functions of the step.
+    """
+
+    def setup(self, config: Mapping[str, Any]) -> None:
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+        keep_freed_memory()
+        self._begin(config)
+
+    def reset_config(self, new_config: Mapping[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: Mapping[str, Any]) -> None:
+        definition: Definition = config["definition"]
+        self._definition = definition
+        task = _task(definition["task"], json.dumps(definition["task_options"], sort_keys=True))
+        configuration: Configuration = definition["configuration"]
+        lanes = definition["replicates"]
+        network = build(
+            definition["architecture"],
+            inputs=task.inputs,
+            outputs=task.outputs,
+            hidden=definition["hidden"],
+            depth=definition["depth"],
+            lanes=lanes,
+            options=definition["architecture_options"],
+            device=torch.device("cuda" if definition["gpus"] > 0 else "cpu"),
+        )
+        self._trainer = Trainer(
+            network,
+            task,
+            Schedule(
+                steps=definition["steps"],
+                batch_size=definition["batch_size"],
+                divergence_threshold=definition["divergence_threshold"],
+            ),
+            [configuration] * lanes,
+            network_seed=definition["network_seed"],
+            data_seed=definition["data_seed"],
+        )
+        self._checkpointed = time.monotonic()
+
+    def step(self) -> dict[str, Any]:
+        definition, trainer = self._definition, self._trainer
+        start = time.perf_counter()
+        trainer.train(min(trainer.step + definition["evaluation_interval"], definition["steps"]))
+        validation, evaluation = trainer.evaluate("validation"), trainer.evaluate("evaluation")
+        result = summarize(
+            trainer.training_losses, validation, evaluation, definition["divergence_threshold"]
+        )
+        infeasible_at = trainer.infeasible_at
+        infeasible = all(step is not None for step in infeasible_at)
+        result |= {
+            "step": trainer.step,
+            "infeasible": infeasible,
+            "lane_infeasible_at": infeasible_at,
+            "train_seconds": time.perf_counter() - start,
+            DONE: infeasible or trainer.step >= definition["steps"],
+        }
+        if time.monotonic() - self._checkpointed > CHECKPOINT_SECONDS:
+            result[SHOULD_CHECKPOINT] = True
+            self._checkpointed = time.monotonic()
+        return result
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        torch.save(self._trainer.state_dict(), Path(checkpoint_dir) / "state.pt")
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        state = torch.load(Path(str(checkpoint)) / "state.pt", weights_only=True)
+        self._trainer.load_state_dict(state)
+
+
+def summarize(
+    training_losses: list[float], validation: Scores, evaluation: Scores, threshold: float
+) -> dict[str, Any]:
+    """One report: each lane's numbers, and the trial's.
+
+    A loss of the trial is the mean over its lanes, an infeasible lane counting as the divergence
+    threshold: a configuration that diverges in one replicate of five must not win by the other
+    four. Metrics are means over the feasible lanes.
+    """
+
+    def loss(lanes: list[float]) -> float:
+        if all(math.isnan(lane) for lane in lanes):
+            return math.nan
+        return sum(threshold if math.isnan(lane) else lane for lane in lanes) / len(lanes)
+
+    def metric(lanes: list[float]) -> float:
+        feasible = [lane for lane in lanes if not math.isnan(lane)]
+        return sum(feasible) / len(feasible) if feasible else math.nan
+
+    return {
+        "training_loss": sum(training_losses) / len(training_losses),
+        "validation_loss": loss(validation.losses),
+        "evaluation_loss": loss(evaluation.losses),
+        "validation_metric": metric(validation.metrics),
+        "evaluation_metric": metric(evaluation.metrics),
+        "lane_validation_losses": validation.losses,
+        "lane_evaluation_losses": evaluation.losses,
+        "lane_validation_metrics": validation.metrics,
+        "lane_evaluation_metrics": evaluation.metrics,
+    }
