@@ -11,7 +11,7 @@ from trainables.space import Configuration, Space
 
 
 class Intersection(Cell):
-    """Gates over depth and over time: y = g_y x + (1 - g_y) ReLU(.), h' = g_h h + (1 - g_h) tanh(.).
+    """y = g_y x + (1 - g_y) ReLU(.) over depth, h' = g_h h + (1 - g_h) tanh(.) over time.
 
     The layer above and the readout see y. x must be as wide as h: the first layer projects it
     affinely, without a nonlinearity (``projection_weight [lanes, inputs, hidden]``,
