@@ -1,0 +1,250 @@
+"""The command line. Modules that take seconds to import are imported by the command they serve."""
+
+import logging
+import os
+import shutil
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from orchestrator.errors import BadInput, RunFailed
+from orchestrator.paths import SweepPaths
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+
+app = typer.Typer(
+    name="soundings",
+    help="Sweeps that compare recurrent networks: from a sweep file to comparison tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# Where there is no terminal whose width could be asked, tables may be wider than rich's 80.
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
+Results = Annotated[Path, typer.Option(help="The folder that holds the results of sweeps.")]
+MLflow = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI",
+        help="Tracking URI of an MLflow store.  [default: mlflow.db in the results folder]",
+    ),
+]
+DEFAULT_RESULTS = Path("results")
+
+
+@app.command()
+def plan(sweep: SweepFile) -> None:
+    """Show a sweep's cells, widths, parameters, trials and steps. Runs nothing."""
+    from orchestrator.plan_table import print_plan
+
+    print_plan(_plan(sweep), console)
+
+
+@app.command()
+def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = None) -> None:
+    """Run a sweep on this machine, and end with its tables.
+
+    What the ledger already holds is not run again; trials that errored are.
+    """
+    from orchestrator.progress import Progress
+    from orchestrator.sweep import unfinished
+
+    planned = _plan(sweep)
+    paths = SweepPaths(results, planned.spec.name)
+    uri = mlflow or paths.mlflow_store
+    left = unfinished(planned, paths)
+    again = f"{_command()} run {sweep}" + _options(results, mlflow)
+    if not left.trials:
+        _say(f"Sweep '{paths.sweep}' is complete: all {planned.trial_count} trials are recorded.")
+        _say("Nothing was run.")
+    else:
+        from orchestrator.sweep import run as run_trials
+        from orchestrator.views.background import BackgroundView, first_line
+
+        _announce(planned, len(left.trials))
+        view = BackgroundView(uri, paths.sweep, left.recorded, left.results)
+        with Progress(planned, left.recorded, console) as progress:
+            finished = run_trials(planned, paths, left, [progress, view])
+            _say(progress.line())
+        trouble = view.close()
+        if trouble is not None:
+            _say(
+                f"The MLflow view is incomplete: {first_line(trouble)}. Nothing is lost: "
+                f"{_command()} sync {paths.sweep}{_options(results, mlflow)} writes the rest."
+            )
+        if not finished:
+            raise RunFailed(
+                f"interrupted; everything recorded is in {paths.ledger}. Go on with: {again}"
+            )
+    _show_tables(paths)
+    _say("")
+    _say(f"Ledger  {paths.ledger} (Parquet: trials and results)")
+    _say(f"Tables  {paths.tables} (CSV and Markdown)")
+    _say(f"MLflow  {uri}, experiment '{paths.sweep}'")
+    _say(f"Open the MLflow runs with: {_command()} browse {paths.sweep}{_options(results, mlflow)}")
+    _fail_if_errored(paths, again)
+
+
+@app.command()
+def tables(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
+    """Rebuild a sweep's tables from its ledger, write them and print them."""
+    paths = _paths(sweep, results)
+    _show_tables(paths)
+    _say(f"\nTables  {paths.tables} (CSV and Markdown)")
+
+
+@app.command()
+def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = None) -> None:
+    """Write to MLflow what it lacks of a sweep's ledger."""
+    from orchestrator.ledger import Ledger
+    from orchestrator.views.background import first_line, open_view
+
+    paths = _paths(sweep, results)
+    ledger, uri = Ledger(paths.ledger), mlflow or paths.mlflow_store
+    trials = ledger.trials()
+    if trials.empty:
+        raise BadInput(f"{paths.ledger} holds no finished trial: there is nothing to sync")
+    try:
+        added = open_view(uri, paths.sweep).sync(trials, ledger.results())
+    except Exception as error:  # whatever a store, a network or a driver of it may raise
+        raise RunFailed(f"cannot write to the MLflow store {uri}: {first_line(error)}") from error
+    there = len(trials) - added
+    _say(f"{added} runs written to {uri}, experiment '{paths.sweep}'; {there} were there.")
+
+
+@app.command()
+def browse(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="Open at this sweep.")
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    mlflow: MLflow = None,
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
+) -> None:
+    """Open MLflow's own pages on the runs, until Ctrl-C."""
+    from orchestrator.views.browse import serve
+
+    paths = _paths(sweep, results) if sweep else SweepPaths(results, "")
+    serve(mlflow or paths.mlflow_store, paths.sweep, port, _say)
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    ARCHITECTURES = "architectures"
+    TASKS = "tasks"
+    SWEEPS = "sweeps"
+
+
+@app.command("list")
+def list_(what: What, results: Results = DEFAULT_RESULTS) -> None:
+    """List the architectures, tasks or sweeps that there are."""
+    from orchestrator import listing
+
+    match what:
+        case What.ARCHITECTURES:
+            listing.print_architectures(console)
+        case What.TASKS:
+            listing.print_tasks(console)
+        case What.SWEEPS:
+            listing.print_sweeps(console, Path("sweeps"), results)
+
+
+def main() -> None:
+    """Run the command line; 2 for bad input, 1 for a failed run, 0 otherwise."""
+    handler = _StderrHandler()
+    logging.getLogger("soundings").addHandler(handler)
+    try:
+        app()
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except RunFailed as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+class _StderrHandler(logging.Handler):
+    """Prints to the present ``sys.stderr``, which a live display puts its own in place of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _plan(sweep: Path) -> "Plan":
+    from orchestrator.plan import make_plan
+    from orchestrator.spec import load
+
+    return make_plan(load(sweep))
+
+
+def _paths(sweep: str, results: Path) -> SweepPaths:
+    """Of a sweep that has been run, by its name or its file."""
+    name = sweep
+    if sweep.endswith((".yaml", ".yml")):
+        from orchestrator.spec import load
+
+        name = load(Path(sweep)).name
+    paths = SweepPaths(results, name)
+    if not paths.definition.exists():
+        raise BadInput(
+            f"{paths.folder} holds no sweep: run it first with {_command()} run, or name the "
+            "results folder with --results"
+        )
+    return paths
+
+
+def _announce(planned: "Plan", left: int) -> None:
+    recorded = planned.trial_count - left
+    ledger = f", {recorded} of them in the ledger already" if recorded else ""
+    impossible = f"; {len(planned.impossible)} cells are impossible" if planned.impossible else ""
+    _say(
+        f"Sweep '{planned.spec.name}': {len(planned.cells)} cells{impossible}; "
+        f"{planned.trial_count} trials{ledger}; starting Ray."
+    )
+
+
+def _show_tables(paths: SweepPaths) -> None:
+    from orchestrator.views import tables
+    from orchestrator.views.tables.render import print_table, write
+
+    built = tables.build(tables.Study(paths))
+    write(built, paths.tables)
+    for table in built:
+        print_table(table, console)
+
+
+def _fail_if_errored(paths: SweepPaths, again: str) -> None:
+    from orchestrator.ledger import Ledger
+
+    errored = int((Ledger(paths.ledger).trials()["outcome"] == "errored").sum())
+    if errored:
+        raise RunFailed(
+            f"{errored} trials errored; the column 'error' of {paths.ledger / 'trials'} has their "
+            f"tracebacks. Run them again with: {again}"
+        )
+
+
+def _command() -> str:
+    """How the user can call us: by name if that finds us, else as we were called."""
+    called = Path(sys.argv[0])
+    found = shutil.which("soundings")
+    return "soundings" if found and Path(found).resolve() == called.resolve() else str(called)
+
+
+def _options(results: Path, mlflow: str | None) -> str:
+    """The options that another command needs to find the same results."""
+    given: list[Any] = [f" --results {results}"] if results != DEFAULT_RESULTS else []
+    return "".join([*given, *([f" --mlflow {mlflow}"] if mlflow else [])])

@@ -1,0 +1,41 @@
+"""A Ray instance of our own on this machine, started and stopped with the sweep."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OBJECT_STORE_BYTES = 128 * 1024**2  # only small messages pass through it
+
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the progress display is ours
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has what they would write
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the sweep and says how to go on
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots are never read
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+}
+
+
+@contextmanager
+def local_ray() -> Iterator[float]:
+    """Start Ray unless this process already has one; yields its processor cores."""
+    os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    ours = not ray.is_initialized()
+    if ours:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+    try:
+        yield ray.cluster_resources().get("CPU", 0)
+    finally:
+        if ours:
+            ray.shutdown()

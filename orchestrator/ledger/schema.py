@@ -1,0 +1,77 @@
+"""The two datasets of a ledger, column by column.
+
+``trials`` has a row each time a trial ended, ``results`` a row each time one reported. Both are
+partitioned by cell, hive style (``trials/cell=<id>/part-*.parquet``), so ``cell`` is a column of
+the dataset and stands in the paths. A trial that ran again has a row again: the row with the
+highest ``sequence`` counts, and likewise for a (trial, step) of ``results``.
+
+A loss or metric is null where there is none (an infeasible network, an errored trial).
+"""
+
+import pyarrow as pa
+
+VERSION = 1
+VERSION_KEY = b"soundings.ledger.version"
+
+_LANES = pa.list_(pa.float64())
+
+
+def _schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
+    return pa.schema(fields, metadata={VERSION_KEY: str(VERSION).encode()})
+
+
+TRIALS = _schema(
+    ("sweep", pa.string()),
+    ("trial", pa.string()),  # unique in the sweep
+    ("sequence", pa.int64()),  # order in which the driver learnt of it, over all runs
+    ("index", pa.int64()),  # of the configuration inside its cell
+    ("task", pa.string()),  # label: name and given options
+    ("architecture", pa.string()),  # label: name and given options
+    ("depth", pa.int64()),
+    ("budget", pa.int64()),
+    ("hidden", pa.int64()),
+    ("parameters", pa.int64()),
+    ("configuration", pa.string()),  # JSON object: hyperparameter -> value
+    ("outcome", pa.string()),  # completed, stopped, infeasible, errored
+    ("step", pa.int64()),  # training steps done
+    ("training_loss", pa.float64()),
+    ("validation_loss", pa.float64()),  # mean over lanes, see docs/science.md
+    ("evaluation_loss", pa.float64()),
+    ("metric", pa.string()),  # what the metrics are: accuracy, rms
+    ("validation_metric", pa.float64()),
+    ("evaluation_metric", pa.float64()),
+    ("lane_validation_losses", _LANES),
+    ("lane_evaluation_losses", _LANES),
+    ("lane_validation_metrics", _LANES),
+    ("lane_evaluation_metrics", _LANES),
+    ("lane_infeasible_at", pa.list_(pa.int64())),  # training step, null while feasible
+    ("seconds", pa.float64()),  # training and evaluation, without waiting
+    ("error", pa.string()),  # traceback of an errored trial
+    ("network_seed", pa.int64()),
+    ("data_seed", pa.int64()),
+    ("versions", pa.string()),  # JSON object: package -> version
+    ("host", pa.string()),
+    ("ended", pa.timestamp("us", tz="UTC")),
+)
+
+RESULTS = _schema(
+    ("sweep", pa.string()),
+    ("trial", pa.string()),
+    ("sequence", pa.int64()),
+    ("step", pa.int64()),
+    ("training_loss", pa.float64()),
+    ("validation_loss", pa.float64()),
+    ("evaluation_loss", pa.float64()),
+    ("validation_metric", pa.float64()),
+    ("evaluation_metric", pa.float64()),
+    ("lane_validation_losses", _LANES),
+    ("lane_evaluation_losses", _LANES),
+    ("lane_validation_metrics", _LANES),
+    ("lane_evaluation_metrics", _LANES),
+    ("lane_infeasible_at", pa.list_(pa.int64())),
+    ("seconds", pa.float64()),  # since the report before
+    ("reported", pa.timestamp("us", tz="UTC")),
+)
+
+DATASETS = {"trials": TRIALS, "results": RESULTS}
+KEYS = {"trials": ["trial"], "results": ["trial", "step"]}

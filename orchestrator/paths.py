@@ -1,0 +1,57 @@
+"""Where everything that a sweep leaves lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+
+
+@dataclass(frozen=True)
+class SweepPaths:
+    """The files of one sweep under a results folder; the MLflow store is shared by its sweeps."""
+
+    results: Path
+    sweep: str
+
+    @property
+    def folder(self) -> Path:
+        return self.results / self.sweep
+
+    @property
+    def definition(self) -> Path:
+        """What the sweep is, as its first run understood it."""
+        return self.folder / "sweep.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def tables(self) -> Path:
+        return self.folder / "tables"
+
+    @property
+    def mlflow_store(self) -> str:
+        """The tracking URI of the default MLflow store."""
+        return f"sqlite:///{self.results / 'mlflow.db'}"
+
+    def make_writable(self) -> None:
+        """Create the folder and write to it once.
+
+        Raises:
+            BadInput: it cannot be written to.
+        """
+        probe = self.folder / ".writable"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise BadInput(
+                f"{self.folder}: cannot write results there ({error.strerror}); "
+                "name another folder with --results"
+            ) from error

@@ -1,0 +1,47 @@
+"""A plan for eyes."""
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.plan import Plan
+from orchestrator.views.tables.render import heading
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Cells with hidden width, counted parameters and how far these are under the budget.
+
+    ``trials`` reads: trials of the cell x training steps of each.
+    """
+    samples, steps = plan.spec.search.samples, plan.spec.training.steps
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("task", "architecture"):
+        table.add_column(name, no_wrap=True)
+    for name in ("depth", "budget", "hidden", "counted", "under", "trials"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in plan.cells:
+        table.add_row(
+            heading(cell.task.label),
+            heading(cell.architecture.label),
+            str(cell.depth),
+            f"{cell.budget:,}",
+            f"{cell.hidden:,}",
+            f"{cell.parameters:,}",
+            f"{100 * (1 - cell.parameters / cell.budget):.1f} %",
+            f"{samples:,} x {steps:,}",
+        )
+    console.print(table)
+    for never in plan.impossible:
+        console.print(
+            f"impossible: {never.task.label}, {never.architecture.label}, depth {never.depth}, "
+            f"budget {never.budget:,}: {never.reason}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(
+        f"\n{len(plan.cells):,} cells, {plan.trial_count:,} trials of {plan.spec.replicates} "
+        f"network{'s' if plan.spec.replicates > 1 else ''}, {plan.step_count:,} training steps "
+        + ("if none is stopped early" if plan.spec.scheduler.method == "asha" else "in all"),
+        highlight=False,
+        soft_wrap=True,
+    )

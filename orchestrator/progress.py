@@ -1,0 +1,165 @@
+"""How far a sweep is: a live table on a terminal, plain lines anywhere else."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from orchestrator.plan import Cell, Plan
+
+OUTCOMES = ("completed", "stopped", "infeasible", "errored")
+LIVE_SECONDS = 0.5
+LINE_SECONDS = 10.0
+
+
+@dataclass
+class CellProgress:
+    """What has become of one cell's trials."""
+
+    cell: Cell
+    planned: int
+    outcomes: Counter[str] = field(default_factory=Counter)
+    running: set[str] = field(default_factory=set)
+    best: float = math.inf
+    seconds: float = 0.0  # of trials that ended, as their processes spent them
+
+    @property
+    def done(self) -> int:
+        """Trials that need not run again."""
+        return self.outcomes.total() - self.outcomes["errored"]
+
+    @property
+    def left(self) -> int:
+        return self.planned - self.outcomes.total()
+
+    @property
+    def name(self) -> str:
+        cell = self.cell
+        return f"{cell.task.label} {cell.architecture.label} depth {cell.depth}, {cell.budget:,}"
+
+    def add(self, outcome: str, validation_loss: float | None, seconds: float) -> None:
+        self.outcomes[outcome] += 1
+        self.seconds += seconds
+        if outcome == "completed" and validation_loss is not None:
+            self.best = min(self.best, validation_loss)
+
+
+class Progress:
+    """A :class:`~orchestrator.recorder.Listener` that shows what happens.
+
+    Args:
+        plan: of the sweep.
+        recorded: the ledger's trials when the run began; errored ones run again and do not count.
+    """
+
+    def __init__(self, plan: Plan, recorded: pd.DataFrame, console: Console) -> None:
+        self._console = console
+        samples = plan.spec.search.samples
+        self._cells = {cell.id: CellProgress(cell, samples) for cell in plan.cells}
+        columns = ("cell", "outcome", "validation_loss", "seconds")
+        for cell, outcome, loss, seconds in zip(*(recorded[c] for c in columns), strict=True):
+            if outcome != "errored":
+                self._cells[cell].add(outcome, loss, seconds)
+        self._slots = 1
+        self._began = self._shown = time.monotonic()
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def started(self, cell: str, trial: str) -> None:
+        self._cells[cell].running.add(trial)
+        self._slots = max(self._slots, sum(len(p.running) for p in self._cells.values()))
+
+    def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
+        progress = self._cells[trial["cell"]]
+        progress.running.discard(trial["trial"])
+        progress.add(trial["outcome"], trial["validation_loss"], trial["seconds"])
+        if trial["error"]:
+            reason = trial["error"].strip().splitlines()[-1]
+            self._say(f"errored: {trial['trial']}: {reason}")
+        if progress.left == 0 and not self._live.is_started:
+            best = f"{progress.best:.4g}" if progress.best < math.inf else "none"
+            self._say(f"{progress.name}: all trials ended, best validation loss {best}")
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        if now - self._shown < (LIVE_SECONDS if self._live.is_started else LINE_SECONDS):
+            return
+        self._shown = now
+        if self._live.is_started:
+            self._live.update(self._table(), refresh=True)
+        else:
+            self._say(self.line())
+
+    def line(self) -> str:
+        """The whole sweep in one line."""
+        cells = self._cells.values()
+        outcomes = sum((progress.outcomes for progress in cells), Counter[str]())
+        parts = [f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome]]
+        running = sum(len(progress.running) for progress in cells)
+        planned = sum(progress.planned for progress in cells)
+        clock, left = _clock(time.monotonic() - self._began), self._time_left(cells)
+        return (
+            f"{clock}  {outcomes.total()} of {planned} trials ended "
+            f"({', '.join(parts) or 'none yet'}), {running} running, {left} left"
+        )
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _time_left(self, cells: Any) -> str:
+        """Work left over the processes at work, by the mean time of the trials that ended."""
+        ended = [p for p in self._cells.values() if p.outcomes]
+        trials = sum(p.outcomes.total() for p in ended)
+        if not trials:
+            return "?"
+        mean = sum(p.seconds for p in ended) / trials
+        work = sum(p.left * (p.seconds / p.outcomes.total() if p.outcomes else mean) for p in cells)
+        return _clock(work / self._slots)
+
+    def _table(self) -> Table:
+        cells = list(self._cells.values())
+        room = max(self._console.height - 5, 3)
+        # What moves comes first; finished cells go once the terminal is too low for all.
+        if len(cells) > room:
+            cells.sort(key=lambda p: (not p.running, p.left == 0))
+        table = Table(box=None, pad_edge=False, title=self.line(), title_justify="left")
+        for name in ("task", "architecture", "depth", "budget"):
+            table.add_column(name, no_wrap=True)
+        for name in ("done", "running", *OUTCOMES[1:], "best loss", "left"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for p in cells[:room]:
+            table.add_row(
+                p.cell.task.label,
+                p.cell.architecture.label,
+                str(p.cell.depth),
+                f"{p.cell.budget:,}",
+                f"{p.done}/{p.planned}",
+                str(len(p.running) or ""),
+                *(str(p.outcomes[outcome] or "") for outcome in OUTCOMES[1:]),
+                f"{p.best:.4g}" if p.best < math.inf else "",
+                self._time_left([p]) if p.left else "",
+                style="" if p.running else "dim" if p.left == 0 else None,
+            )
+        if len(cells) > room:
+            table.caption = f"and {len(cells) - room} more cells"
+        return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,343 @@
+"""The sweep file: what may stand in it, and one clear sentence for what may not.
+
+Unknown keys are errors everywhere. Each model's fields are documented in its docstring; an
+example with comments is ``sweeps/quickstart.yaml``.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from orchestrator import yamlfile
+from orchestrator.errors import BadInput
+from trainables import architectures, tasks
+from trainables.registry import OptionError, nearest
+from trainables.space import Choice, Domain, LogUniform, Value
+
+T = TypeVar("T")
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Mistake(ValueError):
+    """A mistake at ``location`` inside the model that found it."""
+
+    def __init__(self, message: str, *location: str | int) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+class Model(BaseModel):
+    """Unknown keys are errors; values are not coerced from one type to another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def make_label(name: str, options: Mapping[str, Any]) -> str:
+    """How tables call something: its name, and the options that were given."""
+    given = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+    return f"{name}({given})" if given else name
+
+
+class Named(Model):
+    """Something registered, with options: ``gru``, or ``{name: wcrnn, options: {alpha: 0.98}}``."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def label(self) -> str:
+        """See :func:`make_label`."""
+        return make_label(self.name, self.options)
+
+    @property
+    def meaning(self) -> tuple[str, Any]:
+        """The name and all options, defaults filled in."""
+        return self.name, _CHECKS[type(self)](self.name, self.options)
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        try:
+            _ = self.meaning
+        except OptionError as error:
+            place = ("options", error.option) if error.option else ("name",)
+            raise Mistake(str(error), *place) from error
+        return self
+
+
+class ArchitectureSpec(Named):
+    """An architecture by name, with its own options (``soundings list architectures``)."""
+
+
+class TaskSpec(Named):
+    """A task by name, with its own options (``soundings list tasks``)."""
+
+
+_CHECKS: dict[type[Named], Callable[[str, Mapping[str, Any]], Any]] = {
+    ArchitectureSpec: architectures.check_options,
+    TaskSpec: tasks.check_options,
+}
+
+
+class SearchSpec(Model):
+    """How the configurations of each cell are chosen.
+
+    Attributes:
+        method: ``random``: configuration i of a cell is a pure function of (sweep seed, cell, i).
+        samples: configurations a cell.
+        space: hyperparameters that this sweep fixes (``optimizer: adam``), limits to a list
+            (``optimizer: [adam, rmsprop]``) or to a range
+            (``learning_rate: {low: 1e-3, high: 1e-1}``); all others are searched over the
+            ranges of the capacity paper's appendix A.
+    """
+
+    method: Literal["random"] = "random"
+    samples: PositiveInt
+    space: dict[str, Any] = {}
+
+    def narrow(self, name: str, original: Domain) -> Domain:
+        """The domain of hyperparameter ``name`` in this sweep.
+
+        Raises:
+            ValueError: the file's value does not fit the hyperparameter.
+        """
+        if name not in self.space:
+            return original
+        given = self.space[name]
+        if isinstance(original, Choice):
+            values = given if isinstance(given, list) else [given]
+            for value in values:
+                if value not in original.values:
+                    hint = nearest(str(value), map(str, original.values))
+                    raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
+            return _choice(name, values)
+        if isinstance(given, dict):
+            like = f"{{low: {original.low:g}, high: {original.high:g}}}"
+            if set(given) != {"low", "high"}:
+                raise ValueError(f"the range of hyperparameter '{name}' must be like {like}")
+            low, high = (_number(name, given[key]) for key in ("low", "high"))
+            if low >= high or (isinstance(original, LogUniform) and low <= 0):
+                least = "above zero and " if isinstance(original, LogUniform) else ""
+                raise ValueError(
+                    f"the range of hyperparameter '{name}' must have its low {least}below its "
+                    f"high, like {like}"
+                )
+            return type(original)(low, high)
+        values = given if isinstance(given, list) else [given]
+        return _choice(name, [_number(name, value) for value in values])
+
+
+def _choice(name: str, values: Sequence[Value]) -> Choice:
+    if not values:
+        raise ValueError(f"hyperparameter '{name}' has an empty list of values")
+    return Choice(tuple(values))
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"hyperparameter '{name}' is {value!r}, but must be a number")
+    return float(value)
+
+
+class SchedulerSpec(Model):
+    """When trials are stopped early; ``scheduler: none`` lets every trial train to the end.
+
+    Attributes:
+        method: ``asha``, one rung table a cell, or ``none``.
+        grace: training steps before a trial can be stopped.
+        reduction_factor: a rung lets one in this many go on.
+    """
+
+    method: Literal["asha", "none"]
+    grace: PositiveInt | None = None
+    reduction_factor: Annotated[Number, Field(gt=1)] = 3.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"method": "none"} if value in ("none", None) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.method == "asha" and self.grace is None:
+            raise ValueError("scheduler asha needs 'grace', the training steps before it may stop")
+        return self
+
+
+class TrainingSpec(Model):
+    """How long each trial trains, and on how much.
+
+    Attributes:
+        steps: optimizer steps of a trial that is not stopped early.
+        batch_size: samples a step.
+        evaluation_interval: training steps between two reports.
+        divergence_threshold: a loss above it, or not finite, makes a network infeasible.
+    """
+
+    steps: PositiveInt
+    batch_size: PositiveInt
+    evaluation_interval: PositiveInt
+    divergence_threshold: Annotated[Number, Field(gt=0)] = 1e4
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.evaluation_interval > self.steps:
+            raise Mistake(
+                f"evaluation_interval is {self.evaluation_interval}, but a trial has only "
+                f"{self.steps} steps",
+                "evaluation_interval",
+            )
+        return self
+
+
+class ResourcesSpec(Model):
+    """What one trial occupies while it runs: processor cores, and GPUs or a fraction of one."""
+
+    cpus: Annotated[Number, Field(gt=0)] = 1.0
+    gpus: Annotated[Number, Field(ge=0)] = 0.0
+
+
+def _unique(values: list[T]) -> list[T]:
+    meanings: list[Any] = []
+    for index, value in enumerate(values):
+        meaning = value.meaning if isinstance(value, Named) else value
+        if meaning in meanings:
+            shown = value.label if isinstance(value, Named) else value
+            raise Mistake(f"{shown} stands in the list twice", index)
+        meanings.append(meaning)
+    return values
+
+
+class SweepSpec(Model):
+    """A sweep: every architecture at every depth, on every task, at every budget.
+
+    Attributes:
+        name: of the results folder and the MLflow experiment.
+        seed: all randomness of the sweep follows from it.
+        architectures: names, or ``{name, options}``.
+        depths: layers.
+        tasks: names, or ``{name, options}``.
+        budgets: parameters a network may have; hidden widths follow.
+        search: how configurations are chosen.
+        scheduler: when trials are stopped early.
+        training: how long a trial trains.
+        replicates: networks trained with each configuration, with different initial weights and
+            batches, as lanes of one trial.
+        resources: what one trial occupies.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    seed: Annotated[int, Field(ge=0)]
+    architectures: Annotated[list[ArchitectureSpec], Field(min_length=1)]
+    depths: Annotated[list[PositiveInt], Field(min_length=1)]
+    tasks: Annotated[list[TaskSpec], Field(min_length=1)]
+    budgets: Annotated[list[PositiveInt], Field(min_length=1)]
+    search: SearchSpec
+    scheduler: SchedulerSpec
+    training: TrainingSpec
+    replicates: PositiveInt = 1
+    resources: ResourcesSpec = ResourcesSpec()
+
+    _no_twice = field_validator("architectures", "depths", "tasks", "budgets")(_unique)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.scheduler.grace or 0) > self.training.steps:
+            raise Mistake(
+                f"scheduler.grace is {self.scheduler.grace}, but a trial has only "
+                f"{self.training.steps} training steps",
+                "scheduler",
+                "grace",
+            )
+        known: dict[str, Domain] = {}
+        for architecture in self.architectures:
+            known |= architectures.search_space(architecture.name, architecture.options)
+        for name in self.search.space:
+            place = ("search", "space", name)
+            if name not in known:
+                raise Mistake(f"unknown hyperparameter '{name}'{nearest(name, known)}", *place)
+            try:
+                self.search.narrow(name, known[name])
+            except ValueError as error:
+                raise Mistake(str(error), *place) from error
+        return self
+
+
+def load(path: Path) -> SweepSpec:
+    """Read and check a sweep file.
+
+    Raises:
+        BadInput: one sentence a mistake: file, line, the wrong value and the nearest right one.
+    """
+    data, lines = yamlfile.load(path)
+    try:
+        return SweepSpec.model_validate(data)
+    except ValidationError as error:
+        found = sorted(
+            (yamlfile.line_of(lines, _place(detail)), _sentence(detail))
+            for detail in error.errors()
+        )
+        raise BadInput(
+            "\n".join(f"{path}:{line}: {sentence}" for line, sentence in found)
+        ) from error
+
+
+def _place(detail: ErrorDetails) -> yamlfile.Location:
+    mistake = detail.get("ctx", {}).get("error")
+    return (*detail["loc"], *(mistake.location if isinstance(mistake, Mistake) else ()))
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    key = str(detail["loc"][-1]) if detail["loc"] else ""
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"unknown key '{key}'{nearest(key, _fields_at(detail['loc'][:-1]))}"
+        case "missing":
+            return f"the key '{where}' is missing"
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case "model_type" | "model_attributes_type":
+            shape = "a mapping of keys to values"
+            if "name" in _fields_at(detail["loc"]):
+                shape = "a name or {name: .., options: {..}}"
+            return f"'{where}' is {detail['input']!r}, but must be {shape}"
+        case "string_pattern_mismatch":
+            return (
+                f"'{where}' is {detail['input']!r}, but must be made of letters, digits, '.', '_' "
+                "and '-', and begin with a letter or digit"
+            )
+        case "too_short":
+            return f"'{where}' is an empty list: give at least one"
+    message = detail["msg"].removeprefix("Input should be ")
+    return f"'{where}' is {detail['input']!r}, but must be {message}"
+
+
+def _fields_at(location: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at ``location`` of a sweep file."""
+    model: Any = SweepSpec
+    for part in location:
+        if isinstance(part, str):
+            model = model.model_fields[part].annotation
+        while not isinstance(model, type) or not issubclass(model, BaseModel):
+            inner = [a for a in getattr(model, "__args__", ()) if a is not type(None)]
+            if not inner:
+                return []
+            model = inner[0]
+    return list(model.model_fields)

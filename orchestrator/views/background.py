@@ -1,0 +1,111 @@
+"""Writing the MLflow view beside a running sweep: a store that is away delays it, nothing else."""
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from orchestrator.views.mlflow import MLflowView
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+log = logging.getLogger("soundings")
+
+RETRY_SECONDS = 5.0
+PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for the view
+
+
+class BackgroundView:
+    """One thread that owns the view and writes what it is handed, in order.
+
+    A :class:`~orchestrator.recorder.Listener` of the sweep.
+
+    Args:
+        uri: of the tracking store.
+        sweep: its experiment.
+        trials: what the ledger held when the sweep began; what the view lacks of it comes first.
+        results: likewise.
+    """
+
+    def __init__(self, uri: str, sweep: str, trials: pd.DataFrame, results: pd.DataFrame) -> None:
+        self._uri, self._sweep = uri, sweep
+        self._trials, self._results = trials, results
+        self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
+        self._closing = threading.Event()
+        self._trouble: Exception | None = None
+        self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
+        self._thread.start()
+
+    def started(self, cell: str, trial: str) -> None:
+        """Nothing: a trial gets its run when it has ended."""
+
+    def tick(self) -> None:
+        """Nothing: the thread works by itself."""
+
+    def ended(self, trial: Row, curve: Sequence[Row]) -> None:
+        """Hand over a trial whose rows are in the ledger."""
+        self._queue.put((trial, curve))
+
+    def close(self) -> Exception | None:
+        """Wait for what was handed over; returns why the view is incomplete, if it is."""
+        self._queue.put(None)
+        self._closing.set()
+        self._thread.join(PATIENCE_SECONDS)
+        if self._thread.is_alive():
+            return self._trouble or TimeoutError(
+                f"not finished {PATIENCE_SECONDS:.0f} s after the last trial"
+            )
+        return self._trouble
+
+    def _work(self) -> None:
+        view = self._retry(self._open)
+        while view is not None:
+            item = self._queue.get()
+            if item is None or self._retry(partial(view.write, *item)) is None:
+                return
+
+    def _open(self) -> "MLflowView":
+        view = open_view(self._uri, self._sweep)
+        view.sync(self._trials, self._results)
+        return view
+
+    def _retry(self, action: Callable[[], T]) -> T | None:
+        """The action's result once it succeeds; None if the sweep ends before that."""
+        while True:
+            try:
+                result = action()
+                self._trouble = None
+                return result
+            except Exception as error:  # whatever a store, a network or a driver of it may raise
+                if self._trouble is None:
+                    log.warning(
+                        "MLflow view: %s; trying again until the sweep ends", first_line(error)
+                    )
+                self._trouble = error
+            if self._closing.wait(RETRY_SECONDS):
+                return None
+
+
+def open_view(uri: str, sweep: str) -> "MLflowView":
+    """The view of ``sweep`` in the store at ``uri``; takes seconds, most of them MLflow's import.
+
+    Raises whatever a store that is locked or away raises, after seconds rather than minutes.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from orchestrator.views.mlflow import MLflowView
+
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return MLflowView(uri, sweep)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says in its first line, or its name."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

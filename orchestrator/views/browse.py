@@ -1,0 +1,100 @@
+"""MLflow's own pages on the runs."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from orchestrator.errors import BadInput, RunFailed
+from orchestrator.views.background import open_view
+
+START_SECONDS = 60
+ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # serves features that sweeps do not use
+}
+
+
+def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
+    """Run ``mlflow ui`` on loopback until it is interrupted.
+
+    Args:
+        uri: of the store; where it is an MLflow server, that server has pages of its own and
+            only their address is printed.
+        sweep: whose page to name, or empty.
+        port: on 127.0.0.1.
+
+    Raises:
+        BadInput: the store does not exist, or the port is taken.
+        RunFailed: the server did not come up.
+    """
+    if uri.startswith(("http://", "https://")):
+        say(f"MLflow is at {uri}{_page(uri, sweep)}")
+        return
+    database = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not database.exists():
+        raise BadInput(
+            f"{database} does not exist: run a sweep first, or name the store with --mlflow"
+        )
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise BadInput(f"port {port} is taken on this machine: name another with --port")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    page = _page(uri, sweep)
+    with tempfile.TemporaryFile() as output:
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **ENVIRONMENT},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # it has children: they are stopped together with it
+        )
+        try:
+            with _terminated_like_interrupted():
+                address = f"http://127.0.0.1:{port}"
+                if not _comes_up(server, f"{address}/health"):
+                    output.seek(0)
+                    last = output.read().decode(errors="replace").strip().splitlines()[-1:]
+                    raise RunFailed(f"MLflow's server did not come up: {''.join(last)}")
+                say(f"{address}{page}\nCtrl-C ends it.")
+                server.wait()
+        except KeyboardInterrupt:
+            say("Ended.")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)  # it only reads
+            server.wait()
+
+
+def _comes_up(server: subprocess.Popen[bytes], health: str) -> bool:
+    end = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=1):
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(0.2)
+    return False
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _page(uri: str, sweep: str) -> str:
+    return f"/#/experiments/{open_view(uri, sweep).experiment_id}" if sweep else ""

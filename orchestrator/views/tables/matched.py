@@ -1,0 +1,94 @@
+"""Loss at matched parameter counts: task x depth x budget against architecture."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.study import (
+    Study,
+    Table,
+    mean_and_deviation,
+    metric_text,
+    number,
+)
+
+WHERE = ["task", "depth", "budget"]
+
+
+def parameter_matched(study: Study) -> Table:
+    """The best trial of each cell by validation loss, with its evaluation loss.
+
+    Only completed trials compete: the loss of a stopped one is not that of a trained network.
+    """
+    rows = []
+    for cell in study.cells:
+        best, task = study.best(cell.id), study.task(cell.id)
+        loss_deviation = metric_deviation = np.nan
+        networks = 0
+        if best is not None:
+            _, loss_deviation, networks = mean_and_deviation(best["lane_evaluation_losses"])
+            _, metric_deviation, _ = mean_and_deviation(best["lane_evaluation_metrics"])
+        rows.append(
+            {
+                **cell.place,
+                "hidden": cell.hidden,
+                "parameters": cell.parameters,
+                "trial": None if best is None else best["trial"],
+                "validation_loss": np.nan if best is None else best["validation_loss"],
+                "evaluation_loss": np.nan if best is None else best["evaluation_loss"],
+                "evaluation_loss_deviation": loss_deviation,
+                "metric": task.metric_name,
+                "evaluation_metric": np.nan if best is None else best["evaluation_metric"],
+                "evaluation_metric_deviation": metric_deviation,
+                "networks": networks,
+                "constant_loss": task.baseline().loss,
+                "constant_metric": task.baseline().metric,
+                "completed": cell.completed,
+                "stopped": cell.stopped,
+                "infeasible": cell.infeasible,
+                "errored": cell.errored,
+            }
+        )
+    tidy = pd.DataFrame(rows)
+    empty = tidy[tidy["trial"].isna()].to_dict("records")
+    notes = [
+        "Evaluation loss (metric) of the best completed trial by validation; 'constant' is the "
+        "best predictor that ignores its input.",
+        *(f"'-': {reason}." for reason in study.impossible),
+        *(
+            f"'-': no trial of {row['architecture']} at depth {row['depth']}, budget "
+            f"{row['budget']}, on {row['task']} completed ({row['stopped']} stopped, "
+            f"{row['infeasible']} infeasible, {row['errored']} errored)."
+            for row in empty
+        ),
+    ]
+    return Table(
+        name="parameter_matched",
+        title="Loss at matched parameter counts",
+        tidy=tidy,
+        shown=_against_architecture(tidy, study.architectures),
+        index=len(WHERE) + 1,
+        notes=tuple(notes),
+    )
+
+
+def _against_architecture(tidy: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
+    rows = []
+    for where, group in tidy.groupby(WHERE, sort=False):
+        cells = {cell["architecture"]: cell for cell in group.to_dict("records")}
+        any_cell = next(iter(cells.values()))
+        row = dict(zip(WHERE, where, strict=True))
+        row["constant"] = _text(any_cell, "constant_loss", "constant_metric")
+        for architecture in architectures:
+            cell = cells.get(architecture)
+            row[architecture] = _text(cell, "evaluation_loss", "evaluation_metric") if cell else "-"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _text(cell: dict[Hashable, Any], loss: str, metric: str) -> str:
+    if np.isnan(cell[loss]):
+        return "-"
+    return f"{number(cell[loss])} ({metric_text(cell['metric'], cell[metric])})"

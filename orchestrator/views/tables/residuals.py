@@ -1,0 +1,123 @@
+"""Homogeneous against heterogeneous residuals (Table 1 of the fading-memory paper)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.study import (
+    Study,
+    Table,
+    mean_and_deviation,
+    metric_text,
+    published,
+)
+from trainables.architectures import check_options
+
+STEPS = "steps_to_minimal_performance"
+KINDS = {"scaled": "homogeneous", "heterogeneous": "heterogeneous"}
+
+
+def residuals(study: Study) -> Table:
+    """Best configuration of each of the pair: metric and steps to a minimal performance.
+
+    Means and deviations are over the replicates of that configuration. A network's steps to the
+    minimal performance are those at the first report whose validation metric is as good as the
+    task's threshold, or the steps of the whole trial if that never happened. Pairs are formed
+    among weakly coupled networks that differ in their residual alone.
+    """
+    pairs: dict[tuple[Any, ...], dict[str, str]] = {}
+    for cell in study.cells:
+        definition = study.definition["cells"][cell.id]["architecture"]
+        if definition["name"] != "wcrnn":
+            continue
+        options = check_options("wcrnn", definition["options"])
+        key = (cell.task, cell.depth, cell.budget, options.alpha, options.gamma)
+        pairs.setdefault(key, {})[KINDS[options.residual]] = cell.id
+    rows = [
+        row
+        for key, pair in pairs.items()
+        if len(pair) == len(KINDS)
+        for row in _compare(study, key, pair)
+    ]
+    columns = ["task", "depth", "budget", "alpha", "gamma", "quantity"]
+    tidy = pd.DataFrame(rows, columns=[*columns, *_VALUES])
+    return Table(
+        name="residuals",
+        title="Homogeneous against heterogeneous residuals",
+        tidy=tidy,
+        shown=_shown(tidy, columns),
+        index=len(columns),
+        notes=("Mean and deviation over the networks of the best configuration by validation.",),
+    )
+
+
+_VALUES = [
+    *(f"{kind}{suffix}" for kind in KINDS.values() for suffix in ("", "_deviation", "_networks")),
+    "difference",
+    *(f"published_{kind}" for kind in KINDS.values()),
+]
+
+
+def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[dict[str, Any]]:
+    task_name = study.task_name(pair["homogeneous"])
+    paper = published("fading_memory_table1")
+    metric = study.task(pair["homogeneous"]).metric_name
+    rows = []
+    for quantity in (metric, STEPS):
+        row: dict[str, Any] = dict(
+            zip(("task", "depth", "budget", "alpha", "gamma"), key, strict=True)
+        )
+        row["quantity"] = quantity
+        for kind, cell in pair.items():
+            values = _values(study, cell, quantity)
+            mean, deviation, networks = mean_and_deviation(values)
+            row |= {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
+        row["difference"] = row["heterogeneous"] - row["homogeneous"]
+        names = {"accuracy": "accuracy_percent", STEPS: "iterations_to_minimal_performance"}
+        match = paper[
+            (paper["task"] == task_name) & (paper["metric"] == names.get(quantity, quantity))
+        ]
+        for kind in KINDS.values():
+            value = float(match[kind].iloc[0]) if len(match) else np.nan
+            row[f"published_{kind}"] = value / 100 if quantity == "accuracy" else value
+        rows.append(row)
+    return rows
+
+
+def _values(study: Study, cell: str, quantity: str) -> list[float]:
+    """The quantity of each network of the cell's best trial."""
+    best = study.best(cell)
+    if best is None:
+        return []
+    if quantity != STEPS:
+        return list(best["lane_evaluation_metrics"])
+    task = study.task(cell)
+    reports = study.results[study.results["trial"] == best["trial"]].sort_values("step")
+    steps = [float(study.definition["training"]["steps"])] * len(best["lane_evaluation_metrics"])
+    for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
+        for lane, value in enumerate(report["lane_validation_metrics"]):
+            if value is not None and task.reaches(value, task.minimal_performance):
+                steps[lane] = float(report["step"])
+    return steps
+
+
+def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    rows = []
+    for row in tidy.to_dict("records"):
+
+        def text(value: float, quantity: str = row["quantity"]) -> str:
+            return metric_text(quantity, value)
+
+        shown = {column: row[column] for column in columns}
+        shown["quantity"] = row["quantity"].replace("_", " ")
+        for kind in KINDS.values():
+            deviation = row[f"{kind}_deviation"]
+            spread = "" if np.isnan(deviation) else f" ± {text(deviation)}"
+            shown[kind] = text(row[kind]) + spread
+        shown["difference"] = text(row["difference"])
+        there = [row[f"published_{kind}"] for kind in KINDS.values()]
+        shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))
+        rows.append(shown)
+    names = [*columns, *KINDS.values(), "difference", "published"]
+    return pd.DataFrame(rows, columns=names)
