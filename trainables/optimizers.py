@@ -46,7 +46,8 @@ class Optimizer:
             }
             for configuration in configurations
         ]
-        momentum = [1 / (1 + torch.tensor(-n["momentum_logit"]).exp().item()) for n in numbers]
+        logits = torch.tensor([n["momentum_logit"] for n in numbers], dtype=torch.float64)
+        momentum = torch.sigmoid(logits).tolist()
         self._steps = steps
         self._rate = column([n["learning_rate"] for n in numbers])
         self._rate_decay = column([n["learning_rate_decay"] for n in numbers])

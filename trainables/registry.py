@@ -15,7 +15,14 @@ class NoOptions:
 
 
 class OptionError(ValueError):
-    """A name or an option that does not exist or has a value that cannot be used."""
+    """A name or an option that does not exist or has a value that cannot be used.
+
+    ``option`` is the option's name, empty where it is the owner that does not exist.
+    """
+
+    def __init__(self, message: str, option: str = "") -> None:
+        super().__init__(message)
+        self.option = option
 
 
 def nearest(wrong: str, right: Iterable[str]) -> str:
@@ -50,7 +57,7 @@ def make_options(options_class: type[T], owner: str, given: Mapping[str, Any]) -
     for key, value in given.items():
         if key not in fields:
             known = nearest(key, fields) if fields else "; it has no options"
-            raise OptionError(f"unknown option '{key}' of {owner}{known}")
+            raise OptionError(f"unknown option '{key}' of {owner}{known}", key)
         checked[key] = _check(owner, key, value, hints[key])
     return options_class(**checked)
 
@@ -60,14 +67,15 @@ def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
         allowed = get_args(hint)
         if value not in allowed:
             raise OptionError(
-                f"option '{key}' of {owner} is {value!r}{nearest(str(value), map(str, allowed))}"
+                f"option '{key}' of {owner} is {value!r}{nearest(str(value), map(str, allowed))}",
+                key,
             )
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or isinstance(value, bool) is not (hint is bool):
         raise OptionError(
-            f"option '{key}' of {owner} is {value!r}, but must be of type {hint.__name__}"
+            f"option '{key}' of {owner} is {value!r}, but must be of type {hint.__name__}", key
         )
     return value
 
@@ -77,4 +85,6 @@ def require_at_least(owner: str, options: Any, low: float, *names: str) -> None:
     for name in names:
         value = getattr(options, name)
         if not low <= value < math.inf:
-            raise OptionError(f"option '{name}' of {owner} is {value}, but must be {low:g} or more")
+            raise OptionError(
+                f"option '{name}' of {owner} is {value}, but must be {low:g} or more", name
+            )

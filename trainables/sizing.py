@@ -60,4 +60,8 @@ def solve(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
+    # More units need more parameters, with one exception: where the width reaches that of the
+    # input, the intersection network's projection vanishes.
+    if low < inputs and parameters(inputs) <= budget:
+        low = inputs
     return Size(low, parameters(low))

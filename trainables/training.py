@@ -52,6 +52,8 @@ class Trainer:
         configurations: one a lane.
         network_seed: of the initial weights.
         data_seed: of the batches and the held-out sets.
+        lanes: the index i of each lane, by default 0, 1 and so on; to train lane 2 apart from
+            the others, give its configuration and ``lanes=[2]``.
     """
 
     def __init__(
@@ -63,10 +65,11 @@ class Trainer:
         *,
         network_seed: int,
         data_seed: int,
+        lanes: Sequence[int] | None = None,
     ) -> None:
         self.network, self.task, self.schedule = network, task, schedule
         self._data_seed = data_seed
-        self._lanes = range(network.lanes)
+        self._lanes = range(network.lanes) if lanes is None else lanes
         generators = [
             torch.Generator().manual_seed(derive(network_seed, lane)) for lane in self._lanes
         ]
@@ -163,7 +166,7 @@ class Trainer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up where :meth:`state_dict` of a trainer of the same definition left."""
         self.step = state["step"]
-        self._infeasible_at = state["infeasible_at"].to(self.device)
+        self._infeasible_at.copy_(state["infeasible_at"])
         self._last_losses = state["last_losses"].to(self.device)
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from ray import tune
@@ -16,36 +16,11 @@ from ray.tune.result import DONE, SHOULD_CHECKPOINT
 from trainables import tasks
 from trainables.allocator import keep_freed_memory
 from trainables.architectures import build
+from trainables.definition import Definition
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
 CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints of a trial
-
-
-class Definition(TypedDict):
-    """All that a trial is; plain values only, so that Tune can ship and print it.
-
-    ``replicates`` networks with different initial weights and batches train side by side as
-    lanes of the trial.
-    """
-
-    trial: str
-    cell: str
-    architecture: str
-    architecture_options: dict[str, Any]
-    depth: int
-    hidden: int
-    task: str
-    task_options: dict[str, Any]
-    replicates: int
-    steps: int
-    batch_size: int
-    evaluation_interval: int
-    divergence_threshold: float
-    gpus: float
-    configuration: dict[str, Any]
-    network_seed: int
-    data_seed: int
 
 
 @lru_cache(maxsize=4)
@@ -115,7 +90,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             "step": trainer.step,
             "infeasible": infeasible,
             "lane_infeasible_at": infeasible_at,
-            "train_seconds": time.perf_counter() - start,
+            "seconds": time.perf_counter() - start,
             DONE: infeasible or trainer.step >= definition["steps"],
         }
         if time.monotonic() - self._checkpointed > CHECKPOINT_SECONDS:
@@ -151,7 +126,7 @@ def summarize(
         return sum(feasible) / len(feasible) if feasible else math.nan
 
     return {
-        "training_loss": sum(training_losses) / len(training_losses),
+        "training_loss": loss([lane if lane < threshold else math.nan for lane in training_losses]),
         "validation_loss": loss(validation.losses),
         "evaluation_loss": loss(evaluation.losses),
         "validation_metric": metric(validation.metrics),
