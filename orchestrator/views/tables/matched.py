@@ -69,7 +69,7 @@ def parameter_matched(study: Study) -> Table:
         title="Loss at matched parameter counts",
         tidy=tidy,
         shown=_against_architecture(tidy, study.architectures),
-        index=len(WHERE) + 1,
+        index=len(WHERE),
         notes=tuple(notes),
     )
 

@@ -67,7 +67,7 @@ def _grid(frame: pd.DataFrame, index: int) -> RichTable:
     grid = RichTable(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for position, name in enumerate(frame.columns):
         justify: JustifyMethod = "left" if position < index else "right"
-        grid.add_column(heading(str(name)), justify=justify, vertical="bottom", no_wrap=True)
+        grid.add_column(heading(str(name)), justify=justify, no_wrap=True)
     before: tuple[object, ...] = ()
     for row in frame.itertuples(index=False):
         # A value that repeats that of the row above, in the columns that name the row, is left out.
