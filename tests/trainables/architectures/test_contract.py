@@ -1,0 +1,133 @@
+"""What every architecture keeps to, at depths 1, 2 and 4."""
+
+import io
+
+import pytest
+import torch
+
+from tests.trainables.helpers import (
+    HIDDEN,
+    INPUTS,
+    OUTPUTS,
+    configuration,
+    every_architecture,
+    every_network,
+    network,
+    noise,
+    randomize,
+)
+from trainables.architectures import ARCHITECTURES, Impossible, build
+
+TIME, BATCH = 6, 5
+
+
+def two_lanes(name, options):
+    return [
+        configuration(name, options, 0, nonlinearity="tanh"),
+        configuration(name, options, 1, nonlinearity="relu"),
+    ]
+
+
+@every_network
+def test_shapes_and_finite_numbers(name, options, depth):
+    net = network(name, options, depth, configurations=two_lanes(name, options))
+    outputs, states = net(noise(2, TIME, BATCH, INPUTS))
+    assert outputs.shape == (2, TIME, BATCH, OUTPUTS)
+    assert outputs.isfinite().all()
+    assert len(states) == depth
+    for state in states:
+        assert len(state) == len(ARCHITECTURES[name].states)
+        assert all(part.shape == (2, BATCH, HIDDEN) for part in state)
+
+
+@every_network
+def test_gradients_are_those_of_finite_differences(name, options, depth):
+    net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
+    x = noise(2, 4, 2, INPUTS)
+    names = [key for key, _ in net.named_parameters()]
+
+    def run(*parameters):
+        outputs, states = torch.func.functional_call(
+            net, dict(zip(names, parameters, strict=True)), (x,)
+        )
+        return outputs, *[part for state in states for part in state]
+
+    parameters = [p.detach().requires_grad_() for p in net.parameters()]
+    assert torch.autograd.gradcheck(run, parameters, fast_mode=depth > 2)
+
+
+@every_network
+def test_a_state_handed_on_continues_the_run(name, options, depth):
+    net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
+    x = noise(2, TIME, BATCH, INPUTS)
+    whole, final = net(x)
+    first, middle = net(x[:, :2])
+    second, last = net(x[:, 2:], middle)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=0, atol=1e-13)
+    for state, expected in zip(last, final, strict=True):
+        torch.testing.assert_close(state, expected, rtol=0, atol=1e-13)
+    restarted, _ = net(x[:, 2:])
+    assert not torch.allclose(restarted, whole[:, 2:])
+
+
+@every_network
+def test_the_learned_initial_state_is_where_a_run_starts(name, options, depth):
+    net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
+    x = noise(2, TIME, BATCH, INPUTS)
+    before, _ = net(x)
+    states = [
+        tuple(part.clone() for part in layer.initial_state.unsqueeze(1).split(HIDDEN, -1))
+        for layer in net.layers
+    ]
+    given, _ = net(x, [tuple(p.expand(-1, BATCH, -1) for p in state) for state in states])
+    torch.testing.assert_close(given, before, rtol=0, atol=0)
+    with torch.no_grad():
+        net.layers[-1].initial_state.add_(1)
+    assert not torch.allclose(net(x)[0], before)
+
+
+@every_network
+def test_saved_and_loaded_it_computes_the_same(name, options, depth):
+    net = network(name, options, depth, configurations=two_lanes(name, options))
+    # Another network altogether: the constants (nonlinearity, forget bias, fixed residual) of the
+    # two lanes are swapped, so that they must come with the saved state.
+    other = network(name, options, depth, configurations=two_lanes(name, options)[::-1], seed=7)
+    x = noise(2, TIME, BATCH, INPUTS)
+    expected, _ = net(x)
+    assert not torch.allclose(other(x)[0], expected)
+    file = io.BytesIO()
+    torch.save(net.state_dict(), file)
+    file.seek(0)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other(x)[0], expected)
+
+
+@every_network
+def test_a_generator_determines_the_network(name, options, depth):
+    configurations = [configuration(name, options, 3)]
+    first = network(name, options, depth, configurations=configurations, seed=11)
+    again = network(name, options, depth, configurations=configurations, seed=11)
+    other = network(name, options, depth, configurations=configurations, seed=12)
+    single = network(
+        name, options, depth, configurations=configurations, seed=11, dtype=torch.float32
+    )
+    for key, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+        assert torch.equal(value.to(single.state_dict()[key].dtype), single.state_dict()[key]), key
+    weight = "layers.0.input_weight"
+    assert not torch.equal(first.state_dict()[weight], other.state_dict()[weight])
+
+
+@every_network
+def test_the_readout_from_a_time_step_on_is_that_part_of_the_whole(name, options, depth):
+    net = network(name, options, depth, configurations=two_lanes(name, options))
+    x = noise(2, TIME, BATCH, INPUTS)
+    torch.testing.assert_close(net(x, first_output=4)[0], net(x)[0][:, 4:], rtol=1e-12, atol=1e-12)
+
+
+@every_architecture
+def test_a_depth_below_the_minimal_is_impossible(name, options):
+    lowest = {"intersection": 2}.get(name, 1)
+    with pytest.raises(Impossible, match=f"{name} does not exist at depth {lowest - 1}"):
+        build(name, inputs=2, outputs=1, hidden=3, depth=lowest - 1, options=options)
+    assert build(name, inputs=2, outputs=1, hidden=3, depth=lowest, options=options).lanes == 1

@@ -1,0 +1,160 @@
+"""All four optimizers against torch.optim, several lanes of different kinds at once."""
+
+import math
+
+import pytest
+import torch
+
+from tests.trainables.helpers import noise
+from trainables.optimizers import Optimizer
+from trainables.space import OPTIMIZERS
+
+STEPS, WIDTH = 40, 12
+
+
+def constants(kind, **changed):
+    return {
+        "optimizer": kind,
+        "learning_rate": 0.02,
+        "learning_rate_decay": 0.05,
+        "momentum_logit": 2.0,
+        "clip_norm": 1e9,
+        "l2": 0.0,
+    } | changed
+
+
+def penalised_quartic(w, lane, l2=0.0):
+    """A loss with a gradient of its own in every lane and at every point."""
+    target = noise(WIDTH, seed=100 + lane)
+    curvature = 0.5 + noise(WIDTH, seed=200 + lane).square()
+    error = w - target
+    loss = (curvature * error.square()).sum() / 2 + error.pow(4).sum() / 4
+    return loss + l2 / 2 * w.square().sum()
+
+
+def gradients(matrix, losses):
+    leaf = matrix.detach().clone().requires_grad_()
+    total = sum(losses(leaf[lane], lane) for lane in range(len(leaf)))
+    return torch.autograd.grad(total, leaf)[0]
+
+
+def ours(configurations, start, losses=penalised_quartic):
+    matrix = start.clone()
+    optimizer = Optimizer(configurations, matrix, STEPS)
+    alive = torch.ones(len(start), dtype=torch.bool)
+    for step in range(STEPS):
+        optimizer.step(gradients(matrix, losses), step, alive)
+    return matrix
+
+
+def torch_optimizer(c, parameter, weight_decay):
+    """The same constants for torch.optim; what Soundings does not tune stays at its default."""
+    mu = 1 / (1 + math.exp(-c["momentum_logit"]))
+    common = {"lr": c["learning_rate"], "weight_decay": weight_decay}
+    return {
+        "sgd": lambda: torch.optim.SGD([parameter], **common),
+        "momentum": lambda: torch.optim.SGD([parameter], momentum=mu, **common),
+        "rmsprop": lambda: torch.optim.RMSprop([parameter], alpha=mu, **common),
+        "adam": lambda: torch.optim.Adam([parameter], betas=(mu, 0.999), **common),
+    }[c["optimizer"]]()
+
+
+def theirs(c, start, lane, loss, weight_decay=0.0):
+    parameter = start[lane].clone().requires_grad_()
+    optimizer = torch_optimizer(c, parameter, weight_decay)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = c["learning_rate"] * math.exp(
+                math.log(c["learning_rate_decay"]) * step / STEPS
+            )
+        optimizer.zero_grad()
+        loss(parameter, lane).backward()
+        torch.nn.utils.clip_grad_norm_([parameter], c["clip_norm"])
+        optimizer.step()
+    return parameter.detach()
+
+
+def test_unclipped_lanes_are_torchs_optimizers_with_weight_decay():
+    lanes = [
+        constants(kind, l2=l2, momentum_logit=logit, learning_rate=rate, learning_rate_decay=decay)
+        for kind in OPTIMIZERS
+        for l2, logit, rate, decay in ((0.0, 1.0, 0.03, 1.0), (0.3, 3.5, 0.01, 1e-3))
+    ]
+    start = noise(len(lanes), WIDTH)
+    result = ours(lanes, start)
+    for lane, c in enumerate(lanes):
+        expected = theirs(c, start, lane, penalised_quartic, weight_decay=c["l2"])
+        torch.testing.assert_close(result[lane], expected, rtol=0, atol=1e-12)
+        assert (expected - start[lane]).abs().max() > 0.05
+
+
+def test_clipped_lanes_are_torchs_optimizers_on_the_penalised_loss():
+    # Large gradients, because torch adds 1e-6 to the norm it divides by.
+    def steep(w, lane):
+        return 1e6 * penalised_quartic(w, lane, l2=0.3)
+
+    lanes = [constants(kind, clip_norm=norm) for kind in OPTIMIZERS for norm in (1.0, 7.0)]
+    start = noise(len(lanes), WIDTH)
+    result = ours(
+        [c | {"l2": 1e6 * 0.3} for c in lanes],
+        start,
+        lambda w, lane: 1e6 * penalised_quartic(w, lane),
+    )
+    for lane, c in enumerate(lanes):
+        expected = theirs(c, start, lane, steep)
+        torch.testing.assert_close(result[lane], expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(50.0, 2.0), (2.0, 2.0), (0.5, 0.5), (0.0, 0.0)])
+def test_a_gradient_is_cut_to_the_clip_norm_and_keeps_its_direction(norm, expected):
+    direction = torch.tensor([[3.0, 0.0, -4.0]], dtype=torch.float64) / 5
+    matrix = torch.zeros(1, 3, dtype=torch.float64)
+    lane = constants("sgd", clip_norm=2.0, learning_rate=1.0)
+    Optimizer([lane], matrix, 1).step(norm * direction, 0, torch.tensor([True]))
+    torch.testing.assert_close(matrix, -expected * direction, rtol=0, atol=1e-14)
+
+
+def test_the_learning_rate_decays_exponentially_by_its_factor_over_all_steps():
+    matrix = torch.zeros(1, 1, dtype=torch.float64)
+    lane = constants("sgd", learning_rate=0.5, learning_rate_decay=1e-3)
+    optimizer, alive = Optimizer([lane], matrix, 3), torch.tensor([True])
+    rates = []
+    for step in range(4):
+        before = matrix.clone()
+        optimizer.step(torch.ones(1, 1, dtype=torch.float64), step, alive)
+        rates.append((before - matrix).item())
+    assert rates == pytest.approx([0.5, 0.05, 0.005, 0.0005], rel=1e-12)
+
+
+def test_a_dead_lane_stays_as_it_is_and_disturbs_no_other():
+    lanes = [constants(kind) for kind in OPTIMIZERS]
+    start = noise(4, WIDTH)
+    for dead in range(4):
+        healthy, matrix = start.clone(), start.clone()
+        beside, optimizer = Optimizer(lanes, healthy, STEPS), Optimizer(lanes, matrix, STEPS)
+        everyone = torch.ones(4, dtype=torch.bool)
+        alive = everyone.clone()
+        alive[dead] = False
+        for step in range(5):
+            gradient = gradients(healthy, penalised_quartic)
+            beside.step(gradient, step, everyone)
+            gradient[dead] = torch.tensor([torch.nan, torch.inf] * (WIDTH // 2))
+            optimizer.step(gradient, step, alive)
+        assert torch.equal(matrix[dead], start[dead])
+        assert torch.equal(matrix[alive], healthy[alive])
+        assert not torch.equal(healthy[dead], start[dead])
+
+
+def test_a_restored_optimizer_goes_on_bit_for_bit():
+    lanes = [constants(kind) for kind in OPTIMIZERS]
+    whole, alive = noise(4, WIDTH), torch.ones(4, dtype=torch.bool)
+    optimizer = Optimizer(lanes, whole, STEPS)
+    for step in range(5):
+        optimizer.step(gradients(whole, penalised_quartic), step, alive)
+    half = whole.clone()
+    restored = Optimizer(lanes, half, STEPS)
+    restored.load_state_dict({key: value.clone() for key, value in optimizer.state_dict().items()})
+    for step in range(5, 10):
+        optimizer.step(gradients(whole, penalised_quartic), step, alive)
+        restored.step(gradients(half, penalised_quartic), step, alive)
+    assert torch.equal(half, whole)

@@ -1,0 +1,27 @@
+"""Seeds: the same everywhere and for ever, and different wherever their parts differ."""
+
+import hashlib
+
+from trainables.seeds import derive
+
+
+def test_a_seed_is_the_top_of_the_sha256_of_its_parts():
+    digest = hashlib.sha256(b'[3, "training", 1, 20]').hexdigest()
+    assert derive(3, "training", 1, 20) == int(digest[:16], 16) // 2
+
+
+def test_a_seed_stays_what_it_is_between_versions():
+    # Resuming a sweep with another version depends on it.
+    assert derive(3, "training", 1, 20) == 1412591580159762582
+
+
+def test_seeds_are_63_bits():
+    seeds = [derive(i) for i in range(2000)]
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert max(seeds) > 2**62
+
+
+def test_parts_that_differ_give_other_seeds():
+    parts = [(1, 2), (2, 1), (12,), ("1", 2), (1, "2"), ("1, 2",), (1, 2, ""), (), ("",)]
+    assert len({derive(*p) for p in parts}) == len(parts)
+    assert len({derive(a, b) for a in range(100) for b in range(100)}) == 10_000

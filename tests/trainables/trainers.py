@@ -1,0 +1,46 @@
+"""Small trainers whose lanes train without trouble."""
+
+import torch
+
+from tests.trainables.helpers import configuration
+from trainables import tasks
+from trainables.architectures import build
+from trainables.training import Schedule, Trainer
+
+STEPS = 12
+TASK = {"size": 3, "delay": 4, "held_out_size": 50}
+
+
+def trainer(configurations, *, threshold=1e6, dtype=torch.float32, options=TASK):
+    made = tasks.make("memory", options)
+    net = build(
+        "gru",
+        inputs=made.inputs,
+        outputs=made.outputs,
+        hidden=5,
+        lanes=len(configurations),
+        dtype=dtype,
+    )
+    schedule = Schedule(steps=STEPS, batch_size=4, divergence_threshold=threshold)
+    return Trainer(net, made, schedule, configurations, network_seed=1, data_seed=2)
+
+
+def steady(count, **changed):
+    """Configurations that train without trouble, each of another optimizer."""
+    kinds = ("adam", "sgd", "momentum", "rmsprop")
+    fixed = {"learning_rate": 1e-2, "nonlinearity": "tanh"} | changed
+    return [configuration("gru", {}, i, optimizer=kinds[i], **fixed) for i in range(count)]
+
+
+def weights(made, lane):
+    return torch.cat([p.detach()[lane].flatten() for p in made.network.parameters()])
+
+
+def assert_lanes_equal(one, other, lanes):
+    for lane in lanes:
+        assert torch.equal(weights(one, lane), weights(other, lane))
+        assert one.training_losses[lane] == other.training_losses[lane]
+        for split in ("validation", "evaluation"):
+            mine, others = one.evaluate(split), other.evaluate(split)
+            assert mine.losses[lane] == others.losses[lane]
+            assert mine.metrics[lane] == others.metrics[lane]
