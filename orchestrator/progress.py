@@ -17,6 +17,7 @@ from orchestrator.plan import Cell, Plan
 OUTCOMES = ("completed", "stopped", "infeasible", "errored")
 LIVE_SECONDS = 0.5
 LINE_SECONDS = 10.0
+OTHER_COLUMNS = 72  # characters of the live table that are not labels
 
 
 @dataclass
@@ -136,15 +137,16 @@ class Progress:
         # What moves comes first; finished cells go once the terminal is too low for all.
         if len(cells) > room:
             cells.sort(key=lambda p: (not p.running, p.left == 0))
-        table = Table(box=None, pad_edge=False, title=self.line(), title_justify="left")
-        for name in ("task", "architecture", "depth", "budget"):
+        table = Table(box=None, padding=(0, 1, 0, 0), title=self.line(), title_justify="left")
+        for name in ("task", "architecture"):
             table.add_column(name, no_wrap=True)
-        for name in ("done", "running", *OUTCOMES[1:], "best loss", "left"):
+        for name in ("depth", "budget", "done", "now", *OUTCOMES[1:], "best loss", "left"):
             table.add_column(name, justify="right", no_wrap=True)
+        label_width = max((self._console.width - OTHER_COLUMNS) // 2, 8)
         for p in cells[:room]:
             table.add_row(
-                p.cell.task.label,
-                p.cell.architecture.label,
+                shorten(p.cell.task.label, label_width),
+                shorten(p.cell.architecture.label, label_width),
                 str(p.cell.depth),
                 f"{p.cell.budget:,}",
                 f"{p.done}/{p.planned}",
@@ -163,3 +165,11 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, without its middle where it is too long: labels differ at their ends."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) * 2 // 3
+    return f"{text[: width - 1 - tail]}…{text[-tail:]}"

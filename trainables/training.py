@@ -120,7 +120,7 @@ class Trainer:
         losses = losses.detach()
         feasible = self._infeasible_at < 0
         # A comparison with a loss that is not a number is false.
-        fine = (losses < self.schedule.divergence_threshold) & gradient.isfinite().all(1)
+        fine = (losses <= self.schedule.divergence_threshold) & gradient.isfinite().all(1)
         self._infeasible_at[feasible & ~fine] = self.step + 1
         self._last_losses = torch.where(feasible, losses, self._last_losses)
         with torch.no_grad():
@@ -145,7 +145,7 @@ class Trainer:
             losses.append(self.task.losses(outputs, targets[:, chunk]))
             scores.append(self.task.scores(outputs, targets[:, chunk]))
         mean_losses = torch.cat(losses, dim=1).mean(1)
-        feasible = (self._infeasible_at < 0) & (mean_losses < self.schedule.divergence_threshold)
+        feasible = (self._infeasible_at < 0) & (mean_losses <= self.schedule.divergence_threshold)
         self._infeasible_at[(self._infeasible_at < 0) & ~feasible] = self.step
         metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))
         return Scores(

@@ -102,7 +102,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         torch.save(self._trainer.state_dict(), Path(checkpoint_dir) / "state.pt")
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        state = torch.load(Path(str(checkpoint)) / "state.pt", weights_only=True)
+        path = Path(str(checkpoint)) / "state.pt"
+        state = torch.load(path, weights_only=True, map_location=self._trainer.device)
         self._trainer.load_state_dict(state)
 
 

@@ -8,6 +8,7 @@ run replaced, and a run that was left half-written is written anew.
 import json
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -35,7 +36,7 @@ class MLflowView:
         if experiment is not None and experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         self.experiment_id: str = (
-            self._client.create_experiment(sweep)
+            self._client.create_experiment(sweep, artifact_location=_artifacts(uri))
             if experiment is None
             else experiment.experiment_id
         )
@@ -102,6 +103,13 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
     """Rows as a live sweep hands them over: None where the ledger has null."""
     records = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(name): value for name, value in record.items()} for record in records]
+
+
+def _artifacts(uri: str) -> str | None:
+    """Beside a SQLite store; MLflow's default would be the folder that one happens to stand in."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return (Path(uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts").as_uri()
 
 
 def thin(curve: list[Row]) -> list[Row]:

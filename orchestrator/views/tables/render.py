@@ -9,6 +9,8 @@ from rich.table import Table as RichTable
 
 from orchestrator.views.tables.study import Table
 
+NARROW = 13  # characters that an option may have before it is broken
+
 
 def write(tables: Iterable[Table], folder: Path) -> list[Path]:
     """Write ``<name>.csv`` (tidy) and ``<name>.md`` (for eyes) of each table, each file whole."""
@@ -81,5 +83,11 @@ def _grid(frame: pd.DataFrame, index: int) -> RichTable:
 
 
 def heading(name: str) -> str:
-    """A label broken before its options, so that columns stay narrow."""
-    return name.replace("(", "\n(", 1).replace("=", "=\n").replace(", ", ",\n")
+    """A label broken before its options and between them, so that columns stay narrow."""
+    name, bracket, options = name.partition("(")
+    if not bracket:
+        return name
+    parts = [
+        part if len(part) < NARROW else part.replace("=", "=\n") for part in options.split(", ")
+    ]
+    return name + "\n(" + ",\n".join(parts)
