@@ -10,9 +10,31 @@ from orchestrator.errors import BadInput
 
 Location = tuple[str | int, ...]
 
+LARGEST = 10**15  # whole number; no sweep needs more, and torch and Parquet end at 64 bits
+NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+MOST = 100_000  # values in a file, those behind aliases counted wherever the aliases stand
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads ``1e-3`` as a string; here it is a number, as in YAML 1.2."""
+    """YAML 1.1 reads ``1e-3`` as a string; here it is a number, as in YAML 1.2.
+
+    PyYAML's own constructors raise anything at all on a scalar that is not what it is tagged or
+    looks like (``2001-13-45``, ``!!bool maybe``); here that is an error with a line.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            problem = f"{str(node.value)[:40]!r} is no {kind}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
+        if isinstance(value, int) and abs(value) > LARGEST:
+            problem = f"a whole number must not be beyond {LARGEST:,}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return value
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -37,8 +59,8 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadInput(f"{path}: cannot read the sweep file: {reason}") from error
     lines: dict[Location, int] = {}
-    loader = _Loader(text)
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             kind = {yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
@@ -52,10 +74,13 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise BadInput(f"{path}:{line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadInput(f"{path}:{line}: not valid YAML: {error.reason}") from error
+    except (ValueError, OverflowError) as error:  # PyYAML's own of an escape such as "\UFFFFFFFF"
         raise BadInput(f"{path}: not valid YAML: {error}") from error
-    finally:
-        loader.dispose()
+    except RecursionError as error:
+        raise BadInput(f"{path}: nested too deeply, or an alias inside what it names") from error
 
 
 def line_of(lines: dict[Location, int], location: Location) -> int:
@@ -67,11 +92,16 @@ def line_of(lines: dict[Location, int], location: Location) -> int:
 
 def _record(path: Path, node: yaml.Node, location: Location, lines: dict[Location, int]) -> None:
     lines.setdefault(location, node.start_mark.line + 1)
+    if len(lines) > MOST:
+        raise BadInput(f"{path}: more than {MOST:,} values; a sweep file has a few dozen")
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            name = str(key.value)
             line = key.start_mark.line + 1
+            if key.tag not in NAMES:
+                shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "something else"
+                raise BadInput(f"{path}:{line}: a key must be a name, but this is {shown}")
+            name = str(key.value)
             if name in seen:
                 raise BadInput(f"{path}:{line}: the key '{name}' is given twice")
             seen.add(name)

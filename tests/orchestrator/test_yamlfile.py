@@ -1,0 +1,166 @@
+"""A sweep file's YAML: numbers as people write them, and one sentence for all that is wrong."""
+
+import os
+import re
+
+import pytest
+
+from orchestrator import yamlfile
+from orchestrator.errors import BadInput
+
+NO_MAPPING = "a.yaml:1: a sweep file must be a mapping of keys to values, but this is"
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "a.yaml"
+
+
+def loaded(file, text):
+    file.write_text(text, encoding="utf-8")
+    return yamlfile.load(file)[0]
+
+
+def refusal(file, text):
+    """What a user reads, with ``a.yaml`` in place of the whole path."""
+    with pytest.raises(BadInput) as caught:
+        loaded(file, text)
+    return str(caught.value).replace(str(file), "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("1e-3", 1 / 1000),
+        ("1E3", 1000.0),
+        ("-2.5e+2", -250.0),
+        (".5e1", 5.0),
+        ("2e-3", 2 / 1000),
+        ("1_000e-1", 100.0),
+        ("0.25", 1 / 4),
+    ],
+)
+def test_what_people_write_for_a_real_number_is_one(file, written, number):
+    value = loaded(file, f"a: {written}")["a"]
+    assert (value, type(value)) == (number, float)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("10_000", 10_000),
+        ("-3", -3),
+        ("1e", "1e"),
+        ("e3", "e3"),
+        ("'1e-3'", "1e-3"),
+        ("1e3.5", "1e3.5"),
+        ("true", True),
+        ("", None),
+    ],
+)
+def test_other_values_keep_their_type(file, written, value):
+    found = loaded(file, f"a: {written}")["a"]
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_every_key_and_item_has_its_line(file):
+    file.write_text("a: 1\nb:\n  - x\n  - {c: 2,\n     d: 3}\n\n'e': [4]\n")
+    data, lines = yamlfile.load(file)
+    assert data == {"a": 1, "b": ["x", {"c": 2, "d": 3}], "e": [4]}
+    places = [("a",), ("b",), ("b", 0), ("b", 1), ("b", 1, "c"), ("b", 1, "d"), ("e",), ("e", 0)]
+    assert [lines[place] for place in places] == [1, 2, 3, 4, 4, 5, 7, 7]
+    assert yamlfile.line_of(lines, ("b", 1, "d", "not there")) == 5
+    assert yamlfile.line_of(lines, ("nowhere",)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: 1\nb: 2\na: 3", "a.yaml:3: the key 'a' is given twice"),
+        ("a:\n  b: 1\n  'b': 2", "a.yaml:3: the key 'b' is given twice"),
+        ("- 1", f"{NO_MAPPING} a list"),
+        ("just words", f"{NO_MAPPING} a single value"),
+        ("", f"{NO_MAPPING} empty"),
+        ("# one", f"{NO_MAPPING} empty"),
+        ("a: 1\nb: [1, 2\nc: 3", "a.yaml:3: not valid YAML: expected ',' or ']', but got ':'"),
+        ("a: 1\nb: c: d", "a.yaml:2: not valid YAML: mapping values are not allowed here"),
+        ("a: 1\n---\nb: 1", "a.yaml:2: not valid YAML: but found another document"),
+        ("a: 1\nb: *c", "a.yaml:2: not valid YAML: found undefined alias 'c'"),
+        ("a: 1\nb: \x07", "a.yaml:2: not valid YAML: special characters are not allowed"),
+        ("a: 1\nb: 2001-13-45", "a.yaml:2: not valid YAML: '2001-13-45' is no timestamp"),
+        ("a: !!bool maybe", "a.yaml:1: not valid YAML: 'maybe' is no bool"),
+        ("a: !!int ''", "a.yaml:1: not valid YAML: '' is no int"),
+        ("a: 1\n2: b", "a.yaml:2: a key must be a name, but this is '2'"),
+        ("a: 1\nno: b", "a.yaml:2: a key must be a name, but this is 'no'"),
+        ("a: 1\n? [1, 2]\n: 3", "a.yaml:2: a key must be a name, but this is something else"),
+        ("a: 1\n<<: 3", None),
+    ],
+)
+def test_each_mistake_gets_a_sentence_with_its_line(file, text, sentence):
+    found = refusal(file, text)
+    if sentence is None:
+        assert re.fullmatch(r"a\.yaml:2: not valid YAML: .+", found)
+    else:
+        assert found == sentence
+
+
+@pytest.mark.parametrize("digits", ["1" + "0" * 15 + "1", "9" * 5000, "0x" + "f" * 5000])
+def test_a_whole_number_beyond_all_use_is_refused(file, digits):
+    assert refusal(file, f"a: 1\nb: {digits}").startswith("a.yaml:2: not valid YAML: ")
+    assert loaded(file, "a: 1_000_000_000_000_000") == {"a": 10**15}
+
+
+def test_merge_keys_and_aliases_are_plain_yaml(file):
+    text = "base: &base {a: 1, b: 2}\nmore: {<<: *base, b: 3}\nlist: [*base, *base]"
+    base = {"a": 1, "b": 2}
+    assert loaded(file, text) == {"base": base, "more": {"a": 1, "b": 3}, "list": [base, base]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [*a]",
+        "&a {b: *a}",
+        "&a {<<: *a}",
+        "a: " + "[" * 5000,
+        "a: " + "[" * 3000 + "]" * 3000,
+    ],
+)
+def test_what_has_no_bottom_is_refused(file, text):
+    assert refusal(file, text) == "a.yaml: nested too deeply, or an alias inside what it names"
+
+
+def test_aliases_that_multiply_are_refused(file):
+    tens = [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 12)]
+    text = "\n".join(["x0: &x0 [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]", *tens])  # 10 ** 12 values
+    assert refusal(file, text) == ("a.yaml: more than 100,000 values; a sweep file has a few dozen")
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "!!python/object/apply:os.mkdir [FOLDER]",
+        "!!python/object/new:os.mkdir [FOLDER]",
+        "!!python/name:os.system ''",
+        "!!python/tuple [1, 2]",
+        "!own x",
+    ],
+)
+def test_nothing_but_plain_values_is_made(file, tag):
+    folder = file.with_name("made by yaml")
+    found = refusal(file, f"a: 1\nb: {tag.replace('FOLDER', str(folder))}")
+    assert found.startswith("a.yaml:2: not valid YAML: could not determine a constructor")
+    assert not folder.exists()
+
+
+def test_a_file_that_cannot_be_read(file, tmp_path):
+    def reason(path):
+        with pytest.raises(BadInput) as caught:
+            yamlfile.load(path)
+        return str(caught.value).removeprefix(f"{path}: cannot read the sweep file: ")
+
+    assert reason(file) == "No such file or directory"
+    assert reason(tmp_path) == "Is a directory"
+    file.write_bytes("a: Jürgen".encode("latin-1"))
+    assert reason(file) == "it is not UTF-8 text"
+    assert reason(file / "below") == os.strerror(20)  # not a directory

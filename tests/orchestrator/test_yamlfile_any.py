@@ -1,0 +1,49 @@
+"""Whatever stands in a file: a mapping comes out of it, or a sentence about it, nothing else."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator import yamlfile
+from orchestrator.errors import BadInput
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "a.yaml"
+
+
+PIECES = [*"&*[]{}:,?-!|>%@`'\"#\n \t<=._~\x85", "a", "b: ", "\n  ", "---\n", "<<: ", "&a ", "*a"]
+PIECES += ["1e-3", "0x_", "2001-01-01", "\\U", "!!int ", "!!set ", "!!binary ", "!!omap "]
+pieces = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
+
+
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.one_of(st.text(), pieces, pieces.map("a: {}".format), pieces.map("&a {{{}}}".format)))
+def test_any_text_is_a_mapping_or_a_sentence_about_the_file(file, text):
+    file.write_text(text, encoding="utf-8", newline="")
+    try:
+        data, lines = yamlfile.load(file)
+    except BadInput as error:
+        assert str(error).startswith(f"{file}:")
+        assert "\n" not in str(error).replace(str(file), "")
+    else:
+        assert isinstance(data, dict)
+        assert set(map(type, data)) <= {str}
+        assert all(1 <= line <= len(text) + 1 for line in lines.values())
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.binary())
+def test_any_bytes_are_a_mapping_or_a_sentence_about_the_file(file, content):
+    file.write_bytes(content)
+    try:
+        yamlfile.load(file)
+    except BadInput as error:
+        assert str(error).startswith(f"{file}:")
