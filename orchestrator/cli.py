@@ -77,7 +77,7 @@ def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = N
         trouble = view.close()
         if trouble is not None:
             _say(
-                f"The MLflow view is incomplete: {first_line(trouble)}. Nothing is lost: "
+                f"MLflow lacks {view.unwritten} trials: {first_line(trouble)}. Nothing is lost: "
                 f"{_command()} sync {paths.sweep}{_options(results, mlflow)} writes the rest."
             )
         if not finished:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from rich.console import Console
 
@@ -47,8 +47,10 @@ def print_sweeps(console: Console, files: Path, results: Path) -> None:
 
 def _entry(console: Console, name: str, summary: str, source: str, options: Any) -> None:
     _line(console, f"{name:<13} {summary} ({source})")
+    hints = get_type_hints(options)
     for option in dataclasses.fields(options):
-        kind = getattr(option.type, "__name__", str(option.type).removeprefix("typing."))
+        hint = hints[option.name]
+        kind = " or ".join(map(repr, get_args(hint))) or hint.__name__
         _line(console, f"  {option.name}: {kind} = {option.default}")
 
 

@@ -2,12 +2,14 @@
 
 import json
 import platform
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
@@ -17,6 +19,7 @@ from orchestrator.ledger import LedgerWriter
 from orchestrator.plan import PlannedTrial
 from trainables.tasks import TASKS
 
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
 FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger
 COPIED = (
     "step",
@@ -111,9 +114,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        error = trial.get_error()
-        text = str(error.cause if hasattr(error, "cause") and error.cause else error)
-        self._end(trial, "errored", trial.last_result or {}, error=text)
+        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
+        last = COLOURS.sub("", text.rpartition("Failure # ")[2])  # the file has every attempt
+        self._end(trial, "errored", trial.last_result or {}, error=last.strip())
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         if time.monotonic() - self._flushed > FLUSH_SECONDS:

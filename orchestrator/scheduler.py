@@ -29,7 +29,7 @@ class PerCellASHA(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
         super().__init__()
         self._spec, self._max_steps = spec, max_steps
         self._cells: dict[str, AsyncHyperBandScheduler] = {}
-        self._running: set[str] = set()
+        self._running: set[tuple[str, str]] = set()
 
     def replay(self, reports: Iterable[tuple[str, str, Report]]) -> None:
         """Fill the rungs from (cell, trial, report) in the order in which they once arrived."""
@@ -57,7 +57,7 @@ class PerCellASHA(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
             return
         asha, stand_in = self._asha(cell, trial)
         asha.on_trial_complete(None, stand_in, report)
-        self._running.discard(trial)
+        self._running.discard((cell, trial))
 
     def _asha(self, cell: str, trial: str) -> tuple[AsyncHyperBandScheduler, SimpleNamespace]:
         if cell not in self._cells:
@@ -70,7 +70,7 @@ class PerCellASHA(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
                 max_t=self._max_steps,
             )
         stand_in = SimpleNamespace(trial_id=trial)
-        if trial not in self._running:
-            self._running.add(trial)
+        if (cell, trial) not in self._running:
+            self._running.add((cell, trial))
             self._cells[cell].on_trial_add(None, stand_in)
         return self._cells[cell], stand_in

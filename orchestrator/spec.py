@@ -13,7 +13,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,6 +27,9 @@ from trainables.space import Choice, Domain, LogUniform, Value
 
 T = TypeVar("T")
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0, le=10**9)]
+Depth = Annotated[int, Field(gt=0, le=1000)]
+Budget = Annotated[int, Field(gt=0, le=10**12)]
 
 
 class Mistake(ValueError):
@@ -108,7 +110,7 @@ class SearchSpec(Model):
     """
 
     method: Literal["random"] = "random"
-    samples: PositiveInt
+    samples: Count
     space: dict[str, Any] = {}
 
     def narrow(self, name: str, original: Domain) -> Domain:
@@ -139,8 +141,12 @@ class SearchSpec(Model):
                     f"high, like {like}"
                 )
             return type(original)(low, high)
-        values = given if isinstance(given, list) else [given]
-        return _choice(name, [_number(name, value) for value in values])
+        values = [_number(name, value) for value in (given if isinstance(given, list) else [given])]
+        if isinstance(original, LogUniform) and min(values, default=0) < 0:
+            raise ValueError(
+                f"hyperparameter '{name}' is {min(values):g}, but must be zero or more"
+            )
+        return _choice(name, values)
 
 
 def _choice(name: str, values: Sequence[Value]) -> Choice:
@@ -165,7 +171,7 @@ class SchedulerSpec(Model):
     """
 
     method: Literal["asha", "none"]
-    grace: PositiveInt | None = None
+    grace: Count | None = None
     reduction_factor: Annotated[Number, Field(gt=1)] = 3.0
 
     @model_validator(mode="before")
@@ -190,9 +196,9 @@ class TrainingSpec(Model):
         divergence_threshold: a loss above it, or not finite, makes a network infeasible.
     """
 
-    steps: PositiveInt
-    batch_size: PositiveInt
-    evaluation_interval: PositiveInt
+    steps: Count
+    batch_size: Count
+    evaluation_interval: Count
     divergence_threshold: Annotated[Number, Field(gt=0)] = 1e4
 
     @model_validator(mode="after")
@@ -245,14 +251,21 @@ class SweepSpec(Model):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
     seed: Annotated[int, Field(ge=0)]
     architectures: Annotated[list[ArchitectureSpec], Field(min_length=1)]
-    depths: Annotated[list[PositiveInt], Field(min_length=1)]
+    depths: Annotated[list[Depth], Field(min_length=1)]
     tasks: Annotated[list[TaskSpec], Field(min_length=1)]
-    budgets: Annotated[list[PositiveInt], Field(min_length=1)]
+    budgets: Annotated[list[Budget], Field(min_length=1)]
     search: SearchSpec
     scheduler: SchedulerSpec
     training: TrainingSpec
-    replicates: PositiveInt = 1
+    replicates: Count = 1
     resources: ResourcesSpec = ResourcesSpec()
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in ("mlflow.db", "mlartifacts"):
+            raise ValueError(f"'name' is '{name}', but MLflow's store is called so: take another")
+        return name
 
     _no_twice = field_validator("architectures", "depths", "tasks", "budgets")(_unique)
 
@@ -265,17 +278,23 @@ class SweepSpec(Model):
                 "scheduler",
                 "grace",
             )
-        known: dict[str, Domain] = {}
+        known: dict[str, dict[str, Domain]] = {}  # hyperparameter -> architecture -> domain
         for architecture in self.architectures:
-            known |= architectures.search_space(architecture.name, architecture.options)
+            space = architectures.search_space(architecture.name, architecture.options)
+            for name, domain in space.items():
+                known.setdefault(name, {})[architecture.name] = domain
         for name in self.search.space:
             place = ("search", "space", name)
             if name not in known:
                 raise Mistake(f"unknown hyperparameter '{name}'{nearest(name, known)}", *place)
-            try:
-                self.search.narrow(name, known[name])
-            except ValueError as error:
-                raise Mistake(str(error), *place) from error
+            domains = known[name]
+            for owner, domain in domains.items():
+                try:
+                    self.search.narrow(name, domain)
+                except ValueError as error:
+                    differ = any(other != domain for other in domains.values())
+                    of = f" (architecture {owner})" if differ else ""
+                    raise Mistake(f"{error}{of}", *place) from error
         return self
 
 
@@ -325,6 +344,9 @@ def _sentence(detail: ErrorDetails) -> str:
             )
         case "too_short":
             return f"'{where}' is an empty list: give at least one"
+        case "string_too_long":
+            most = detail["ctx"]["max_length"]
+            return f"'{where}' has {len(detail['input'])} characters, but may have {most}"
     message = detail["msg"].removeprefix("Input should be ")
     return f"'{where}' is {detail['input']!r}, but must be {message}"
 

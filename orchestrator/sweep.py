@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from orchestrator.plan import Plan, PlannedTrial
 from orchestrator.recorder import Listener, Recorder
 from orchestrator.scheduler import PerCellASHA
 from orchestrator.searcher import PlannedTrials
+from orchestrator.spec import ResourcesSpec
 from trainables.trial import Trial
 
 ENDED = ("completed", "stopped", "infeasible")  # errored trials are run again
@@ -51,13 +52,15 @@ def unfinished(plan: Plan, paths: SweepPaths) -> Unfinished:
 def _claim(plan: Plan, paths: SweepPaths) -> None:
     """Record what the sweep is, or hold it against what its first run recorded."""
     cells = {cell.id: cell.definition() for cell in plan.cells}
+    spec = plan.spec.model_dump(mode="json", exclude={"resources"})  # where, not what
     impossible = [cell.definition() for cell in plan.impossible]
-    ours = json.loads(
-        json.dumps({**plan.spec.model_dump(mode="json"), "cells": cells, "impossible": impossible})
-    )
+    ours = json.loads(json.dumps({**spec, "cells": cells, "impossible": impossible}))
     if paths.definition.exists():
         theirs = json.loads(paths.definition.read_text(encoding="utf-8"))
-        differences = list(_differences(theirs, ours))
+        # What the file says comes first, then what it means: widths, spaces.
+        derived = {key: theirs[key] for key in ("cells", "impossible")}
+        differences = list(_differences(theirs, {**ours, **derived}))
+        differences = differences or list(_differences(theirs, ours))
         if differences:
             more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
             raise BadInput(
@@ -110,13 +113,8 @@ def run(
         scheduler.replay(_reports(left.results))
     interruption = Interruption()
     paths.checkpoints.mkdir(exist_ok=True)
-    with local_ray() as cpus, interruption.caught():
-        slots = int(cpus / spec.resources.cpus)
-        if slots < 1:
-            raise BadInput(
-                f"a trial asks for {spec.resources.cpus:g} processor cores, but this machine has "
-                f"{cpus:g}; lower resources.cpus"
-            )
+    with local_ray() as there, interruption.caught():
+        slots = _slots(spec.resources, there)
         tuner = tune.Tuner(
             tune.with_resources(
                 trainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
@@ -148,6 +146,23 @@ def run(
             # Within one run a trial goes on from its checkpoint; the next run starts it anew.
             shutil.rmtree(paths.checkpoints, ignore_errors=True)
     return not interruption.happened
+
+
+def _slots(asked: ResourcesSpec, there: Mapping[str, float]) -> int:
+    """How many trials fit side by side."""
+    slots = math.inf
+    for kind, name, amount in (
+        ("CPU", "processor cores", asked.cpus),
+        ("GPU", "GPUs", asked.gpus),
+    ):
+        if amount > there[kind]:
+            raise BadInput(
+                f"a trial asks for {amount:g} {name}, but this machine has {there[kind]:g}; "
+                f"lower resources.{kind.lower()}s in the sweep file"
+            )
+        if amount:
+            slots = min(slots, there[kind] // amount)
+    return int(slots)
 
 
 def _reports(results: pd.DataFrame) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -19,23 +19,24 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def local_ray() -> Iterator[float]:
-    """Start Ray unless this process already has one; yields its processor cores."""
+def local_ray() -> Iterator[dict[str, float]]:
+    """Start Ray unless this process already has one; yields what it has of ``CPU`` and ``GPU``."""
     os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
     import ray
 
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
     ours = not ray.is_initialized()
     if ours:
         ray.init(
             address="local",
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            logging_level=logging.CRITICAL,
             object_store_memory=OBJECT_STORE_BYTES,
         )
     try:
-        yield ray.cluster_resources().get("CPU", 0)
+        there = ray.cluster_resources()
+        yield {"CPU": there.get("CPU", 0.0), "GPU": there.get("GPU", 0.0)}
     finally:
         if ours:
             ray.shutdown()

@@ -3,8 +3,10 @@
 import logging
 import os
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +20,7 @@ Row = Mapping[str, Any]
 log = logging.getLogger("soundings")
 
 RETRY_SECONDS = 5.0
+LOCK_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for the view
 
 
@@ -39,6 +42,7 @@ class BackgroundView:
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
         self._closing = threading.Event()
         self._trouble: Exception | None = None
+        self.unwritten = 0  # trials handed over that the store does not have yet
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
 
@@ -50,6 +54,7 @@ class BackgroundView:
 
     def ended(self, trial: Row, curve: Sequence[Row]) -> None:
         """Hand over a trial whose rows are in the ledger."""
+        self.unwritten += 1
         self._queue.put((trial, curve))
 
     def close(self) -> Exception | None:
@@ -69,6 +74,7 @@ class BackgroundView:
             item = self._queue.get()
             if item is None or self._retry(partial(view.write, *item)) is None:
                 return
+            self.unwritten -= 1
 
     def _open(self) -> "MLflowView":
         view = open_view(self._uri, self._sweep)
@@ -76,8 +82,9 @@ class BackgroundView:
         return view
 
     def _retry(self, action: Callable[[], T]) -> T | None:
-        """The action's result once it succeeds; None if the sweep ends before that."""
+        """The action's result once it succeeds; None if it does not when the sweep has ended."""
         while True:
+            last = self._closing.is_set()
             try:
                 result = action()
                 self._trouble = None
@@ -88,8 +95,9 @@ class BackgroundView:
                         "MLflow view: %s; trying again until the sweep ends", first_line(error)
                     )
                 self._trouble = error
-            if self._closing.wait(RETRY_SECONDS):
+            if last:
                 return None
+            self._closing.wait(RETRY_SECONDS)
 
 
 def open_view(uri: str, sweep: str) -> "MLflowView":
@@ -97,8 +105,14 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
 
     Raises whatever a store that is locked or away raises, after seconds rather than minutes.
     """
+    # Left to itself MLflow asks for many minutes before it says that a store is away.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    if uri.startswith("sqlite:///"):
+        file = uri.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as database:
+            database.execute("BEGIN IMMEDIATE")  # raises where the file is locked or no database
+            database.rollback()
     from orchestrator.views.mlflow import MLflowView
 
     for noisy in ("mlflow", "alembic"):

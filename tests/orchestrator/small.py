@@ -1,0 +1,34 @@
+"""A sweep of a few seconds, and pieces of it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.plan import Plan, make_plan
+from orchestrator.spec import SweepSpec
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "seed": 3,
+    "architectures": ["rnn", "gru"],
+    "depths": [1],
+    "tasks": [{"name": "parentheses", "options": {"length": 6, "held_out_size": 32}}],
+    "budgets": [4000],
+    "search": {"samples": 6, "space": {"learning_rate": {"low": 1e-3, "high": 1e-2}}},
+    "scheduler": {"method": "asha", "grace": 4, "reduction_factor": 2},
+    "training": {"steps": 16, "batch_size": 8, "evaluation_interval": 4},
+    "replicates": 2,
+}
+
+
+def small_plan(**changes: Any) -> Plan:
+    """The plan of the small sweep with some of its keys changed."""
+    return make_plan(SweepSpec.model_validate({**SMALL, **changes}))
+
+
+def small_file(folder: Path, **changes: Any) -> Path:
+    """The small sweep as a file."""
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}))
+    return path

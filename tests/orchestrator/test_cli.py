@@ -1,0 +1,144 @@
+"""Every command, its words and its exit code."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator import cli
+from orchestrator.sweep import unfinished
+from tests.orchestrator.command import soundings
+from tests.orchestrator.small import SMALL, small_file
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Call the command line in this process, in an empty folder; exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["soundings", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"architectures": ["gruu"]}, "unknown architecture 'gruu'; did you mean 'gru'?"),
+        ({"tasks": ["digit"]}, "unknown task 'digit'; did you mean 'digits'?"),
+        ({"budgets": [-5]}, "'budgets.0' is -5, but must be greater than 0"),
+        ({"depths": []}, "'depths' is an empty list: give at least one"),
+        ({"sede": 1}, "unknown key 'sede'; did you mean 'seed'?"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_mistake_in_the_file_is_one_sentence_and_exit_code_2(
+    call, tmp_path, command, change, sentence
+):
+    path = small_file(tmp_path, **change)
+    key = next(iter(change))
+    line = next(i for i, text in enumerate(path.read_text().splitlines(), 1) if key in text)
+    code, out, err = call(command, path.name)
+    assert (code, out) == (2, "")
+    shown, message = err.strip().split(": ", 1)
+    assert message == sentence
+    assert shown in {f"small.yaml:{line}", f"small.yaml:{line + 1}"}  # a list's item is below it
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_missing_file_is_exit_code_2(call):
+    code, _, err = call("plan", "nowhere.yaml")
+    assert code == 2
+    assert err == "nowhere.yaml: cannot read the sweep file: No such file or directory\n"
+
+
+def test_plan_shows_cells_and_what_is_impossible(call, tmp_path):
+    path = small_file(tmp_path, architectures=["gru", "intersection"], budgets=[4000, 100])
+    code, out, _ = call("plan", path)
+    assert code == 0
+    assert "3,139" in out and "21.5 %" in out  # gru, three units: 861 parameters under 4,000
+    assert "intersection does not exist at depth 1: it needs depth 2 or more" in out
+    assert "a budget of 100 is too small for one unit: the smallest that would do is 1,107" in out
+    assert "1 cells, 6 trials of 2 networks, 96 training steps if none is stopped early" in out
+
+
+def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
+    path = small_file(tmp_path)
+    (tmp_path / "file").write_text("")
+    code, _, err = call("run", path, "--results", "file/below")
+    assert code == 2
+    assert "cannot write results there (Not a directory); name another folder with --results" in err
+
+
+def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
+    path = small_file(tmp_path)
+    plan, paths = cli._plan(path), cli.SweepPaths(Path("results"), "small")
+    unfinished(plan, paths)
+    changed = yaml.safe_load(path.read_text()) | {"budgets": [5000]}
+    path.write_text(yaml.safe_dump(changed))
+    code, _, err = call("run", path)
+    assert code == 2
+    assert err == (
+        "results/small holds another sweep called 'small': budgets was [4000] and is [5000] in the "
+        "file; change the sweep's name, name another folder with --results, or take the change "
+        "back\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["tables", "sync", "browse"])
+def test_a_sweep_that_never_ran_is_exit_code_2(call, command):
+    code, _, err = call(command, "small")
+    assert code == 2
+    assert "results/small holds no sweep: run it first" in err
+
+
+def test_list_names_everything_that_a_sweep_file_may_name(call, tmp_path):
+    _, out, _ = call("list", "architectures")
+    for name in ("rnn", "irnn", "ugrnn", "gru", "lstm", "intersection", "wcrnn"):
+        assert any(line.startswith(f"{name} ") for line in out.splitlines())
+    assert "residual: 'scaled' or 'heterogeneous' = scaled" in out
+    _, out, _ = call("list", "tasks")
+    assert "64 inputs, 64 outputs, 13 steps; rms, 1 for a constant" in out
+    (tmp_path / "sweeps").mkdir()
+    small_file(tmp_path / "sweeps")
+    _, out, _ = call("list", "sweeps")
+    assert out == "sweeps/small.yaml  sweep 'small'\n"
+
+
+def test_an_unknown_command_is_exit_code_2(call):
+    assert call("rum", "small.yaml")[0] == 2
+
+
+def test_a_sweep_from_file_to_tables_in_processes_of_their_own(tmp_path):
+    """run, run again, tables, sync, browse's refusal: what a user types, as they would."""
+    path = small_file(tmp_path)
+    first = soundings("run", path, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "12 of 12 trials ended" in first.stdout
+    for title in ("Loss at matched parameter counts", "Trainability", "Infeasible trials"):
+        assert title in first.stdout
+    assert "Ledger  results/small/ledger" in first.stdout
+    assert "browse small" in first.stdout
+    assert first.stderr == ""
+    assert not (tmp_path / "results" / "small" / "checkpoints").exists()
+
+    before = sorted((tmp_path / "results" / "small" / "ledger").rglob("*.parquet"))
+    second = soundings("run", path, cwd=tmp_path)
+    assert second.returncode == 0
+    assert second.stdout.startswith("Sweep 'small' is complete: all 12 trials are recorded.\n")
+    assert "Nothing was run." in second.stdout
+    assert sorted((tmp_path / "results" / "small" / "ledger").rglob("*.parquet")) == before
+
+    synced = soundings("sync", "small", cwd=tmp_path)
+    assert "0 runs written" in synced.stdout and "12 were there" in synced.stdout
+    tables = tmp_path / "results" / "small" / "tables"
+    bytes_before = {p.name: p.read_bytes() for p in tables.iterdir()}
+    assert soundings("tables", path, cwd=tmp_path).returncode == 0
+    assert {p.name: p.read_bytes() for p in tables.iterdir()} == bytes_before
+    assert SMALL["name"] in soundings("list", "sweeps", cwd=tmp_path).stdout

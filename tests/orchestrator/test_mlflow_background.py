@@ -1,0 +1,102 @@
+"""The view beside a sweep: a store that is locked or away delays it and nothing else."""
+
+import logging
+import socket
+import sqlite3
+import threading
+from contextlib import closing
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.views import background
+from orchestrator.views.background import BackgroundView, open_view
+from tests.orchestrator.test_mlflow_view import curve, frames, trial_row
+
+NOTHING = (pd.DataFrame(), pd.DataFrame())
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(template, tmp_path):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(template.read_bytes())
+    return path
+
+
+def trials_in(store):
+    client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+    experiment = client.get_experiment_by_name("s")
+    return sorted(run.data.tags["trial"] for run in client.search_runs([experiment.experiment_id]))
+
+
+def test_what_the_ledger_held_and_what_ends_meanwhile_are_written(store):
+    view = BackgroundView(f"sqlite:///{store}", "s", *frames(1, 2))
+    for number in (3, 4):
+        view.ended(trial_row(number), curve(number))
+    assert view.close() is None
+    assert trials_in(store) == ["t1", "t2", "t3", "t4"]
+
+
+class Troubled(logging.Handler):
+    """Tells when the view says that the store is away."""
+
+    def __init__(self):
+        super().__init__()
+        self.event, self.messages = threading.Event(), []
+
+    def emit(self, record):
+        self.messages.append(record.getMessage())
+        self.event.set()
+
+
+@pytest.fixture
+def troubled(monkeypatch):
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(background, "LOCK_SECONDS", 0.05)
+    handler = Troubled()
+    logging.getLogger("soundings").addHandler(handler)
+    yield handler
+    logging.getLogger("soundings").removeHandler(handler)
+
+
+def test_a_locked_store_is_said_once_and_caught_up_with(store, troubled):
+    """Another process holds SQLite's lock; the view goes on once it lets go."""
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        view = BackgroundView(f"sqlite:///{store}", "s", *NOTHING)
+        view.ended(trial_row(1), curve(1))
+        assert troubled.event.wait(60)
+        assert view.unwritten == 1
+        other.execute("ROLLBACK")
+    assert view.close() is None
+    assert trials_in(store) == ["t1"]
+    assert troubled.messages == [
+        "MLflow view: database is locked; trying again until the sweep ends"
+    ]
+
+
+def test_a_server_that_is_away_costs_a_word_and_the_ledger_brings_it_later(store, troubled):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))  # bound, not listening: every connection is refused
+        view = BackgroundView(f"http://127.0.0.1:{probe.getsockname()[1]}", "s", *NOTHING)
+        view.ended(trial_row(1), curve(1))
+        assert troubled.event.wait(60)
+        assert view.close() is not None
+    assert view.unwritten == 1
+    assert len(troubled.messages) == 1
+    assert open_view(f"sqlite:///{store}", "s").sync(*frames(1)) == 1
+    assert trials_in(store) == ["t1"]
+
+
+def test_a_folder_in_the_place_of_the_store_is_trouble_and_not_a_crash(tmp_path):
+    view = BackgroundView(f"sqlite:///{tmp_path}", "s", *NOTHING)
+    view.ended(trial_row(1), curve(1))
+    assert str(view.close()) == "unable to open database file"

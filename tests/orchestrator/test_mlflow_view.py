@@ -1,0 +1,191 @@
+"""The MLflow view, read back by a real MLflow client."""
+
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.views.mlflow import CURVE_POINTS, MLflowView, thin
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def trial_row(number, outcome="completed", sequence=None, error=None):
+    return {
+        "trial": f"t{number}",
+        "sequence": 1000 + number if sequence is None else sequence,
+        "cell": "digits_gru_d1_p1000",
+        "architecture": "gru",
+        "task": "digits",
+        "depth": 1,
+        "budget": 1000,
+        "hidden": 7,
+        "parameters": 990,
+        "index": number,
+        "network_seed": 42,
+        "configuration": '{"learning_rate": 0.01, "optimizer": "adam"}',
+        "outcome": outcome,
+        "metric": "accuracy",
+        "seconds": 2.5,
+        "error": error,
+        "ended": START + timedelta(minutes=number),
+    }
+
+
+def curve(number, reports=3):
+    return [
+        {
+            "trial": f"t{number}",
+            "step": 10 * (i + 1),
+            "training_loss": 3.0 - 0.001 * i,
+            "validation_loss": 2.0 - 0.001 * i + number,
+            "evaluation_loss": 2.5 - 0.001 * i + number,
+            "validation_metric": 0.1,
+            "evaluation_metric": None,
+            "reported": START + timedelta(seconds=i),
+        }
+        for i in range(reports)
+    ]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """An empty store: MLflow takes seconds to make one, so it is made once and copied."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def uri(template, tmp_path):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(template.read_bytes())
+    return f"sqlite:///{path}"
+
+
+def runs(uri, sweep="s"):
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(sweep)
+    found = client.search_runs([experiment.experiment_id])
+    return {run.data.tags["trial"]: run for run in found}, client
+
+
+def test_a_run_has_parameters_curve_final_losses_outcome_and_cell(uri):
+    view = MLflowView(uri, "s")
+    assert view.write(trial_row(1), curve(1))
+    found, client = runs(uri)
+    run = found["t1"]
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "t1"
+    assert run.info.end_time - run.info.start_time == 2500
+    assert run.data.params["learning_rate"] == "0.01" and run.data.params["hidden"] == "7"
+    assert run.data.tags["outcome"] == "completed"
+    assert run.data.tags["cell"] == "digits_gru_d1_p1000"
+    assert run.data.metrics["evaluation_loss"] == 2.5 - 0.002 + 1
+    history = client.get_metric_history(run.info.run_id, "validation_loss")
+    assert [(m.step, m.value) for m in history] == [(10, 3.0), (20, 2.999), (30, 2.998)]
+    assert run.data.metrics["validation_accuracy"] == 0.1
+    assert "evaluation_accuracy" not in run.data.metrics  # null in the ledger
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [("completed", "FINISHED"), ("stopped", "KILLED"), ("infeasible", "FAILED")],
+)
+def test_every_outcome_can_be_filtered_for(uri, outcome, status):
+    MLflowView(uri, "s").write(trial_row(1, outcome), [])
+    experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name("s")
+    (run,) = MlflowClient(tracking_uri=uri).search_runs(
+        [experiment.experiment_id], filter_string=f"tags.outcome = '{outcome}'"
+    )
+    assert run.info.status == status
+
+
+def test_an_error_is_a_tag_of_bounded_length(uri):
+    MLflowView(uri, "s").write(trial_row(1, "errored", error="x" * 10_000 + " the end"), [])
+    found, _ = runs(uri)
+    assert found["t1"].data.tags["error"].endswith("the end")
+    assert len(found["t1"].data.tags["error"]) < 5000
+
+
+def frames(*numbers):
+    trials = pd.DataFrame([trial_row(number) for number in numbers])
+    results = pd.DataFrame([row for number in numbers for row in curve(number)])
+    return trials, results
+
+
+def test_a_second_sync_adds_nothing_and_a_third_only_what_is_new(uri):
+    assert MLflowView(uri, "s").sync(*frames(1, 2, 3)) == 3
+    before, client = runs(uri)
+    assert MLflowView(uri, "s").sync(*frames(1, 2, 3)) == 0
+    after, _ = runs(uri)
+    assert {t: r.info.run_id for t, r in before.items()} == {
+        t: r.info.run_id for t, r in after.items()
+    }
+    for run in after.values():
+        assert len(client.get_metric_history(run.info.run_id, "validation_loss")) == 3
+    assert MLflowView(uri, "s").sync(*frames(1, 2, 3, 4)) == 1
+
+
+def test_rows_from_a_frame_and_live_rows_make_the_same_run(uri):
+    view = MLflowView(uri, "s")
+    view.sync(*frames(1))
+    view.write({**trial_row(1), "trial": "live"}, curve(1))
+    found, _ = runs(uri)
+    assert found["t1"].data.metrics == found["live"].data.metrics
+    assert found["t1"].data.params == found["live"].data.params
+    assert found["t1"].info.start_time == found["live"].info.start_time
+
+
+def test_a_trial_that_ran_again_replaces_its_run(uri):
+    MLflowView(uri, "s").write(trial_row(1, "errored", error="boom"), [])
+    assert MLflowView(uri, "s").write(trial_row(1, "completed", sequence=5000), curve(1))
+    found, client = runs(uri)
+    assert found["t1"].data.tags["outcome"] == "completed"
+    assert "error" not in found["t1"].data.tags
+    experiment = client.get_experiment_by_name("s")
+    assert len(client.search_runs([experiment.experiment_id])) == 1
+
+
+def test_a_run_left_half_written_is_written_anew(uri):
+    MLflowView(uri, "s")
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("s")
+    client.create_run(experiment.experiment_id, tags={"trial": "t1", "sequence": "1001"})
+    assert MLflowView(uri, "s").sync(*frames(1)) == 1
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED" and run.data.metrics["validation_loss"] == 2.998
+
+
+def test_a_write_that_broke_off_is_written_anew_by_the_same_view(uri, monkeypatch):
+    view = MLflowView(uri, "s")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            MlflowClient, "set_terminated", lambda *a, **k: (_ for _ in ()).throw(OSError("gone"))
+        )
+        with pytest.raises(OSError, match="gone"):
+            view.write(trial_row(1), curve(1))
+    assert view.write(trial_row(1), curve(1))
+    _, client = runs(uri)
+    experiment = client.get_experiment_by_name("s")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+
+
+def test_runs_of_somebody_else_are_left_alone(uri):
+    MLflowView(uri, "s")
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("s")
+    other = client.create_run(experiment.experiment_id)
+    MLflowView(uri, "s").sync(*frames(1))
+    assert client.get_run(other.info.run_id).info.lifecycle_stage == "active"
+
+
+@pytest.mark.parametrize("length", [0, 1, 99, 100, 101, 1000, 12_345])
+def test_a_thinned_curve_keeps_its_ends_and_its_order(length):
+    kept = [row["step"] for row in thin([{"step": step} for step in range(length)])]
+    assert len(kept) == min(length, CURVE_POINTS)
+    assert kept == sorted(set(kept))
+    if length:
+        assert kept[0] == 0 and kept[-1] == length - 1

@@ -1,0 +1,205 @@
+"""Sweeps on a real Ray instance, one for the whole module."""
+
+import json
+import math
+import os
+
+import pytest
+import ray
+
+from orchestrator.errors import BadInput
+from orchestrator.ledger import Ledger
+from orchestrator.paths import SweepPaths
+from orchestrator.sweep import run, unfinished
+from tests.orchestrator.small import small_plan
+from tests.orchestrator.trainables_for_tests import Broken, KilledOnce
+from trainables import tasks
+from trainables.architectures import build
+from trainables.trial import Trial
+from trainables.training import Schedule, Trainer
+
+STEPS, INTERVAL = 16, 4
+
+
+@pytest.fixture(scope="module")
+def flag(tmp_path_factory):
+    path = tmp_path_factory.mktemp("flag") / "killed"
+    os.environ["SOUNDINGS_TEST_FLAG"] = str(path)  # workers inherit the environment
+    yield path
+    del os.environ["SOUNDINGS_TEST_FLAG"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray(flag):
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100 * 1024**2,
+    )
+    yield
+    ray.shutdown()
+
+
+class Listener:
+    """Remembers what it was told, and that the ledger had it at that moment."""
+
+    def __init__(self, paths):
+        self.ledger, self.told, self.running = Ledger(paths.ledger), [], set()
+
+    def started(self, cell, trial):
+        self.running.add(trial)
+
+    def ended(self, trial, curve):
+        self.running.remove(trial["trial"])
+        recorded = self.ledger.trials().set_index("trial")["outcome"]
+        assert recorded[trial["trial"]] == trial["outcome"]
+        self.told.append(trial["trial"])
+
+    def tick(self):
+        pass
+
+
+def run_small(plan, results, trainable=Trial):
+    """Run what is left of the plan; returns the ids of the trials that ran and the ledger."""
+    paths = SweepPaths(results, plan.spec.name)
+    listener = Listener(paths)
+    assert run(plan, paths, unfinished(plan, paths), [listener], trainable)
+    assert not listener.running
+    return listener.told, Ledger(paths.ledger)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A sweep that nothing disturbed."""
+    plan, results = small_plan(), tmp_path_factory.mktemp("results")
+    told, ledger = run_small(plan, results)
+    return plan, results, told, ledger
+
+
+def test_every_planned_trial_is_recorded_once_with_its_configuration(plain):
+    plan, _, told, ledger = plain
+    trials = ledger.trials().set_index("trial")
+    assert sorted(told) == sorted(trials.index) == sorted(t.id for t in plan.trials())
+    for planned in plan.trials():
+        row = trials.loc[planned.id]
+        assert json.loads(row["configuration"]) == planned.definition["configuration"]
+        assert row["network_seed"] == planned.definition["network_seed"]
+        assert row["parameters"] <= row["budget"]
+
+
+def test_outcomes_are_what_the_reports_say(plain):
+    _, _, _, ledger = plain
+    trials, results = ledger.trials(), ledger.results()
+    assert set(trials["outcome"]) >= {"completed", "stopped"}
+    for trial in trials.to_dict("records"):
+        reports = results[results["trial"] == trial["trial"]].sort_values("step")
+        assert list(reports["step"]) == list(range(INTERVAL, trial["step"] + 1, INTERVAL))
+        assert reports["validation_loss"].iloc[-1] == trial["validation_loss"]
+        assert trial["outcome"] == ("completed" if trial["step"] == STEPS else "stopped")
+        assert trial["step"] == STEPS or trial["step"] in (4, 8)  # the rungs of ASHA
+
+
+def test_a_trial_under_ray_has_the_numbers_of_the_same_training_without_ray(plain):
+    plan, _, _, ledger = plain
+    trials = ledger.trials().set_index("trial")
+    for planned in list(plan.trials())[:4]:
+        definition, row = planned.definition, trials.loc[planned.id]
+        task = tasks.make(definition["task"], definition["task_options"])
+        network = build(
+            definition["architecture"],
+            inputs=task.inputs,
+            outputs=task.outputs,
+            hidden=definition["hidden"],
+            depth=1,
+            lanes=2,
+        )
+        trainer = Trainer(
+            network,
+            task,
+            Schedule(STEPS, 8, 1e4),
+            [definition["configuration"]] * 2,
+            network_seed=definition["network_seed"],
+            data_seed=definition["data_seed"],
+        )
+        trainer.train(int(row["step"]))
+        scores = trainer.evaluate("evaluation")
+        assert list(row["lane_evaluation_losses"]) == scores.losses
+        assert row["evaluation_loss"] == math.fsum(scores.losses) / 2
+
+
+def test_a_finished_sweep_has_nothing_left(plain):
+    plan, results, _, _ = plain
+    assert unfinished(plan, SweepPaths(results, "small")).trials == []
+
+
+def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
+    plan, _, _, whole = plain
+    paths = SweepPaths(tmp_path, "small")
+    _, ledger = run_small(plan, tmp_path)
+    before = ledger.trials().set_index("trial")
+    victim = sorted(paths.ledger.glob("trials/*/*.parquet"))[0]
+    victim.unlink()
+    lost = sorted(set(before.index) - set(ledger.trials()["trial"]))
+    assert lost
+    told, ledger = run_small(plan, tmp_path)
+    assert sorted(told) == lost
+    after = ledger.trials().set_index("trial")
+    kept = [trial for trial in before.index if trial not in lost]
+    assert (after.loc[kept, "sequence"] == before.loc[kept, "sequence"]).all()
+    results = ledger.results()
+    assert not results.duplicated(["trial", "step"]).any()
+    assert set(after.index) == set(whole.trials()["trial"])
+
+
+def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tmp_path):
+    plan = small_plan(search={"samples": 2}, scheduler="none")
+    _, ledger = run_small(plan, tmp_path, Broken)
+    trials = ledger.trials().set_index("architecture")
+    assert list(trials.loc["gru", "outcome"]) == ["errored", "errored"]
+    assert all("a bug on purpose" in error for error in trials.loc["gru", "error"])
+    assert all("trainables_for_tests.py" in error for error in trials.loc["gru", "error"])
+    assert set(trials.loc["rnn", "outcome"]) == {"completed"}
+
+    told, ledger = run_small(plan, tmp_path)
+    assert len(told) == 2 and all("gru" in trial for trial in told)
+    trials = ledger.trials()
+    assert set(trials["outcome"]) == {"completed"} and len(trials) == 4
+    assert trials["error"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpus": 3}, "a trial asks for 3 processor cores, but this machine has 2"),
+        ({"gpus": 1}, "a trial asks for 1 GPUs, but this machine has 0"),
+    ],
+)
+def test_resources_that_are_not_there_are_refused_instead_of_awaited(tmp_path, resources, message):
+    with pytest.raises(BadInput, match=message):
+        run_small(small_plan(resources=resources), tmp_path)
+
+
+def test_a_killed_worker_is_retried_and_counts_once(tmp_path, flag, plain):
+    plan, _, _, undisturbed = plain
+    assert not flag.exists()
+    _, ledger = run_small(plan, tmp_path, KilledOnce)
+    assert flag.exists()
+    trials = ledger.trials()
+    assert "errored" not in set(trials["outcome"]) and len(trials) == plan.trial_count
+    results = ledger.results()
+    assert not results.duplicated(["trial", "step"]).any()
+    merged = results.merge(undisturbed.results(), on=["trial", "step"], suffixes=("", "_plain"))
+    assert len(merged) and (merged["validation_loss"] == merged["validation_loss_plain"]).all()
+
+
+def test_divergence_is_infeasible_at_its_step_and_not_an_error(tmp_path):
+    space = {"optimizer": "sgd", "learning_rate": 1e30, "clip_norm": 1e30}
+    plan = small_plan(search={"samples": 2, "space": space}, architectures=["rnn"])
+    _, ledger = run_small(plan, tmp_path)
+    trials = ledger.trials()
+    assert set(trials["outcome"]) == {"infeasible"}
+    assert trials["error"].isna().all() and trials["validation_loss"].isna().all()
+    for trial in trials.to_dict("records"):
+        assert trial["step"] == max(trial["lane_infeasible_at"]) < STEPS
