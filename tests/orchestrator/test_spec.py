@@ -1,0 +1,118 @@
+"""Sweep files: unknown and missing keys, wrong types, and several mistakes at once."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.spec import load
+from tests.orchestrator.mistakes import SWEEP, refusal, refused, write
+
+QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
+
+
+def test_the_quickstart_is_right_and_says_what_stands_in_it():
+    spec, data = load(QUICKSTART), yaml.safe_load(QUICKSTART.read_text())
+    names = [a if isinstance(a, str) else a["name"] for a in data["architectures"]]
+    assert [a.name for a in spec.architectures] == names
+    assert [a.options for a in spec.architectures if a.options] == [
+        {"residual": "scaled"},
+        {"residual": "heterogeneous"},
+    ]
+    assert (spec.depths, spec.budgets) == (data["depths"], data["budgets"])
+    assert spec.search.samples == data["search"]["samples"]
+    assert spec.scheduler.method == "asha"
+    assert spec.training.model_dump(exclude_unset=True) == data["training"]
+
+
+def test_the_tests_own_file_is_right_and_its_defaults_are_the_documented_ones(tmp_path):
+    spec = load(write(tmp_path, SWEEP))
+    assert (spec.search.method, spec.replicates, spec.resources.gpus) == ("random", 1, 0.0)
+    assert (spec.scheduler.reduction_factor, spec.training.divergence_threshold) == (3.0, 1e4)
+    assert [a.label for a in spec.architectures] == ["rnn", "wcrnn(alpha=0.9)"]
+    assert [t.label for t in spec.tasks] == ["digits", "parentheses(length=20)"]
+
+
+@pytest.mark.parametrize("none", ["none", "{method: none}", ""])
+def test_a_sweep_without_a_scheduler(tmp_path, none):
+    text = SWEEP.replace("{method: asha, grace: 20}", none)
+    assert load(write(tmp_path, text)).scheduler.method == "none"
+
+
+UNKNOWN = [
+    ("seed: 1\n", "", ["1: the key 'seed' is missing"]),
+    (
+        "depths:",
+        "depth:",
+        ["1: the key 'depths' is missing", "6: unknown key 'depth'; did you mean 'depths'?"],
+    ),
+    (
+        "  steps: 100",
+        "  epochs: 100",
+        [
+            "17: the key 'training.steps' is missing",
+            "18: unknown key 'epochs'; did you mean 'steps'?",
+        ],
+    ),
+    ("options: {al", "option: {al", ["5: unknown key 'option'; did you mean 'options'?"]),
+    (
+        "{name: wcrnn,",
+        "{nam: wcrnn,",
+        [
+            "5: the key 'architectures.1.name' is missing",
+            "5: unknown key 'nam'; did you mean 'name'?",
+        ],
+    ),
+    ("{cpus: 1}", "{cpu: 1}", ["21: unknown key 'cpu'; did you mean 'cpus'?"]),
+    ("  space:", "  xyz: 1\n  space:", ["13: unknown key 'xyz'; known: method, samples, space"]),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "sentences"), UNKNOWN)
+def test_unknown_and_missing_keys(tmp_path, right, wrong, sentences):
+    assert refused(tmp_path, right, wrong) == sentences
+
+
+ITEM = "must be a name or {name: .., options: {..}}"
+TYPES = [
+    ("seed: 1", "seed: one", "2: 'seed' is 'one', but must be a valid integer"),
+    ("seed: 1", "seed: '1'", "2: 'seed' is '1', but must be a valid integer"),
+    ("seed: 1", "seed: true", "2: 'seed' is True, but must be a valid integer"),
+    ("seed: 1", "seed: 1.0", "2: 'seed' is 1.0, but must be a valid integer"),
+    ("seed: 1", "seed:", "2: 'seed' is None, but must be a valid integer"),
+    ("name: small", "name: 3", "1: 'name' is 3, but must be a valid string"),
+    ("[1, 2]", "2", "6: 'depths' is 2, but must be a valid list"),
+    ("[1, 2]", "[1,\n  true]", "7: 'depths.1' is True, but must be a valid integer"),
+    ("[10_000]", "[1e4]", "10: 'budgets.0' is 10000.0, but must be a valid integer"),
+    ("cpus: 1", "cpus: yes", "21: 'resources.cpus' is True, but must be a valid number"),
+    ("  - rnn", "  - 7", f"4: 'architectures.0' is 7, but {ITEM}"),
+    ("  - digits", "  - [digits]", f"8: 'tasks.0' is ['digits'], but {ITEM}"),
+    (
+        "{alpha: 0.9}",
+        "none",
+        "5: 'architectures.1.options' is 'none', but must be a valid dictionary",
+    ),
+    (
+        "{method: asha, grace: 20}",
+        "asha",
+        "16: 'scheduler' is 'asha', but must be a mapping of keys to values",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "sentence"), TYPES)
+def test_nothing_is_coerced_from_another_type(tmp_path, right, wrong, sentence):
+    assert refused(tmp_path, right, wrong) == [sentence]
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
+    text = SWEEP.replace("seed: 1", "seed: -1").replace("- rnn", "- rn").replace("[1, 2]", "[]")
+    text = text.replace("steps: 100", "step: 100").replace("cpus: 1", "cpus: .nan")
+    assert refusal(write(tmp_path, text)) == [
+        "2: 'seed' is -1, but must be greater than or equal to 0",
+        "4: unknown architecture 'rn'; did you mean 'rnn'?",
+        "6: 'depths' is an empty list: give at least one",
+        "17: the key 'training.steps' is missing",
+        "18: unknown key 'step'; did you mean 'steps'?",
+        "21: 'resources.cpus' is nan, but must be a finite number",
+    ]
