@@ -38,6 +38,12 @@ values = st.recursive(
 )
 
 
+def like(value):
+    """Values that may well stand where ``value`` stood."""
+    kinds = {int: st.integers(1, 400), float: st.floats(1e-6, 2), str: st.sampled_from(WORDS)}
+    return kinds.get(type(value), st.just(value))
+
+
 def places(data, place=()):
     """The place of everything inside ``data``."""
     if isinstance(data, dict):
@@ -58,9 +64,9 @@ def mutated(draw):
         inside = data
         for key in above:
             inside = inside[key]
-        change = draw(st.sampled_from(["replace", "remove", "add", "rename"]))
-        if change == "replace":
-            inside[last] = draw(values)
+        change = draw(st.sampled_from(["like", "like", "replace", "remove", "add", "rename"]))
+        if change in ("like", "replace"):
+            inside[last] = draw(values if change == "replace" else like(inside[last]))
         elif change == "remove" and len(data) > 1:
             del inside[last]
         elif isinstance(inside, list):
