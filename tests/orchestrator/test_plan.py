@@ -1,0 +1,111 @@
+"""The plan's cells: widths that fit, parameters as torch counts them, cells that cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.plan import make_plan
+from orchestrator.spec import load
+from tests.orchestrator.small import small_plan
+from trainables import tasks
+from trainables.architectures import build
+
+QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
+MEMORY = {"name": "memory", "options": {"size": 5, "delay": 2}}
+
+
+def torch_parameters(cell, hidden):
+    """Numbers that an optimizer would train in one network of the cell, at another width."""
+    task = tasks.make(cell.task.name, cell.task.options)
+    network = build(
+        cell.architecture.name,
+        inputs=task.inputs,
+        outputs=task.outputs,
+        hidden=hidden,
+        depth=cell.depth,
+        options=cell.architecture.options,
+        device="meta",
+    )
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.fixture(scope="module")
+def quickstart():
+    return make_plan(load(QUICKSTART))
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    """Budgets from barely enough to plenty, on inputs narrow and wide."""
+    names = ["rnn", "irnn", "ugrnn", "gru", "lstm", "intersection", "wcrnn"]
+    tasks = [MEMORY, {"name": "parentheses", "options": {"length": 3}}]
+    return small_plan(architectures=names, depths=[1, 3], tasks=tasks, budgets=[900, 5000, 200_000])
+
+
+@pytest.mark.parametrize("plan", ["quickstart", "sizes"])
+def test_widths_are_the_largest_that_fit_and_parameters_those_of_torch(plan, request):
+    cells = request.getfixturevalue(plan).cells
+    assert len(cells) >= 30
+    for cell in cells:
+        assert cell.parameters == torch_parameters(cell, cell.hidden) <= cell.budget
+        assert torch_parameters(cell, cell.hidden + 1) > cell.budget
+
+
+def test_every_cell_of_the_grid_is_planned_or_impossible_once(sizes):
+    def key(cell):
+        return (cell.task.label, cell.architecture.label, cell.depth, cell.budget)
+
+    there, never = [*map(key, sizes.cells)], [*map(key, sizes.impossible)]
+    assert len({*there, *never}) == len(there) + len(never) == 2 * 7 * 2 * 3
+    for _, name, depth, _ in there:
+        assert (name, depth) != ("intersection", 1)
+    # A gated unit on 300 inputs: three gates of 302 numbers, its state and 200 of the readout.
+    wide = ("parentheses(length=3)", "gru", 1)
+    assert 3 * 302 + 1 + 200 > 900
+    assert (*wide, 900) in never
+    assert (*wide, 5000) in there
+
+
+def test_the_quickstart_has_thirty_cells_and_150_trials(quickstart):
+    # Two tasks, two depths, eight networks, less the intersection network at depth 1.
+    assert len(quickstart.cells) == 2 * (2 * 8 - 1)
+    assert quickstart.trial_count == 30 * 5 == len(list(quickstart.trials()))
+    assert quickstart.step_count == 150 * 300
+    assert [(c.architecture.name, c.depth, c.reason) for c in quickstart.impossible] == [
+        ("intersection", 1, "intersection does not exist at depth 1: it needs depth 2 or more")
+    ] * 2
+
+
+def test_a_budget_too_small_names_the_smallest_that_would_do():
+    # One unit of a plain network on 5 inputs and outputs: 5 input weights, a recurrent one, a
+    # bias and an initial state; 5 readout weights and biases.
+    smallest = 5 + 1 + 1 + 1 + 5 + 5
+    below = small_plan(architectures=["rnn", "irnn"], tasks=[MEMORY], budgets=[smallest - 1, 100])
+    assert [(c.architecture.name, c.budget, c.reason) for c in below.impossible] == [
+        (name, 17, "a budget of 17 is too small for one unit: the smallest that would do is 18")
+        for name in ("rnn", "irnn")
+    ]
+    exact = small_plan(architectures=["rnn", "irnn"], tasks=[MEMORY], budgets=[smallest])
+    assert [(c.hidden, c.parameters) for c in exact.cells] == [(1, 18)] * 2
+
+
+def test_a_sweep_without_any_possible_cell_is_bad_input():
+    with pytest.raises(BadInput) as caught:
+        small_plan(architectures=["intersection", "rnn"], tasks=[MEMORY], budgets=[10, 17])
+    assert str(caught.value) == (
+        "sweep 'small' has no possible cell: "
+        "a budget of 10 is too small for one unit: the smallest that would do is 18; "
+        "a budget of 17 is too small for one unit: the smallest that would do is 18; "
+        "intersection does not exist at depth 1: it needs depth 2 or more"
+    )
+
+
+def test_two_cells_that_would_share_a_folder_are_bad_input():
+    two = [{"name": "wcrnn", "options": {"alpha": alpha}} for alpha in (1e16, 1e-16)]
+    with pytest.raises(BadInput) as caught:
+        small_plan(architectures=two, tasks=[MEMORY])
+    assert str(caught.value) == (
+        "sweep 'small' has 2 cells called 'memory-delay-2-size-5_wcrnn-alpha-1e-16_d1_p4000': "
+        "their options differ only in signs; put them into sweeps of their own"
+    )
