@@ -33,35 +33,41 @@ class Ledger:
         return self._read("results")
 
     def _read(self, dataset: Dataset) -> pd.DataFrame:
-        schema = DATASETS[dataset].append(pa.field("cell", pa.string()))
-        tables = [schema.empty_table()]
+        cell_field = pa.field("cell", pa.string())
+        tables = [DATASETS[dataset].append(cell_field).empty_table()]
         for path in sorted(self.folder.glob(f"{dataset}/cell=*/*.parquet")):
-            table = _read_file(path)
+            table = _read_file(path, DATASETS[dataset])
             if table is not None:
                 cell = path.parent.name.removeprefix("cell=")
                 column = pa.array([cell] * len(table), pa.string())
-                tables.append(table.append_column("cell", column).select(schema.names).cast(schema))
+                tables.append(table.append_column(cell_field, column))
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas().sort_values("sequence")
         first = frame.groupby(KEYS[dataset])["sequence"].transform("min")
         last = frame.assign(_first=first).drop_duplicates(KEYS[dataset], keep="last")
         return last.sort_values("_first").drop(columns="_first").reset_index(drop=True)
 
 
-def _read_file(path: Path) -> pa.Table | None:
+def _read_file(path: Path, schema: pa.Schema) -> pa.Table | None:
     try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowInvalid, OSError) as error:
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
+        _check_version(path, table.schema)
+        table = table.select(schema.names).cast(schema)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the machine's trouble, not the file's
         _set_aside(path, str(error).splitlines()[0])
         return None
-    version = int((table.schema.metadata or {}).get(VERSION_KEY, b"0"))
-    if version != VERSION:
+    return table
+
+
+def _check_version(path: Path, schema: pa.Schema) -> None:
+    version = (schema.metadata or {}).get(VERSION_KEY, b"0").decode(errors="replace")
+    if version != str(VERSION):
         raise BadInput(
             f"{path}: written in version {version} of the ledger, but this Soundings reads version "
             f"{VERSION}; use the Soundings release that wrote it"
         )
-    return table
 
 
 def _set_aside(path: Path, reason: str) -> None:

@@ -59,7 +59,8 @@ class LedgerWriter:
         name = f"part-{rows[0]['sequence']:012d}-{uuid.uuid4().hex[:8]}.parquet"
         hidden = folder / f".{name}.tmp"
         try:
-            pq.write_table(pa.table(columns, schema=schema), hidden, compression="zstd")
+            table = pa.table(columns, schema=schema)
+            pq.write_table(table, hidden, compression="zstd", write_page_checksum=True)
             hidden.rename(folder / name)
         except OSError:
             hidden.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Files of a ledger that cannot be read are named and set aside; the rest is read."""
+
+import logging
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.errors import BadInput
+from orchestrator.ledger import Ledger
+from orchestrator.ledger.schema import RESULTS
+from tests.orchestrator.rows import files, report, write
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A whole file, and one to be damaged."""
+    write(tmp_path, "results", [report("whole", step) for step in (1, 2)])
+    return tmp_path, write(tmp_path, "results", [report("other", step) for step in (1, 2)], "b", 2)
+
+
+DAMAGE = {
+    "empty": lambda whole: b"",
+    "garbage": lambda whole: b"not Parquet at all" * 40,
+    "garbage between the right ends": lambda whole: b"PAR1" + bytes(500) + b"PAR1",
+    "one byte": lambda whole: whole[:1],
+    "half": lambda whole: whole[: len(whole) // 2],
+    "without its end": lambda whole: whole[:-1],
+    "without its beginning": lambda whole: whole[1:],
+    "a hole": lambda whole: whole[:100] + bytes(200) + whole[300:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_is_named_set_aside_and_left_out(two, damage, caplog):
+    folder, path = two
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    for _ in range(2):
+        assert [*Ledger(folder).results()["trial"]] == ["whole", "whole"]
+    (warning,) = caplog.records  # once: it is set aside
+    assert (warning.name, warning.levelno) == ("soundings", logging.WARNING)
+    aside = path.with_name(f"_damaged-{path.name}.aside")
+    assert warning.getMessage().startswith(f"{path}: not a whole Parquet file (")
+    assert warning.getMessage().endswith(f"set aside as {aside.name}, the rest is used")
+    assert "\n" not in warning.getMessage()
+    assert not path.exists()
+    assert aside.read_bytes() == damaged  # nothing is thrown away
+    assert len(files(folder)) == 1
+
+
+def test_where_files_cannot_be_moved_the_damaged_one_is_left_out(two, monkeypatch, caplog):
+    folder, path = two
+    path.write_bytes(b"")
+
+    def refuse(*names):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    assert len(Ledger(folder).results()) == 2
+    assert "left out, the rest is used" in caplog.text
+    assert path.exists()
+
+
+def test_an_error_of_the_machine_is_not_an_error_of_the_file(two, monkeypatch):
+    folder, path = two
+
+    def broken(*args, **kwargs):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(pq, "ParquetFile", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        Ledger(folder).results()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("version", [b"2", b"10", b"x", None])
+def test_a_file_of_another_version_is_bad_input_and_stays(two, version):
+    folder, path = two
+    table = pq.read_table(path).replace_schema_metadata(
+        {} if version is None else {"soundings.ledger.version": version}
+    )
+    pq.write_table(table.append_column("new", pa.array([1, 2])), path)
+    with pytest.raises(BadInput) as caught:
+        Ledger(folder).results()
+    shown = "0" if version is None else version.decode()
+    assert str(caught.value) == (
+        f"{path}: written in version {shown} of the ledger, but this Soundings reads version 1; "
+        "use the Soundings release that wrote it"
+    )
+    assert path.exists()
+
+
+def test_a_file_with_a_column_too_few_is_set_aside(two, caplog):
+    folder, path = two
+    table = pq.ParquetFile(path).read()
+    assert table.schema.metadata == RESULTS.metadata
+    pq.write_table(table.drop_columns("validation_loss"), path)
+    assert [*Ledger(folder).results()["trial"]] == ["whole", "whole"]
+    assert "validation_loss" in caplog.text
+
+
+def test_there_need_be_no_ledger(tmp_path):
+    for frame in (Ledger(tmp_path / "none").trials(), Ledger(tmp_path / "none").results()):
+        assert len(frame) == 0
+        assert {"trial", "cell", "sequence"} <= {*frame.columns}
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_flipped_bits_pass_for_numbers_or_break_the_reader(tmp_path_factory, data, caplog):
+    folder = tmp_path_factory.mktemp("ledger")
+    lanes = {"lane_validation_losses": [0.5, None]}
+    path = write(folder, "results", [report(f"t{i}", i, i / 7, **lanes) for i in range(20)])
+    truth, content = Ledger(folder).results(), bytearray(path.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    try:
+        read = Ledger(folder).results()
+    except BadInput as error:  # the version was hit
+        assert str(error).startswith(f"{path}: written in version")
+    else:
+        assert read.equals(truth if path.exists() else truth.head(0))
