@@ -1,7 +1,9 @@
 """Where everything that a sweep leaves lies."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import BadInput
 
@@ -38,6 +40,23 @@ class SweepPaths:
     def mlflow_store(self) -> str:
         """The tracking URI of the default MLflow store."""
         return f"sqlite:///{self.results / 'mlflow.db'}"
+
+    def read_definition(self) -> dict[str, Any]:
+        """What :attr:`definition` holds.
+
+        Raises:
+            BadInput: it is damaged.
+        """
+        try:
+            found = json.loads(self.definition.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not {"cells", "impossible"} <= set(found):
+                raise ValueError("no definition of a sweep")
+        except ValueError as error:
+            raise BadInput(
+                f"{self.definition}: damaged ({error}); if the sweep's file is as it was, delete "
+                "this one and run the sweep again: it is written anew, the ledger stays"
+            ) from error
+        return found
 
     def make_writable(self) -> None:
         """Create the folder and write to it once.

@@ -56,7 +56,7 @@ def _claim(plan: Plan, paths: SweepPaths) -> None:
     impossible = [cell.definition() for cell in plan.impossible]
     ours = json.loads(json.dumps({**spec, "cells": cells, "impossible": impossible}))
     if paths.definition.exists():
-        theirs = json.loads(paths.definition.read_text(encoding="utf-8"))
+        theirs = paths.read_definition()
         # What the file says comes first, then what it means: widths, spaces.
         derived = {key: theirs[key] for key in ("cells", "impossible")}
         differences = list(_differences(theirs, {**ours, **derived}))

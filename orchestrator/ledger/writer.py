@@ -21,6 +21,8 @@ class LedgerWriter:
     A file is written under a name that no reader looks at and then renamed, results before
     trials: a trial that has its row has all its results.
 
+    A ledger has one writer at a time.
+
     Args:
         folder: of the ledger.
         sequence: the first sequence number to give out.
@@ -28,6 +30,8 @@ class LedgerWriter:
 
     def __init__(self, folder: Path, sequence: int = 0) -> None:
         self._folder = folder
+        for broken in folder.glob("*/cell=*/.*.tmp"):  # of a writer that was killed
+            broken.unlink()
         self._sequence = sequence
         self._rows: dict[Dataset, dict[str, list[dict[str, Any]]]] = {
             "results": defaultdict(list),

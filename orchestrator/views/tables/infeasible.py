@@ -45,7 +45,7 @@ def infeasible_fractions(study: Study) -> Table:
         lanes = trials.loc[trials["outcome"] != "errored", "lane_infeasible_at"]
         networks = sum(len(lane) for lane in lanes)
         match = paper[
-            (paper["task"] == study.task_name(cell.id))
+            (paper["task"] == study.papers_task(cell.id))
             & (paper["architecture"] == cell.architecture)
             & (paper["depth"] == cell.depth)
             & (paper["budget"] == cell.budget)

@@ -45,31 +45,39 @@ def print_table(table: Table, console: Console) -> None:
     """Print the table; columns that the terminal has no room for follow below it."""
     if table.shown.empty:
         return
+    shown = table.shown
+    heads, values = list(shown.columns[: table.index]), list(shown.columns[table.index :])
     # Where there is nothing at all, a column of dashes only takes room.
-    columns = [name for name in table.shown.columns if (table.shown[name] != "-").any()]
-    heads, values = columns[: table.index], columns[table.index :]
+    values = [name for name in values if (shown[name] != "-").any()] or values
     console.print(f"\n[bold]{table.title}[/bold]")
+    if _width(_grid(shown[heads + values[:1]], len(heads)), console) > console.width:
+        same = [name for name in heads if shown[name].nunique() == 1]
+        heads = [name for name in heads if name not in same]
+        everywhere = ", ".join(f"{name} {shown[name].iloc[0]}" for name in same)
+        if everywhere:
+            console.print(f"Everywhere: {everywhere}", markup=False, highlight=False)
     while values:
         fitting = len(values)
-        while (
-            fitting > 1 and _width(table.shown[heads + values[:fitting]], console) > console.width
-        ):
+        grid = _grid(shown[heads + values], len(heads))
+        while fitting > 1 and _width(grid, console) > console.width:
             fitting -= 1
-        console.print(_grid(table.shown[heads + values[:fitting]], table.index))
+            grid = _grid(shown[heads + values[:fitting]], len(heads))
+        console.print(grid)
         values = values[fitting:]
     for note in table.notes:
         console.print(note, style="dim", markup=False, highlight=False)
 
 
-def _width(frame: pd.DataFrame, console: Console) -> int:
-    return console.measure(_grid(frame, 0), options=console.options.update(width=10_000)).maximum
+def _width(grid: RichTable, console: Console) -> int:
+    return console.measure(grid, options=console.options.update(width=10_000)).maximum
 
 
 def _grid(frame: pd.DataFrame, index: int) -> RichTable:
     grid = RichTable(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for position, name in enumerate(frame.columns):
-        justify: JustifyMethod = "left" if position < index else "right"
-        grid.add_column(heading(str(name)), justify=justify, no_wrap=True)
+        head = position < index  # broken where not even one column of values fits beside it
+        justify: JustifyMethod = "left" if head else "right"
+        grid.add_column(heading(str(name)), justify=justify, no_wrap=not head, overflow="fold")
     before: tuple[object, ...] = ()
     for row in frame.itertuples(index=False):
         # A value that repeats that of the row above, in the columns that name the row, is left out.

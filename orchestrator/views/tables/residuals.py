@@ -15,7 +15,7 @@ from orchestrator.views.tables.study import (
 from trainables.architectures import check_options
 
 STEPS = "steps_to_minimal_performance"
-KINDS = {"scaled": "homogeneous", "heterogeneous": "heterogeneous"}
+KINDS = ("homogeneous", "heterogeneous")
 
 
 def residuals(study: Study) -> Table:
@@ -26,48 +26,58 @@ def residuals(study: Study) -> Table:
     task's threshold, or the steps of the whole trial if that never happened. Pairs are formed
     among weakly coupled networks that differ in their residual alone.
     """
-    pairs: dict[tuple[Any, ...], dict[str, str]] = {}
+    homogeneous: dict[tuple[Any, ...], str] = {}
+    heterogeneous: dict[tuple[Any, ...], str] = {}
     for cell in study.cells:
         definition = study.definition["cells"][cell.id]["architecture"]
         if definition["name"] != "wcrnn":
             continue
         options = check_options("wcrnn", definition["options"])
         key = (cell.task, cell.depth, cell.budget, options.alpha, options.gamma)
-        pairs.setdefault(key, {})[KINDS[options.residual]] = cell.id
+        if options.residual == "heterogeneous":
+            heterogeneous[*key, options.epsilon] = cell.id
+        else:
+            homogeneous.setdefault(key, cell.id)  # epsilon means nothing to it
     rows = [
         row
-        for key, pair in pairs.items()
-        if len(pair) == len(KINDS)
-        for row in _compare(study, key, pair)
+        for key, cell_id in heterogeneous.items()
+        if key[:-1] in homogeneous
+        for row in _compare(
+            study, key, {"homogeneous": homogeneous[key[:-1]], "heterogeneous": cell_id}
+        )
     ]
-    columns = ["task", "depth", "budget", "alpha", "gamma", "quantity"]
-    tidy = pd.DataFrame(rows, columns=[*columns, *_VALUES])
+    tidy = pd.DataFrame(rows, columns=[*_PLACE, "quantity", *_VALUES])
+    same = [option for option in _OPTIONS if tidy[option].nunique() == 1]  # a note is enough
+    columns = [column for column in (*_PLACE, "quantity") if column not in same]
+    notes = ["Mean and deviation over the networks of the best configuration by validation."]
+    if same:
+        notes.append(f"All with {', '.join(f'{option} {tidy[option][0]:g}' for option in same)}.")
     return Table(
         name="residuals",
         title="Homogeneous against heterogeneous residuals",
         tidy=tidy,
         shown=_shown(tidy, columns),
         index=len(columns),
-        notes=("Mean and deviation over the networks of the best configuration by validation.",),
+        notes=tuple(notes),
     )
 
 
+_OPTIONS = ["alpha", "gamma", "epsilon"]
+_PLACE = ["task", "depth", "budget", *_OPTIONS]
 _VALUES = [
-    *(f"{kind}{suffix}" for kind in KINDS.values() for suffix in ("", "_deviation", "_networks")),
+    *(f"{kind}{suffix}" for kind in KINDS for suffix in ("", "_deviation", "_networks")),
     "difference",
-    *(f"published_{kind}" for kind in KINDS.values()),
+    *(f"published_{kind}" for kind in KINDS),
 ]
 
 
 def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[dict[str, Any]]:
-    task_name = study.task_name(pair["homogeneous"])
+    task_name = study.papers_task(pair["homogeneous"])
     paper = published("fading_memory_table1")
     metric = study.task(pair["homogeneous"]).metric_name
     rows = []
     for quantity in (metric, STEPS):
-        row: dict[str, Any] = dict(
-            zip(("task", "depth", "budget", "alpha", "gamma"), key, strict=True)
-        )
+        row: dict[str, Any] = dict(zip(_PLACE, key, strict=True))
         row["quantity"] = quantity
         for kind, cell in pair.items():
             values = _values(study, cell, quantity)
@@ -78,7 +88,7 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
         match = paper[
             (paper["task"] == task_name) & (paper["metric"] == names.get(quantity, quantity))
         ]
-        for kind in KINDS.values():
+        for kind in KINDS:
             value = float(match[kind].iloc[0]) if len(match) else np.nan
             row[f"published_{kind}"] = value / 100 if quantity == "accuracy" else value
         rows.append(row)
@@ -111,13 +121,13 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
         shown = {column: row[column] for column in columns}
         shown["quantity"] = row["quantity"].replace("_", " ")
-        for kind in KINDS.values():
+        for kind in KINDS:
             deviation = row[f"{kind}_deviation"]
             spread = "" if np.isnan(deviation) else f" ± {text(deviation)}"
             shown[kind] = text(row[kind]) + spread
         shown["difference"] = text(row["difference"])
-        there = [row[f"published_{kind}"] for kind in KINDS.values()]
+        there = [row[f"published_{kind}"] for kind in KINDS]
         shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))
         rows.append(shown)
-    names = [*columns, *KINDS.values(), "difference", "published"]
+    names = [*columns, *KINDS, "difference", "published"]
     return pd.DataFrame(rows, columns=names)

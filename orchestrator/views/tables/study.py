@@ -1,6 +1,5 @@
 """What every table is computed from: a sweep's definition and its ledger, as frames."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,7 +65,8 @@ class Study:
     """A sweep's cells in the order of its file, with what the ledger holds of them.
 
     Raises:
-        BadInput: there is no such sweep in the results folder, or its ledger is empty.
+        BadInput: there is no such sweep in the results folder, its definition is damaged, or its
+            ledger is empty.
     """
 
     def __init__(self, paths: SweepPaths) -> None:
@@ -75,7 +75,7 @@ class Study:
                 f"{paths.folder} holds no sweep: run it first with soundings run, "
                 "or name the results folder with --results"
             )
-        self.definition: dict[str, Any] = json.loads(paths.definition.read_text(encoding="utf-8"))
+        self.definition = paths.read_definition()
         ledger = Ledger(paths.ledger)
         self.trials, self.results = ledger.trials(), ledger.results()
         if self.trials.empty:
@@ -127,8 +127,15 @@ class Study:
         best: list[dict[str, Any]] = completed.head(1).to_dict("records")  # type: ignore[assignment]
         return best[0] if best else None
 
-    def task_name(self, cell: str) -> str:
-        return str(self.definition["cells"][cell]["task"]["name"])
+    def papers_task(self, cell: str) -> str:
+        """The name of the cell's task in the papers' tables, or "" where it differs from theirs.
+
+        It differs if its options make it longer, shorter, wider or narrower.
+        """
+        name = str(self.definition["cells"][cell]["task"]["name"])
+        ours, theirs = self.task(cell), tasks.make(name)
+        same = (ours.inputs, ours.length) == (theirs.inputs, theirs.length)
+        return name if same else ""
 
     def task(self, cell: str) -> tasks.Task:
         """The cell's task."""
@@ -156,12 +163,11 @@ def published(name: str) -> pd.DataFrame:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, or a dash where there is nothing."""
+    """Three significant digits, all those before the point, or a dash where there is nothing."""
     if value is None or np.isnan(value):
         return "-"
-    if np.isinf(value):
-        return "inf"
-    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < 1e7 else text
 
 
 def percent(value: float | None) -> str:

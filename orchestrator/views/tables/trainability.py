@@ -23,8 +23,9 @@ def trainability(study: Study) -> Table:
         completed = (trials["outcome"] == "completed").to_numpy()
         infeasible = (trials["outcome"] == "infeasible").to_numpy()
         evaluation = trials["evaluation_loss"].to_numpy(dtype=float)
-        validation = trials["validation_loss"].where(completed, np.inf).to_numpy(dtype=float)
-        ranked = np.where(infeasible, np.inf, evaluation)
+        # Where there is no loss at all, it is worse than every number.
+        validation = trials["validation_loss"].where(completed).fillna(np.inf).to_numpy(dtype=float)
+        ranked = np.where(infeasible | np.isnan(evaluation), np.inf, evaluation)
         for tried in range(1, len(trials) + 1):
             best = int(validation[:tried].argmin())
             rows.append(
@@ -57,6 +58,8 @@ def _notes(study: Study) -> tuple[str, ...]:
 
 
 def _by_count(tidy: pd.DataFrame) -> pd.DataFrame:
+    if tidy.empty:  # all trials errored
+        return tidy
     most = int(tidy["tried"].max())
     counts = [c for power in range(7) for c in (s * 10**power for s in STEPS) if c < most] + [most]
     rows = []

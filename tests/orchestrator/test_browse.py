@@ -1,0 +1,85 @@
+"""MLflow's own pages, served for real."""
+
+import json
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import psutil
+import pytest
+
+from tests.orchestrator.command import SOUNDINGS, environment, soundings
+from tests.orchestrator.test_mlflow_view import curve, trial_row
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A results folder with a sweep 's' of one run, as a run leaves it."""
+    from orchestrator.views.mlflow import MLflowView
+
+    folder = tmp_path / "results"
+    (folder / "s").mkdir(parents=True)
+    (folder / "s" / "sweep.json").write_text("{}")
+    MLflowView(f"sqlite:///{folder / 'mlflow.db'}", "s").write(trial_row(1), curve(1))
+    return folder
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_the_pages_come_up_on_loopback_and_go_with_their_processes(results, ending):
+    port = free_port()
+    process = subprocess.Popen(
+        [SOUNDINGS, "browse", "s", "--port", str(port)],
+        cwd=results.parent,
+        env=environment() | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    address = process.stdout.readline().strip()
+    assert address.startswith(f"http://127.0.0.1:{port}/#/experiments/")
+    assert process.stdout.readline() == "Ctrl-C ends it.\n"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search",
+        data=json.dumps({"experiment_ids": [address.rpartition("/")[2]]}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        (run,) = json.load(answer)["runs"]
+    assert {tag["key"]: tag["value"] for tag in run["data"]["tags"]}["trial"] == "t1"
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
+        assert "<title>MLflow</title>" in page.read().decode()
+    family = psutil.Process(process.pid).children(recursive=True)
+    listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == "LISTEN"}
+    assert listening == {"127.0.0.1"}
+
+    process.send_signal(ending)
+    assert process.wait(60) == 0
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_port_that_is_taken_is_said(results):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refused = soundings("browse", "s", "--port", port, cwd=results.parent)
+    assert refused.returncode == 2
+    assert refused.stderr == f"port {port} is taken on this machine: name another with --port\n"
+
+
+def test_a_store_that_is_not_there_is_said(tmp_path):
+    refused = soundings("browse", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "results/mlflow.db does not exist: run a sweep first" in refused.stderr
+
+
+def test_a_servers_own_pages_are_named_and_nothing_is_started(tmp_path):
+    named = soundings("browse", "--mlflow", "http://mlflow.example:5000", cwd=tmp_path)
+    assert (named.returncode, named.stdout) == (0, "MLflow is at http://mlflow.example:5000\n")
