@@ -97,4 +97,8 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 
 def _page(uri: str, sweep: str) -> str:
-    return f"/#/experiments/{open_view(uri, sweep).experiment_id}" if sweep else ""
+    if not sweep:
+        return ""
+    return (
+        f"/#/experiments/{open_view(uri, sweep).experiment_id}/runs?workflowType=machine_learning"
+    )

@@ -18,7 +18,13 @@ from mlflow.entities import Metric, Param, RunTag
 CURVE_POINTS = 100  # kept of each curve: MLflow's pages slow down with millions of metrics
 BATCH = 1000  # metrics a request, MLflow's own limit
 ERROR_CHARACTERS = 4000
-STATUS = {"completed": "FINISHED", "stopped": "KILLED", "infeasible": "FAILED", "errored": "FAILED"}
+STATUS = {
+    "completed": "FINISHED",
+    "stopped": "FINISHED",
+    "infeasible": "FAILED",
+    "errored": "FAILED",
+}
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the pages expect chat traces
 CELL_TAGS = ("cell", "architecture", "depth", "task", "budget", "outcome")
 
 Row = Mapping[str, Any]
@@ -36,7 +42,7 @@ class MLflowView:
         if experiment is not None and experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         self.experiment_id: str = (
-            self._client.create_experiment(sweep, artifact_location=_artifacts(uri))
+            self._client.create_experiment(sweep, _artifacts(uri), tags=KIND)
             if experiment is None
             else experiment.experiment_id
         )

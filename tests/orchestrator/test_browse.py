@@ -42,11 +42,11 @@ def test_the_pages_come_up_on_loopback_and_go_with_their_processes(results, endi
         text=True,
     )
     address = process.stdout.readline().strip()
-    assert address.startswith(f"http://127.0.0.1:{port}/#/experiments/")
+    assert address.startswith(f"http://127.0.0.1:{port}/#/experiments/1/runs")
     assert process.stdout.readline() == "Ctrl-C ends it.\n"
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search",
-        data=json.dumps({"experiment_ids": [address.rpartition("/")[2]]}).encode(),
+        data=json.dumps({"experiment_ids": [address.split("/")[5]]}).encode(),
         headers={"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
