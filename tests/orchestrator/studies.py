@@ -1,0 +1,197 @@
+"""Results folders made by hand or at random: the real definition, a real ledger, known truth."""
+
+import json
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestrator.ledger import LedgerWriter
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import Plan, PlannedTrial
+from orchestrator.sweep import unfinished
+from orchestrator.views.tables import Study
+from tests.orchestrator.rows import NOON
+from tests.orchestrator.small import small_plan
+from trainables.tasks import TASKS
+
+MEMORY = {"name": "memory", "options": {"size": 3, "delay": 2}}
+PARENTHESES = {"name": "parentheses", "options": {"length": 6, "held_out_size": 32}}
+
+
+def wcrnn(**options: Any) -> dict[str, Any]:
+    return {"name": "wcrnn", "options": options}
+
+
+@dataclass
+class Folder:
+    """A results folder that is being filled."""
+
+    plan: Plan
+    paths: SweepPaths
+
+    @classmethod
+    def of(cls, results: Path, **changes: Any) -> "Folder":
+        """Of the small sweep with changes, as its first run claims it."""
+        plan = small_plan(**changes)
+        paths = SweepPaths(results, plan.spec.name)
+        unfinished(plan, paths)
+        return cls(plan, paths)
+
+    @property
+    def study(self) -> Study:
+        return Study(self.paths)
+
+    def fill(self, architecture: str, *ends: dict[str, Any] | None) -> None:
+        """The first trials of the architecture's only cell: one end each, None for not yet run."""
+        (cell,) = [c.id for c in self.plan.cells if c.architecture.label == architecture]
+        self.write({f"{cell}_{i:05d}": end for i, end in enumerate(ends) if end is not None})
+
+    def write(self, ends: dict[str, dict[str, Any]]) -> None:
+        """Rows by trial: a trial's row, and under ``reports`` those of its reports."""
+        trials = {trial.id: trial for trial in self.plan.trials()}
+        left = unfinished(self.plan, self.paths)
+        frames = (left.recorded, left.results)
+        last = max((int(f["sequence"].max()) for f in frames if len(f)), default=-1)
+        writer = LedgerWriter(self.paths.ledger, last + 1)
+        for trial, end in ends.items():
+            cell = trials[trial].cell
+            for report in end.get("reports", ()):
+                row = {"sweep": self.plan.spec.name, "trial": trial, "reported": NOON}
+                writer.add("results", cell.id, row | report)
+            writer.add("trials", cell.id, _described(trials[trial], self.plan) | end)
+        writer.flush()
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """A query over the ledger as a user of duckdb would write it."""
+        connection = duckdb.connect()
+        for name, key in (("trials", "trial"), ("results", "trial, step")):
+            connection.execute(
+                f"create view {name} as select * from read_parquet("
+                f"'{self.paths.ledger}/{name}/*/*.parquet', hive_partitioning = true) "
+                f"qualify row_number() over (partition by {key} order by sequence desc) = 1"
+            )
+        return connection.execute(query).fetchall()
+
+
+def _described(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
+    cell = trial.cell
+    return {
+        "sweep": plan.spec.name,
+        "trial": trial.id,
+        "index": trial.index,
+        "task": cell.task.label,
+        "architecture": cell.architecture.label,
+        "depth": cell.depth,
+        "budget": cell.budget,
+        "hidden": cell.hidden,
+        "parameters": cell.parameters,
+        "configuration": json.dumps(trial.definition["configuration"]),
+        "metric": TASKS[cell.task.name].metric_name,
+        "seconds": 1.0,
+        "network_seed": trial.definition["network_seed"],
+        "data_seed": trial.definition["data_seed"],
+        "ended": NOON,
+    }
+
+
+def end(
+    outcome: str,
+    validation: float = math.nan,
+    evaluation: float = math.nan,
+    *,
+    lanes: list[float] | None = None,
+    metrics: list[float] | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """How a trial ended; every lane has the trial's losses where none are given."""
+    lanes = [evaluation] * 2 if lanes is None else lanes
+    metrics = [0.5] * len(lanes) if metrics is None else metrics
+    there = [m for m in metrics if not math.isnan(m)]
+    return {
+        "outcome": outcome,
+        "step": 16,
+        "validation_loss": validation,
+        "evaluation_loss": evaluation,
+        "validation_metric": 0.5,
+        "evaluation_metric": sum(there) / len(there) if there else math.nan,
+        "lane_validation_losses": [validation] * len(lanes),
+        "lane_evaluation_losses": lanes,
+        "lane_validation_metrics": metrics,
+        "lane_evaluation_metrics": metrics,
+        "lane_infeasible_at": [3 if outcome == "infeasible" else None] * len(lanes),
+    } | others
+
+
+def completed(validation: float, evaluation: float, **others: Any) -> dict[str, Any]:
+    return end("completed", validation, evaluation, **others)
+
+
+def stopped(evaluation: float = 1.0) -> dict[str, Any]:
+    return end("stopped", 0.001, evaluation, step=8)  # a validation loss that would win
+
+
+def infeasible(**others: Any) -> dict[str, Any]:
+    return end("infeasible", metrics=[math.nan] * 2, **others)
+
+
+def errored() -> dict[str, Any]:
+    """A trial that broke before it reported anything."""
+    return {"outcome": "errored", "step": 0, "error": "Traceback"}
+
+
+def random_folder(results: Path, seed: int) -> Folder:
+    """Cells of every kind, with every outcome, some missing, some run again after an error."""
+    names = ["rnn", "intersection", wcrnn(), wcrnn(residual="heterogeneous")]
+    wide = wcrnn(residual="heterogeneous", epsilon=0.2)
+    folder = Folder.of(
+        results,
+        architectures=[*names, wide],
+        depths=[1, 2],
+        tasks=[MEMORY, PARENTHESES],
+        budgets=[2500, 4000],
+        replicates=3,
+    )
+    chance = random.Random(seed)
+    trials = list(folder.plan.trials())
+    first, second = {}, {}
+    for trial in trials:
+        if chance.random() < 0.15:
+            continue  # not yet run
+        if chance.random() < 0.15:
+            first[trial.id] = errored()
+            if chance.random() < 0.5:
+                continue
+            second[trial.id] = _random_end(chance)
+        else:
+            first[trial.id] = _random_end(chance)
+    folder.write(first)
+    folder.write(second)
+    return folder
+
+
+def _random_end(chance: random.Random) -> dict[str, Any]:
+    outcome = chance.choice(["completed", "completed", "stopped", "infeasible"])
+    dead = [outcome == "infeasible" or chance.random() < 0.2 for _ in range(3)]
+    if outcome != "infeasible" and all(dead):
+        dead[0] = False
+
+    def lanes() -> list[float]:
+        return [math.nan if d else chance.random() for d in dead]
+
+    reports = [{"step": step, "lane_validation_metrics": lanes()} for step in (4, 8, 12, 16)]
+    validation = math.nan if all(dead) else round(chance.random(), 1)  # ties are frequent
+    evaluation = math.nan if all(dead) else chance.random() * 10 ** chance.randint(-6, 6)
+    at = [chance.randint(1, 16) if d else None for d in dead]
+    return end(
+        outcome,
+        validation,
+        evaluation,
+        lanes=lanes(),
+        metrics=lanes(),
+        reports=reports if outcome == "completed" else reports[:2],
+        lane_infeasible_at=at,
+    )

@@ -1,0 +1,165 @@
+"""Infeasible fractions, against SQL, the closed formula and the paper's own numbers."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from orchestrator.views.tables.infeasible import infeasible_fractions, wilson
+from orchestrator.views.tables.study import published
+from tests.orchestrator.compare import assert_same, ordered
+from tests.orchestrator.studies import (
+    MEMORY,
+    Folder,
+    completed,
+    end,
+    errored,
+    infeasible,
+    stopped,
+)
+
+COUNTS = """
+    select task, depth, budget, architecture,
+        count(*) filter (outcome != 'errored'),
+        count(*) filter (outcome = 'infeasible'), count(*) filter (outcome = 'stopped'),
+        count(*) filter (outcome = 'errored'),
+        sum(len(lane_infeasible_at)) filter (outcome != 'errored'),
+        sum(list_aggregate(lane_infeasible_at, 'count')) filter (outcome != 'errored')
+    from trials group by all order by task, depth, budget, architecture
+"""
+COLUMNS = ["task", "depth", "budget", "architecture", "trials", "infeasible", "undetermined"]
+COLUMNS += ["errored", "networks", "networks_infeasible"]
+
+
+def closed_form(count, trials):
+    """Wilson's limits: where the score test just does not reject."""
+    z, p = norm.ppf(0.975), count / trials
+    middle = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    return middle - half, middle + half
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_limits_are_those_of_the_closed_formula(counts):
+    assert wilson(*counts) == pytest.approx(closed_form(*counts), abs=1e-12)
+
+
+def test_every_count_is_that_of_sql_and_every_limit_follows_from_it(at_random):
+    tidy = infeasible_fractions(at_random.study).tidy
+    decided = tidy[tidy["trials"] > 0]
+    assert_same(ordered(decided, COLUMNS), [row for row in at_random.sql(COUNTS) if row[4]])
+    for row in decided.to_dict("records"):
+        sure, more, trials = row["infeasible"], row["undetermined"], row["trials"]
+        assert row["share"] == pytest.approx(sure / trials)
+        assert row["share_with_undetermined"] == pytest.approx((sure + more) / trials)
+        assert row["wilson_low"] == pytest.approx(closed_form(sure, trials)[0], abs=1e-12)
+        assert row["wilson_high"] == pytest.approx(closed_form(sure + more, trials)[1], abs=1e-12)
+        assert 0 <= row["wilson_low"] <= row["share"] <= row["share_with_undetermined"]
+        assert row["share_with_undetermined"] <= row["wilson_high"] <= 1
+
+
+def made(tmp_path, *ends, **changes):
+    folder = Folder.of(tmp_path, **{"tasks": [MEMORY], "search": {"samples": 20}, **changes})
+    folder.fill("rnn", *ends)
+    folder.fill("gru", completed(0.1, 0.5))
+    table = infeasible_fractions(folder.study)
+    (row,) = table.tidy[table.tidy["architecture"] == "rnn"].to_dict("records")
+    (shown,) = table.shown[table.shown["architecture"] == "rnn"].to_dict("records")
+    return row, shown
+
+
+def test_the_share_by_hand(tmp_path):
+    ends = [infeasible()] * 3 + [stopped()] * 5 + [completed(1.0, 1.0)] * 2 + [errored()] * 4
+    row, shown = made(tmp_path, *ends)
+    assert (row["trials"], row["infeasible"], row["undetermined"], row["errored"]) == (10, 3, 5, 4)
+    assert (row["share"], row["share_with_undetermined"]) == (0.3, 0.8)
+    # 3 of 10 have 0.1078 to 0.6032; 8 of 10 mirror 2 of 10, which have 0.0567 to 0.5098.
+    assert row["wilson_low"] == pytest.approx(0.1078, abs=5e-5)
+    assert row["wilson_high"] == pytest.approx(1 - 0.0567, abs=5e-5)
+    assert shown["share"] == "30.0 to 80.0 %"
+    assert shown["95 % limits"] == "10.8 to 94.3 %"
+    assert shown["published"] == "-"
+
+
+@pytest.mark.parametrize(
+    ("ends", "share", "limits"),
+    [
+        ([infeasible()] * 4, "100.0 %", "51.0 to 100.0 %"),
+        ([completed(1.0, 1.0)] * 4, "0.0 %", "0.0 to 49.0 %"),
+        ([stopped()] * 4, "0.0 to 100.0 %", "0.0 to 100.0 %"),
+        ([infeasible()], "100.0 %", "20.7 to 100.0 %"),
+    ],
+)
+def test_all_of_a_kind_and_one_trial(tmp_path, ends, share, limits):
+    _, shown = made(tmp_path, *ends)
+    assert (shown["share"], shown["95 % limits"]) == (share, limits)
+
+
+@pytest.mark.parametrize("ends", [[], [errored()], [errored(), errored()]])
+def test_without_a_decided_trial_there_is_no_share(tmp_path, ends):
+    row, shown = made(tmp_path, *ends)
+    assert (row["trials"], row["errored"]) == (0, len(ends))
+    assert math.isnan(row["share"])
+    assert math.isnan(row["wilson_low"])
+    assert (shown["share"], shown["95 % limits"]) == ("-", "-")
+
+
+def test_single_networks_are_counted_beside_trials(tmp_path):
+    half = end("completed", 1.0, 1.0, lanes=[1.0] * 3, lane_infeasible_at=[None, 7, None])
+    all_of_them = infeasible(lane_infeasible_at=[1, 2, 3])
+    row, _ = made(tmp_path, half, half, all_of_them, errored(), replicates=3)
+    assert (row["trials"], row["infeasible"]) == (3, 1)
+    assert (row["networks"], row["networks_infeasible"]) == (9, 5)
+
+
+def published_shares(tmp_path, **changes):
+    folder = Folder.of(tmp_path, search={"samples": 1}, **changes)
+    cell = folder.plan.cells[0]
+    folder.write({f"{cell.id}_00000": infeasible()})
+    table = infeasible_fractions(folder.study)
+    return {
+        (row["architecture"], row["depth"], row["task"], row["budget"]): row["published_share"]
+        for row in table.tidy.to_dict("records")
+        if not math.isnan(row["published_share"])
+    }
+
+
+def test_the_papers_numbers_stand_where_cells_are_the_papers(tmp_path):
+    names = ["rnn", "irnn", "ugrnn", "gru", "lstm", "intersection", "wcrnn"]
+    shares = published_shares(
+        tmp_path,
+        architectures=names,
+        depths=[1, 2, 8],
+        tasks=["parentheses", MEMORY],
+        budgets=[100_000, 200_000],
+    )
+    percents = {  # table 1 of the paper, parentheses at 200,000 parameters
+        1: {"gru": 15.5, "irnn": 56.7, "lstm": 12.0, "rnn": 21.5, "ugrnn": 20.2},
+        8: {"gru": 3.2, "irnn": 44.6, "lstm": 4.0, "rnn": 18.7, "ugrnn": 11.5, "intersection": 8.8},
+    }
+    assert shares == pytest.approx(
+        {
+            (name, depth, "parentheses", 200_000): percent / 100
+            for depth, of in percents.items()
+            for name, percent in of.items()
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "there"),
+    [({"held_out_size": 64}, True), ({"length": 175}, True), ({"length": 20}, False)],
+)
+def test_a_shorter_task_is_not_the_papers(tmp_path, options, there):
+    task = {"name": "parentheses", "options": options}
+    shares = published_shares(tmp_path, architectures=["gru"], tasks=[task], budgets=[200_000])
+    assert [*shares.values()] == ([0.155] if there else [])
+
+
+def test_published_numbers_are_percentages():
+    paper = published("capacity_table1_infeasible")
+    assert len(paper) == 11
+    assert paper["infeasible_percent"].between(0, 100).all()
+    assert not paper.duplicated(["architecture", "depth", "parameters", "task"]).any()

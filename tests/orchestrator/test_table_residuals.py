@@ -1,0 +1,184 @@
+"""Homogeneous against heterogeneous residuals, against SQL and by hand."""
+
+import math
+from importlib import import_module
+
+import pandas as pd
+import pytest
+
+from orchestrator.views.tables.residuals import residuals
+from orchestrator.views.tables.study import published
+from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
+from trainables import tasks
+
+STEPS = "steps_to_minimal_performance"
+PAIR = [wcrnn(residual="scaled"), wcrnn(residual="heterogeneous")]
+SCALED, SPREAD = "wcrnn(residual=scaled)", "wcrnn(residual=heterogeneous)"
+NONE = (None, None, 0, None, None, 0)  # of a cell without a completed trial
+LANES = """
+    with best as (
+        select * from trials where outcome = 'completed'
+        qualify row_number() over (partition by cell order by validation_loss, "index") = 1
+    ),
+    metrics as (
+        select trial, architecture, task, depth, budget,
+            unnest(lane_evaluation_metrics) as metric,
+            generate_subscripts(lane_evaluation_metrics, 1) as lane
+        from best
+    ),
+    reports as (
+        select trial, step, unnest(lane_validation_metrics) as metric,
+            generate_subscripts(lane_validation_metrics, 1) as lane
+        from results
+    ),
+    lanes as (
+        select m.*, coalesce(
+            (select min(r.step) from reports r where r.trial = m.trial and r.lane = m.lane
+                and case when m.task like 'memory%' then r.metric <= {rms}
+                    else r.metric >= {accuracy} end),
+            {steps}) as steps
+        from metrics m
+    )
+    select architecture, task, depth, budget,
+        avg(metric), stddev_samp(metric), count(metric), avg(steps), stddev_samp(steps), count(*)
+    from lanes group by all
+"""
+
+
+def test_every_number_is_that_of_sql(at_random):
+    thresholds = {"rms": 0.3, "accuracy": (1 + tasks.make(**PARENTHESES).baseline().metric) / 2}
+    found = {row[:4]: row[4:] for row in at_random.sql(LANES.format(steps=16, **thresholds))}
+    tidy = residuals(at_random.study).tidy
+    # Two tasks, depths, budgets, two heterogeneous networks against one, two quantities.
+    assert len(tidy) == 2 * 2 * 2 * 2 * 2
+    labels = {0.05: SPREAD, 0.2: "wcrnn(epsilon=0.2, residual=heterogeneous)"}
+    compared = 0
+    for row in tidy.to_dict("records"):
+        for kind, label in (("homogeneous", "wcrnn"), ("heterogeneous", labels[row["epsilon"]])):
+            numbers = found.get((label, row["task"], row["depth"], row["budget"]), NONE)
+            mean, deviation, networks = numbers[3:] if row["quantity"] == STEPS else numbers[:3]
+            assert row[f"{kind}_networks"] == networks
+            wanted = [math.nan if value is None else value for value in (mean, deviation)]
+            values = [row[kind], row[f"{kind}_deviation"]]
+            assert values == pytest.approx(wanted, rel=1e-12, nan_ok=True)
+            compared += networks > 0
+        difference = row["heterogeneous"] - row["homogeneous"]
+        assert row["difference"] == pytest.approx(difference, nan_ok=True)
+    assert compared > 30
+
+
+def made(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
+    folder = Folder.of(tmp_path, architectures=PAIR, tasks=[task], **changes)
+    folder.fill(SCALED, *homogeneous)
+    folder.fill(SPREAD, *heterogeneous)
+    return residuals(folder.study)
+
+
+def reports(*metrics):
+    """A report every four steps; one number for both lanes, or one each."""
+    both = [m if isinstance(m, list) else [m, m] for m in metrics]
+    return [{"step": 4 * i, "lane_validation_metrics": m} for i, m in enumerate(both, start=1)]
+
+
+def test_means_deviations_and_steps_by_hand(tmp_path):
+    worse = completed(0.9, 0.9, metrics=[1.0, 1.0], reports=reports(1.0))
+    best = completed(0.1, 0.9, metrics=[0.92, 0.96], reports=reports(0.1, [0.95, 0.2], 0.99))
+    other = completed(0.3, 0.3, metrics=[0.5, 0.7], reports=reports(0.1, 0.2, 0.3, 0.4))
+    table = made(tmp_path, [worse, best], [infeasible(), other])
+    accuracy, steps = table.tidy.to_dict("records")
+    assert accuracy["quantity"] == "accuracy"
+    assert accuracy["homogeneous"] == pytest.approx(0.94)
+    assert accuracy["homogeneous_deviation"] == pytest.approx(0.04 / math.sqrt(2))
+    assert accuracy["difference"] == pytest.approx(0.6 - 0.94)
+    # Lanes reach halfway between the constant and perfection at steps 8 and 12; or never, at 16.
+    assert (steps["quantity"], steps["homogeneous"], steps["heterogeneous"]) == (STEPS, 10, 16)
+    assert steps["homogeneous_deviation"] == pytest.approx(2 * math.sqrt(2))
+    assert steps["heterogeneous_deviation"] == 0
+    shown = table.shown[["quantity", "homogeneous", "heterogeneous", "difference", "published"]]
+    assert [tuple(row) for row in shown.itertuples(index=False)] == [
+        ("accuracy", "94.0 % ± 2.8 %", "60.0 % ± 14.1 %", "-34.0 %", "-"),
+        ("steps to minimal performance", "10 ± 2.83", "16 ± 0", "6", "-"),
+    ]
+    assert table.notes[1] == "All with alpha 1, gamma 0.05, epsilon 0.05."
+
+
+def test_a_small_error_is_good_where_the_metric_is_one(tmp_path):
+    good = completed(0.1, 0.1, metrics=[0.2, 0.2], reports=reports(0.9, [0.31, 0.3], 0.2, 0.9))
+    table = made(tmp_path, [good], [good], task=MEMORY)
+    assert [*table.tidy["quantity"]] == ["rms", STEPS]
+    assert table.tidy["homogeneous"][1] == 10  # steps 12 and 8
+
+
+def test_a_network_that_diverged_has_no_metric_and_all_steps(tmp_path):
+    nan = math.nan
+    lost = completed(0.1, 0.1, metrics=[nan, 0.8], reports=reports([nan, 0.99]))
+    accuracy, steps = made(tmp_path, [lost], [lost]).tidy.to_dict("records")
+    assert (accuracy["homogeneous"], accuracy["homogeneous_networks"]) == (0.8, 1)
+    assert math.isnan(accuracy["homogeneous_deviation"])
+    assert (steps["homogeneous"], steps["homogeneous_networks"]) == ((16 + 4) / 2, 2)
+
+
+def test_a_side_without_a_completed_trial_is_a_dash(tmp_path):
+    one = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
+    table = made(tmp_path, [one], [infeasible()])
+    assert [*table.tidy["heterogeneous_networks"]] == [0, 0]
+    assert [*table.shown["homogeneous"]] == ["80.0 % ± 0.0 %", "4 ± 0"]
+    assert [*table.shown["heterogeneous"]] == [*table.shown["difference"]] == ["-", "-"]
+
+
+def test_pairs_differ_in_their_residual_alone(tmp_path):
+    networks = [
+        wcrnn(alpha=0.9),
+        wcrnn(alpha=0.9, residual="heterogeneous"),
+        wcrnn(alpha=0.9, residual="heterogeneous", epsilon=0.1),
+        wcrnn(alpha=0.9, gamma=0.2),  # a pair of nothing
+        wcrnn(alpha=0.8, residual="heterogeneous"),
+    ]
+    folder = Folder.of(tmp_path, architectures=["rnn", *networks], depths=[1, 2])
+    cells = [cell for cell in folder.plan.cells if cell.architecture.name == "wcrnn"]
+    ends = {
+        f"{cell.id}_00000": completed(1.0, 1.0, metrics=[i / 10] * 2)
+        for i, cell in enumerate(cells)
+    }
+    folder.write(ends)
+    tidy = residuals(folder.study).tidy
+    metric = tidy[tidy["quantity"] == "accuracy"]
+    columns = ["depth", "alpha", "gamma", "epsilon", "homogeneous", "heterogeneous"]
+    assert metric[columns].to_numpy().tolist() == [
+        pytest.approx(row)
+        for row in (
+            [1, 0.9, 0.05, 0.05, 0.0, 0.1],
+            [1, 0.9, 0.05, 0.1, 0.0, 0.2],
+            [2, 0.9, 0.05, 0.05, 0.5, 0.6],
+            [2, 0.9, 0.05, 0.1, 0.5, 0.7],
+        )
+    ]
+
+
+def test_published_numbers_stand_beside_those_of_the_same_task(tmp_path, monkeypatch):
+    rows = [
+        ["parentheses", "accuracy_percent", 96.05, 98.22],
+        ["parentheses", "iterations_to_minimal_performance", 2076, 1038],
+        ["memory", "rms", 0.1, 0.2],
+    ]
+    columns = ["task", "metric", "homogeneous", "heterogeneous"]
+    module = import_module(residuals.__module__)
+    monkeypatch.setattr(module, "published", lambda name: pd.DataFrame(rows, columns=columns))
+    one = [completed(0.1, 0.1)]
+    table = made(tmp_path / "175", one, one, task="parentheses")
+    accuracy, steps = table.tidy.to_dict("records")
+    assert (accuracy["published_homogeneous"], accuracy["published_heterogeneous"]) == (
+        pytest.approx(0.9605),
+        pytest.approx(0.9822),
+    )
+    assert (steps["published_homogeneous"], steps["published_heterogeneous"]) == (2076, 1038)
+    assert [*table.shown["published"]] == ["96.0 % / 98.2 %", "2076 / 1038"]
+    shorter = made(tmp_path / "6", one, one)
+    assert [*shorter.shown["published"]] == ["-", "-"]
+
+
+def test_the_papers_own_numbers():
+    paper = published("fading_memory_table1").set_index(["task", "metric"])
+    assert paper.loc[("psmnist", "accuracy_percent")].tolist() == [92.66, 95.37]
+    assert paper.loc[("psmnist", "iterations_to_minimal_performance")].tolist() == [2076, 1038]
+    assert paper.index.is_unique
