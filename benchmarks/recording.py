@@ -1,0 +1,36 @@
+"""Figures with what they were measured on."""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(name: str, figures: dict[str, Any], write: bool) -> None:
+    """Print the figures; if asked, write them to ``results/<name>-<date>.json``."""
+    processor = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    whole = {
+        "benchmark": name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": {"processor": processor, "cores": os.cpu_count()},
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("torch", "ray", "mlflow", "pyarrow")},
+        "figures": figures,
+    }
+    text = json.dumps(whole, indent=2)
+    print(text)
+    if write:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}-{whole['date']}.json").write_text(text + "\n")
