@@ -1,0 +1,100 @@
+"""What a user sees while a sweep runs."""
+
+import io
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from orchestrator.progress import Progress, shorten
+from tests.orchestrator.small import small_plan
+
+COLUMNS = ("cell", "outcome", "validation_loss", "seconds")
+NONE = pd.DataFrame({name: [] for name in COLUMNS})
+
+
+def ended(cell, number, outcome="completed", loss=1.0, seconds=2.0, error=None):
+    return {
+        "cell": cell,
+        "trial": f"{cell}_{number}",
+        "outcome": outcome,
+        "validation_loss": loss,
+        "seconds": seconds,
+        "error": error,
+    }
+
+
+@pytest.fixture
+def plain():
+    return Console(file=io.StringIO(), width=100)
+
+
+def cells(plan):
+    return [cell.id for cell in plan.cells]
+
+
+def test_a_line_counts_outcomes_and_estimates_what_is_left(plain):
+    plan = small_plan()
+    first, second = cells(plan)
+    progress = Progress(plan, NONE, plain)
+    assert "0 of 12 trials ended (none yet), 0 running, ? left" in progress.line()
+    for cell in (first, second):
+        progress.started(cell, f"{cell}_0")
+    progress.ended(ended(first, 0), [])
+    progress.ended(ended(second, 0, "infeasible", None, 4.0), [])
+    # Five trials of 2 s and five of 4 s are left, on two processes.
+    assert "2 of 12 trials ended (1 completed, 1 infeasible), 0 running, 0:15 left" in (
+        progress.line()
+    )
+
+
+def test_what_the_ledger_held_counts_but_for_errored_trials(plain):
+    plan = small_plan()
+    first, _ = cells(plan)
+    recorded = pd.DataFrame(
+        [ended(first, 0), ended(first, 1, "stopped"), ended(first, 2, "errored", None)]
+    )
+    progress = Progress(plan, recorded[list(COLUMNS)], plain)
+    assert "2 of 12 trials ended (1 completed, 1 stopped)" in progress.line()
+
+
+def test_an_error_is_said_at_once_with_its_last_line(plain):
+    plan = small_plan()
+    first, _ = cells(plan)
+    progress = Progress(plan, NONE, plain)
+    progress.ended(ended(first, 0, "errored", None, error="Traceback\n  ...\nValueError: bad"), [])
+    assert plain.file.getvalue() == f"errored: {first}_0: ValueError: bad\n"
+
+
+def test_a_finished_cell_is_a_plain_line_with_its_best_completed_loss(plain):
+    plan = small_plan(search={"samples": 3})
+    first, _ = cells(plan)
+    progress = Progress(plan, NONE, plain)
+    progress.ended(ended(first, 0, loss=2.0), [])
+    progress.ended(ended(first, 1, loss=1.25), [])
+    assert plain.file.getvalue() == ""
+    progress.ended(ended(first, 2, "stopped", loss=0.5), [])
+    assert plain.file.getvalue().endswith(
+        "rnn depth 1, 4,000: all trials ended, best validation loss 1.25\n"
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 12)])
+def test_the_live_table_fits_the_terminal_and_shows_what_runs(width, height):
+    plan = small_plan(depths=[1, 2, 3, 4, 5, 6], budgets=[4000, 5000, 6000])
+    screen = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
+    progress = Progress(plan, NONE, screen)
+    last = cells(plan)[-1]
+    progress.started(last, f"{last}_0")
+    progress.ended(ended(cells(plan)[0], 0, "infeasible", None), [])
+    copy = Console(file=io.StringIO(), width=width, height=height)
+    copy.print(progress._table())
+    lines = copy.file.getvalue().splitlines()
+    assert len(lines) <= height and max(map(len, lines)) <= width
+    assert any(" 6 " in line and "0/6" in line for line in lines), "the running cell is hidden"
+    assert "best loss" in lines[1] and "infeasible" in lines[1]
+
+
+def test_a_long_label_keeps_both_its_ends():
+    assert shorten("wcrnn(residual=heterogeneous)", 14) == "wcrnn…geneous)"
+    assert shorten("gru", 14) == "gru"
