@@ -1,0 +1,179 @@
+"""What is left of a sweep, and whose results a folder holds."""
+
+import json
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.paths import SweepPaths
+from orchestrator.sweep import unfinished
+from orchestrator.views.tables import Study
+from tests.orchestrator.small import SMALL, small_plan
+from tests.orchestrator.studies import Folder, completed, errored, infeasible, stopped
+
+REMEDY = "; change the sweep's name, name another folder with --results, or take the change back"
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return SweepPaths(tmp_path, "small")
+
+
+def refusal(paths, plan):
+    with pytest.raises(BadInput) as caught:
+        unfinished(plan, paths)
+    return str(caught.value)
+
+
+def test_a_new_sweep_is_written_down_and_all_of_it_is_left(paths):
+    plan = small_plan()
+    left = unfinished(plan, paths)
+    assert [t.id for t in left.trials] == [t.id for t in plan.trials()]
+    assert (len(left.trials), len(left.recorded), len(left.results)) == (12, 0, 0)
+    written = json.loads(paths.definition.read_text())
+    assert {cell: of["hidden"] for cell, of in written["cells"].items()} == {
+        cell.id: cell.hidden for cell in plan.cells
+    }
+    assert written["training"]["steps"] == SMALL["training"]["steps"]
+    assert [p.name for p in paths.folder.iterdir()] == ["sweep.json"]  # and no probe
+
+
+def test_the_same_sweep_is_accepted_again_and_nothing_is_written_anew(paths):
+    unfinished(small_plan(), paths)
+    before = paths.definition.read_bytes()
+    same = small_plan(resources={"cpus": 2, "gpus": 1})  # where it runs is not what it is
+    assert len(unfinished(same, paths).trials) == 12
+    assert paths.definition.read_bytes() == before
+
+
+def test_what_ended_is_subtracted_and_what_errored_is_not(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(1.0, 1.0), errored(), stopped(), infeasible(), None, errored())
+    folder.fill("rnn", *[None] * 5, completed(1.0, 1.0))  # ran again
+    left = unfinished(folder.plan, folder.paths)
+    assert [t.index for t in left.trials if t.cell.architecture.name == "rnn"] == [1, 4]
+    assert [t.index for t in left.trials if t.cell.architecture.name == "gru"] == [*range(6)]
+    assert len(left.recorded) == 5
+
+
+def test_a_complete_sweep_has_nothing_left(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
+    left = unfinished(folder.plan, folder.paths)
+    assert (left.trials, len(left.recorded)) == ([], 12)
+
+
+CHANGES = [
+    ({"seed": 4}, "seed was 3 and is 4 in the file"),
+    ({"depths": [2]}, "depths was [1] and is [2] in the file"),
+    ({"replicates": 3}, "replicates was 2 and is 3 in the file"),
+    (
+        {"training": SMALL["training"] | {"steps": 32}},
+        "training.steps was 16 and is 32 in the file",
+    ),
+    (
+        {"scheduler": {"method": "none"}},
+        'scheduler.method was "asha" and is "none" in the file; scheduler.grace was 4 and is null '
+        "in the file; scheduler.reduction_factor was 2.0 and is 3.0 in the file",
+    ),
+    (
+        {"search": {"samples": 6, "space": {"learning_rate": 0.01}}},
+        'search.space.learning_rate was {"low": 0.001, "high": 0.01} and is 0.01 in the file',
+    ),
+    (
+        {"search": {"samples": 6}},
+        "search.space.learning_rate was there and is not in the file",
+    ),
+    (
+        {"search": SMALL["search"] | {"space": SMALL["search"]["space"] | {"l2": 0}}},
+        "search.space.l2 is new in the file",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "difference"), CHANGES)
+def test_another_sweep_of_the_same_name_is_refused_with_the_difference(paths, changes, difference):
+    unfinished(small_plan(), paths)
+    before = paths.definition.read_bytes()
+    assert refusal(paths, small_plan(**changes)) == (
+        f"{paths.folder} holds another sweep called 'small': {difference}{REMEDY}"
+    )
+    assert paths.definition.read_bytes() == before
+    assert len(unfinished(small_plan(), paths).trials) == 12
+
+
+def test_of_many_differences_three_are_told(paths):
+    unfinished(small_plan(), paths)
+    other = small_plan(seed=4, depths=[2], budgets=[5000], replicates=1)
+    assert refusal(paths, other) == (
+        f"{paths.folder} holds another sweep called 'small': seed was 3 and is 4 in the file; "
+        "depths was [1] and is [2] in the file; budgets was [4000] and is [5000] in the file "
+        f"(and 1 more){REMEDY}"
+    )
+
+
+def test_a_sweep_whose_cells_now_have_other_widths_is_refused(paths):
+    """The file is the same; what it means is not, say in another release."""
+    unfinished(small_plan(), paths)
+    written = json.loads(paths.definition.read_text())
+    cell = small_plan().cells[0]
+    written["cells"][cell.id]["hidden"] += 1
+    paths.definition.write_text(json.dumps(written))
+    assert refusal(paths, small_plan()) == (
+        f"{paths.folder} holds another sweep called 'small': cells.{cell.id}.hidden was "
+        f"{cell.hidden + 1} and is {cell.hidden} in the file{REMEDY}"
+    )
+
+
+def test_sweeps_of_different_names_share_a_results_folder(tmp_path):
+    for name in ("small", "other"):
+        plan = small_plan(name=name, seed=len(name))
+        assert len(unfinished(plan, SweepPaths(tmp_path, name)).trials) == 12
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"cells": {}}', "\x00"])
+def test_a_damaged_definition_is_bad_input_everywhere(tmp_path, text):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(1.0, 1.0))
+    folder.paths.definition.write_text(text)
+    with pytest.raises(BadInput) as tables:
+        Study(folder.paths)
+    assert refusal(folder.paths, folder.plan) == str(tables.value)
+    assert str(tables.value).startswith(f"{folder.paths.definition}: damaged (")
+    # As the message says.
+    folder.paths.definition.unlink()
+    assert len(unfinished(folder.plan, folder.paths).trials) == 11
+    assert len(Study(folder.paths).trials) == 1
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_results_that_cannot_be_written_are_bad_input(tmp_path, below):
+    (tmp_path / "file").write_text("a regular file")
+    paths = SweepPaths(tmp_path / "file" / below, "small")
+    assert refusal(paths, small_plan()) == (
+        f"{paths.folder}: cannot write results there (Not a directory); name another folder with "
+        "--results"
+    )
+
+
+def test_a_file_where_the_sweeps_folder_should_be(tmp_path):
+    (tmp_path / "small").write_text("a regular file")
+    assert refusal(SweepPaths(tmp_path, "small"), small_plan()).startswith(
+        f"{tmp_path / 'small'}: cannot write results there (File exists)"
+    )
+
+
+def test_a_folder_in_which_nothing_can_be_written(paths, monkeypatch):
+    def refuse(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", refuse)
+    assert "cannot write results there (Permission denied)" in refusal(paths, small_plan())
+
+
+def test_tables_of_what_was_never_run(tmp_path):
+    with pytest.raises(BadInput, match="holds no sweep: run it first"):
+        Study(SweepPaths(tmp_path, "small"))
+    folder = Folder.of(tmp_path)
+    with pytest.raises(BadInput, match="holds no finished trial yet"):
+        Study(folder.paths)
