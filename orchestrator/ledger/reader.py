@@ -52,7 +52,6 @@ def _read_file(path: Path, schema: pa.Schema) -> pa.Table | None:
         table = pq.ParquetFile(path, page_checksum_verification=True).read()
         _check_version(path, table.schema)
         table = table.select(schema.names).cast(schema)
-        table.validate(full=True)
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the machine's trouble, not the file's
