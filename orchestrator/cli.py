@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
+import shlex
 import shutil
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -61,7 +63,8 @@ def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = N
     paths = SweepPaths(results, planned.spec.name)
     uri = mlflow or paths.mlflow_store
     left = unfinished(planned, paths)
-    again = f"{_command()} run {sweep}" + _options(results, mlflow)
+    again = f"{_command()} run {shlex.quote(str(sweep))}{_options(results, mlflow)}"
+    go_on = f"everything recorded is in {paths.ledger}. Go on with: {again}"
     if not left.trials:
         _say(f"Sweep '{paths.sweep}' is complete: all {planned.trial_count} trials are recorded.")
         _say("Nothing was run.")
@@ -72,7 +75,10 @@ def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = N
         _announce(planned, len(left.trials))
         view = BackgroundView(uri, paths.sweep, left.recorded, left.results)
         with Progress(planned, left.recorded, console) as progress:
-            finished = run_trials(planned, paths, left, [progress, view])
+            try:
+                finished = run_trials(planned, paths, left, [progress, view])
+            except RunFailed as error:
+                raise RunFailed(f"{error}; {go_on}") from error
             _say(progress.line())
         trouble = view.close()
         if trouble is not None:
@@ -81,14 +87,12 @@ def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = N
                 f"{_command()} sync {paths.sweep}{_options(results, mlflow)} writes the rest."
             )
         if not finished:
-            raise RunFailed(
-                f"interrupted; everything recorded is in {paths.ledger}. Go on with: {again}"
-            )
+            raise RunFailed(f"interrupted; {go_on}")
     _show_tables(paths)
     _say("")
     _say(f"Ledger  {paths.ledger} (Parquet: trials and results)")
     _say(f"Tables  {paths.tables} (CSV and Markdown)")
-    _say(f"MLflow  {uri}, experiment '{paths.sweep}'")
+    _say(f"MLflow  {_without_password(uri)}, experiment '{paths.sweep}'")
     _say(f"Open the MLflow runs with: {_command()} browse {paths.sweep}{_options(results, mlflow)}")
     _fail_if_errored(paths, again)
 
@@ -115,9 +119,11 @@ def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = 
     try:
         added = open_view(uri, paths.sweep).sync(trials, ledger.results())
     except Exception as error:  # whatever a store, a network or a driver of it may raise
-        raise RunFailed(f"cannot write to the MLflow store {uri}: {first_line(error)}") from error
+        store = _without_password(uri)
+        raise RunFailed(f"cannot write to the MLflow store {store}: {first_line(error)}") from error
     there = len(trials) - added
-    _say(f"{added} runs written to {uri}, experiment '{paths.sweep}'; {there} were there.")
+    store = _without_password(uri)
+    _say(f"{added} runs written to {store}, experiment '{paths.sweep}'; {there} were there.")
 
 
 @app.command()
@@ -246,5 +252,11 @@ def _command() -> str:
 
 def _options(results: Path, mlflow: str | None) -> str:
     """The options that another command needs to find the same results."""
-    given: list[Any] = [f" --results {results}"] if results != DEFAULT_RESULTS else []
-    return "".join([*given, *([f" --mlflow {mlflow}"] if mlflow else [])])
+    given = [f" --results {shlex.quote(str(results))}"] if results != DEFAULT_RESULTS else []
+    if mlflow and mlflow != os.environ.get("MLFLOW_TRACKING_URI"):
+        given.append(f" --mlflow {shlex.quote(_without_password(mlflow))}")
+    return "".join(given)
+
+
+def _without_password(uri: str) -> str:
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

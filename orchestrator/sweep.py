@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +56,7 @@ def _claim(plan: Plan, paths: SweepPaths) -> None:
     spec = plan.spec.model_dump(mode="json", exclude={"resources"})  # where, not what
     impossible = [cell.definition() for cell in plan.impossible]
     ours = json.loads(json.dumps({**spec, "cells": cells, "impossible": impossible}))
-    if paths.definition.exists():
+    if paths.definition.exists() and any(paths.ledger.rglob("*.parquet")):
         theirs = paths.read_definition()
         # What the file says comes first, then what it means: widths, spaces.
         derived = {key: theirs[key] for key in ("cells", "impossible")}
@@ -113,7 +114,7 @@ def run(
         scheduler.replay(_reports(left.results))
     interruption = Interruption()
     paths.checkpoints.mkdir(exist_ok=True)
-    with local_ray() as there, interruption.caught():
+    with interruption.caught(), local_ray() as there:
         slots = _slots(spec.resources, there)
         tuner = tune.Tuner(
             tune.with_resources(
@@ -139,10 +140,13 @@ def run(
         )
         try:
             tuner.fit()
-        except Exception as error:
-            raise RunFailed(f"the run broke off: {error}") from error
-        finally:
             recorder.flush()
+        except Exception as error:
+            with suppress(OSError):  # what had arrived by then, if the disk takes it
+                recorder.flush()
+            # Tune says that something failed; what failed is the cause.
+            raise RunFailed(f"the run broke off: {error.__cause__ or error}") from error
+        finally:
             # Within one run a trial goes on from its checkpoint; the next run starts it anew.
             shutil.rmtree(paths.checkpoints, ignore_errors=True)
     return not interruption.happened

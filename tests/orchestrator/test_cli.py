@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from orchestrator import cli
+from orchestrator.ledger import LedgerWriter
 from orchestrator.sweep import unfinished
 from tests.orchestrator.command import soundings
 from tests.orchestrator.small import SMALL, small_file
@@ -80,6 +81,9 @@ def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
     path = small_file(tmp_path)
     plan, paths = cli._plan(path), cli.SweepPaths(Path("results"), "small")
     unfinished(plan, paths)
+    writer = LedgerWriter(paths.ledger)
+    writer.add("results", plan.cells[0].id, {"trial": "t", "step": 4})
+    writer.flush()
     changed = yaml.safe_load(path.read_text()) | {"budgets": [5000]}
     path.write_text(yaml.safe_dump(changed))
     code, _, err = call("run", path)
@@ -96,6 +100,17 @@ def test_a_sweep_that_never_ran_is_exit_code_2(call, command):
     code, _, err = call(command, "small")
     assert code == 2
     assert "results/small holds no sweep: run it first" in err
+
+
+def test_a_password_is_never_printed(monkeypatch):
+    uri = "http://user:secret@host:5000/a"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert cli._without_password(uri) == "http://user:***@host:5000/a"
+    assert cli._options(Path("my results"), uri) == (
+        " --results 'my results' --mlflow 'http://user:***@host:5000/a'"
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert cli._options(Path("results"), uri) == ""
 
 
 def test_list_names_everything_that_a_sweep_file_may_name(call, tmp_path):

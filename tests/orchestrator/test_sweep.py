@@ -4,10 +4,11 @@ import json
 import math
 import os
 
+import pyarrow.parquet as pq
 import pytest
 import ray
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.sweep import run, unfinished
@@ -192,6 +193,27 @@ def test_a_killed_worker_is_retried_and_counts_once(tmp_path, flag, plain):
     assert not results.duplicated(["trial", "step"]).any()
     merged = results.merge(undisturbed.results(), on=["trial", "step"], suffixes=("", "_plain"))
     assert len(merged) and (merged["validation_loss"] == merged["validation_loss_plain"]).all()
+
+
+def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_completes(tmp_path, monkeypatch):
+    plan = small_plan(search={"samples": 3})
+    write, calls = pq.write_table, []
+
+    def full(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) > 3:
+            raise OSError(28, "No space left on device")
+        return write(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", full)
+        with pytest.raises(RunFailed, match="No space left on device"):
+            run_small(plan, tmp_path)
+    ledger = Ledger(tmp_path / "small" / "ledger")
+    assert len(ledger.results()) > 0 and not list(ledger.folder.rglob(".*.tmp"))
+    run_small(plan, tmp_path)
+    assert len(ledger.trials()) == plan.trial_count
+    assert not ledger.results().duplicated(["trial", "step"]).any()
 
 
 def test_divergence_is_infeasible_at_its_step_and_not_an_error(tmp_path):
