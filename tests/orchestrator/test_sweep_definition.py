@@ -19,6 +19,14 @@ def paths(tmp_path):
     return SweepPaths(tmp_path, "small")
 
 
+@pytest.fixture
+def begun(tmp_path):
+    """The paths of the small sweep, of which a trial is recorded."""
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(1.0, 1.0))
+    return folder.paths
+
+
 def refusal(paths, plan):
     with pytest.raises(BadInput) as caught:
         unfinished(plan, paths)
@@ -38,12 +46,11 @@ def test_a_new_sweep_is_written_down_and_all_of_it_is_left(paths):
     assert [p.name for p in paths.folder.iterdir()] == ["sweep.json"]  # and no probe
 
 
-def test_the_same_sweep_is_accepted_again_and_nothing_is_written_anew(paths):
-    unfinished(small_plan(), paths)
-    before = paths.definition.read_bytes()
+def test_the_same_sweep_is_accepted_again_and_nothing_is_written_anew(begun):
+    before = begun.definition.read_bytes()
     same = small_plan(resources={"cpus": 2, "gpus": 1})  # where it runs is not what it is
-    assert len(unfinished(same, paths).trials) == 12
-    assert paths.definition.read_bytes() == before
+    assert len(unfinished(same, begun).trials) == 11
+    assert begun.definition.read_bytes() == before
 
 
 def test_what_ended_is_subtracted_and_what_errored_is_not(tmp_path):
@@ -92,35 +99,40 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("changes", "difference"), CHANGES)
-def test_another_sweep_of_the_same_name_is_refused_with_the_difference(paths, changes, difference):
-    unfinished(small_plan(), paths)
-    before = paths.definition.read_bytes()
-    assert refusal(paths, small_plan(**changes)) == (
-        f"{paths.folder} holds another sweep called 'small': {difference}{REMEDY}"
+def test_another_sweep_of_the_same_name_is_refused_with_the_difference(begun, changes, difference):
+    before = begun.definition.read_bytes()
+    assert refusal(begun, small_plan(**changes)) == (
+        f"{begun.folder} holds another sweep called 'small': {difference}{REMEDY}"
     )
-    assert paths.definition.read_bytes() == before
-    assert len(unfinished(small_plan(), paths).trials) == 12
+    assert begun.definition.read_bytes() == before
+    assert len(unfinished(small_plan(), begun).trials) == 11
 
 
-def test_of_many_differences_three_are_told(paths):
+def test_while_nothing_is_recorded_the_folder_takes_the_changed_sweep(paths):
     unfinished(small_plan(), paths)
+    changed = small_plan(seed=4, architectures=["lstm"])
+    assert len(unfinished(changed, paths).trials) == 6
+    written = json.loads(paths.definition.read_text())
+    assert (written["seed"], [*written["cells"]]) == (4, [changed.cells[0].id])
+
+
+def test_of_many_differences_three_are_told(begun):
     other = small_plan(seed=4, depths=[2], budgets=[5000], replicates=1)
-    assert refusal(paths, other) == (
-        f"{paths.folder} holds another sweep called 'small': seed was 3 and is 4 in the file; "
+    assert refusal(begun, other) == (
+        f"{begun.folder} holds another sweep called 'small': seed was 3 and is 4 in the file; "
         "depths was [1] and is [2] in the file; budgets was [4000] and is [5000] in the file "
         f"(and 1 more){REMEDY}"
     )
 
 
-def test_a_sweep_whose_cells_now_have_other_widths_is_refused(paths):
+def test_a_sweep_whose_cells_now_have_other_widths_is_refused(begun):
     """The file is the same; what it means is not, say in another release."""
-    unfinished(small_plan(), paths)
-    written = json.loads(paths.definition.read_text())
+    written = json.loads(begun.definition.read_text())
     cell = small_plan().cells[0]
     written["cells"][cell.id]["hidden"] += 1
-    paths.definition.write_text(json.dumps(written))
-    assert refusal(paths, small_plan()) == (
-        f"{paths.folder} holds another sweep called 'small': cells.{cell.id}.hidden was "
+    begun.definition.write_text(json.dumps(written))
+    assert refusal(begun, small_plan()) == (
+        f"{begun.folder} holds another sweep called 'small': cells.{cell.id}.hidden was "
         f"{cell.hidden + 1} and is {cell.hidden} in the file{REMEDY}"
     )
 
