@@ -17,13 +17,28 @@ from trainables.space import Space, draw
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One architecture x depth x task x size; losses compare only inside a cell."""
+class Place:
+    """Where in the grid: an architecture at a depth, on a task, at a budget."""
 
     architecture: ArchitectureSpec
     depth: int
     task: TaskSpec
     budget: int
+
+    def definition(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "architecture": self.architecture.model_dump(),
+            "depth": self.depth,
+            "task": self.task.model_dump(),
+            "budget": self.budget,
+        }
+
+
+@dataclass(frozen=True)
+class Cell(Place):
+    """One architecture x depth x task x size; losses compare only inside a cell."""
+
     hidden: int
     parameters: int
     space: Space
@@ -40,10 +55,7 @@ class Cell:
     def definition(self) -> dict[str, Any]:
         """All that makes a trial of this cell what it is, as plain values."""
         return {
-            "architecture": self.architecture.model_dump(),
-            "depth": self.depth,
-            "task": self.task.model_dump(),
-            "budget": self.budget,
+            **super().definition(),
             "hidden": self.hidden,
             "parameters": self.parameters,
             "space": {name: repr(domain) for name, domain in sorted(self.space.items())},
@@ -51,24 +63,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class ImpossibleCell:
+class ImpossibleCell(Place):
     """A cell of the grid that cannot exist, and why."""
 
-    architecture: ArchitectureSpec
-    depth: int
-    task: TaskSpec
-    budget: int
     reason: str
 
     def definition(self) -> dict[str, Any]:
         """Plain values."""
-        return {
-            "architecture": self.architecture.model_dump(),
-            "depth": self.depth,
-            "task": self.task.model_dump(),
-            "budget": self.budget,
-            "reason": self.reason,
-        }
+        return {**super().definition(), "reason": self.reason}
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,13 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator.ledger import LedgerWriter
+from orchestrator.ledger.schema import MEASURES
 from orchestrator.plan import PlannedTrial
 from trainables.tasks import TASKS
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
 FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger
-COPIED = (
-    "step",
-    "training_loss",
-    "validation_loss",
-    "evaluation_loss",
-    "validation_metric",
-    "evaluation_metric",
-    "lane_validation_losses",
-    "lane_evaluation_losses",
-    "lane_validation_metrics",
-    "lane_evaluation_metrics",
-    "lane_infeasible_at",
-)
+COPIED = [name for name, _ in MEASURES]
 
 Row = dict[str, Any]
 

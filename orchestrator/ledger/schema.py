@@ -15,6 +15,21 @@ VERSION_KEY = b"soundings.ledger.version"
 
 _LANES = pa.list_(pa.float64())
 
+# What a report says and what a trial's row repeats of its last report.
+MEASURES: tuple[tuple[str, pa.DataType], ...] = (
+    ("step", pa.int64()),  # training steps done
+    ("training_loss", pa.float64()),
+    ("validation_loss", pa.float64()),  # mean over lanes, see docs/science.md
+    ("evaluation_loss", pa.float64()),
+    ("validation_metric", pa.float64()),
+    ("evaluation_metric", pa.float64()),
+    ("lane_validation_losses", _LANES),
+    ("lane_evaluation_losses", _LANES),
+    ("lane_validation_metrics", _LANES),
+    ("lane_evaluation_metrics", _LANES),
+    ("lane_infeasible_at", pa.list_(pa.int64())),  # training step, null while feasible
+)
+
 
 def _schema(*fields: tuple[str, pa.DataType]) -> pa.Schema:
     return pa.schema(fields, metadata={VERSION_KEY: str(VERSION).encode()})
@@ -33,18 +48,8 @@ TRIALS = _schema(
     ("parameters", pa.int64()),
     ("configuration", pa.string()),  # JSON object: hyperparameter -> value
     ("outcome", pa.string()),  # completed, stopped, infeasible, errored
-    ("step", pa.int64()),  # training steps done
-    ("training_loss", pa.float64()),
-    ("validation_loss", pa.float64()),  # mean over lanes, see docs/science.md
-    ("evaluation_loss", pa.float64()),
     ("metric", pa.string()),  # what the metrics are: accuracy, rms
-    ("validation_metric", pa.float64()),
-    ("evaluation_metric", pa.float64()),
-    ("lane_validation_losses", _LANES),
-    ("lane_evaluation_losses", _LANES),
-    ("lane_validation_metrics", _LANES),
-    ("lane_evaluation_metrics", _LANES),
-    ("lane_infeasible_at", pa.list_(pa.int64())),  # training step, null while feasible
+    *MEASURES,
     ("seconds", pa.float64()),  # training and evaluation, without waiting
     ("error", pa.string()),  # traceback of an errored trial
     ("network_seed", pa.int64()),
@@ -58,17 +63,7 @@ RESULTS = _schema(
     ("sweep", pa.string()),
     ("trial", pa.string()),
     ("sequence", pa.int64()),
-    ("step", pa.int64()),
-    ("training_loss", pa.float64()),
-    ("validation_loss", pa.float64()),
-    ("evaluation_loss", pa.float64()),
-    ("validation_metric", pa.float64()),
-    ("evaluation_metric", pa.float64()),
-    ("lane_validation_losses", _LANES),
-    ("lane_evaluation_losses", _LANES),
-    ("lane_validation_metrics", _LANES),
-    ("lane_evaluation_metrics", _LANES),
-    ("lane_infeasible_at", pa.list_(pa.int64())),
+    *MEASURES,
     ("seconds", pa.float64()),  # since the report before
     ("reported", pa.timestamp("us", tz="UTC")),
 )

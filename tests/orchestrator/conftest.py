@@ -1,6 +1,9 @@
 """What several files of tests need and is not worth making twice."""
 
+from pathlib import Path
+
 import pytest
+from mlflow import MlflowClient
 
 from tests.orchestrator.studies import Folder, random_folder
 
@@ -9,3 +12,19 @@ from tests.orchestrator.studies import Folder, random_folder
 def at_random(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """A results folder with cells of every kind and all that can become of a trial."""
     return random_folder(tmp_path_factory.mktemp("random"), request.param)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store: MLflow takes seconds to make one, so it is made once and copied."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path) -> Path:
+    """A copy of the empty store, as a file."""
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(empty_store.read_bytes())
+    return path

@@ -108,10 +108,8 @@ def test_an_interrupted_sweep_ends_cleanly_and_says_how_to_go_on(tmp_path, how):
     assert len(trials) >= 4 and set(trials["outcome"]) <= {"completed", "stopped", "infeasible"}
 
 
-def test_a_sweep_whose_mlflow_store_is_locked_is_untouched_and_synced_later(tmp_path):
+def test_a_sweep_whose_mlflow_store_is_locked_is_untouched_and_synced_later(tmp_path, store):
     path, plan = small_file(tmp_path), small_plan()
-    store = tmp_path / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{store}").search_experiments()
     uri = f"sqlite:///{store}"
     with closing(sqlite3.connect(store, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

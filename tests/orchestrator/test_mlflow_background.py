@@ -17,20 +17,6 @@ from tests.orchestrator.test_mlflow_view import curve, frames, trial_row
 NOTHING = (pd.DataFrame(), pd.DataFrame())
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def store(template, tmp_path):
-    path = tmp_path / "mlflow.db"
-    path.write_bytes(template.read_bytes())
-    return path
-
-
 def trials_in(store):
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
     experiment = client.get_experiment_by_name("s")

@@ -49,19 +49,9 @@ def curve(number, reports=3):
     ]
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """An empty store: MLflow takes seconds to make one, so it is made once and copied."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def uri(template, tmp_path):
-    path = tmp_path / "mlflow.db"
-    path.write_bytes(template.read_bytes())
-    return f"sqlite:///{path}"
+def uri(store):
+    return f"sqlite:///{store}"
 
 
 def runs(uri, sweep="s"):

@@ -61,44 +61,53 @@ def drive(seed, decide):
         return decisions
 
 
-def ours(scheduler):
+def as_tune_does(put, complete):
+    """Tune puts no finished trial to a decision, and completes those that are stopped."""
+
     def decide(cell, trial, result):
-        handed = tune_trial(cell, trial)
-        if result["step"] >= STEPS:  # Tune puts no finished trial to a decision
-            scheduler.on_trial_complete(None, handed, result)
-            return TrialScheduler.STOP
-        decision = scheduler.on_trial_result(None, handed, result)
+        decision = TrialScheduler.STOP
+        if result["step"] < STEPS:
+            decision = put(cell, trial, result)
         if decision == TrialScheduler.STOP:
-            scheduler.on_trial_complete(None, handed, result)
+            complete(cell, trial, result)
         return decision
 
     return decide
 
 
-def rays_own(schedulers):
-    added = set()
+def ours(scheduler):
+    return as_tune_does(
+        lambda cell, trial, r: scheduler.on_trial_result(None, tune_trial(cell, trial), r),
+        lambda cell, trial, r: scheduler.on_trial_complete(None, tune_trial(cell, trial), r),
+    )
 
-    def decide(cell, trial, result):
-        scheduler = schedulers.setdefault(cell, stock())
+
+def rays_own():
+    """Ray's own scheduler, one a cell, under the ids that Tune would give."""
+    schedulers, added = {}, set()
+
+    def on_cell(cell, trial):
         handed = SimpleNamespace(trial_id=trial)
         if (cell, trial) not in added:
             added.add((cell, trial))
-            scheduler.on_trial_add(None, handed)
-        if result["step"] >= STEPS:
-            scheduler.on_trial_complete(None, handed, result)
-            return TrialScheduler.STOP
-        decision = scheduler.on_trial_result(None, handed, result)
-        if decision == TrialScheduler.STOP:
-            scheduler.on_trial_complete(None, handed, result)
-        return decision
+            schedulers.setdefault(cell, stock()).on_trial_add(None, handed)
+        return schedulers[cell], handed
 
-    return decide
+    def put(cell, trial, result):
+        scheduler, handed = on_cell(cell, trial)
+        return scheduler.on_trial_result(None, handed, result)
+
+    def complete(cell, trial, result):
+        scheduler, handed = on_cell(cell, trial)
+        scheduler.on_trial_complete(None, handed, result)
+
+    return as_tune_does(put, complete)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_decisions_equal_rays_scheduler_run_on_each_cell_alone(seed):
     decisions = drive(seed, ours(PerCellASHA(SPEC, STEPS)))
-    assert decisions == drive(seed, rays_own({}))
+    assert decisions == drive(seed, rays_own())
     stopped = [step for _, _, step, d in decisions if d == TrialScheduler.STOP and step < STEPS]
     assert stopped, "nothing was stopped: the comparison shows nothing"
 

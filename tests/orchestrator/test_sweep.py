@@ -16,8 +16,8 @@ from tests.orchestrator.small import small_plan
 from tests.orchestrator.trainables_for_tests import Broken, KilledOnce
 from trainables import tasks
 from trainables.architectures import build
-from trainables.trial import Trial
 from trainables.training import Schedule, Trainer
+from trainables.trial import Trial
 
 STEPS, INTERVAL = 16, 4
 
