@@ -4,8 +4,7 @@ Unknown keys are errors everywhere. Each model's fields are documented in its do
 example with comments is ``sweeps/quickstart.yaml``.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -17,27 +16,20 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 
 from orchestrator import yamlfile
 from orchestrator.errors import BadInput
+from orchestrator.mistakes import Mistake, sentences
+from orchestrator.narrowing import narrow
 from trainables import architectures, tasks
 from trainables.registry import OptionError, nearest
-from trainables.space import Choice, Domain, LogUniform, Value
+from trainables.space import Domain
 
 T = TypeVar("T")
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=10**9)]
 Depth = Annotated[int, Field(gt=0, le=1000)]
 Budget = Annotated[int, Field(gt=0, le=10**12)]
-
-
-class Mistake(ValueError):
-    """A mistake at ``location`` inside the model that found it."""
-
-    def __init__(self, message: str, *location: str | int) -> None:
-        super().__init__(message)
-        self.location = location
 
 
 class Model(BaseModel):
@@ -117,48 +109,9 @@ class SearchSpec(Model):
         """The domain of hyperparameter ``name`` in this sweep.
 
         Raises:
-            ValueError: the file's value does not fit the hyperparameter.
+            ValueError: what the file says of it does not fit it.
         """
-        if name not in self.space:
-            return original
-        given = self.space[name]
-        if isinstance(original, Choice):
-            values = given if isinstance(given, list) else [given]
-            for value in values:
-                if value not in original.values:
-                    hint = nearest(str(value), map(str, original.values))
-                    raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
-            return _choice(name, values)
-        if isinstance(given, dict):
-            like = f"{{low: {original.low:g}, high: {original.high:g}}}"
-            if set(given) != {"low", "high"}:
-                raise ValueError(f"the range of hyperparameter '{name}' must be like {like}")
-            low, high = (_number(name, given[key]) for key in ("low", "high"))
-            if low >= high or (isinstance(original, LogUniform) and low <= 0):
-                least = "above zero and " if isinstance(original, LogUniform) else ""
-                raise ValueError(
-                    f"the range of hyperparameter '{name}' must have its low {least}below its "
-                    f"high, like {like}"
-                )
-            return type(original)(low, high)
-        values = [_number(name, value) for value in (given if isinstance(given, list) else [given])]
-        if isinstance(original, LogUniform) and min(values, default=0) < 0:
-            raise ValueError(
-                f"hyperparameter '{name}' is {min(values):g}, but must be zero or more"
-            )
-        return _choice(name, values)
-
-
-def _choice(name: str, values: Sequence[Value]) -> Choice:
-    if not values:
-        raise ValueError(f"hyperparameter '{name}' has an empty list of values")
-    return Choice(tuple(values))
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"hyperparameter '{name}' is {value!r}, but must be a number")
-    return float(value)
+        return narrow(name, original, self.space[name]) if name in self.space else original
 
 
 class SchedulerSpec(Model):
@@ -265,6 +218,8 @@ class SweepSpec(Model):
     def _free(cls, name: str) -> str:
         if name in ("mlflow.db", "mlartifacts"):
             raise ValueError(f"'name' is '{name}', but MLflow's store is called so: take another")
+        if name.endswith((".yaml", ".yml")):
+            raise ValueError(f"'name' is '{name}', but a sweep's file ends so: leave the end out")
         return name
 
     _no_twice = field_validator("architectures", "depths", "tasks", "budgets")(_unique)
@@ -308,58 +263,4 @@ def load(path: Path) -> SweepSpec:
     try:
         return SweepSpec.model_validate(data)
     except ValidationError as error:
-        found = sorted(
-            (yamlfile.line_of(lines, _place(detail)), _sentence(detail))
-            for detail in error.errors()
-        )
-        raise BadInput(
-            "\n".join(f"{path}:{line}: {sentence}" for line, sentence in found)
-        ) from error
-
-
-def _place(detail: ErrorDetails) -> yamlfile.Location:
-    mistake = detail.get("ctx", {}).get("error")
-    return (*detail["loc"], *(mistake.location if isinstance(mistake, Mistake) else ()))
-
-
-def _sentence(detail: ErrorDetails) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
-    key = str(detail["loc"][-1]) if detail["loc"] else ""
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"unknown key '{key}'{nearest(key, _fields_at(detail['loc'][:-1]))}"
-        case "missing":
-            return f"the key '{where}' is missing"
-        case "value_error":
-            return str(detail["ctx"]["error"])
-        case "model_type" | "model_attributes_type":
-            shape = "a mapping of keys to values"
-            if "name" in _fields_at(detail["loc"]):
-                shape = "a name or {name: .., options: {..}}"
-            return f"'{where}' is {detail['input']!r}, but must be {shape}"
-        case "string_pattern_mismatch":
-            return (
-                f"'{where}' is {detail['input']!r}, but must be made of letters, digits, '.', '_' "
-                "and '-', and begin with a letter or digit"
-            )
-        case "too_short":
-            return f"'{where}' is an empty list: give at least one"
-        case "string_too_long":
-            most = detail["ctx"]["max_length"]
-            return f"'{where}' has {len(detail['input'])} characters, but may have {most}"
-    message = detail["msg"].removeprefix("Input should be ")
-    return f"'{where}' is {detail['input']!r}, but must be {message}"
-
-
-def _fields_at(location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at ``location`` of a sweep file."""
-    model: Any = SweepSpec
-    for part in location:
-        if isinstance(part, str):
-            model = model.model_fields[part].annotation
-        while not isinstance(model, type) or not issubclass(model, BaseModel):
-            inner = [a for a in getattr(model, "__args__", ()) if a is not type(None)]
-            if not inner:
-                return []
-            model = inner[0]
-    return list(model.model_fields)
+        raise BadInput("\n".join(sentences(error, SweepSpec, path, lines))) from error

@@ -1,6 +1,7 @@
 """YAML that remembers its lines: safe, no key twice, numbers as people write them."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         raise BadInput(f"{path}: nested too deeply, or an alias inside what it names") from error
 
 
-def line_of(lines: dict[Location, int], location: Location) -> int:
+def line_of(lines: Mapping[Location, int], location: Location) -> int:
     """The line of ``location``, or of the innermost part of it that is in the file."""
     while location and location not in lines:
         location = location[:-1]

@@ -129,7 +129,10 @@ class Trainer:
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Scores:
-        """Loss and metric of each lane on the validation or the evaluation set."""
+        """Loss and metric of each lane on the validation or the evaluation set.
+
+        A lane whose validation loss is not finite or passes the threshold becomes infeasible.
+        """
         if split not in self._held_out:
             held_out = self.task.held_out(split, seed=self._data_seed)
             self._held_out[split] = (
@@ -146,7 +149,8 @@ class Trainer:
             scores.append(self.task.scores(outputs, targets[:, chunk]))
         mean_losses = torch.cat(losses, dim=1).mean(1)
         feasible = (self._infeasible_at < 0) & (mean_losses <= self.schedule.divergence_threshold)
-        self._infeasible_at[(self._infeasible_at < 0) & ~feasible] = self.step
+        if split == "validation":  # nothing is decided on the evaluation set
+            self._infeasible_at[(self._infeasible_at < 0) & ~feasible] = self.step
         metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))
         return Scores(
             losses=mean_losses.masked_fill(~feasible, torch.nan).tolist(),

@@ -65,7 +65,7 @@ def residuals(study: Study) -> Table:
 _OPTIONS = ["alpha", "gamma", "epsilon"]
 _PLACE = ["task", "depth", "budget", *_OPTIONS]
 _VALUES = [
-    *(f"{kind}{suffix}" for kind in KINDS for suffix in ("", "_deviation", "_networks")),
+    *(f"{kind}{part}" for kind in KINDS for part in ("", "_deviation", "_networks", "_reached")),
     "difference",
     *(f"published_{kind}" for kind in KINDS),
 ]
@@ -83,6 +83,8 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
             values = _values(study, cell, quantity)
             mean, deviation, networks = mean_and_deviation(values)
             row |= {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
+            if quantity == STEPS:
+                row[f"{kind}_reached"] = sum(step is not None for step in _first(study, cell))
         row["difference"] = row["heterogeneous"] - row["homogeneous"]
         names = {"accuracy": "accuracy_percent", STEPS: "iterations_to_minimal_performance"}
         match = paper[
@@ -102,14 +104,23 @@ def _values(study: Study, cell: str, quantity: str) -> list[float]:
         return []
     if quantity != STEPS:
         return list(best["lane_evaluation_metrics"])
+    whole = float(study.definition["training"]["steps"])
+    return [whole if step is None else step for step in _first(study, cell)]
+
+
+def _first(study: Study, cell: str) -> list[float | None]:
+    """For each network of the cell's best trial the step that reached the minimal performance."""
+    best = study.best(cell)
+    if best is None:
+        return []
     task = study.task(cell)
     reports = study.results[study.results["trial"] == best["trial"]].sort_values("step")
-    steps = [float(study.definition["training"]["steps"])] * len(best["lane_evaluation_metrics"])
+    first: list[float | None] = [None] * len(best["lane_evaluation_metrics"])
     for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
         for lane, value in enumerate(report["lane_validation_metrics"]):
             if value is not None and task.reaches(value, task.minimal_performance):
-                steps[lane] = float(report["step"])
-    return steps
+                first[lane] = float(report["step"])
+    return first
 
 
 def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -125,6 +136,9 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             deviation = row[f"{kind}_deviation"]
             spread = "" if np.isnan(deviation) else f" ± {text(deviation)}"
             shown[kind] = text(row[kind]) + spread
+            if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
+                reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
+                shown[kind] += f" ({reached} of {networks} reached it)"
         shown["difference"] = text(row["difference"])
         there = [row[f"published_{kind}"] for kind in KINDS]
         shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))

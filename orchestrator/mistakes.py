@@ -1,0 +1,77 @@
+"""From what pydantic found wrong to one sentence a mistake, with file and line."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.yamlfile import Location, line_of
+from trainables.registry import nearest
+
+
+class Mistake(ValueError):
+    """A mistake at ``location`` inside the model that found it."""
+
+    def __init__(self, message: str, *location: str | int) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+def sentences(
+    error: ValidationError, root: type[BaseModel], path: Path, lines: Mapping[Location, int]
+) -> list[str]:
+    """One ``file:line: what is wrong and what would be right`` a mistake, in the file's order."""
+    found = sorted(
+        (line_of(lines, _place(detail)), _sentence(detail, root)) for detail in error.errors()
+    )
+    return [f"{path}:{line}: {sentence}" for line, sentence in found]
+
+
+def _place(detail: ErrorDetails) -> Location:
+    mistake = detail.get("ctx", {}).get("error")
+    return (*detail["loc"], *(mistake.location if isinstance(mistake, Mistake) else ()))
+
+
+def _sentence(detail: ErrorDetails, root: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in detail["loc"])
+    key = str(detail["loc"][-1]) if detail["loc"] else ""
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"unknown key '{key}'{nearest(key, _fields_at(root, detail['loc'][:-1]))}"
+        case "missing":
+            return f"the key '{where}' is missing"
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case "model_type" | "model_attributes_type":
+            shape = "a mapping of keys to values"
+            if "name" in _fields_at(root, detail["loc"]):
+                shape = "a name or {name: .., options: {..}}"
+            return f"'{where}' is {detail['input']!r}, but must be {shape}"
+        case "string_pattern_mismatch":
+            return (
+                f"'{where}' is {detail['input']!r}, but must be made of letters, digits, '.', '_' "
+                "and '-', and begin with a letter or digit"
+            )
+        case "too_short":
+            return f"'{where}' is an empty list: give at least one"
+        case "string_too_long":
+            most = detail["ctx"]["max_length"]
+            return f"'{where}' has {len(detail['input'])} characters, but may have {most}"
+    message = detail["msg"].removeprefix("Input should be ")
+    return f"'{where}' is {detail['input']!r}, but must be {message}"
+
+
+def _fields_at(root: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at ``location``."""
+    model: Any = root
+    for part in location:
+        if isinstance(part, str):
+            model = model.model_fields[part].annotation
+        while not isinstance(model, type) or not issubclass(model, BaseModel):
+            inner = [a for a in getattr(model, "__args__", ()) if a is not type(None)]
+            if not inner:
+                return []
+            model = inner[0]
+    return list(model.model_fields)
