@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,7 +22,11 @@ ENVIRONMENT = {
 @contextmanager
 def local_ray() -> Iterator[dict[str, float]]:
     """Start Ray unless this process already has one; yields what it has of ``CPU`` and ``GPU``."""
-    os.environ.update({key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()})
+    # A local instance has token authentication on, for its ports are open to the network. This is
+    # a token of this run alone: the file that Ray would else make and use for ever is readable by
+    # every user of the machine.
+    for key, value in (ENVIRONMENT | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
+        os.environ.setdefault(key, value)
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
@@ -30,6 +35,7 @@ def local_ray() -> Iterator[dict[str, float]]:
         ray.init(
             address="local",
             include_dashboard=False,
+            _node_ip_address="127.0.0.1",
             log_to_driver=False,
             logging_level=logging.CRITICAL,
             object_store_memory=OBJECT_STORE_BYTES,

@@ -130,8 +130,9 @@ def test_an_unknown_command_is_exit_code_2(call):
     assert call("rum", "small.yaml")[0] == 2
 
 
-def test_a_sweep_from_file_to_tables_in_processes_of_their_own(tmp_path):
-    """run, run again, tables, sync, browse's refusal: what a user types, as they would."""
+def test_a_sweep_from_file_to_tables_in_processes_of_their_own(tmp_path, monkeypatch):
+    """run, run again, tables, sync, list: what a user types, as they would."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     path = small_file(tmp_path)
     first = soundings("run", path, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -141,6 +142,7 @@ def test_a_sweep_from_file_to_tables_in_processes_of_their_own(tmp_path):
     assert "Ledger  results/small/ledger" in first.stdout
     assert "browse small" in first.stdout
     assert first.stderr == ""
+    assert not (tmp_path / "home" / ".ray").exists(), "Ray's token went into a file"
     assert not (tmp_path / "results" / "small" / "checkpoints").exists()
 
     before = sorted((tmp_path / "results" / "small" / "ledger").rglob("*.parquet"))
