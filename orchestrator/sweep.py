@@ -165,7 +165,7 @@ def _slots(asked: ResourcesSpec, there: Mapping[str, float]) -> int:
                 f"lower resources.{kind.lower()}s in the sweep file"
             )
         if amount:
-            slots = min(slots, there[kind] // amount)
+            slots = min(slots, math.floor(there[kind] / amount + 1e-9))  # 1 / 0.1 is ten
     return int(slots)
 
 
