@@ -31,8 +31,8 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
 
         def handle(number: int, frame: FrameType | None) -> None:
             self.happened = True
-            for caught, handler in before.items():
-                signal.signal(caught, handler)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
         for number in before:
             signal.signal(number, handle)

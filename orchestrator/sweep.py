@@ -114,7 +114,8 @@ def run(
         scheduler.replay(_reports(left.results))
     interruption = Interruption()
     paths.checkpoints.mkdir(exist_ok=True)
-    with interruption.caught(), local_ray() as there:
+    # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
+    with interruption.caught(), local_ray() as there, interruption.caught():
         slots = _slots(spec.resources, there)
         tuner = tune.Tuner(
             tune.with_resources(
