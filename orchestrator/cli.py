@@ -56,45 +56,60 @@ def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = N
 
     What the ledger already holds is not run again; trials that errored are.
     """
-    from orchestrator.progress import Progress
-    from orchestrator.sweep import unfinished
+    from orchestrator.lock import only_run
 
     planned = _plan(sweep)
     paths = SweepPaths(results, planned.spec.name)
-    uri = mlflow or paths.mlflow_store
+    options = _options(results, mlflow)
+    again = f"{_command()} run {shlex.quote(str(sweep))}{options}"
+    with only_run(paths):
+        try:
+            trouble = _finish(planned, paths, mlflow or paths.mlflow_store)
+        except (RunFailed, KeyboardInterrupt) as error:
+            raise RunFailed(
+                f"{error or 'torn off'}; everything recorded is in {paths.ledger}. "
+                f"Go on with: {again}"
+            ) from error
+    _show_tables(paths)
+    _say(f"\nLedger  {paths.ledger} (Parquet: trials and results)")
+    _say(f"Tables  {paths.tables} (CSV and Markdown)")
+    if trouble:
+        _say(
+            f"MLflow  {trouble}. Nothing is lost; write it with: "
+            f"{_command()} sync {paths.sweep}{options}"
+        )
+    else:
+        uri = _without_password(mlflow or paths.mlflow_store)
+        _say(f"MLflow  {uri}, experiment '{paths.sweep}'")
+        _say(f"Open the MLflow runs with: {_command()} browse {paths.sweep}{options}")
+    _fail_if_errored(paths, again)
+
+
+def _finish(planned: "Plan", paths: SweepPaths, uri: str) -> str:
+    """Run what is not recorded yet; returns why the MLflow view is incomplete, or nothing.
+
+    Raises:
+        RunFailed: the run was interrupted or broke off.
+    """
+    from orchestrator.progress import Progress
+    from orchestrator.sweep import run as run_trials
+    from orchestrator.sweep import unfinished
+    from orchestrator.views.background import BackgroundView, first_line
+
     left = unfinished(planned, paths)
-    again = f"{_command()} run {shlex.quote(str(sweep))}{_options(results, mlflow)}"
-    go_on = f"everything recorded is in {paths.ledger}. Go on with: {again}"
+    view = BackgroundView(uri, paths.sweep, left.recorded, left.results)
     if not left.trials:
         _say(f"Sweep '{paths.sweep}' is complete: all {planned.trial_count} trials are recorded.")
         _say("Nothing was run.")
     else:
-        from orchestrator.sweep import run as run_trials
-        from orchestrator.views.background import BackgroundView, first_line
-
         _announce(planned, len(left.trials))
-        view = BackgroundView(uri, paths.sweep, left.recorded, left.results)
         with Progress(planned, left.recorded, console) as progress:
-            try:
-                finished = run_trials(planned, paths, left, [progress, view])
-            except RunFailed as error:
-                raise RunFailed(f"{error}; {go_on}") from error
+            finished = run_trials(planned, paths, left, [progress, view])
             _say(progress.line())
-        trouble = view.close()
-        if trouble is not None:
-            _say(
-                f"MLflow lacks {view.unwritten} trials: {first_line(trouble)}. Nothing is lost: "
-                f"{_command()} sync {paths.sweep}{_options(results, mlflow)} writes the rest."
-            )
         if not finished:
-            raise RunFailed(f"interrupted; {go_on}")
-    _show_tables(paths)
-    _say("")
-    _say(f"Ledger  {paths.ledger} (Parquet: trials and results)")
-    _say(f"Tables  {paths.tables} (CSV and Markdown)")
-    _say(f"MLflow  {_without_password(uri)}, experiment '{paths.sweep}'")
-    _say(f"Open the MLflow runs with: {_command()} browse {paths.sweep}{_options(results, mlflow)}")
-    _fail_if_errored(paths, again)
+            raise RunFailed("interrupted")
+    trouble = view.close()
+    return f"lacks {view.unwritten} trials: {first_line(trouble)}" if trouble else ""
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM end a sweep cleanly instead of tearing it apart."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -31,6 +32,7 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
 
         def handle(number: int, frame: FrameType | None) -> None:
             self.happened = True
+            print("Ending the sweep; Ctrl-C again tears it off.", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

@@ -49,6 +49,8 @@ def _sentence(detail: ErrorDetails, root: type[BaseModel]) -> str:
             if "name" in _fields_at(root, detail["loc"]):
                 shape = "a name or {name: .., options: {..}}"
             return f"'{where}' is {detail['input']!r}, but must be {shape}"
+        case "list_type":
+            return f"'{where}' is {detail['input']!r}, but must be a list, like [{detail['input']}]"
         case "string_pattern_mismatch":
             return (
                 f"'{where}' is {detail['input']!r}, but must be made of letters, digits, '.', '_' "

@@ -25,6 +25,11 @@ class SweepPaths:
         return self.folder / "sweep.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the run at work."""
+        return self.folder / ".lock"
+
+    @property
     def ledger(self) -> Path:
         return self.folder / "ledger"
 
@@ -53,8 +58,8 @@ class SweepPaths:
                 raise ValueError("no definition of a sweep")
         except ValueError as error:
             raise BadInput(
-                f"{self.definition}: damaged ({error}); if the sweep's file is as it was, delete "
-                "this one and run the sweep again: it is written anew, the ledger stays"
+                f"{self.definition}: damaged ({error}); it says what sweep the ledger beside it "
+                "is of: put a whole one back, or name another folder with --results"
             ) from error
         return found
 
@@ -64,6 +69,8 @@ class SweepPaths:
         Raises:
             BadInput: it cannot be written to.
         """
+        if "?" in str(self.results):  # it would end the path in the store's URI
+            raise BadInput(f"{self.results}: name a results folder without '?'")
         probe = self.folder / ".writable"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

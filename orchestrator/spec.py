@@ -130,12 +130,14 @@ class SchedulerSpec(Model):
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, value: Any) -> Any:
-        return {"method": "none"} if value in ("none", None) else value
+        return {"method": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.method == "asha" and self.grace is None:
             raise ValueError("scheduler asha needs 'grace', the training steps before it may stop")
+        if self.method == "none" and self.grace is not None:
+            raise Mistake("scheduler none stops nothing and has no 'grace'", "grace")
         return self
 
 
@@ -168,8 +170,15 @@ class TrainingSpec(Model):
 class ResourcesSpec(Model):
     """What one trial occupies while it runs: processor cores, and GPUs or a fraction of one."""
 
-    cpus: Annotated[Number, Field(gt=0)] = 1.0
+    cpus: Annotated[Number, Field(ge=0.01)] = 1.0
     gpus: Annotated[Number, Field(ge=0)] = 0.0
+
+    @field_validator("gpus")
+    @classmethod
+    def _enough(cls, gpus: float) -> float:
+        if 0 < gpus < 0.01:
+            raise ValueError(f"'resources.gpus' is {gpus:g}, but must be 0, or 0.01 or more")
+        return gpus
 
 
 def _unique(values: list[T]) -> list[T]:

@@ -24,6 +24,7 @@ from orchestrator.spec import ResourcesSpec
 from trainables.trial import Trial
 
 ENDED = ("completed", "stopped", "infeasible")  # errored trials are run again
+MOST_TRIALS = 20_000  # of a sweep: the driver's memory grows with them
 RETRIES = 1  # of a trial whose process died, from its last checkpoint
 
 
@@ -40,8 +41,14 @@ def unfinished(plan: Plan, paths: SweepPaths) -> Unfinished:
     """Subtract the ledger from the plan.
 
     Raises:
-        BadInput: the results folder holds another sweep of this name, or cannot be written to.
+        BadInput: the results folder holds another sweep of this name, or cannot be written to,
+            or the sweep has more trials than a run can hold.
     """
+    if plan.trial_count > MOST_TRIALS:
+        raise BadInput(
+            f"sweep '{plan.spec.name}' has {plan.trial_count:,} trials, but one run holds at most "
+            f"{MOST_TRIALS:,}; lower search.samples, or split the sweep"
+        )
     paths.make_writable()
     _claim(plan, paths)
     ledger = Ledger(paths.ledger)
@@ -56,7 +63,12 @@ def _claim(plan: Plan, paths: SweepPaths) -> None:
     spec = plan.spec.model_dump(mode="json", exclude={"resources"})  # where, not what
     impossible = [cell.definition() for cell in plan.impossible]
     ours = json.loads(json.dumps({**spec, "cells": cells, "impossible": impossible}))
-    if paths.definition.exists() and any(paths.ledger.rglob("*.parquet")):
+    if any(paths.ledger.rglob("*.parquet")):
+        if not paths.definition.exists():
+            raise BadInput(
+                f"{paths.folder} has a ledger, but not {paths.definition.name}, which says what "
+                "sweep it is of; put it back, or name another folder with --results"
+            )
         theirs = paths.read_definition()
         # What the file says comes first, then what it means: widths, spaces.
         derived = {key: theirs[key] for key in ("cells", "impossible")}
@@ -113,10 +125,10 @@ def run(
         scheduler = PerCellASHA(spec.scheduler, spec.training.steps)
         scheduler.replay(_reports(left.results))
     interruption = Interruption()
-    paths.checkpoints.mkdir(exist_ok=True)
     # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
     with interruption.caught(), local_ray() as there, interruption.caught():
-        slots = _slots(spec.resources, there)
+        slots = min(_slots(spec.resources, there), len(left.trials))
+        paths.checkpoints.mkdir(exist_ok=True)
         tuner = tune.Tuner(
             tune.with_resources(
                 trainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
@@ -156,14 +168,11 @@ def run(
 def _slots(asked: ResourcesSpec, there: Mapping[str, float]) -> int:
     """How many trials fit side by side."""
     slots = math.inf
-    for kind, name, amount in (
-        ("CPU", "processor cores", asked.cpus),
-        ("GPU", "GPUs", asked.gpus),
-    ):
+    for kind, amount in (("CPU", asked.cpus), ("GPU", asked.gpus)):
         if amount > there[kind]:
             raise BadInput(
-                f"a trial asks for {amount:g} {name}, but this machine has {there[kind]:g}; "
-                f"lower resources.{kind.lower()}s in the sweep file"
+                f"a trial asks for {kind.lower()}s: {amount:g}, but this machine has "
+                f"{there[kind]:g}; lower resources.{kind.lower()}s in the sweep file"
             )
         if amount:
             slots = min(slots, math.floor(there[kind] / amount + 1e-9))  # 1 / 0.1 is ten

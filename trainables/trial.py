@@ -81,10 +81,14 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         start = time.perf_counter()
         trainer.train(min(trainer.step + definition["evaluation_interval"], definition["steps"]))
         validation, evaluation = trainer.evaluate("validation"), trainer.evaluate("evaluation")
-        result = summarize(
-            trainer.training_losses, validation, evaluation, definition["divergence_threshold"]
-        )
         infeasible_at = trainer.infeasible_at
+        training_losses = [
+            loss if at is None else math.nan
+            for loss, at in zip(trainer.training_losses, infeasible_at, strict=True)
+        ]
+        result = summarize(
+            training_losses, validation, evaluation, definition["divergence_threshold"]
+        )
         infeasible = all(step is not None for step in infeasible_at)
         result |= {
             "step": trainer.step,

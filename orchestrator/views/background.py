@@ -42,7 +42,7 @@ class BackgroundView:
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
         self._closing = threading.Event()
         self._trouble: Exception | None = None
-        self.unwritten = 0  # trials handed over that the store does not have yet
+        self.unwritten = len(trials)  # that the store is not known to have yet
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
 
@@ -79,6 +79,7 @@ class BackgroundView:
     def _open(self) -> "MLflowView":
         view = open_view(self._uri, self._sweep)
         view.sync(self._trials, self._results)
+        self.unwritten -= len(self._trials)
         return view
 
     def _retry(self, action: Callable[[], T]) -> T | None:

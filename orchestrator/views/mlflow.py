@@ -143,7 +143,9 @@ def _metrics(metric: str, curve: list[Row]) -> list[Metric]:
 
 
 def _parameters(trial: Row) -> list[Param]:
-    fixed = {name: trial[name] for name in ("hidden", "parameters", "index", "network_seed")}
+    fixed = {
+        name: trial[name] for name in ("hidden", "parameters", "index", "network_seed", "data_seed")
+    }
     configuration = json.loads(trial["configuration"])
     return [Param(name, str(value)) for name, value in {**fixed, **configuration}.items()]
 

@@ -101,11 +101,46 @@ def test_an_interrupted_sweep_ends_cleanly_and_says_how_to_go_on(tmp_path, how):
     last = output.strip().splitlines()[-1]
     assert last.startswith("interrupted; everything recorded is in results/small/ledger. Go on")
     assert last.endswith(f"run {path}")
-    assert "Traceback" not in output
+    assert "Traceback" not in output and "*** SIGTERM" not in output
+    assert "Ending the sweep; Ctrl-C again tears it off." in output
     assert await_death(family, 30) == []
     assert not (tmp_path / "results" / "small" / "checkpoints").exists()
     trials = Ledger(tmp_path / "results" / "small" / "ledger").trials()
     assert len(trials) >= 4 and set(trials["outcome"]) <= {"completed", "stopped", "infeasible"}
+
+
+def test_ctrl_c_while_it_starts_and_twice_still_says_how_to_go_on(tmp_path):
+    path = small_file(tmp_path, **LONGER)
+    process = subprocess.Popen(
+        [SOUNDINGS, "run", str(path)],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "starting Ray" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    family = descendants(process.pid)
+    _, said = process.communicate()
+    assert process.returncode == 1
+    assert f"Go on with: {SOUNDINGS} run {path}" in said
+    assert "Traceback" not in said
+    assert await_death(family, 30) == []
+
+
+def test_a_second_run_of_the_same_sweep_at_once_is_refused(tmp_path):
+    path = small_file(tmp_path, **LONGER)
+    process = start("run", path, cwd=tmp_path, log=tmp_path / "first.log")
+    await_trials(process, tmp_path, 1)
+    refused = soundings("run", path, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"results/small: another run of this sweep is at work (process {process.pid}); wait for "
+        "it, or end it with Ctrl-C\n"
+    )
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 1
 
 
 def test_a_sweep_whose_mlflow_store_is_locked_is_untouched_and_synced_later(tmp_path, store):
@@ -117,7 +152,8 @@ def test_a_sweep_whose_mlflow_store_is_locked_is_untouched_and_synced_later(tmp_
         other.execute("ROLLBACK")
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr == "MLflow view: database is locked; trying again until the sweep ends\n"
-    assert f"MLflow lacks {plan.trial_count} trials: database is locked." in ran.stdout
+    assert f"MLflow  lacks {plan.trial_count} trials: database is locked." in ran.stdout
+    assert "sync small --mlflow" in ran.stdout and "browse" not in ran.stdout
     assert len(Ledger(tmp_path / "results" / "small" / "ledger").trials()) == plan.trial_count
     synced = soundings("sync", "small", "--mlflow", uri, cwd=tmp_path)
     assert f"{plan.trial_count} runs written" in synced.stdout

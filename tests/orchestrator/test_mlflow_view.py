@@ -24,6 +24,7 @@ def trial_row(number, outcome="completed", sequence=None, error=None):
         "parameters": 990,
         "index": number,
         "network_seed": 42,
+        "data_seed": 43,
         "configuration": '{"learning_rate": 0.01, "optimizer": "adam"}',
         "outcome": outcome,
         "metric": "accuracy",

@@ -31,7 +31,7 @@ RANGES = [
     ("[1, 2]", "[1001]", "6: 'depths.0' is 1001, but must be less than or equal to 1000"),
     ("samples: 3", "samples: 0", "12: 'search.samples' is 0, but must be greater than 0"),
     ("seed: 1", "seed: -1", "2: 'seed' is -1, but must be greater than or equal to 0"),
-    ("cpus: 1", "cpus: 0", "21: 'resources.cpus' is 0, but must be greater than 0"),
+    ("cpus: 1", "cpus: 0", "21: 'resources.cpus' is 0, but must be greater than or equal to 0.01"),
     ("cpus: 1", "cpus: .inf", "21: 'resources.cpus' is inf, but must be a finite number"),
     ("cpus: 1", "cpus: .nan", "21: 'resources.cpus' is nan, but must be a finite number"),
     (
@@ -93,7 +93,7 @@ def test_a_number_that_cannot_be(tmp_path, right, wrong, sentence):
 
 def test_numbers_on_the_edge_are_right(tmp_path):
     text = SWEEP.replace("grace: 20", "grace: 100").replace("interval: 10", "interval: 100")
-    text = text.replace("seed: 1", "seed: 0").replace("cpus: 1", "cpus: 0.001, gpus: 0")
+    text = text.replace("seed: 1", "seed: 0").replace("cpus: 1", "cpus: 0.01, gpus: 0")
     text = text.replace("[1, 2]", "[1000, 1]").replace("[10_000]", "[1, 1_000_000_000_000]")
     spec = load(write(tmp_path, text))
     assert (spec.scheduler.grace, spec.training.evaluation_interval, spec.seed) == (100, 100, 0)

@@ -173,8 +173,8 @@ def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tm
 @pytest.mark.parametrize(
     ("resources", "message"),
     [
-        ({"cpus": 3}, "a trial asks for 3 processor cores, but this machine has 2"),
-        ({"gpus": 1}, "a trial asks for 1 GPUs, but this machine has 0"),
+        ({"cpus": 3}, "a trial asks for cpus: 3, but this machine has 2; lower resources.cpus"),
+        ({"gpus": 1}, "a trial asks for gpus: 1, but this machine has 0; lower resources.gpus"),
     ],
 )
 def test_resources_that_are_not_there_are_refused_instead_of_awaited(tmp_path, resources, message):

@@ -152,10 +152,26 @@ def test_a_damaged_definition_is_bad_input_everywhere(tmp_path, text):
         Study(folder.paths)
     assert refusal(folder.paths, folder.plan) == str(tables.value)
     assert str(tables.value).startswith(f"{folder.paths.definition}: damaged (")
-    # As the message says.
     folder.paths.definition.unlink()
-    assert len(unfinished(folder.plan, folder.paths).trials) == 11
-    assert len(Study(folder.paths).trials) == 1
+    assert refusal(folder.paths, folder.plan) == (
+        f"{folder.paths.folder} has a ledger, but not sweep.json, which says what sweep it is of; "
+        "put it back, or name another folder with --results"
+    )
+
+
+def test_more_trials_than_a_run_can_hold_are_refused_at_once(tmp_path):
+    paths = SweepPaths(tmp_path, "small")
+    assert refusal(paths, small_plan(search={"samples": 10**9})) == (
+        "sweep 'small' has 2,000,000,000 trials, but one run holds at most 20,000; lower "
+        "search.samples, or split the sweep"
+    )
+    assert not paths.folder.exists()
+
+
+def test_a_question_mark_in_the_results_folder_is_refused(tmp_path):
+    assert refusal(SweepPaths(tmp_path / "a?b", "small"), small_plan()) == (
+        f"{tmp_path / 'a?b'}: name a results folder without '?'"
+    )
 
 
 @pytest.mark.parametrize("below", ["", "deeper"])

@@ -72,16 +72,22 @@ def infeasible_fractions(study: Study) -> Table:
         limits=_intervals(tidy["wilson_low"], tidy["wilson_high"]),
         published=_intervals(tidy["published_share"], tidy["published_share"]),
     )
+    notes = [
+        "Undetermined trials were stopped early; the share lies between that of infeasible "
+        "trials alone and that of infeasible and undetermined ones together.",
+    ]
+    if study.definition["replicates"] > 1:
+        notes.append(
+            f"A trial is infeasible when all its {study.definition['replicates']} networks are; "
+            f"{tidy['networks_infeasible'].sum()} of all {tidy['networks'].sum()} networks were."
+        )
     return Table(
         name="infeasible",
         title="Infeasible trials",
         tidy=tidy,
         shown=shown.rename(columns={"limits": "95 % limits"}),
         index=len(CELL),
-        notes=(
-            "Undetermined trials were stopped early; the share lies between that of infeasible "
-            "trials alone and that of infeasible and undetermined ones together.",
-        ),
+        notes=tuple(notes),
     )
 
 

@@ -50,6 +50,13 @@ def residuals(study: Study) -> Table:
     same = [option for option in _OPTIONS if tidy[option].nunique() == 1]  # a note is enough
     columns = [column for column in (*_PLACE, "quantity") if column not in same]
     notes = ["Mean and deviation over the networks of the best configuration by validation."]
+    tasks = {cell.task: study.task(cell.id) for cell in study.cells}
+    minimal = (
+        f"{metric_text(task.metric_name, task.minimal_performance)} {task.metric_name} on {name}"
+        for name, task in tasks.items()
+    )
+    interval = study.definition["training"]["evaluation_interval"]
+    notes.append(f"Minimal performance: {', '.join(minimal)}; looked for every {interval} steps.")
     if same:
         notes.append(f"All with {', '.join(f'{option} {tidy[option][0]:g}' for option in same)}.")
     return Table(
@@ -138,8 +145,11 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             shown[kind] = text(row[kind]) + spread
             if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
                 reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
-                shown[kind] += f" ({reached} of {networks} reached it)"
-        shown["difference"] = text(row["difference"])
+                shown[kind] = f">= {shown[kind]} ({reached} of {networks} reached it)"
+        unknown = any(shown[kind].startswith(">=") for kind in KINDS)
+        shown["difference"] = "-" if unknown else text(row["difference"])
+        if row["quantity"] == "accuracy" and not np.isnan(row["difference"]):
+            shown["difference"] = f"{100 * row['difference']:+.1f} points"
         there = [row[f"published_{kind}"] for kind in KINDS]
         shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))
         rows.append(shown)

@@ -50,7 +50,11 @@ def trainability(study: Study) -> Table:
 
 
 def _notes(study: Study) -> tuple[str, ...]:
-    notes = ["A median of 'inf': half of the configurations or more were infeasible."]
+    notes = [
+        "Best: the completed trial with the lowest validation loss so far; '-': none completed. In "
+        "the median a stopped trial counts with the loss at which it was stopped and an infeasible "
+        "one is worse than every number; 'inf': at least half were infeasible.",
+    ]
     threshold = study.definition["training"]["divergence_threshold"]
     if study.definition["replicates"] > 1:
         notes.append(f"An infeasible network of a trial counts as a loss of {threshold:g} in it.")
