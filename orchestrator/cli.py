@@ -67,7 +67,7 @@ def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = N
             trouble = _finish(planned, paths, mlflow or paths.mlflow_store)
         except (RunFailed, KeyboardInterrupt) as error:
             raise RunFailed(
-                f"{error or 'torn off'}; everything recorded is in {paths.ledger}. "
+                f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
     _show_tables(paths)

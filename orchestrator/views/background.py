@@ -42,9 +42,14 @@ class BackgroundView:
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
         self._closing = threading.Event()
         self._trouble: Exception | None = None
-        self.unwritten = len(trials)  # that the store is not known to have yet
+        self._handed, self._written = len(trials), 0  # each counted by one thread alone
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
+
+    @property
+    def unwritten(self) -> int:
+        """Trials that the store is not known to have yet."""
+        return self._handed - self._written
 
     def started(self, cell: str, trial: str) -> None:
         """Nothing: a trial gets its run when it has ended."""
@@ -54,7 +59,7 @@ class BackgroundView:
 
     def ended(self, trial: Row, curve: Sequence[Row]) -> None:
         """Hand over a trial whose rows are in the ledger."""
-        self.unwritten += 1
+        self._handed += 1
         self._queue.put((trial, curve))
 
     def close(self) -> Exception | None:
@@ -74,12 +79,12 @@ class BackgroundView:
             item = self._queue.get()
             if item is None or self._retry(partial(view.write, *item)) is None:
                 return
-            self.unwritten -= 1
+            self._written += 1
 
     def _open(self) -> "MLflowView":
         view = open_view(self._uri, self._sweep)
         view.sync(self._trials, self._results)
-        self.unwritten -= len(self._trials)
+        self._written += len(self._trials)
         return view
 
     def _retry(self, action: Callable[[], T]) -> T | None:

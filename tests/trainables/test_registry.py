@@ -111,4 +111,6 @@ def test_numbers_below_a_limit_or_not_finite_are_refused(value):
 
 
 def test_a_number_at_its_limit_is_accepted():
-    require_at_least("thing", Sample(length=1, strength=1.0), 1, "length", "strength")
+    assert (
+        require_at_least("thing", Sample(length=1, strength=1.0), 1, "length", "strength") is None
+    )
