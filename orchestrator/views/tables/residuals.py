@@ -56,7 +56,10 @@ def residuals(study: Study) -> Table:
         for name, task in tasks.items()
     )
     interval = study.definition["training"]["evaluation_interval"]
-    notes.append(f"Minimal performance: {', '.join(minimal)}; looked for every {interval} steps.")
+    notes.append(
+        f"Minimal performance: {', '.join(minimal)}; looked for every {interval} steps; "
+        "'>=' (k of n): only k of n networks reached it."
+    )
     if same:
         notes.append(f"All with {', '.join(f'{option} {tidy[option][0]:g}' for option in same)}.")
     return Table(
@@ -145,7 +148,7 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             shown[kind] = text(row[kind]) + spread
             if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
                 reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
-                shown[kind] = f">= {shown[kind]} ({reached} of {networks} reached it)"
+                shown[kind] = f">= {shown[kind]} ({reached} of {networks})"
         unknown = any(shown[kind].startswith(">=") for kind in KINDS)
         shown["difference"] = "-" if unknown else text(row["difference"])
         if row["quantity"] == "accuracy" and not np.isnan(row["difference"]):
