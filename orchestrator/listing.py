@@ -11,7 +11,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.spec import load
 from trainables.architectures import ARCHITECTURES
-from trainables.tasks import TASKS
+from trainables.tasks import TASKS, make
 
 
 def print_architectures(console: Console) -> None:
@@ -25,7 +25,7 @@ def print_tasks(console: Console) -> None:
     """Each task with its source, shape and options."""
     for name, task in TASKS.items():
         _entry(console, name, task.summary, task.source, task.Options)
-        made = task(task.Options())  # type: ignore[call-arg]
+        made = make(name)
         _line(
             console,
             f"  {made.inputs} inputs, {made.outputs} outputs, {made.length} steps; "
