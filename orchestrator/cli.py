@@ -183,6 +183,8 @@ def main() -> None:
     """Run the command line; 2 for bad input, 1 for a failed run, 0 otherwise."""
     handler = _StderrHandler()
     logging.getLogger("soundings").addHandler(handler)
+    # Architectures of a user's own may lie beside the sweep. Ray's workers look there as well.
+    sys.path.append(str(Path.cwd()))
     try:
         app()
     except BadInput as error:

@@ -1,8 +1,9 @@
 """What there is: architectures, tasks, sweeps."""
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 from rich.console import Console
 
@@ -11,14 +12,24 @@ from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.spec import load
 from trainables.architectures import ARCHITECTURES
+from trainables.architectures.layer import StackOptions
+from trainables.registry import describe
 from trainables.tasks import TASKS, make
 
 
 def print_architectures(console: Console) -> None:
-    """Each architecture with its source and options."""
-    for name, cell in ARCHITECTURES.items():
-        depth = f"; depth {cell.minimal_depth} or more" if cell.minimal_depth > 1 else ""
-        _entry(console, name, f"{cell.summary}{depth}", cell.source, cell.Options)
+    """Each architecture with its source and options, then the options that all have."""
+    common = {field.name for field in dataclasses.fields(StackOptions)}
+    for name, layer in ARCHITECTURES.items():
+        depth = f"; depth {layer.minimal_depth} or more" if layer.minimal_depth > 1 else ""
+        _entry(console, name, f"{layer.summary}{depth}", layer.source, layer.Options, common)
+    _line(console, "\nEvery architecture also has")
+    _options(console, StackOptions)
+    _line(
+        console,
+        "\nAn architecture of your own is named by its path, mypackage.cells:MyCell "
+        "(docs/extending.md).",
+    )
 
 
 def print_tasks(console: Console) -> None:
@@ -45,13 +56,31 @@ def print_sweeps(console: Console, files: Path, results: Path) -> None:
         _line(console, f"{paths.folder}  {len(Ledger(paths.ledger).trials())} trials in the ledger")
 
 
-def _entry(console: Console, name: str, summary: str, source: str, options: Any) -> None:
-    _line(console, f"{name:<13} {summary} ({source})")
+def _entry(
+    console: Console,
+    name: str,
+    summary: str,
+    source: str,
+    options: Any,
+    hidden: Collection[str] = (),
+) -> None:
+    _line(console, f"{name:<24} {summary}; {source}")
+    _options(console, options, hidden)
+
+
+def _options(console: Console, options: Any, hidden: Collection[str] = ()) -> None:
     hints = get_type_hints(options)
     for option in dataclasses.fields(options):
-        hint = hints[option.name]
-        kind = " or ".join(map(repr, get_args(hint))) or hint.__name__
-        _line(console, f"  {option.name}: {kind} = {option.default}")
+        if option.name not in hidden:
+            default = "searched" if option.default is None else _written(option.default)
+            _line(console, f"  {option.name}: {describe(hints[option.name])} = {default}")
+
+
+def _written(value: Any) -> str:
+    """As a sweep file would have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _line(console: Console, text: str) -> None:

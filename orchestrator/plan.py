@@ -41,6 +41,7 @@ class Cell(Place):
 
     hidden: int
     parameters: int
+    width_multiple: int
     space: Space
 
     @cached_property
@@ -166,7 +167,16 @@ def make_plan(spec: SweepSpec) -> Plan:
             space = architectures.search_space(architecture.name, architecture.options)
             narrowed = {name: spec.search.narrow(name, domain) for name, domain in space.items()}
             cells.append(
-                Cell(architecture, depth, task_spec, budget, size.hidden, size.parameters, narrowed)
+                Cell(
+                    architecture,
+                    depth,
+                    task_spec,
+                    budget,
+                    size.hidden,
+                    size.parameters,
+                    size.multiple,
+                    narrowed,
+                )
             )
     if not cells:
         reasons = "; ".join(sorted({cell.reason for cell in impossible}))

@@ -30,6 +30,14 @@ def print_plan(plan: Plan, console: Console) -> None:
             f"{samples:,} x {steps:,}",
         )
     console.print(table)
+    rounded = {c.architecture.label: c.width_multiple for c in plan.cells if c.width_multiple > 1}
+    for label, multiple in rounded.items():
+        console.print(
+            f"{label}: hidden is rounded down to a multiple of {multiple}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     for never in plan.impossible:
         console.print(
             f"impossible: {never.task.label}, {never.architecture.label}, depth {never.depth}, "

@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def make_options(options_class: type[T], owner: str, given: Mapping[str, Any]) -
 
 
 def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
-    if get_origin(hint) is not None:  # the only parametrised type that options use is Literal
+    if get_origin(hint) is Literal:
         allowed = get_args(hint)
         if value not in allowed:
             raise OptionError(
@@ -71,13 +71,40 @@ def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
                 key,
             )
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or isinstance(value, bool) is not (hint is bool):
-        raise OptionError(
-            f"option '{key}' of {owner} is {value!r}, but must be of type {hint.__name__}", key
+    for alternative in get_args(hint) or (hint,):
+        fits, converted = _convert(value, alternative)
+        if fits:
+            return converted
+    raise OptionError(f"option '{key}' of {owner} is {value!r}, but must be {describe(hint)}", key)
+
+
+def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
+    """Whether ``value`` is of a plain type or a pair of numbers, and as what."""
+    if get_origin(hint) is tuple:
+        numbers = isinstance(value, list | tuple) and len(value) == len(get_args(hint))
+        converted = (
+            [_convert(v, h) for v, h in zip(value, get_args(hint), strict=True)] if numbers else []
         )
-    return value
+        return numbers and all(fits for fits, _ in converted), tuple(v for _, v in converted)
+    if isinstance(value, bool) is not (hint is bool):
+        return False, value
+    if hint is float and isinstance(value, int):
+        return True, float(value)
+    return isinstance(value, hint), value
+
+
+_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+
+
+def describe(hint: Any) -> str:
+    """What an option may be, for eyes: ``tanh | relu``, ``a number | [a number, a number]``."""
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, get_args(hint)))
+    if get_origin(hint) is tuple:
+        return f"[{', '.join(map(describe, get_args(hint)))}]"
+    if get_args(hint):
+        return " | ".join(describe(part) for part in get_args(hint) if part is not type(None))
+    return _WORDS[hint]
 
 
 def require_at_least(owner: str, options: Any, low: float, *names: str) -> None:
@@ -88,3 +115,13 @@ def require_at_least(owner: str, options: Any, low: float, *names: str) -> None:
             raise OptionError(
                 f"option '{name}' of {owner} is {value}, but must be {low:g} or more", name
             )
+
+
+def require_finite(owner: str, options: Any, *names: str) -> None:
+    """Raise :class:`OptionError` if one of the named options holds a number that is not finite."""
+    for name in names:
+        value = getattr(options, name)
+        if not all(
+            math.isfinite(number) for number in (value if isinstance(value, tuple) else (value,))
+        ):
+            raise OptionError(f"option '{name}' of {owner} is {value}, but must be finite", name)

@@ -6,31 +6,40 @@ from typing import Any
 
 import torch
 
-from trainables.architectures import Impossible, build
+from trainables.architectures import Impossible, build, check_options, find
 
 
 @dataclass(frozen=True)
 class Size:
-    """A solved width: ``parameters`` of a network of ``hidden`` units a layer."""
+    """A solved width.
+
+    Attributes:
+        hidden: units a layer.
+        parameters: of a network of that width.
+        multiple: of what the width must be.
+    """
 
     hidden: int
     parameters: int
+    multiple: int = 1
 
 
 def count(
     name: str, *, inputs: int, outputs: int, hidden: int, depth: int, options: Mapping[str, Any]
 ) -> int:
     """Parameters of the network: all layers, input, readout and learned initial state."""
+    built = min(depth, max(2, find(name).minimal_depth))  # all layers above the first are alike
     network = build(
         name,
         inputs=inputs,
         outputs=outputs,
         hidden=hidden,
-        depth=depth,
+        depth=built,
         options=options,
         device=torch.device("meta"),
     )
-    return network.parameter_count()
+    upper = sum(parameter.numel() for parameter in network.layers[-1].parameters())
+    return network.parameter_count() + (depth - built) * upper
 
 
 def solve(
@@ -38,30 +47,36 @@ def solve(
 ) -> Size:
     """The largest width whose counted parameters do not exceed ``budget``.
 
+    The search is logarithmic in the width. Where widths must be multiples of a number (pairs of
+    units that are rotated), it is the largest such width.
+
     Raises:
-        Impossible: the architecture does not exist at this depth, or one unit a layer already
+        Impossible: the architecture does not exist at this depth, or its smallest network already
             needs more; the message names the smallest budget that would do.
     """
+    multiple = find(name).width_multiple(check_options(name, options))
 
     def parameters(hidden: int) -> int:
         return count(
             name, inputs=inputs, outputs=outputs, hidden=hidden, depth=depth, options=options
         )
 
-    smallest = parameters(1)
+    smallest = parameters(multiple)
     if smallest > budget:
+        units = "one unit" if multiple == 1 else f"{multiple} units"
         raise Impossible(
-            f"a budget of {budget:,} is too small for one unit: "
+            f"a budget of {budget:,} is too small for {units}: "
             f"the smallest that would do is {smallest:,}"
         )
-    low, high = 1, 2  # parameters(low) fits; doubling finds a width that does not
-    while parameters(high) <= budget:
+    low, high = 1, 2  # in multiples: low fits; doubling finds one that does not
+    while parameters(high * multiple) <= budget:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if parameters(middle) <= budget else (low, middle)
+        low, high = (middle, high) if parameters(middle * multiple) <= budget else (low, middle)
+    hidden = low * multiple
     # More units need more parameters, with one exception: where the width reaches that of the
-    # input, the intersection network's projection vanishes.
-    if low < inputs and parameters(inputs) <= budget:
-        low = inputs
-    return Size(low, parameters(low))
+    # input, layers that project their input no longer do.
+    if hidden < inputs and inputs % multiple == 0 and parameters(inputs) <= budget:
+        hidden = inputs
+    return Size(hidden, parameters(hidden), multiple)

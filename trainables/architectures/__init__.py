@@ -1,4 +1,4 @@
-"""Recurrent architectures by name.
+"""Recurrent architectures by name, or by the dotted path of a user's own.
 
 >>> network = build("gru", inputs=2, outputs=1, hidden=8, depth=2, lanes=3)
 """
@@ -7,26 +7,61 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables import space
-from trainables.architectures.cell import Cell, Impossible
-from trainables.architectures.gated import GRU, LSTM, UGRNN
+from trainables.architectures.deep_transition import (
+    DeepTransition,
+    DeepTransitionShortcut,
+    DeepTransitionSkip,
+)
+from trainables.architectures.external import load
+from trainables.architectures.gated import GRU, LSTM, UGRNN, URLSTM
 from trainables.architectures.intersection import Intersection
+from trainables.architectures.layer import Impossible, Layer
 from trainables.architectures.network import READOUT_SPACE, Network
-from trainables.architectures.residual import WeaklyCoupledRNN
-from trainables.architectures.vanilla import IRNN, RNN
+from trainables.architectures.residual import Elman, WeaklyCoupledRNN
+from trainables.architectures.s4d import S4D
+from trainables.architectures.second_order import CPRNN, MIRNN, SecondOrder
+from trainables.architectures.vanilla import IRNN, RNN, LinearRNN
 from trainables.registry import lookup, make_options
 from trainables.space import Space
 
-__all__ = ["ARCHITECTURES", "Impossible", "Network", "build", "check_options", "search_space"]
+__all__ = [
+    "ARCHITECTURES",
+    "Impossible",
+    "Network",
+    "build",
+    "check_options",
+    "find",
+    "search_space",
+]
 
-ARCHITECTURES: dict[str, type[Cell]] = {
+ARCHITECTURES: dict[str, type[Layer]] = {
     "rnn": RNN,
     "irnn": IRNN,
+    "linear_rnn": LinearRNN,
     "ugrnn": UGRNN,
     "gru": GRU,
     "lstm": LSTM,
+    "ur_lstm": URLSTM,
     "intersection": Intersection,
+    "second_order": SecondOrder,
+    "cprnn": CPRNN,
+    "mirnn": MIRNN,
+    "deep_transition": DeepTransition,
+    "deep_transition_skip": DeepTransitionSkip,
+    "deep_transition_shortcut": DeepTransitionShortcut,
     "wcrnn": WeaklyCoupledRNN,
+    "elman": Elman,
+    "s4d": S4D,
 }
+
+
+def find(name: str) -> type[Layer]:
+    """The class of a registered name, or of a dotted path such as ``mypackage.cells:MyCell``.
+
+    Raises:
+        OptionError: there is none; the message says what was looked for, or names the nearest.
+    """
+    return load(name) if ":" in name else lookup("architecture", ARCHITECTURES, name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Any:
@@ -35,7 +70,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> Any:
     Raises:
         OptionError: unknown architecture or option, or a value that cannot be used.
     """
-    return make_options(lookup("architecture", ARCHITECTURES, name).Options, name, options)
+    return make_options(find(name).Options, name, options)
 
 
 def build(
@@ -62,16 +97,22 @@ def build(
 
     Raises:
         OptionError: unknown architecture or option, or a value that cannot be used.
-        Impossible: the architecture does not exist at this depth.
+        Impossible: the architecture does not exist at this depth or width.
     """
     checked = check_options(name, options or {})
-    cell = ARCHITECTURES[name]
-    if depth < cell.minimal_depth:
+    layer = find(name)
+    if depth < layer.minimal_depth:
         raise Impossible(
-            f"{name} does not exist at depth {depth}: it needs depth {cell.minimal_depth} or more"
+            f"{name} does not exist at depth {depth}: it needs depth {layer.minimal_depth} or more"
+        )
+    multiple = layer.width_multiple(checked)
+    if hidden % multiple:
+        raise Impossible(
+            f"{name} with these options does not exist {hidden} units wide: the width must be a "
+            f"multiple of {multiple}"
         )
     return Network(
-        cell,
+        layer,
         inputs=inputs,
         outputs=outputs,
         hidden=hidden,
@@ -87,8 +128,7 @@ def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:
 
     An architecture that tunes its initialisation tunes the readout's as well.
     """
-    cell = lookup("architecture", ARCHITECTURES, name)
-    own = dict(cell.space(check_options(name, options or {})))
+    own = dict(find(name).space(check_options(name, options or {})))
     if own:
         own = {**own, **READOUT_SPACE, "bias_distribution": space.BIAS_DISTRIBUTION}
     return {**own, **space.LEARNING}

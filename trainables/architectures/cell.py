@@ -1,25 +1,19 @@
-"""What every recurrent layer shares: gates side by side in one weight, a loop over time."""
+"""Layers that are gates side by side in one weight, and a step repeated over time."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from trainables import space
 from trainables.architectures import initialization
-from trainables.registry import NoOptions
+from trainables.architectures.layer import Elementwise, Layer, State, affine
+from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.space import Configuration, Space
 
-State = tuple[Tensor, ...]
 
-
-class Impossible(ValueError):
-    """This architecture does not exist at the asked depth or size; the message says why."""
-
-
-class Cell(nn.Module):
-    """One recurrent layer of ``lanes`` independent networks of the same shape.
+class Cell(Layer):
+    """A recurrent layer whose pre-activations are affine in its input and its state.
 
     Parameters (the columns of a gate stand side by side, in the order of ``gates``):
 
@@ -31,30 +25,20 @@ class Cell(nn.Module):
     Weights act from the right: a pre-activation is ``x @ input_weight + h @ recurrent_weight
     + bias``. A subclass names its gates and states and writes one :meth:`step`.
 
-    Args:
-        lanes: independent networks trained side by side.
-        inputs: features of the layer below.
-        hidden: units.
-        options: an instance of the class's ``Options``.
-        **factory: torch's ``device`` and ``dtype``.
+    Attributes:
+        gates: names of the gates, and of their hyperparameters.
+        square: how the recurrent matrices may start.
     """
 
-    summary: ClassVar[str]
-    source: ClassVar[str]
-    Options: ClassVar[type] = NoOptions
     gates: ClassVar[tuple[str, ...]]
-    states: ClassVar[tuple[str, ...]] = ("h",)
     square: ClassVar[space.Choice] = space.SQUARE
-    minimal_depth: ClassVar[int] = 1
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
-        super().__init__()
-        self.lanes, self.inputs, self.hidden, self.options = lanes, inputs, hidden, options
+        super().__init__(lanes, inputs, hidden, options, **factory)
         width = len(self.gates) * hidden
         self.input_weight = nn.Parameter(torch.empty(lanes, inputs, width, **factory))
         self.recurrent_weight = nn.Parameter(torch.empty(lanes, hidden, width, **factory))
         self.bias = nn.Parameter(torch.empty(lanes, width, **factory))
-        self.initial_state = nn.Parameter(torch.empty(lanes, len(self.states) * hidden, **factory))
         # Run-time constants, not trained and not counted: what the forget-bias hyperparameter
         # adds to each gate, and which lanes use ReLU.
         self.register_buffer("gate_offset", torch.zeros(lanes, width, **factory))
@@ -62,68 +46,60 @@ class Cell(nn.Module):
         self.register_buffer("relu", relu)
         self.gate_offset: Tensor
         self.relu: Tensor
-        self._nonlinearity: Callable[[Tensor], Tensor] = torch.tanh
+        self._known: tuple[Tensor, int, Nonlinearity] | None = None
 
     # -- hyperparameters ---------------------------------------------------------------------
 
     @classmethod
+    def nonlinearity_of(cls, options: Any) -> Elementwise | Literal["searched"]:
+        """What s is; ``searched``: a hyperparameter of each lane, tanh or ReLU."""
+        kind: Elementwise | Literal["searched"] = getattr(options, "nonlinearity", "tanh")
+        return kind
+
+    @classmethod
     def space(cls, options: Any) -> Space:
-        """The hyperparameters of this cell's initialisation and constants (appendix A)."""
-        dimensions: dict[str, space.Domain] = {
-            "nonlinearity": space.NONLINEARITY,
-            "bias_distribution": space.BIAS_DISTRIBUTION,
-        }
+        """The hyperparameters of appendix A of the capacity paper that this cell has."""
+        dimensions: dict[str, space.Domain] = {"bias_distribution": space.BIAS_DISTRIBUTION}
+        if cls.nonlinearity_of(options) == "searched":
+            dimensions["nonlinearity"] = space.NONLINEARITY
         for gate in cls.gates:
             dimensions[f"{gate}_square"] = cls.square
             dimensions[f"{gate}_square_scale"] = space.SQUARE_SCALE
             dimensions[f"{gate}_input_scale"] = space.RECTANGULAR_SCALE
             dimensions[f"{gate}_bias_scale"] = space.BIAS_SCALE
         for name in cls.forget_gates():
-            dimensions[name] = space.FORGET_BIAS
+            if getattr(options, name, None) is None:
+                dimensions[name] = space.FORGET_BIAS
         return dimensions
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
-        """Forget-bias hyperparameter -> the gate whose pre-activation it is added to."""
+        """Forget-bias hyperparameter -> the gate whose pre-activation it is added to.
+
+        An option of the same name fixes it.
+        """
         return {}
 
-    def initialize(
-        self, configurations: Sequence[Configuration], generators: Sequence[torch.Generator]
-    ) -> None:
-        """Draw every parameter, one configuration and one generator a lane."""
-        for lane, (configuration, generator) in enumerate(
-            zip(configurations, generators, strict=True)
-        ):
-            self._set_constants(lane, configuration)
-            with torch.no_grad():
-                self._draw(lane, configuration, generator)
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        self._set_constants(lane, configuration)
+        for gate in self.gates:
+            self._draw_gate(gate, lane, configuration, generator)
 
     def _set_constants(self, lane: int, configuration: Configuration) -> None:
         self.relu[lane] = configuration.get("nonlinearity") == "relu"
         for name, gate in self.forget_gates().items():
-            self.gate_offset[lane, self._columns(gate)] = float(configuration[name])
+            fixed = getattr(self.options, name, None)
+            value = configuration[name] if fixed is None else fixed
+            self.gate_offset[lane, self._columns(gate)] = float(value)
 
-    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
-        self.initial_state[lane].zero_()
-        for gate in self.gates:
-            columns = self._columns(gate)
-            initialization.square(
-                self.recurrent_weight[lane, :, columns],
-                str(configuration[f"{gate}_square"]),
-                float(configuration[f"{gate}_square_scale"]),
-                generator,
-            )
-            initialization.rectangular(
-                self.input_weight[lane, :, columns],
-                float(configuration[f"{gate}_input_scale"]),
-                generator,
-            )
-            initialization.bias(
-                self.bias[lane, columns],
-                str(configuration["bias_distribution"]),
-                float(configuration[f"{gate}_bias_scale"]),
-                generator,
-            )
+    def _draw_gate(
+        self, gate: str, lane: int, configuration: Configuration, generator: torch.Generator
+    ) -> None:
+        columns = self._columns(gate)
+        weights = self.recurrent_weight[lane, :, columns], self.input_weight[lane, :, columns]
+        initialization.square_of(gate, weights[0], configuration, generator)
+        initialization.rectangular_of(f"{gate}_input", weights[1], configuration, generator)
+        initialization.bias_of(gate, self.bias[lane, columns], configuration, generator)
 
     def _columns(self, gate: str) -> slice:
         index = self.gates.index(gate)
@@ -131,20 +107,28 @@ class Cell(nn.Module):
 
     # -- computation -------------------------------------------------------------------------
 
-    def start(self, batch: int) -> State:
-        """The learned initial state of each lane, ``[lanes, batch, hidden]`` a state."""
-        parts = self.initial_state.unsqueeze(1).expand(-1, batch, -1)
-        return torch.split(parts, self.hidden, dim=-1)
-
     def project(self, x: Tensor) -> Tensor:
         """Input products of all time steps at once, biases and gate offsets included.
 
         ``[lanes, time, batch, inputs]`` to ``[lanes, time, batch, gates * hidden]``.
         """
-        lanes, time, batch, inputs = x.shape
-        constant = (self.bias + self.gate_offset).unsqueeze(1)
-        flat = torch.baddbmm(constant, x.reshape(lanes, time * batch, inputs), self.input_weight)
-        return flat.view(lanes, time, batch, -1)
+        return affine(x, self.input_weight, self.bias + self.gate_offset)
+
+    def scaled(self, x: Tensor, phi: Nonlinearity) -> tuple[Tensor, Tensor]:
+        """Projected inputs and recurrent weights as :mod:`.scans` want them.
+
+        The columns of the last gate, the one with the nonlinearity ``phi``, come times its scale.
+        """
+        factors = self.column_factors(phi)
+        bias = self.bias + self.gate_offset
+        u = affine(x, self.input_weight * factors, bias * factors.squeeze(1))
+        return u, self.recurrent_weight * factors
+
+    def column_factors(self, phi: Nonlinearity) -> Tensor:
+        """What :meth:`scaled` multiplies each column by, ``[lanes, 1, gates * hidden]``."""
+        factors = torch.ones_like(self.gate_offset).unsqueeze(1)
+        factors[..., self._columns(self.gates[-1])] = phi.scale
+        return factors
 
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One time step.
@@ -152,21 +136,15 @@ class Cell(nn.Module):
         Args:
             u: projected input ``[lanes, batch, gates * hidden]``.
             x: the input itself ``[lanes, batch, inputs]``.
-            state: ``[lanes, batch, hidden]`` a state.
+            state: ``[lanes, batch, hidden]`` a part.
 
         Returns:
             What the layer above sees, ``[lanes, batch, hidden]``, and the new state.
         """
         raise NotImplementedError
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over ``x [lanes, time, batch, inputs]`` from ``state`` (or the learned start).
-
-        Returns:
-            Outputs ``[lanes, time, batch, hidden]`` and the state after the last step.
-        """
-        state = self.start(x.shape[2]) if state is None else state
-        self._nonlinearity = self._choose_nonlinearity()
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Repeat :meth:`step`; cells whose time counts override this by a :mod:`.scans`."""
         outputs = []
         # unbind once: indexing u[:, t] in the loop would write a full-size zero gradient a step.
         for u, x_t in zip(self.project(x).unbind(1), x.unbind(1), strict=True):
@@ -175,12 +153,18 @@ class Cell(nn.Module):
         return torch.stack(outputs, dim=1), state
 
     def s(self, z: Tensor) -> Tensor:
-        """The hyperparameter nonlinearity of each lane, tanh or ReLU."""
-        return self._nonlinearity(z)
+        """The nonlinearity of each lane; ``z [lanes, ...]``."""
+        return self.nonlinearity()(z)
 
-    def _choose_nonlinearity(self) -> Callable[[Tensor], Tensor]:
-        if self.relu.all():
-            return torch.relu
-        if not self.relu.any():
-            return torch.tanh
-        return lambda z: torch.where(self.relu, torch.relu(z), torch.tanh(z))
+    def nonlinearity(self) -> Nonlinearity:
+        """That of the options, or of each lane where it is a hyperparameter."""
+        # Which lanes are ReLU is asked once for each change of them: a GPU would have to be
+        # waited for at every step.
+        version = self.relu._version
+        if self._known is None or self._known[0] is not self.relu or self._known[1] != version:
+            self._known = (self.relu, version, self._find_nonlinearity())
+        return self._known[2]
+
+    def _find_nonlinearity(self) -> Nonlinearity:
+        kind = self.nonlinearity_of(self.options)
+        return Nonlinearity(self.relu if kind == "searched" else kind, like=self.bias)

@@ -1,13 +1,37 @@
-"""Gated networks: UGRNN, GRU and LSTM (capacity paper, equations 2 to 14).
+"""Gated networks: UGRNN, GRU and LSTM (capacity paper, equations 2 to 14), and UR-LSTM.
 
 Gates multiply the old state: a gate of one carries it over. The forget-bias hyperparameter is a
 run-time constant inside the sigmoid and is not trained.
 """
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 
-from trainables.architectures.cell import Cell, State
+from trainables.architectures import scans
+from trainables.architectures.cell import Cell
+from trainables.architectures.layer import StackOptions, State
+from trainables.architectures.vanilla import SearchedNonlinearity
+from trainables.registry import require_finite
+from trainables.space import Configuration, Space
+
+
+@dataclass(frozen=True)
+class ForgetBias(SearchedNonlinearity):
+    """A nonlinearity and a forget gate.
+
+    Attributes:
+        forget_bias: constant inside the sigmoid of the gate that keeps the old state; without it
+            a hyperparameter of each configuration.
+    """
+
+    forget_bias: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.forget_bias is not None:
+            require_finite("a gated network", self, "forget_bias")
 
 
 class UGRNN(Cell):
@@ -15,17 +39,18 @@ class UGRNN(Cell):
 
     summary = "update-gate network: one coupled gate"
     source = "capacity paper, equations 2 to 4"
+    Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("update", "candidate")
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "update"}
 
-    def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
-        (h,) = state
-        update, candidate = torch.baddbmm(u, h, self.recurrent_weight).chunk(2, dim=-1)
-        h = torch.lerp(self.s(candidate), h, torch.sigmoid(update))
-        return h, (h,)
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        phi = self.nonlinearity()
+        u, weight = self.scaled(x, phi)
+        outputs = scans.ugrnn(u, state[0], weight, phi)
+        return outputs, (outputs[:, -1],)
 
 
 class GRU(Cell):
@@ -36,24 +61,18 @@ class GRU(Cell):
 
     summary = "gated recurrent unit, reset before the product"
     source = "capacity paper, equations 5 to 8; Cho et al. 2014"
+    Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("reset", "update", "candidate")
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "update"}
 
-    def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
-        (h,) = state
-        n = self.hidden
-        gates = torch.sigmoid(
-            torch.baddbmm(u[..., : 2 * n], h, self.recurrent_weight[..., : 2 * n])
-        )
-        reset, update = gates.chunk(2, dim=-1)
-        candidate = self.s(
-            torch.baddbmm(u[..., 2 * n :], reset * h, self.recurrent_weight[..., 2 * n :])
-        )
-        h = torch.lerp(candidate, h, update)
-        return h, (h,)
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        phi = self.nonlinearity()
+        u, weight = self.scaled(x, phi)
+        outputs = scans.gru(u, state[0], weight, phi)
+        return outputs, (outputs[:, -1],)
 
 
 class LSTM(Cell):
@@ -61,6 +80,7 @@ class LSTM(Cell):
 
     summary = "long short-term memory"
     source = "capacity paper, equations 9 to 14; Hochreiter and Schmidhuber 1997"
+    Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("input", "forget", "output", "candidate")
     states = ("h", "c")
 
@@ -68,11 +88,61 @@ class LSTM(Cell):
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "forget"}
 
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        phi = self.nonlinearity()
+        u, weight = self.scaled(x, phi)
+        h, c = state
+        outputs, c = scans.lstm(u, h, c, weight, phi)
+        return outputs, (outputs[:, -1], c)
+
+
+class URLSTM(Cell):
+    """An LSTM with a refine gate and uniform gate initialisation.
+
+    f, r, o = sigma(.); g = r (1 - (1 - f)^2) + (1 - r) f^2; c' = g c + (1 - g) s(.);
+    h' = o tanh(c'). The forget gate's bias starts at b = log(q / (1 - q)) with q uniform in
+    (1/n, 1 - 1/n), the refine gate's at -b: both are trained, and take the place of a
+    forget-bias hyperparameter.
+    """
+
+    summary = "LSTM with uniform gate initialisation and a refine gate"
+    source = "fading-memory paper, Table 2; Gu et al. 2020, sections 3.1 to 3.3"
+    Options: ClassVar[type[StackOptions]] = SearchedNonlinearity
+    gates = ("forget", "refine", "output", "candidate")
+    states = ("h", "c")
+
+    @classmethod
+    def space(cls, options: Any) -> Space:
+        drawn = ("forget_bias_scale", "refine_bias_scale")
+        return {
+            name: domain for name, domain in super().space(options).items() if name not in drawn
+        }
+
+    def _draw_gate(
+        self, gate: str, lane: int, configuration: Configuration, generator: torch.Generator
+    ) -> None:
+        if gate not in ("forget", "refine"):
+            super()._draw_gate(gate, lane, configuration, generator)
+            return
+        super()._draw_gate(gate, lane, {**configuration, f"{gate}_bias_scale": 0.0}, generator)
+        if gate == "refine":
+            forget = self.bias[lane, self._columns("forget")]
+            self.bias[lane, self._columns("refine")] = -forget
+            return
+        low = min(1 / self.hidden, 0.5)
+        q = torch.empty(self.hidden, dtype=torch.float64).uniform_(
+            low, 1 - low, generator=generator
+        )
+        self.bias[lane, self._columns("forget")] = torch.log(q / (1 - q)).to(self.bias)
+
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state
         n = self.hidden
         z = torch.baddbmm(u, h, self.recurrent_weight)
-        i, f, o = torch.sigmoid(z[..., : 3 * n]).chunk(3, dim=-1)
-        c = torch.addcmul(f * c, i, self.s(z[..., 3 * n :]))
+        f, r, o = torch.sigmoid(z[..., : 3 * n]).chunk(3, dim=-1)
+        f2 = f * f
+        # r (1 - (1 - f)^2) + (1 - r) f^2, and 1 - (1 - f)^2 = 2 f - f^2
+        g = torch.lerp(f2, 2 * f - f2, r)
+        c = torch.lerp(self.s(z[..., 3 * n :]), c, g)
         h = o * torch.tanh(c)
         return h, (h, c)

@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from trainables.space import Configuration
+
 
 def square(weight: Tensor, kind: str, scale: float, generator: torch.Generator) -> None:
     """Fill ``weight [n, n]``: the identity, or orthogonal or normal / sqrt(n) times ``scale``."""
@@ -38,6 +40,29 @@ def bias(values: Tensor, kind: str, scale: float, generator: torch.Generator) ->
     values.copy_(
         torch.empty(values.shape, dtype=torch.float64).normal_(generator=generator) * scale
     )
+
+
+def square_of(
+    name: str, weight: Tensor, configuration: Configuration, generator: torch.Generator
+) -> None:
+    """Fill a square matrix by the hyperparameters ``<name>_square`` and its scale."""
+    kind, scale = configuration[f"{name}_square"], configuration[f"{name}_square_scale"]
+    square(weight, str(kind), float(scale), generator)
+
+
+def bias_of(
+    name: str, values: Tensor, configuration: Configuration, generator: torch.Generator
+) -> None:
+    """Fill biases by the hyperparameters ``bias_distribution`` and ``<name>_bias_scale``."""
+    kind, scale = configuration["bias_distribution"], configuration[f"{name}_bias_scale"]
+    bias(values, str(kind), float(scale), generator)
+
+
+def rectangular_of(
+    name: str, weight: Tensor, configuration: Configuration, generator: torch.Generator
+) -> None:
+    """Fill a rectangular matrix by the hyperparameter ``<name>_scale``."""
+    rectangular(weight, float(configuration[f"{name}_scale"]), generator)
 
 
 def default_linear(weight: Tensor, fan_in: int, generator: torch.Generator) -> None:

@@ -1,17 +1,33 @@
 """The intersection network, +RNN (capacity paper, equations 15 to 20)."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures import initialization
-from trainables.architectures.cell import Cell, State
-from trainables.space import Configuration, Space
+from trainables.architectures import initialization, scans
+from trainables.architectures.cell import Cell
+from trainables.architectures.layer import Elementwise, StackOptions, State, affine
+from trainables.architectures.nonlinearity import Nonlinearity
+from trainables.space import Configuration
+
+
+@dataclass(frozen=True)
+class IntersectionOptions(StackOptions):
+    """The two nonlinearities; the paper uses ReLU and tanh.
+
+    Attributes:
+        s1: over depth.
+        s2: over time.
+    """
+
+    s1: Elementwise = "relu"
+    s2: Elementwise = "tanh"
 
 
 class Intersection(Cell):
-    """y = g_y x + (1 - g_y) ReLU(.) over depth, h' = g_h h + (1 - g_h) tanh(.) over time.
+    """y = g_y x + (1 - g_y) s1(.) over depth, h' = g_h h + (1 - g_h) s2(.) over time.
 
     The layer above and the readout see y. x must be as wide as h: the first layer projects it
     affinely, without a nonlinearity (``projection_weight [lanes, inputs, hidden]``,
@@ -20,8 +36,10 @@ class Intersection(Cell):
 
     summary = "intersection network (+RNN): coupled gates over depth and time"
     source = "capacity paper, equations 15 to 20"
-    gates = ("y", "h", "y_gate", "h_gate")
+    Options: ClassVar[type[StackOptions]] = IntersectionOptions
+    gates = ("y_gate", "y", "h_gate", "h")
     minimal_depth = 2
+    options: IntersectionOptions
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
         super().__init__(lanes, hidden, hidden, options, **factory)
@@ -32,10 +50,9 @@ class Intersection(Cell):
             self.projection_bias = nn.Parameter(torch.empty(lanes, hidden, **factory))
 
     @classmethod
-    def space(cls, options: Any) -> Space:
-        dimensions = dict(super().space(options))
-        del dimensions["nonlinearity"]  # the paper uses ReLU for s1 and tanh for s2
-        return dimensions
+    def nonlinearity_of(cls, options: Any) -> Elementwise:
+        s2: Elementwise = options.s2
+        return s2
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
@@ -47,21 +64,18 @@ class Intersection(Cell):
             initialization.rectangular(self.projection_weight[lane], 1.0, generator)
             self.projection_bias[lane].zero_()
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.projection_weight is not None and self.projection_bias is not None:
-            lanes, time, batch, inputs = x.shape
-            flat = x.reshape(lanes, time * batch, inputs)
-            projected = torch.baddbmm(
-                self.projection_bias.unsqueeze(1), flat, self.projection_weight
-            )
-            x = projected.view(lanes, time, batch, self.hidden)
-        return super().forward(x, state)
-
-    def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
+            x = affine(x, self.projection_weight, self.projection_bias)
         (h,) = state
-        n = self.hidden
-        z = torch.baddbmm(u, h, self.recurrent_weight)
-        y_in = torch.relu(z[..., :n])
-        h_in = torch.tanh(z[..., n : 2 * n])
-        y_gate, h_gate = torch.sigmoid(z[..., 2 * n :]).chunk(2, dim=-1)
-        return torch.lerp(y_in, x, y_gate), (torch.lerp(h_in, h, h_gate),)
+        n, phi = self.hidden, self.nonlinearity()
+        u, weight = self.scaled(x, phi)
+        # Over time this is a UGRNN, which y does not act upon: y is for all steps at once.
+        over_depth = u[..., : 2 * n]
+        after = scans.ugrnn(u[..., 2 * n :], h, weight[..., 2 * n :], phi)
+        before = torch.cat([h.unsqueeze(1), after[:, :-1]], dim=1)
+        lanes, time, batch, _ = before.shape
+        recurrent = torch.bmm(before.view(lanes, time * batch, n), weight[..., : 2 * n])
+        gate, y = (over_depth + recurrent.view(over_depth.shape)).chunk(2, dim=-1)
+        y = torch.lerp(Nonlinearity(self.options.s1)(y), x, torch.sigmoid(gate))
+        return y, (after[:, -1],)

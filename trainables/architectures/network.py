@@ -1,6 +1,6 @@
 """A stack of recurrent layers with a readout."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from trainables import space
 from trainables.architectures import initialization
-from trainables.architectures.cell import Cell, State
+from trainables.architectures.layer import Layer, State, affine, parameter_list
+from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.space import Configuration, Space
 
 READOUT_SPACE: Space = {
@@ -18,15 +19,18 @@ READOUT_SPACE: Space = {
 
 
 class Network(nn.Module):
-    """``depth`` layers of one cell class; each sees the current output of the layer below.
+    """``depth`` layers of one class; each sees the current output of the layer below.
 
-    Parameters are those of ``layers.0`` up to ``layers.<depth - 1>`` (see :class:`Cell`), then
-    ``readout_weight [lanes, hidden, outputs]`` and ``readout_bias [lanes, outputs]``.
+    Parameters are those of ``layers.0`` up to ``layers.<depth - 1>`` (see :class:`.Cell`), then
+    ``readout_weight [lanes, hidden, outputs]`` and ``readout_bias [lanes, outputs]``. A layer that
+    asks for a deep readout has hidden layers before it with the nonlinearity of the top layer:
+    ``readout_layer_weights.<m> [lanes, hidden, hidden]``, ``readout_layer_biases.<m> [lanes,
+    hidden]``.
     """
 
     def __init__(
         self,
-        cell: type[Cell],
+        layer: type[Layer],
         *,
         inputs: int,
         outputs: int,
@@ -40,8 +44,12 @@ class Network(nn.Module):
         self.lanes = lanes
         widths = [inputs] + [hidden] * (depth - 1)
         self.layers = nn.ModuleList(
-            cell(lanes, width, hidden, options, **factory) for width in widths
+            layer(lanes, width, hidden, options, **factory) for width in widths
         )
+        self._act, self._skip = Nonlinearity(options.act), options.skip
+        deep = layer.readout_hidden_layers(options)
+        self.readout_layer_weights = parameter_list(deep, lanes, hidden, hidden, **factory)
+        self.readout_layer_biases = parameter_list(deep, lanes, hidden, **factory)
         self.readout_weight = nn.Parameter(torch.empty(lanes, hidden, outputs, **factory))
         self.readout_bias = nn.Parameter(torch.empty(lanes, outputs, **factory))
 
@@ -57,21 +65,32 @@ class Network(nn.Module):
         A configuration without ``readout_scale`` gets the readout of ``torch.nn.Linear``.
         """
         for layer in self.layers:
-            assert isinstance(layer, Cell)
+            assert isinstance(layer, Layer)
             layer.initialize(configurations, generators)
         with torch.no_grad():
             for lane, (configuration, generator) in enumerate(
                 zip(configurations, generators, strict=True)
             ):
-                weight, bias = self.readout_weight[lane], self.readout_bias[lane]
-                if "readout_scale" not in configuration:
-                    initialization.default_linear(weight, weight.shape[0], generator)
-                    initialization.default_linear(bias, weight.shape[0], generator)
-                    continue
-                initialization.rectangular(weight, float(configuration["readout_scale"]), generator)
-                kind = str(configuration["bias_distribution"])
-                scale = float(configuration["readout_bias_scale"])
-                initialization.bias(bias, kind, scale, generator)
+                self._draw_readout(lane, configuration, generator)
+
+    def _draw_readout(
+        self, lane: int, configuration: Configuration, generator: torch.Generator
+    ) -> None:
+        for hidden_weight, hidden_bias in self._readout_layers():
+            name = "readout_layer"
+            initialization.square_of(name, hidden_weight[lane], configuration, generator)
+            initialization.bias_of(name, hidden_bias[lane], configuration, generator)
+        weight, bias = self.readout_weight[lane], self.readout_bias[lane]
+        if "readout_scale" in configuration:
+            initialization.rectangular_of("readout", weight, configuration, generator)
+            initialization.bias_of("readout", bias, configuration, generator)
+        else:
+            initialization.default_linear(weight, weight.shape[0], generator)
+            initialization.default_linear(bias, weight.shape[0], generator)
+
+    def _readout_layers(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Weight and bias of each hidden layer of the readout."""
+        return zip(self.readout_layer_weights, self.readout_layer_biases, strict=True)
 
     def forward(
         self, x: Tensor, states: Sequence[State] | None = None, first_output: int = 0
@@ -87,13 +106,13 @@ class Network(nn.Module):
         """
         finals = []
         for index, layer in enumerate(self.layers):
-            x, final = layer(x, None if states is None else states[index])
+            output, final = layer(x, None if states is None else states[index])
+            output = self._act(output)
+            x = output + x if self._skip and index > 0 else output
             finals.append(final)
         x = x[:, first_output:]
-        lanes, time, batch, hidden = x.shape
-        flat = torch.baddbmm(
-            self.readout_bias.unsqueeze(1),
-            x.reshape(lanes, time * batch, hidden),
-            self.readout_weight,
-        )
-        return flat.view(lanes, time, batch, -1), finals
+        for weight, bias in self._readout_layers():
+            top = self.layers[-1]
+            assert isinstance(top, Layer)
+            x = top.s(affine(x, weight, bias))
+        return affine(x, self.readout_weight, self.readout_bias), finals

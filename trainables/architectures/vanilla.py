@@ -1,14 +1,27 @@
-"""The vanilla network and its identity-initialised ReLU form (capacity paper, equation 1)."""
+"""Vanilla networks: one matrix product and a nonlinearity, or none."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from trainables import space
-from trainables.architectures import initialization
-from trainables.architectures.cell import Cell, State
+from trainables.architectures import initialization, scans
+from trainables.architectures.cell import Cell
+from trainables.architectures.layer import Elementwise, StackOptions, State
 from trainables.space import Configuration, Space
+
+
+@dataclass(frozen=True)
+class SearchedNonlinearity(StackOptions):
+    """The nonlinearity s of the capacity paper.
+
+    Attributes:
+        nonlinearity: ``tanh`` or ``relu``; ``searched``: a hyperparameter of each configuration.
+    """
+
+    nonlinearity: Literal["searched", "tanh", "relu"] = "searched"
 
 
 class RNN(Cell):
@@ -16,12 +29,15 @@ class RNN(Cell):
 
     summary = "vanilla recurrent network"
     source = "capacity paper, equation 1"
+    Options: ClassVar[type[StackOptions]] = SearchedNonlinearity
     gates = ("h",)
     square = space.SQUARE_WITHOUT_IDENTITY
 
-    def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = self.s(torch.baddbmm(u, state[0], self.recurrent_weight))
-        return h, (h,)
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        phi = self.nonlinearity()
+        u, weight = self.scaled(x, phi)
+        outputs = scans.elman(u, state[0], weight, phi)
+        return outputs, (outputs[:, -1],)
 
 
 class IRNN(RNN):
@@ -29,18 +45,30 @@ class IRNN(RNN):
 
     summary = "ReLU network that starts at the identity"
     source = "capacity paper, equation 1; Le et al. 2015"
+    Options: ClassVar[type[StackOptions]] = StackOptions
+
+    @classmethod
+    def nonlinearity_of(cls, options: Any) -> Elementwise:
+        return "relu"
 
     @classmethod
     def space(cls, options: Any) -> Space:
         return {"h_input_scale": space.RECTANGULAR_SCALE}
 
-    def _set_constants(self, lane: int, configuration: Configuration) -> None:
-        self.relu[lane] = True
-
     def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
-        self.initial_state[lane].zero_()
         self.bias[lane].zero_()
         initialization.square(self.recurrent_weight[lane], "identity", 1.0, generator)
-        initialization.rectangular(
-            self.input_weight[lane], float(configuration["h_input_scale"]), generator
-        )
+        initialization.rectangular_of("h_input", self.input_weight[lane], configuration, generator)
+
+
+class LinearRNN(RNN):
+    """h' = V h + U x + b."""
+
+    summary = "linear recurrent network; nonlinear between layers with act"
+    source = "depth paper (arXiv 2604.02201), linear RNN"
+    Options: ClassVar[type[StackOptions]] = StackOptions
+    square = space.SQUARE
+
+    @classmethod
+    def nonlinearity_of(cls, options: Any) -> Elementwise:
+        return "identity"

@@ -34,7 +34,7 @@ def elman(
         The states ``[L, T - first, B, H]``.
     """
     keep = common.needs_gradient(u, h, weight)
-    outputs: Tensor = _Elman.apply(u, h, weight, phi, carry, gamma, first, keep)
+    outputs: Tensor = _Elman.apply(u, h, weight, phi, carry, gamma, first, keep)  # type: ignore[no-untyped-call]
     return outputs
 
 

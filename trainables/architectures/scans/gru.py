@@ -22,7 +22,7 @@ def gru(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int =
     Returns:
         The states ``[L, T - first, B, H]``.
     """
-    outputs: Tensor = _GRU.apply(u, h, weight, phi, first)
+    outputs: Tensor = _GRU.apply(u, h, weight, phi, first)  # type: ignore[no-untyped-call]
     return outputs
 
 
@@ -34,7 +34,7 @@ class _GRU(torch.autograd.Function):
         start, n = h, h.shape[-1]
         outputs = u.new_empty(*u.shape[:-1], n)
         reset_h = torch.empty_like(outputs[:, 0])
-        weight_g, weight_c = weight.split((2 * n, n), -1)
+        weight_g, weight_c = torch.split(weight, (2 * n, n), -1)
         columns = [u[..., part].unbind(1) for part in _columns(n)]
         for z_g, r, v, c, out in zip(*columns, outputs.unbind(1), strict=True):
             z_g.baddbmm_(h, weight_g).sigmoid_()
@@ -51,7 +51,7 @@ class _GRU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
         start, weight, outputs, gates = ctx.saved_tensors
         n = start.shape[-1]
-        to_gates, to_candidate = (part.mT for part in weight.split((2 * n, n), -1))
+        to_gates, to_candidate = (part.mT for part in torch.split(weight, (2 * n, n), -1))
         above = common.by_step(gradient, gates.shape[1])
         dz = torch.empty(gates.shape, dtype=gates.dtype, device=gates.device)
         reset_h = torch.empty_like(outputs)  # the state that the candidate's product saw

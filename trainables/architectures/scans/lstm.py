@@ -26,7 +26,7 @@ def lstm(
         The states ``[L, T - first, B, H]`` and the last cell ``[L, B, H]``.
     """
     keep = common.needs_gradient(u, h, c, weight)
-    outputs: tuple[Tensor, Tensor] = _LSTM.apply(u, h, c, weight, phi, first, keep)
+    outputs: tuple[Tensor, Tensor] = _LSTM.apply(u, h, c, weight, phi, first, keep)  # type: ignore[no-untyped-call]
     return outputs
 
 

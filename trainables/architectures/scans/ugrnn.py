@@ -22,7 +22,7 @@ def ugrnn(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int
     Returns:
         The states ``[L, T - first, B, H]``.
     """
-    outputs: Tensor = _UGRNN.apply(u, h, weight, phi, first)
+    outputs: Tensor = _UGRNN.apply(u, h, weight, phi, first)  # type: ignore[no-untyped-call]
     return outputs
 
 

@@ -1,0 +1,172 @@
+"""Deep transitions: several layers between one time step and the next.
+
+From chapter 10.5 ("Deep Recurrent Networks") and Pascanu et al. 2014. The chapter's three
+multilayer perceptrons are options: ``input_depth``, ``transition_depth`` and ``output_depth``.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trainables import space
+from trainables.architectures import initialization
+from trainables.architectures.cell import Cell
+from trainables.architectures.layer import StackOptions, State, affine, parameter_list
+from trainables.architectures.vanilla import SearchedNonlinearity
+from trainables.registry import require_at_least
+from trainables.space import Configuration, Space
+
+
+@dataclass(frozen=True)
+class DeepTransitionOptions(SearchedNonlinearity):
+    """How deep each of the three maps is; 1 is an affine map.
+
+    Attributes:
+        transition_depth: from state to state.
+        input_depth: from the input to the first layer of the transition.
+        output_depth: from the last layer's output to the network's (deep output, DO).
+    """
+
+    transition_depth: int = 2
+    input_depth: int = 1
+    output_depth: int = 1
+
+    def __post_init__(self) -> None:
+        depths = ("transition_depth", "input_depth", "output_depth")
+        require_at_least("a deep transition", self, 1, *depths)
+
+
+class DeepTransition(Cell):
+    """h' = s(W_K s(W_{K-1} .. s(W_1 h + U x + b_1) ..) + b_K), K = ``transition_depth``.
+
+    W_1, U and b_1 are the cell's ``recurrent_weight``, ``input_weight`` and ``bias``; W_2 and up
+    are ``transition_weights.<k> [lanes, hidden, hidden]``, b_2 and up ``transition_biases.<k>
+    [lanes, hidden]``. With ``input_depth`` m above one, U x becomes U_m s(.. s(U_1 x + c_1) ..
+    + c_{m-1}): U_1 is ``input_weight``, the others are ``input_layer_weights.<k>``, with
+    ``input_layer_biases.<k>``.
+    """
+
+    summary = "several layers between time steps"
+    source = "chapter 10.5, section 2; Pascanu et al. 2014, DT-RNN"
+    Options: ClassVar[type[StackOptions]] = DeepTransitionOptions
+    gates = ("h",)
+    options: DeepTransitionOptions
+
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        for name, depth in (
+            ("transition", options.transition_depth),
+            ("input_layer", options.input_depth),
+        ):
+            weights = parameter_list(depth - 1, lanes, hidden, hidden, **factory)
+            biases = parameter_list(depth - 1, lanes, hidden, **factory)
+            self.register_module(f"{name}_weights", weights)
+            self.register_module(f"{name}_biases", biases)
+        self.transition_weights: nn.ParameterList
+        self.transition_biases: nn.ParameterList
+        self.input_layer_weights: nn.ParameterList
+        self.input_layer_biases: nn.ParameterList
+
+    @classmethod
+    def readout_hidden_layers(cls, options: Any) -> int:
+        return int(options.output_depth) - 1
+
+    @classmethod
+    def space(cls, options: Any) -> Space:
+        dimensions = dict(super().space(options))
+        for layers, depth in (
+            ("transition", options.transition_depth),
+            ("input_layer", options.input_depth),
+            ("readout_layer", options.output_depth),
+        ):
+            if depth > 1:
+                dimensions[f"{layers}_square"] = cls.square
+                dimensions[f"{layers}_square_scale"] = space.SQUARE_SCALE
+                dimensions[f"{layers}_bias_scale"] = space.BIAS_SCALE
+        return dimensions
+
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        super()._draw(lane, configuration, generator)
+        for name, weights, biases in (
+            ("transition", self.transition_weights, self.transition_biases),
+            ("input_layer", self.input_layer_weights, self.input_layer_biases),
+        ):
+            for weight, bias in zip(weights, biases, strict=True):
+                initialization.square_of(name, weight[lane], configuration, generator)
+                initialization.bias_of(name, bias[lane], configuration, generator)
+
+    def project(self, x: Tensor) -> Tensor:
+        weight: Tensor = self.input_weight
+        for above, bias in zip(self.input_layer_weights, self.input_layer_biases, strict=True):
+            x, weight = self.s(affine(x, weight, bias)), above
+        return affine(x, weight, self.bias)
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        upper = self._upper_layers()
+        outputs = []
+        for u in self.project(x).unbind(1):
+            h = self._transition(u, h, upper)
+            outputs.append(h)
+        return torch.stack(outputs, dim=1), (h,)
+
+    def _upper_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight and bias ``[lanes, 1, hidden]`` of each layer above the first."""
+        biases = [bias.unsqueeze(1) for bias in self.transition_biases]
+        return list(zip(self.transition_weights, biases, strict=True))
+
+    def _transition(self, u: Tensor, h: Tensor, upper: list[tuple[Tensor, Tensor]]) -> Tensor:
+        g = self.s(torch.baddbmm(u, h, self.recurrent_weight))
+        for weight, bias in upper:
+            g = self.s(torch.baddbmm(bias, g, weight))
+        return g
+
+
+class DeepTransitionSkip(DeepTransition):
+    """h' = h + MLP_h(h, x), where MLP_h is the transition of :class:`DeepTransition`."""
+
+    summary = "deep transition with a residual connection from state to state"
+    source = "chapter 10.5, section 3"
+
+    def _transition(self, u: Tensor, h: Tensor, upper: list[tuple[Tensor, Tensor]]) -> Tensor:
+        return h + super()._transition(u, h, upper)
+
+
+class DeepTransitionShortcut(DeepTransition):
+    """g_1 = s(W_1 h + U x + b_1), g_k = s(W_k g_{k-1} + S_k h + b_k), h' = g_K: DT(S).
+
+    S_2 and up are ``shortcut_weights.<k> [lanes, hidden, hidden]``.
+    """
+
+    summary = "deep transition in which every layer sees the old state, DT(S)"
+    source = "depth paper; Pascanu et al. 2014, DT(S)-RNN"
+
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        upper = options.transition_depth - 1
+        self.shortcut_weights = parameter_list(upper, lanes, hidden, hidden, **factory)
+
+    @classmethod
+    def space(cls, options: Any) -> Space:
+        dimensions = dict(super().space(options))
+        if options.transition_depth > 1:
+            dimensions["shortcut_square"] = cls.square
+            dimensions["shortcut_square_scale"] = space.SQUARE_SCALE
+        return dimensions
+
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        super()._draw(lane, configuration, generator)
+        for weight in self.shortcut_weights:
+            initialization.square_of("shortcut", weight[lane], configuration, generator)
+
+    def _upper_layers(self) -> list[tuple[Tensor, Tensor]]:
+        pairs = zip(super()._upper_layers(), self.shortcut_weights, strict=True)
+        return [(torch.cat([weight, shortcut], dim=1), bias) for (weight, bias), shortcut in pairs]
+
+    def _transition(self, u: Tensor, h: Tensor, upper: list[tuple[Tensor, Tensor]]) -> Tensor:
+        g = self.s(torch.baddbmm(u, h, self.recurrent_weight))
+        for weight, bias in upper:
+            g = self.s(torch.baddbmm(bias, torch.cat([g, h], dim=-1), weight))
+        return g

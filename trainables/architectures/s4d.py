@@ -1,0 +1,127 @@
+"""S4D, the diagonal state space model, as a reference beside the recurrent networks."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures import initialization
+from trainables.architectures.layer import Layer, StackOptions, State, affine
+from trainables.registry import OptionError, require_at_least
+from trainables.space import Configuration
+
+STEP_RANGE = (1e-3, 1e-1)  # of the step size, log-uniform
+
+
+@dataclass(frozen=True)
+class S4DOptions(StackOptions):
+    """How large the state of each unit is.
+
+    Attributes:
+        state_size: real numbers; half as many complex ones stand for conjugate pairs.
+    """
+
+    state_size: int = 64
+
+    def __post_init__(self) -> None:
+        require_at_least("s4d", self, 2, "state_size")
+        if self.state_size % 2:
+            raise OptionError(
+                f"option 'state_size' of s4d is {self.state_size}, but must be even: the state "
+                "is conjugate pairs",
+                "state_size",
+            )
+
+
+class S4D(Layer):
+    """v' = exp(dt A) v + u, y = 2 Re(C (exp(dt A) - 1) / A v') + D u, out = GLU(W GELU(y) + b).
+
+    Each of ``hidden`` channels has a state of its own, ``state_size / 2`` complex numbers v (real
+    parts, then imaginary parts, are the two parts of the layer's state), and runs over the whole
+    sequence at once by a convolution. Zero-order hold, A = -exp(log_real) + i imaginary, started
+    at -1/2 + i pi n (S4D-Lin). An input that is not ``hidden`` wide is projected affinely
+    (``input_weight``, ``input_bias``). Parameters: ``log_step``, ``skip_weight`` (D) ``[lanes,
+    hidden]``; ``log_real``, ``imaginary``, ``c_real``, ``c_imaginary`` ``[lanes, hidden, n]``;
+    ``output_weight [lanes, hidden, 2 hidden]``, ``output_bias``. Only learning is searched.
+    """
+
+    summary = "diagonal state space model, a reference"
+    source = "fading-memory paper, Table 2 (S4); Gu et al. 2022, S4D-Lin"
+    Options: ClassVar[type[StackOptions]] = S4DOptions
+    states = ("real", "imaginary")
+    options: S4DOptions
+
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+
+        def parameter(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(lanes, *shape, **factory))
+
+        self.input_weight: nn.Parameter | None = None
+        self.input_bias: nn.Parameter | None = None
+        if inputs != hidden:
+            self.input_weight = parameter(inputs, hidden)
+            self.input_bias = parameter(hidden)
+        pairs = options.state_size // 2
+        self.log_step, self.skip_weight = parameter(hidden), parameter(hidden)
+        self.log_real, self.imaginary = parameter(hidden, pairs), parameter(hidden, pairs)
+        self.c_real, self.c_imaginary = parameter(hidden, pairs), parameter(hidden, pairs)
+        self.output_weight, self.output_bias = parameter(hidden, 2 * hidden), parameter(2 * hidden)
+
+    @property
+    def state_widths(self) -> tuple[int, ...]:
+        return (self.hidden * self.options.state_size // 2,) * 2
+
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        def normal(values: Tensor, deviation: float) -> None:
+            drawn = torch.empty(values.shape, dtype=torch.float64).normal_(generator=generator)
+            values.copy_(drawn * deviation)
+
+        if self.input_weight is not None and self.input_bias is not None:
+            initialization.default_linear(self.input_weight[lane], self.inputs, generator)
+            initialization.default_linear(self.input_bias[lane], self.inputs, generator)
+        low, high = map(math.log, STEP_RANGE)
+        steps = torch.empty(self.hidden, dtype=torch.float64)
+        self.log_step[lane] = steps.uniform_(low, high, generator=generator).to(self.log_step)
+        self.log_real[lane] = math.log(0.5)
+        self.imaginary[lane] = math.pi * torch.arange(self.imaginary.shape[2]).to(self.imaginary)
+        normal(self.c_real[lane], math.sqrt(0.5))
+        normal(self.c_imaginary[lane], math.sqrt(0.5))
+        normal(self.skip_weight[lane], 1.0)
+        initialization.default_linear(self.output_weight[lane], self.hidden, generator)
+        initialization.default_linear(self.output_bias[lane], self.hidden, generator)
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if self.input_weight is not None and self.input_bias is not None:
+            x = affine(x, self.input_weight, self.input_bias)
+        time, n = x.shape[1], x.shape[3]
+        a = torch.complex(-self.log_real.exp(), self.imaginary)
+        decay = a * self.log_step.exp().unsqueeze(-1)
+        c = 2 * torch.complex(self.c_real, self.c_imaginary) * torch.expm1(decay) / a
+        # powers[..., t] = exp(dt A)^t, [lanes, hidden, pairs, time + 1]
+        exponents = torch.arange(time + 1, dtype=x.dtype, device=x.device)
+        powers = torch.exp(decay.unsqueeze(-1) * exponents)
+
+        kernel = torch.matmul(c.unsqueeze(-2), powers[..., :-1]).real.squeeze(-2)
+        sequence = x.permute(0, 3, 2, 1)  # [lanes, hidden, batch, time]
+        length = 2 * time
+        spectrum = torch.fft.rfft(sequence, length) * torch.fft.rfft(kernel, length).unsqueeze(2)
+        driven = torch.fft.irfft(spectrum, length)[..., :time]
+
+        v = torch.complex(*(part.unflatten(-1, (n, -1)) for part in state)).transpose(1, 2)
+        free = torch.matmul(v * c.unsqueeze(2), powers[..., 1:]).real
+        y = (driven + free).permute(0, 3, 2, 1) + self.skip_weight[:, None, None] * x
+        mixed = affine(nn.functional.gelu(y), self.output_weight, self.output_bias)
+
+        # v_T = exp(dt A)^T v_0 + sum_j exp(dt A)^(T - 1 - j) x_j
+        reached = torch.matmul(
+            torch.view_as_real(powers[..., :-1].flip(-1)).permute(0, 1, 4, 2, 3).flatten(2, 3),
+            sequence.transpose(2, 3),
+        ).unflatten(2, (2, -1))
+        final = v * powers[..., -1].unsqueeze(2) + torch.complex(
+            *reached.transpose(-1, -2).unbind(2)
+        )
+        parts = torch.view_as_real(final.transpose(1, 2)).flatten(2, 3).unbind(-1)
+        return nn.functional.glu(mixed, dim=-1), parts

@@ -1,0 +1,203 @@
+"""Second-order networks: products of input and state inside the recurrence (depth paper).
+
+``gate`` is the nonlinearity inside the recurrence, ``act`` (see :class:`.layer.StackOptions`) the
+one between layers; with ``gate: identity`` they are polynomials of their inputs. The depth paper
+(arXiv 2604.02201) compares them; CPRNN is from its predecessor (arXiv 2406.05045), MIRNN from
+Wu et al. 2016.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from trainables import space
+from trainables.architectures import initialization
+from trainables.architectures.cell import Cell
+from trainables.architectures.layer import Elementwise, StackOptions, State, affine
+from trainables.registry import require_at_least
+from trainables.space import Configuration, Space
+
+
+@dataclass(frozen=True)
+class GateOptions(StackOptions):
+    """The nonlinearity inside the recurrence.
+
+    Attributes:
+        gate: ``identity``, ``tanh`` or ``relu``.
+    """
+
+    gate: Elementwise = "tanh"
+
+
+class _Gated(Cell):
+    """A second-order cell: its ``gate`` is an option, not a hyperparameter."""
+
+    Options: ClassVar[type[StackOptions]] = GateOptions
+    gates = ("h",)
+
+    @classmethod
+    def nonlinearity_of(cls, options: Any) -> Elementwise:
+        gate: Elementwise = options.gate
+        return gate
+
+
+class SecondOrder(_Gated):
+    """h' = s(A x1 h x2 x + V h + U x + b).
+
+    ``tensor [lanes, inputs * hidden, hidden]``: row ``j * hidden + k`` holds what the product of
+    input j and unit k adds to each unit. It starts as normal / sqrt(inputs * hidden).
+    """
+
+    summary = "second-order network (2RNN): a full tensor of products of input and state"
+    source = "depth paper (arXiv 2604.02201), 2RNN"
+
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        self.tensor = nn.Parameter(torch.empty(lanes, inputs * hidden, hidden, **factory))
+
+    @classmethod
+    def space(cls, options: Any) -> Space:
+        return {**super().space(options), "tensor_scale": space.RECTANGULAR_SCALE}
+
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        super()._draw(lane, configuration, generator)
+        initialization.rectangular_of("tensor", self.tensor[lane], configuration, generator)
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        # With a constant one before the inputs, V h is one more of the products.
+        weight = torch.cat([self.recurrent_weight, self.tensor], dim=1)
+        factors = torch.cat([torch.ones_like(x[..., :1]), x], dim=-1)
+        outputs = []
+        for u, factor in zip(self.project(x).unbind(1), factors.unbind(1), strict=True):
+            products = _ProductOfPairs.apply(factor, h, weight)  # type: ignore[no-untyped-call]
+            h = self.s(u + products)
+            outputs.append(h)
+        return torch.stack(outputs, dim=1), (h,)
+
+
+class _ProductOfPairs(torch.autograd.Function):
+    """``sum_jk x_j h_k W[j * hidden + k]`` without keeping the products of pairs.
+
+    They are ``inputs x hidden`` numbers a sample and time step; the backward pass makes them anew.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, h, weight)
+        return torch.bmm(_pairs(x, h), weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, h, weight = ctx.saved_tensors
+        of_weight = torch.bmm(_pairs(x, h).transpose(1, 2), gradient)
+        of_pairs = torch.bmm(gradient, weight.transpose(1, 2)).unflatten(2, (x.shape[2], -1))
+        of_x = torch.matmul(of_pairs, h.unsqueeze(-1)).squeeze(-1)
+        of_h = torch.matmul(x.unsqueeze(-2), of_pairs).squeeze(-2)
+        return of_x, of_h, of_weight
+
+
+def _pairs(x: Tensor, h: Tensor) -> Tensor:
+    """All products of an input and a unit: ``[lanes, batch, inputs * hidden]``."""
+    return (x.unsqueeze(-1) * h.unsqueeze(-2)).flatten(2)
+
+
+@dataclass(frozen=True)
+class RankOptions(GateOptions):
+    """The tensor as a sum of products of vectors.
+
+    Attributes:
+        rank: terms of the sum.
+    """
+
+    rank: int = 8
+
+    def __post_init__(self) -> None:
+        require_at_least("cprnn", self, 1, "rank")
+
+
+class CPRNN(_Gated):
+    """h' = s(C (A^T h * B^T x) + V h + U x + b), the tensor of a 2RNN as a sum of ``rank`` terms.
+
+    ``state_factor [lanes, hidden, rank]`` is A, ``input_factor [lanes, inputs, rank]`` is B and
+    ``output_factor [lanes, rank, hidden]`` is C transposed. Each starts as a rectangular matrix.
+    """
+
+    summary = "second-order network with a tensor of a given rank"
+    source = "depth paper; arXiv 2406.05045, CPRNN"
+    Options: ClassVar[type[StackOptions]] = RankOptions
+    options: RankOptions
+
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        rank = options.rank
+        self.state_factor = nn.Parameter(torch.empty(lanes, hidden, rank, **factory))
+        self.input_factor = nn.Parameter(torch.empty(lanes, inputs, rank, **factory))
+        self.output_factor = nn.Parameter(torch.empty(lanes, rank, hidden, **factory))
+
+    @classmethod
+    def space(cls, options: Any) -> Space:
+        scales = {f"{factor}_scale": space.RECTANGULAR_SCALE for factor in _FACTORS}
+        return {**super().space(options), **scales}
+
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        super()._draw(lane, configuration, generator)
+        for factor in _FACTORS:
+            weight = getattr(self, factor)[lane]
+            initialization.rectangular_of(factor, weight, configuration, generator)
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        both = torch.cat([self.state_factor, self.recurrent_weight], dim=2)
+        widths = (self.options.rank, self.hidden)
+        of_inputs = affine(x, self.input_factor, torch.zeros_like(self.input_factor[:, 0]))
+        outputs = []
+        for u, of_input in zip(self.project(x).unbind(1), of_inputs.unbind(1), strict=True):
+            of_state, first_order = torch.bmm(h, both).split(widths, dim=-1)
+            z = torch.baddbmm(u + first_order, of_state * of_input, self.output_factor)
+            h = self.s(z)
+            outputs.append(h)
+        return torch.stack(outputs, dim=1), (h,)
+
+
+_FACTORS = ("state_factor", "input_factor", "output_factor")
+
+
+class MIRNN(_Gated):
+    """h' = s(alpha * V h * U x + beta1 * V h + beta2 * U x + b), products unit by unit.
+
+    ``alpha``, ``beta1`` and ``beta2`` are ``[lanes, hidden]`` and start at one.
+    """
+
+    summary = "multiplicative integration: products of input and state unit by unit"
+    source = "depth paper; Wu et al. 2016, equation 4"
+
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        self.alpha = nn.Parameter(torch.empty(lanes, hidden, **factory))
+        self.beta1 = nn.Parameter(torch.empty(lanes, hidden, **factory))
+        self.beta2 = nn.Parameter(torch.empty(lanes, hidden, **factory))
+
+    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        super()._draw(lane, configuration, generator)
+        for parameter in (self.alpha, self.beta1, self.beta2):
+            parameter[lane].fill_(1.0)
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        (h,) = state
+        of_x = affine(x, self.input_weight, torch.zeros_like(self.bias))
+        alpha, beta1, beta2, bias = (
+            p[:, None, None] for p in (self.alpha, self.beta1, self.beta2, self.bias)
+        )
+        # alpha * V h * U x + beta1 * V h = (alpha * U x + beta1) * V h: of all steps at once.
+        factors = torch.addcmul(beta1, alpha, of_x)
+        offsets = torch.addcmul(bias, beta2, of_x)
+        outputs = []
+        for factor, offset in zip(factors.unbind(1), offsets.unbind(1), strict=True):
+            h = self.s(torch.addcmul(offset, factor, torch.bmm(h, self.recurrent_weight)))
+            outputs.append(h)
+        return torch.stack(outputs, dim=1), (h,)
