@@ -10,6 +10,7 @@ from orchestrator.ledger import LedgerWriter
 from orchestrator.sweep import unfinished
 from tests.orchestrator.command import soundings
 from tests.orchestrator.small import SMALL, small_file
+from trainables.architectures import ARCHITECTURES
 
 
 @pytest.fixture
@@ -115,9 +116,13 @@ def test_a_password_is_never_printed(monkeypatch):
 
 def test_list_names_everything_that_a_sweep_file_may_name(call, tmp_path):
     _, out, _ = call("list", "architectures")
-    for name in ("rnn", "irnn", "ugrnn", "gru", "lstm", "intersection", "wcrnn"):
-        assert any(line.startswith(f"{name} ") for line in out.splitlines())
-    assert "residual: 'scaled' or 'heterogeneous' = scaled" in out
+    for name, layer in ARCHITECTURES.items():
+        (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
+        assert layer.summary in line and line.endswith(f"; {layer.source}")
+    assert "  residual: scaled | heterogeneous | rotational | orthogonal | informed = scaled" in out
+    assert "  gamma: a number | [a number, a number] = 0.05" in out
+    assert "  forget_bias: a number = searched" in out
+    assert out.count("  act: identity | tanh | relu = identity") == 1
     _, out, _ = call("list", "tasks")
     assert "64 inputs, 64 outputs, 13 steps; rms, 1 for a constant" in out
     (tmp_path / "sweeps").mkdir()

@@ -10,7 +10,9 @@ NAMES = [
     (
         "- rnn",
         "- digits",
-        "4: unknown architecture 'digits'; known: gru, intersection, irnn, lstm, rnn, ugrnn, wcrnn",
+        "4: unknown architecture 'digits'; known: cprnn, deep_transition, "
+        "deep_transition_shortcut, deep_transition_skip, elman, gru, intersection, irnn, "
+        "linear_rnn, lstm, mirnn, rnn, s4d, second_order, ugrnn, ur_lstm, wcrnn",
     ),
     ("- digits", "- dgits", "8: unknown task 'dgits'; did you mean 'digits'?"),
     ("- digits", "- xyz", "8: unknown task 'xyz'; known: digits, memory, parentheses"),
@@ -20,7 +22,7 @@ OPTIONS = [
     (
         "- rnn",
         "- {name: rnn, options: {alpha: 1}}",
-        "4: unknown option 'alpha' of rnn; it has no options",
+        "4: unknown option 'alpha' of rnn; known: act, nonlinearity, skip",
     ),
     (
         "alpha: 0.9",
@@ -35,16 +37,16 @@ OPTIONS = [
     (
         "alpha: 0.9",
         "alpha: high",
-        "5: option 'alpha' of wcrnn is 'high', but must be of type float",
+        "5: option 'alpha' of wcrnn is 'high', but must be a number",
     ),
-    ("alpha: 0.9", "alpha: yes", "5: option 'alpha' of wcrnn is True, but must be of type float"),
+    ("alpha: 0.9", "alpha: yes", "5: option 'alpha' of wcrnn is True, but must be a number"),
     ("alpha: 0.9", "alpha: -0.5", "5: option 'alpha' of wcrnn is -0.5, but must be 0 or more"),
     ("alpha: 0.9", "alpha: .nan", "5: option 'alpha' of wcrnn is nan, but must be 0 or more"),
     ("alpha: 0.9", "alpha: .inf", "5: option 'alpha' of wcrnn is inf, but must be 0 or more"),
     (
         "length: 20",
         "length: 20.5",
-        "9: option 'length' of parentheses is 20.5, but must be of type int",
+        "9: option 'length' of parentheses is 20.5, but must be a whole number",
     ),
     ("length: 20", "length: 0", "9: option 'length' of parentheses is 0, but must be 1 or more"),
     (

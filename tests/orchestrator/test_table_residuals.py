@@ -133,6 +133,9 @@ def test_pairs_differ_in_their_residual_alone(tmp_path):
         wcrnn(alpha=0.9, residual="heterogeneous", epsilon=0.1),
         wcrnn(alpha=0.9, gamma=0.2),  # a pair of nothing
         wcrnn(alpha=0.8, residual="heterogeneous"),
+        wcrnn(alpha=0.9, residual="rotational"),
+        wcrnn(alpha=0.9, residual="heterogeneous", form="A", gamma=[0.01, 0.1]),
+        wcrnn(alpha=0.9, form="A", gamma=[0.01, 0.1]),  # of the one before
     ]
     folder = Folder.of(tmp_path, architectures=["rnn", *networks], depths=[1, 2])
     cells = [cell for cell in folder.plan.cells if cell.architecture.name == "wcrnn"]
@@ -144,13 +147,19 @@ def test_pairs_differ_in_their_residual_alone(tmp_path):
     tidy = residuals(folder.study).tidy
     metric = tidy[tidy["quantity"] == "accuracy"]
     columns = ["depth", "alpha", "gamma", "epsilon", "homogeneous", "heterogeneous"]
+    nonlinear = metric[metric["form"] == "A"]
+    assert nonlinear["gamma"].unique().tolist() == ["[0.01, 0.1]"]
+    assert nonlinear[["depth", "homogeneous", "heterogeneous"]].to_numpy().tolist() == [
+        pytest.approx(row) for row in ([1, 0.7, 0.6], [2, 1.5, 1.4])
+    ]
+    metric = metric[metric["form"] == "linear"]
     assert metric[columns].to_numpy().tolist() == [
         pytest.approx(row)
         for row in (
             [1, 0.9, 0.05, 0.05, 0.0, 0.1],
             [1, 0.9, 0.05, 0.1, 0.0, 0.2],
-            [2, 0.9, 0.05, 0.05, 0.5, 0.6],
-            [2, 0.9, 0.05, 0.1, 0.5, 0.7],
+            [2, 0.9, 0.05, 0.05, 0.8, 0.9],
+            [2, 0.9, 0.05, 0.1, 0.8, 1.0],
         )
     ]
 

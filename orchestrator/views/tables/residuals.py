@@ -33,10 +33,11 @@ def residuals(study: Study) -> Table:
         if definition["name"] != "wcrnn":
             continue
         options = check_options("wcrnn", definition["options"])
-        key = (cell.task, cell.depth, cell.budget, options.alpha, options.gamma)
+        shared = (_text(getattr(options, name)) for name in _SHARED)
+        key = (cell.task, cell.depth, cell.budget, *shared)
         if options.residual == "heterogeneous":
-            heterogeneous[*key, options.epsilon] = cell.id
-        else:
+            heterogeneous[*key, _text(options.epsilon)] = cell.id
+        elif options.residual == "scaled":
             homogeneous.setdefault(key, cell.id)  # epsilon means nothing to it
     rows = [
         row
@@ -47,7 +48,7 @@ def residuals(study: Study) -> Table:
         )
     ]
     tidy = pd.DataFrame(rows, columns=[*_PLACE, "quantity", *_VALUES])
-    same = [option for option in _OPTIONS if tidy[option].nunique() == 1]  # a note is enough
+    same = [option for option in _OPTIONS if tidy[option].nunique() <= 1]  # a note is enough
     columns = [column for column in (*_PLACE, "quantity") if column not in same]
     notes = ["Mean and deviation over the networks of the best configuration by validation."]
     tasks = {cell.task: study.task(cell.id) for cell in study.cells}
@@ -60,8 +61,9 @@ def residuals(study: Study) -> Table:
         f"Minimal performance: {', '.join(minimal)}; looked for every {interval} steps; "
         "'>=' (k of n): only k of n networks reached it."
     )
-    if same:
-        notes.append(f"All with {', '.join(f'{option} {tidy[option][0]:g}' for option in same)}.")
+    told = [f"{name} {_shown_option(tidy[name][0])}" for name in same if _is_told(tidy, name)]
+    if told:
+        notes.append(f"All with {', '.join(told)}.")
     return Table(
         name="residuals",
         title="Homogeneous against heterogeneous residuals",
@@ -72,13 +74,32 @@ def residuals(study: Study) -> Table:
     )
 
 
-_OPTIONS = ["alpha", "gamma", "epsilon"]
+# What the two of a pair have in common; only the heterogeneous one uses epsilon.
+_SHARED = ["alpha", "gamma", "form", "nonlinearity", "act", "skip"]
+_OPTIONS = [*_SHARED, "epsilon"]
 _PLACE = ["task", "depth", "budget", *_OPTIONS]
 _VALUES = [
     *(f"{kind}{part}" for kind in KINDS for part in ("", "_deviation", "_networks", "_reached")),
     "difference",
     *(f"published_{kind}" for kind in KINDS),
 ]
+
+
+def _text(option: Any) -> str | float:
+    """One number or word of an option's value, which may be a pair of numbers."""
+    if isinstance(option, tuple):
+        return f"[{', '.join(f'{number:g}' for number in option)}]"
+    return option if isinstance(option, float) else str(option)
+
+
+def _shown_option(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _is_told(tidy: pd.DataFrame, name: str) -> bool:
+    """The strengths always are, words only where they are not the ordinary ones."""
+    usual = _text(getattr(check_options("wcrnn", {}), name))
+    return len(tidy) > 0 and (tidy[name][0] != usual or name in ("alpha", "gamma", "epsilon"))
 
 
 def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[dict[str, Any]]:

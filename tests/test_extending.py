@@ -1,0 +1,52 @@
+"""docs/extending.md is run as it stands."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from tests.orchestrator.command import soundings
+
+TEXT = (Path(__file__).parent.parent / "docs/extending.md").read_text()
+CELLS, SWEEP, WEIGHTS = re.findall(r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def test_the_example_is_short():
+    assert len(CELLS.splitlines()) + len(SWEEP.splitlines()) < 40
+
+
+def parameters(n, depth):
+    """Two gates a layer, its initial state; 1 input and a readout of 10: pixels of a digit."""
+    widths = [1] + [n] * (depth - 1)
+    return sum(2 * (n * width + n * n + n) + n for width in widths) + 10 * n + 10
+
+
+def test_an_architecture_beside_the_sweep_file_is_sized_trained_and_in_the_tables(tmp_path):
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "cells.py").write_text(CELLS)
+    (tmp_path / "mine.yaml").write_text(SWEEP)
+    ran = soundings("run", "mine.yaml", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    trials = pd.read_parquet(tmp_path / "results/mine/ledger/trials")
+    own = trials[trials["architecture"].astype(str) == "mypackage.cells:LeakyGated(keep=0.9)"]
+    assert set(own["outcome"].astype(str)) <= {"completed", "infeasible"}
+    assert len(own) == 4
+    for depth, rows in own.groupby("depth"):
+        width = max(n for n in range(1, 50) if parameters(n, depth) <= 2000)
+        assert set(rows["hidden"]) == {width}
+        assert set(rows["parameters"]) == {parameters(width, depth)}
+    tables = pd.read_csv(tmp_path / "results/mine/tables/parameter_matched.csv")
+    assert "mypackage.cells:LeakyGated(keep=0.9)" in set(tables["architecture"])
+
+
+def test_weights_of_torch_are_loaded_by_name():
+    torch.manual_seed(0)
+    scope = {}
+    exec(WEIGHTS, scope)
+    x = torch.randn(6, 4, 3)
+    with torch.no_grad():
+        outputs, _ = scope["network"].layers[0](x.unsqueeze(0))
+        expected, _ = scope["other"](x)
+    torch.testing.assert_close(outputs[0], expected, rtol=0, atol=1e-6)
