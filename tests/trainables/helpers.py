@@ -7,27 +7,97 @@ from trainables.architectures import ARCHITECTURES, Network, build, search_space
 from trainables.architectures.cell import Cell
 from trainables.space import draw
 
-INPUTS, OUTPUTS, HIDDEN = 3, 2, 4
+INPUTS, OUTPUTS, HIDDEN = 3, 2, 4  # an even width: some residuals rotate pairs of units
 DEPTHS = (1, 2, 4)
 
-WCRNN_OPTIONS = (
-    {"residual": "scaled", "alpha": 0.95, "gamma": 0.2},
-    {"residual": "heterogeneous", "alpha": 0.95, "epsilon": 0.1, "gamma": 0.2},
-)
-CASES = [
-    pytest.param(name, options, id="-".join([name, *[str(v) for v in options.values()][:1]]))
-    for name in ARCHITECTURES
-    for options in (WCRNN_OPTIONS if name == "wcrnn" else ({},))
+# The options of each name at depths 1, 2 and 4: none, or those that make it small or lively.
+PLAIN = {
+    "cprnn": {"rank": 3},
+    "wcrnn": {"residual": "scaled", "alpha": 0.95, "gamma": 0.2},
+    "s4d": {"state_size": 8},
+}
+# At depth 2.
+VARIANTS = [
+    ("rnn", {"nonlinearity": "relu"}),
+    ("rnn", {"act": "tanh", "skip": True}),
+    ("irnn", {"skip": True}),
+    ("linear_rnn", {"act": "relu"}),
+    ("ugrnn", {"nonlinearity": "tanh", "forget_bias": 1.5}),
+    ("gru", {"forget_bias": -0.5}),
+    ("gru", {"act": "relu", "skip": True}),
+    ("lstm", {"nonlinearity": "relu", "forget_bias": 2.0}),
+    ("lstm", {"skip": True}),
+    ("ur_lstm", {"nonlinearity": "relu"}),
+    ("intersection", {"s1": "tanh", "s2": "identity"}),
+    ("intersection", {"s1": "identity", "s2": "relu", "skip": True}),
+    ("second_order", {"gate": "identity"}),
+    ("second_order", {"gate": "relu"}),
+    ("second_order", {"gate": "identity", "act": "tanh", "skip": True}),
+    ("cprnn", {"gate": "identity", "rank": 1}),
+    ("cprnn", {"gate": "relu", "rank": 9}),
+    ("mirnn", {"gate": "identity"}),
+    ("mirnn", {"gate": "relu", "act": "tanh"}),
+    *[
+        (f"deep_transition{kind}", options)
+        for kind in ("", "_skip", "_shortcut")
+        for options in (
+            {"transition_depth": 1},
+            {"transition_depth": 3, "nonlinearity": "tanh", "skip": True},
+            {"input_depth": 2},
+            {"output_depth": 3},
+        )
+    ],
+    ("deep_transition", {"transition_depth": 3, "input_depth": 3, "output_depth": 2, "skip": True}),
+    *[
+        ("wcrnn", {"residual": residual, "alpha": 0.95, "gamma": 0.2})
+        for residual in ("heterogeneous", "rotational", "orthogonal", "informed")
+    ],
+    *[
+        ("wcrnn", {"residual": residual, "form": form, "gamma": 0.2})
+        for form, residual in (
+            ("A", "heterogeneous"),
+            ("A", "rotational"),
+            ("B", "scaled"),
+            ("B", "orthogonal"),
+            ("B", "informed"),
+        )
+    ],
+    ("wcrnn", {"residual": "scaled", "nonlinearity": "identity", "gamma": (0.1, 0.3)}),
+    ("wcrnn", {"residual": "informed", "alpha_per": "unit", "omega": (0.1, 1.5), "gamma": 0.2}),
+    ("wcrnn", {"residual": "rotational", "form": "B", "nonlinearity": "identity", "gamma": 0.2}),
+    ("wcrnn", {"residual": "heterogeneous", "gamma": (0.1, 0.3), "act": "relu", "skip": True}),
+    ("elman", {"residual": "identity"}),
+    ("elman", {"residual": "identity", "act": "relu", "skip": True}),
+    ("s4d", {"state_size": 2, "act": "tanh", "skip": True}),
 ]
 
-every_architecture = pytest.mark.parametrize(("name", "options"), CASES)
+
+def _id(name, options):
+    values = (f"{key}={value}" for key, value in options.items())
+    return ",".join([name, *values]).replace(" ", "")
+
+
+_NETWORKS = [
+    *[(name, PLAIN.get(name, {}), depth) for name in ARCHITECTURES for depth in DEPTHS],
+    *[(name, options, 2) for name, options in VARIANTS],
+]
+CASES = [(name, PLAIN.get(name, {})) for name in ARCHITECTURES] + VARIANTS
+
+# Every name, and every kind of residual: what is not trained is yet saved and restored.
+every_architecture = pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(name, options, id=_id(name, options))
+        for index, (name, options) in enumerate(CASES)
+        if index < len(ARCHITECTURES) or set(options) == {"residual", "alpha", "gamma"}
+    ],
+)
 every_network = pytest.mark.parametrize(
     ("name", "options", "depth"),
     [
-        pytest.param(*case.values, depth, id=f"{case.id}-{depth}")
-        for case in CASES
-        for depth in DEPTHS
-        if depth >= ARCHITECTURES[case.values[0]].minimal_depth
+        pytest.param(name, options, depth, id=f"{_id(name, options)}-{depth}")
+        for name, options, depth in _NETWORKS
+        if depth >= ARCHITECTURES[name].minimal_depth
     ],
 )
 

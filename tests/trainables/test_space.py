@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.trainables.helpers import CASES, every_architecture, network
 from trainables.architectures import ARCHITECTURES, search_space
 from trainables.space import Choice, LogUniform, Uniform, draw
 
@@ -65,6 +66,138 @@ def test_ranges_are_those_of_the_paper(name):
 )
 def test_an_architecture_of_the_paper_has_between_10_and_27_dimensions(name, dimensions):
     assert len(search_space(name)) == dimensions
+
+
+# Per square matrix its kind and scale; per layer of a perceptron the scale of its bias too.
+SQUARE_KINDS = Choice(("identity", "orthogonal", "normal"))
+
+
+def square(name):
+    return {f"{name}_square": SQUARE_KINDS, f"{name}_square_scale": LogUniform(0.01, 2.0)}
+
+
+def perceptron(name):
+    return square(name) | {f"{name}_bias_scale": Uniform(-2.0, 2.0)}
+
+
+def rectangular(*names):
+    return {f"{name}_scale": LogUniform(0.001, 2.0) for name in names}
+
+
+TUNED = LEARNING | READOUT | BIASES
+VANILLA = TUNED | perceptron("h") | rectangular("h_input")
+TRANSITION = VANILLA | NONLINEARITY
+OTHERS = [
+    ("linear_rnn", {}, VANILLA),
+    (
+        "ur_lstm",  # its forget and refine biases have a start of their own
+        {},
+        TUNED
+        | NONLINEARITY
+        | square("forget")
+        | square("refine")
+        | perceptron("output")
+        | perceptron("candidate")
+        | rectangular("forget_input", "refine_input", "output_input", "candidate_input"),
+    ),
+    ("second_order", {}, VANILLA | rectangular("tensor")),
+    ("second_order", {"gate": "identity"}, VANILLA | rectangular("tensor")),
+    ("cprnn", {}, VANILLA | rectangular("state_factor", "input_factor", "output_factor")),
+    ("mirnn", {}, VANILLA),
+    ("mirnn", {"gate": "relu"}, VANILLA),
+    ("deep_transition", {"transition_depth": 1}, TRANSITION),
+    ("deep_transition_shortcut", {"transition_depth": 1}, TRANSITION),
+    ("deep_transition", {}, TRANSITION | perceptron("transition")),
+    ("deep_transition_skip", {}, TRANSITION | perceptron("transition")),
+    ("deep_transition_shortcut", {}, TRANSITION | perceptron("transition") | square("shortcut")),
+    (
+        "deep_transition_skip",
+        {"transition_depth": 1, "input_depth": 3, "output_depth": 2, "nonlinearity": "tanh"},
+        VANILLA | perceptron("input_layer") | perceptron("readout_layer"),
+    ),
+    ("wcrnn", {"residual": "informed", "form": "A"}, LEARNING),
+    ("elman", {"residual": "identity"}, LEARNING),
+    ("s4d", {}, LEARNING),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "expected"), OTHERS)
+def test_spaces_beyond_the_paper_are_made_of_the_same_ranges(name, options, expected):
+    assert search_space(name, options) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions"),
+    [
+        ("linear_rnn", 13),
+        ("ur_lstm", 24),
+        ("second_order", 14),
+        ("cprnn", 16),
+        ("mirnn", 13),
+        ("deep_transition", 17),
+        ("deep_transition_skip", 17),
+        ("deep_transition_shortcut", 19),
+        ("wcrnn", 6),
+        ("elman", 6),
+        ("s4d", 6),
+    ],
+)
+def test_an_architecture_beyond_the_paper_has_so_many_dimensions(name, dimensions):
+    assert len(search_space(name)) == dimensions
+
+
+def test_every_name_has_a_space_that_is_spelt_out_here():
+    beyond = {name for name, _, _ in OTHERS}
+    assert {"irnn", *GATES} | beyond == set(ARCHITECTURES)
+    assert not {"irnn", *GATES} & beyond
+
+
+@every_architecture
+@pytest.mark.parametrize("extra", [{"act": "tanh"}, {"act": "relu", "skip": True}])
+def test_stacking_is_not_searched(name, options, extra):
+    assert search_space(name, options | extra) == search_space(name, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "removed"),
+    [
+        *[
+            (name, {"nonlinearity": s}, {"nonlinearity"})
+            for name in ("rnn", "ugrnn", "gru", "lstm", "ur_lstm", "deep_transition")
+            for s in ("tanh", "relu")
+        ],
+        *[
+            (name, {"forget_bias": bias}, {"forget_bias"})
+            for name in ("ugrnn", "gru", "lstm")
+            for bias in (0, -1.5)
+        ],
+        ("gru", {"nonlinearity": "tanh", "forget_bias": 1.0}, {"nonlinearity", "forget_bias"}),
+        ("gru", {"nonlinearity": "searched", "forget_bias": None}, set()),
+    ],
+)
+def test_an_option_that_fixes_a_hyperparameter_takes_it_out_of_the_space(name, options, removed):
+    space = search_space(name)
+    assert removed <= set(space)
+    expected = {key: domain for key, domain in space.items() if key not in removed}
+    assert search_space(name, options) == expected
+    # The draws of all others stay as they were.
+    whole = draw(space, 3)
+    assert draw(search_space(name, options), 3) == {key: whole[key] for key in expected}
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_network_takes_every_configuration_of_its_space_and_needs_no_more(name, options):
+    space = search_space(name, options)
+    for lane in range(4):
+        drawn = draw(space, "needed", lane)
+        network(name, options, 2, configurations=[drawn])
+    own = [key for key in space if key not in LEARNING and key not in READOUT]
+    for missing in own:
+        rest = {key: value for key, value in drawn.items() if key != missing}
+        if missing == "nonlinearity":  # tanh then
+            continue
+        with pytest.raises(KeyError, match=missing):
+            network(name, options, 2, configurations=[rest])
 
 
 def samples(domain, count=2000):

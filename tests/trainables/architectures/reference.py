@@ -59,6 +59,8 @@ def intersection(p, x, state, s, forget):
 STEPS = {
     "rnn": rnn,
     "irnn": rnn,
+    "linear_rnn": rnn,
+    "elman": rnn,
     "ugrnn": ugrnn,
     "gru": gru,
     "lstm": lstm,

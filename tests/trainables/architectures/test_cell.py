@@ -1,4 +1,4 @@
-"""Every cell of the capacity paper against its equations, and where hyperparameters go."""
+"""Cells with gates against their equations, and where hyperparameters go."""
 
 import numpy as np
 import pytest
@@ -6,19 +6,20 @@ import torch
 
 from tests.trainables.architectures import reference
 from tests.trainables.helpers import HIDDEN, add_to_gate, cell, configuration, noise
-from trainables.architectures import ARCHITECTURES
+from trainables.architectures import ARCHITECTURES, check_options, search_space
+from trainables.architectures.cell import Cell
+from trainables.space import FORGET_BIAS
 
 NONLINEARITIES = {"tanh": np.tanh, "relu": reference.relu}
+FIXED = {"irnn": reference.relu, "linear_rnn": lambda z: z, "elman": np.tanh}
 FORGET_GATES = {
-    "rnn": [],
-    "irnn": [],
     "ugrnn": ["update"],
     "gru": ["update"],
     "lstm": ["forget"],
     "intersection": ["y_gate", "h_gate"],
-    "wcrnn": [],
 }
 INPUTS = {"intersection": HIDDEN}
+SEARCHED = ["rnn", "ugrnn", "gru", "lstm"]
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
@@ -27,15 +28,16 @@ INPUTS = {"intersection": HIDDEN}
 def test_outputs_are_those_of_the_papers_equations(name, forget, nonlinearity):
     inputs = INPUTS.get(name, 3)
     layer = cell(name, inputs=inputs, relu=nonlinearity == "relu")
-    for gate in FORGET_GATES[name]:
+    for gate in FORGET_GATES.get(name, []):
         add_to_gate(layer, gate, forget)
     x = noise(1, 7, 2, inputs)
     outputs, _ = layer(x)
-    expected = reference.run(name, layer, x[0], NONLINEARITIES[nonlinearity], forget)
+    s = FIXED.get(name, NONLINEARITIES[nonlinearity])
+    expected = reference.run(name, layer, x[0], s, forget)
     np.testing.assert_allclose(outputs[0].detach().numpy(), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["rnn", "ugrnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", SEARCHED)
 def test_tanh_and_relu_lanes_stand_side_by_side(name):
     layer = cell(name, lanes=3)
     layer.relu[1] = True
@@ -46,24 +48,89 @@ def test_tanh_and_relu_lanes_stand_side_by_side(name):
         np.testing.assert_allclose(outputs[lane].detach().numpy(), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_forget_bias_is_added_to_its_gates_and_to_no_other(name):
+def initialized(name, options, drawn):
+    """A layer of one lane a configuration, all of them from the same generator."""
     cls = ARCHITECTURES[name]
-    layer = cls(2, INPUTS.get(name, 3), HIDDEN, cls.Options())
-    options = cls.Options()
-    fixed = [
-        {hyperparameter: 1.5 + lane for hyperparameter in cls.forget_gates()} for lane in range(2)
-    ]
-    drawn = [configuration(name, {}, lane, **fixed[lane]) for lane in range(2)]
-    layer.initialize(drawn, [torch.Generator().manual_seed(lane) for lane in range(2)])
-    assert options == layer.options
+    checked = check_options(name, options)
+    layer = cls(len(drawn), INPUTS.get(name, 3), HIDDEN, checked, dtype=torch.float64)
+    layer.initialize(drawn, [torch.Generator().manual_seed(0) for _ in drawn])
+    return layer
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, cls in ARCHITECTURES.items() if issubclass(cls, Cell)]
+)
+def test_a_forget_bias_is_added_to_its_gates_and_to_no_other(name):
+    gates = FORGET_GATES.get(name, [])
+    names = [key for key, domain in search_space(name).items() if domain == FORGET_BIAS]
+    assert len(names) == len(gates)
+    fixed = [dict.fromkeys(names, 1.5 + lane) for lane in range(2)]
+    layer = initialized(name, {}, [configuration(name, {}, lane, **fixed[lane]) for lane in (0, 1)])
     for lane in range(2):
         for gate, offset in zip(layer.gates, layer.gate_offset[lane].split(HIDDEN), strict=True):
-            expected = 1.5 + lane if gate in FORGET_GATES[name] else 0.0
+            expected = 1.5 + lane if gate in gates else 0.0
             assert offset.tolist() == [expected] * HIDDEN, gate
 
 
-@pytest.mark.parametrize("name", ["rnn", "ugrnn", "gru", "lstm"])
+def test_the_two_forget_biases_of_an_intersection_go_to_a_gate_each():
+    drawn = configuration("intersection", {}, 0, forget_bias_y=1.0, forget_bias_h=2.0)
+    layer = initialized("intersection", {}, [drawn])
+    offsets = layer.gate_offset[0].split(HIDDEN)
+    assert {gate: float(x[0]) for gate, x in zip(layer.gates, offsets, strict=True)} == {
+        "y_gate": 1.0,
+        "y": 0.0,
+        "h_gate": 2.0,
+        "h": 0.0,
+    }
+
+
+@pytest.mark.parametrize("value", [0.0, 1.5, -2.0])
+@pytest.mark.parametrize("name", ["ugrnn", "gru", "lstm"])
+def test_a_forget_bias_of_the_options_is_that_of_a_hyperparameter(name, value):
+    drawn = configuration(name, {}, 0, nonlinearity="relu")
+    searched = initialized(name, {}, [drawn | {"forget_bias": value}])
+    # Whatever a configuration says: the option holds.
+    for given in ({}, {"forget_bias": 5.0}):
+        rest = {key: number for key, number in drawn.items() if key != "forget_bias"}
+        fixed = initialized(name, {"forget_bias": value}, [rest | given])
+        assert set(fixed.gate_offset.flatten().tolist()) == {0.0, value}
+        for key, expected in searched.state_dict().items():
+            assert torch.equal(fixed.state_dict()[key], expected), key
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize(
+    "name", [*SEARCHED, "ur_lstm", "deep_transition", "deep_transition_shortcut"]
+)
+def test_a_nonlinearity_of_the_options_is_that_of_a_hyperparameter(name, nonlinearity):
+    drawn = configuration(name, {}, 0, nonlinearity=nonlinearity)
+    searched = initialized(name, {}, [drawn])
+    rest = {key: value for key, value in drawn.items() if key != "nonlinearity"}
+    fixed = initialized(name, {"nonlinearity": nonlinearity}, [rest])
+    x = noise(1, 5, 2, 3)
+    assert torch.equal(searched(x)[0], fixed(x)[0])
+    other = {"tanh": "relu", "relu": "tanh"}[nonlinearity]
+    assert not torch.allclose(fixed(x)[0], initialized(name, {"nonlinearity": other}, [rest])(x)[0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", SEARCHED)
+def test_a_changed_nonlinearity_is_noticed(name):
+    """Which lanes are ReLU is kept from call to call, and asked again after a change."""
+    layer, x = cell(name, lanes=2), noise(2, 5, 2, 3)
+    tanh, _ = layer(x)
+    layer.relu[1] = True
+    mixed, _ = layer(x)
+    torch.testing.assert_close(mixed[0], tanh[0], rtol=0, atol=1e-12)
+    assert not torch.allclose(mixed[1], tanh[1])
+    saved = {key: value.clone() for key, value in layer.state_dict().items()}
+    layer.relu.fill_(False)
+    assert torch.equal(layer(x)[0], tanh)
+    layer.load_state_dict(saved)
+    assert torch.equal(layer(x)[0], mixed)
+
+
+@pytest.mark.parametrize("name", SEARCHED)
 def test_the_nonlinearity_of_a_lane_is_its_hyperparameter(name):
     layer = cell(name, lanes=2)
     drawn = [configuration(name, {}, 0, nonlinearity=s) for s in ("relu", "tanh")]

@@ -6,7 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from trainables.architectures import initialization
+from tests.trainables.helpers import configuration
+from trainables.architectures import ARCHITECTURES, build, check_options, initialization
+from trainables.architectures.cell import Cell
 
 N = 150
 
@@ -81,3 +83,101 @@ def test_draws_are_those_of_the_generator_in_every_precision(kind):
     assert torch.equal(double.float(), single)
     assert torch.equal(double, square(kind, 0.3, seed=4))
     assert not torch.equal(double, square(kind, 0.3, seed=5))
+
+
+def drawn_layer(name, options, *, inputs, hidden, dtype=torch.float64, **fixed):
+    """The upper of two layers, so that shapes do not depend on the network's own inputs."""
+    configured = configuration(name, options, 0, "initialization") | fixed
+    net = build(
+        name, inputs=inputs, outputs=1, hidden=hidden, depth=2, options=options, dtype=dtype
+    )
+    net.initialize([configured], [generator(3)])
+    return net.layers[1], configured
+
+
+CELLS = [
+    name
+    for name, cls in ARCHITECTURES.items()
+    if issubclass(cls, Cell) and name not in ("irnn", "elman", "wcrnn")
+]
+
+
+def squares_of(name, layer):
+    """Hyperparameter -> every square matrix that is drawn by it."""
+    squares = {
+        f"{gate}_square": [layer.recurrent_weight[0, :, i * layer.hidden : (i + 1) * layer.hidden]]
+        for i, gate in enumerate(layer.gates)
+    }
+    for kind in ("transition", "input_layer", "shortcut"):
+        weights = getattr(layer, f"{kind}_weights", [])
+        if weights:
+            squares[f"{kind}_square"] = [weight[0] for weight in weights]
+    return {key: [m.detach() for m in matrices] for key, matrices in squares.items()}
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "normal"])
+@pytest.mark.parametrize("name", CELLS)
+def test_every_square_matrix_of_a_network_starts_as_its_hyperparameters_say(name, kind):
+    deep = {"transition_depth": 3, "input_depth": 2} if name.startswith("deep") else {}
+    layer = ARCHITECTURES[name](1, 5, 40, check_options(name, deep), dtype=torch.float64)
+    names = squares_of(name, layer)
+    scales = {f"{key}_scale": 0.2 + 0.1 * i for i, key in enumerate(names)}
+    fixed = dict.fromkeys(names, kind) | scales
+    layer, configured = drawn_layer(name, deep, inputs=5, hidden=40, **fixed)
+    assert {key for key in configured if key.endswith("_square")} == set(names)
+    for key, matrices in squares_of(name, layer).items():
+        scale = scales[f"{key}_scale"]
+        for matrix in matrices:
+            assert follows(matrix, stats.norm(scale=scale / math.sqrt(40)))
+            product = matrix @ matrix.T / scale**2
+            unit = torch.eye(40, dtype=torch.float64)
+            assert torch.allclose(product, unit, rtol=0, atol=1e-12) is (kind == "orthogonal")
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "hyperparameter", "fan_in"),
+    [
+        *[
+            (name, "input_weight", f"{gate}_input_scale", 40)
+            for name in CELLS
+            for gate in ARCHITECTURES[name].gates
+        ],
+        ("irnn", "input_weight", "h_input_scale", 40),
+        ("second_order", "tensor", "tensor_scale", 40 * 40),
+        ("cprnn", "state_factor", "state_factor_scale", 40),
+        ("cprnn", "input_factor", "input_factor_scale", 40),
+        ("cprnn", "output_factor", "output_factor_scale", 20),
+    ],
+)
+def test_every_other_matrix_is_normal_over_the_root_of_its_inputs(
+    name, parameter, hyperparameter, fan_in
+):
+    options = {"rank": 20} if name == "cprnn" else {}
+    layer, _ = drawn_layer(name, options, inputs=5, hidden=40, **{hyperparameter: 0.37})
+    values = getattr(layer, parameter)[0].detach()
+    if parameter == "input_weight":
+        gate = layer.gates.index(hyperparameter.removesuffix("_input_scale"))
+        values = values[:, gate * 40 : (gate + 1) * 40]
+    assert follows(values, stats.norm(scale=0.37 / math.sqrt(fan_in)))
+
+
+def test_the_tensor_of_a_first_layer_counts_inputs_and_units():
+    net = build("second_order", inputs=6, outputs=1, hidden=20, dtype=torch.float64)
+    net.initialize([configuration("second_order", {}, 0) | {"tensor_scale": 1.0}], [generator()])
+    assert follows(net.layers[0].tensor.detach(), stats.norm(scale=1 / math.sqrt(6 * 20)))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_learned_initial_states_start_at_zero(name):
+    layer, _ = drawn_layer(name, {}, inputs=5, hidden=40)
+    assert layer.initial_state.requires_grad
+    assert not layer.initial_state.any()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_network_starts_alike_in_every_precision(name):
+    """But for rounding: the numbers in float32 are those in float64, rounded."""
+    single, _ = drawn_layer(name, {}, inputs=5, hidden=40, dtype=torch.float32)
+    double, _ = drawn_layer(name, {}, inputs=5, hidden=40)
+    for key, value in double.state_dict().items():
+        assert torch.equal(single.state_dict()[key], value.to(single.state_dict()[key].dtype)), key

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.trainables.helpers import cell, configuration, network, noise
-from trainables.architectures import ARCHITECTURES, build, check_options, search_space
+from trainables.architectures import ARCHITECTURES, Impossible, build, check_options, search_space
 from trainables.registry import OptionError
 
 
@@ -76,12 +76,25 @@ def test_a_wrong_name_or_option_is_refused_with_the_nearest_right_one():
         search_space("lstn")
     with pytest.raises(OptionError, match="unknown option 'gama' of wcrnn; did you mean 'gamma'"):
         check_options("wcrnn", {"gama": 0.1})
-    with pytest.raises(OptionError, match="unknown option 'alpha' of gru; it has no options"):
-        check_options("gru", {"alpha": 1.0})
+    known = "known: act, forget_bias, nonlinearity, skip$"
+    with pytest.raises(OptionError, match=f"unknown option 'zzz' of gru; {known}"):
+        check_options("gru", {"zzz": 1.0})
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_says_what_it_is_and_where_it_is_from(name):
     cls = ARCHITECTURES[name]
     assert len(cls.summary) > 10
-    assert "paper" in cls.source
+    assert "paper" in cls.source or "chapter" in cls.source
+    assert "\n" not in cls.summary + cls.source
+
+
+def test_a_width_that_rotations_cannot_have_is_impossible():
+    options = {"residual": "rotational"}
+    with pytest.raises(Impossible) as error:
+        build("wcrnn", inputs=2, outputs=1, hidden=5, options=options)
+    assert str(error.value) == (
+        "wcrnn with these options does not exist 5 units wide: the width must be a multiple of 2"
+    )
+    assert build("wcrnn", inputs=2, outputs=1, hidden=6, options=options).lanes == 1
+    assert build("wcrnn", inputs=2, outputs=1, hidden=5, options={}).lanes == 1

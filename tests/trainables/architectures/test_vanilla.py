@@ -32,7 +32,7 @@ def test_irnn_starts_at_the_identity_without_bias_and_with_relu(depth):
             assert torch.equal(layer.recurrent_weight[lane], torch.eye(4, dtype=torch.float64))
         assert not layer.bias.any()
         assert not layer.initial_state.any()
-        assert layer.relu.all()
+        assert (layer(noise(2, 6, 3, layer.inputs))[0] >= 0).all()
         assert layer.input_weight.all()
 
 
@@ -46,7 +46,21 @@ def test_irnn_remembers_a_positive_input_for_ever():
     torch.testing.assert_close(outputs[0, -1], outputs[0, 0], rtol=0, atol=1e-15)
 
 
+def test_linear_rnn_is_linear_in_its_inputs_and_initial_state():
+    layer, x, y = cell("linear_rnn"), noise(1, 9, 2, 3), noise(1, 9, 2, 3, seed=2)
+    with torch.no_grad():
+        layer.bias.zero_()
+        (h,) = layer.start(2)
+        zero = torch.zeros_like(h)
+        of_both = layer(2 * x - 3 * y, (5 * h,))[0]
+        sum_of_parts = 2 * layer(x, (zero,))[0] - 3 * layer(y, (zero,))[0]
+        sum_of_parts += 5 * layer(torch.zeros_like(x), (h,))[0]
+    assert of_both.abs().max() > 1
+    torch.testing.assert_close(of_both, sum_of_parts, rtol=0, atol=1e-11)
+
+
 def test_only_irnn_may_start_the_vanilla_network_at_the_identity():
-    kinds = search_space("rnn")["h_square"]
-    assert kinds == Choice(("orthogonal", "normal"))
+    for options in ({}, {"nonlinearity": "relu"}, {"act": "relu", "skip": True}):
+        kinds = search_space("rnn", options)["h_square"]
+        assert kinds == Choice(("orthogonal", "normal"))
     assert not [key for key in search_space("irnn") if "square" in key or "nonlinearity" in key]
