@@ -41,7 +41,7 @@ class Cell(Place):
 
     hidden: int
     parameters: int
-    width_multiple: int
+    unrounded: int
     space: Space
 
     @cached_property
@@ -174,7 +174,7 @@ def make_plan(spec: SweepSpec) -> Plan:
                     budget,
                     size.hidden,
                     size.parameters,
-                    size.multiple,
+                    size.unrounded,
                     narrowed,
                 )
             )

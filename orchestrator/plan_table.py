@@ -5,6 +5,7 @@ from rich.table import Table
 
 from orchestrator.plan import Plan
 from orchestrator.views.tables.render import heading
+from trainables.architectures import check_options, find
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -30,14 +31,18 @@ def print_plan(plan: Plan, console: Console) -> None:
             f"{samples:,} x {steps:,}",
         )
     console.print(table)
-    rounded = {c.architecture.label: c.width_multiple for c in plan.cells if c.width_multiple > 1}
-    for label, multiple in rounded.items():
-        console.print(
-            f"{label}: hidden is rounded down to a multiple of {multiple}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+    for cell in plan.cells:
+        if cell.unrounded != cell.hidden:
+            options = check_options(cell.architecture.name, cell.architecture.options)
+            multiple = find(cell.architecture.name).width_multiple(options)
+            console.print(
+                f"rounded down: {cell.task.label}, {cell.architecture.label}, depth {cell.depth}, "
+                f"budget {cell.budget:,}: {cell.unrounded} units would fit, but the width must be "
+                f"a multiple of {multiple}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
     for never in plan.impossible:
         console.print(
             f"impossible: {never.task.label}, {never.architecture.label}, depth {never.depth}, "

@@ -75,7 +75,9 @@ def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
         fits, converted = _convert(value, alternative)
         if fits:
             return converted
-    raise OptionError(f"option '{key}' of {owner} is {value!r}, but must be {describe(hint)}", key)
+    raise OptionError(
+        f"option '{key}' of {owner} is {value!r}, but must be {describe(hint, ' or ')}", key
+    )
 
 
 def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
@@ -96,14 +98,15 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
 _WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
 
 
-def describe(hint: Any) -> str:
+def describe(hint: Any, separator: str = " | ") -> str:
     """What an option may be, for eyes: ``tanh | relu``, ``a number | [a number, a number]``."""
     if get_origin(hint) is Literal:
-        return " | ".join(map(str, get_args(hint)))
+        return separator.join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"[{', '.join(map(describe, get_args(hint)))}]"
     if get_args(hint):
-        return " | ".join(describe(part) for part in get_args(hint) if part is not type(None))
+        parts = (describe(part) for part in get_args(hint) if part is not type(None))
+        return separator.join(parts)
     return _WORDS[hint]
 
 

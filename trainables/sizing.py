@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 
-from trainables.architectures import Impossible, build, check_options, find
+from trainables.architectures import (
+    Impossible,
+    Network,
+    check_options,
+    find,
+    require_depth,
+)
 
 
 @dataclass(frozen=True)
@@ -16,26 +22,29 @@ class Size:
     Attributes:
         hidden: units a layer.
         parameters: of a network of that width.
-        multiple: of what the width must be.
+        unrounded: the width that would fit if it did not have to be a multiple of a number (pairs
+            of units that are rotated); ``hidden`` where it need not.
     """
 
     hidden: int
     parameters: int
-    multiple: int = 1
+    unrounded: int
 
 
 def count(
     name: str, *, inputs: int, outputs: int, hidden: int, depth: int, options: Mapping[str, Any]
 ) -> int:
     """Parameters of the network: all layers, input, readout and learned initial state."""
-    built = min(depth, max(2, find(name).minimal_depth))  # all layers above the first are alike
-    network = build(
-        name,
+    layer = find(name)
+    built = min(depth, max(2, layer.minimal_depth))  # all layers above the first are alike
+    network = Network(
+        layer,
         inputs=inputs,
         outputs=outputs,
         hidden=hidden,
         depth=built,
-        options=options,
+        lanes=1,
+        options=check_options(name, options),
         device=torch.device("meta"),
     )
     upper = sum(parameter.numel() for parameter in network.layers[-1].parameters())
@@ -47,13 +56,13 @@ def solve(
 ) -> Size:
     """The largest width whose counted parameters do not exceed ``budget``.
 
-    The search is logarithmic in the width. Where widths must be multiples of a number (pairs of
-    units that are rotated), it is the largest such width.
+    The search is logarithmic in the width.
 
     Raises:
         Impossible: the architecture does not exist at this depth, or its smallest network already
             needs more; the message names the smallest budget that would do.
     """
+    require_depth(name, depth)
     multiple = find(name).width_multiple(check_options(name, options))
 
     def parameters(hidden: int) -> int:
@@ -79,4 +88,7 @@ def solve(
     # input, layers that project their input no longer do.
     if hidden < inputs and inputs % multiple == 0 and parameters(inputs) <= budget:
         hidden = inputs
-    return Size(hidden, parameters(hidden), multiple)
+    unrounded = hidden
+    while unrounded + 1 < hidden + multiple and parameters(unrounded + 1) <= budget:
+        unrounded += 1
+    return Size(hidden, parameters(hidden), unrounded)

@@ -31,6 +31,7 @@ __all__ = [
     "build",
     "check_options",
     "find",
+    "require_depth",
     "search_space",
 ]
 
@@ -100,11 +101,8 @@ def build(
         Impossible: the architecture does not exist at this depth or width.
     """
     checked = check_options(name, options or {})
+    require_depth(name, depth)
     layer = find(name)
-    if depth < layer.minimal_depth:
-        raise Impossible(
-            f"{name} does not exist at depth {depth}: it needs depth {layer.minimal_depth} or more"
-        )
     multiple = layer.width_multiple(checked)
     if hidden % multiple:
         raise Impossible(
@@ -121,6 +119,13 @@ def build(
         options=checked,
         **factory,
     )
+
+
+def require_depth(name: str, depth: int) -> None:
+    """Raise :class:`Impossible` if architecture ``name`` does not exist with so few layers."""
+    least = find(name).minimal_depth
+    if depth < least:
+        raise Impossible(f"{name} does not exist at depth {depth}: it needs depth {least} or more")
 
 
 def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import traceback
 from typing import TypeGuard
 
 from trainables.architectures.layer import Layer, StackOptions
@@ -15,13 +16,12 @@ def load(path: str) -> type[Layer]:
         OptionError: the module cannot be imported, has no such class, or it is no architecture.
     """
     module_name, _, name = path.partition(":")
+    if not (module_name and name):
+        raise OptionError(f"architecture '{path}' is no path such as mypackage.cells:MyCell")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever the user's module raises
-        raise OptionError(
-            f"architecture '{path}' cannot be imported ({type(error).__name__}: {error}); its "
-            "package must be installed, or lie in the folder in which soundings is called"
-        ) from error
+        raise OptionError(f"architecture '{path}' cannot be imported: {_why(error)}") from error
     found = getattr(module, name, None)
     if found is None:
         there = [key for key, value in vars(module).items() if _is_layer(value)]
@@ -45,6 +45,18 @@ def load(path: str) -> type[Layer]:
             "trainables.architectures.layer.StackOptions"
         )
     return found
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"{error}; its package must be installed, or lie in the folder in which soundings is "
+            "called"
+        )
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
 
 
 def _is_layer(value: object) -> TypeGuard[type[Layer]]:
