@@ -143,14 +143,14 @@ class Cell(Layer):
         """
         raise NotImplementedError
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         """Repeat :meth:`step`; cells whose time counts override this by a :mod:`.scans`."""
         outputs = []
         # unbind once: indexing u[:, t] in the loop would write a full-size zero gradient a step.
         for u, x_t in zip(self.project(x).unbind(1), x.unbind(1), strict=True):
             output, state = self.step(u, x_t, state)
             outputs.append(output)
-        return torch.stack(outputs, dim=1), state
+        return torch.stack(outputs[first:], dim=1), state
 
     def s(self, z: Tensor) -> Tensor:
         """The nonlinearity of each lane; ``z [lanes, ...]``."""

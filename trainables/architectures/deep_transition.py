@@ -103,14 +103,14 @@ class DeepTransition(Cell):
             x, weight = self.s(affine(x, weight, bias)), above
         return affine(x, weight, self.bias)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
         upper = self._upper_layers()
         outputs = []
         for u in self.project(x).unbind(1):
             h = self._transition(u, h, upper)
             outputs.append(h)
-        return torch.stack(outputs, dim=1), (h,)
+        return torch.stack(outputs[first:], dim=1), (h,)
 
     def _upper_layers(self) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias ``[lanes, 1, hidden]`` of each layer above the first."""

@@ -46,10 +46,10 @@ class UGRNN(Cell):
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "update"}
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
         u, weight = self.scaled(x, phi)
-        outputs = scans.ugrnn(u, state[0], weight, phi)
+        outputs = scans.ugrnn(u, state[0], weight, phi, first=first)
         return outputs, (outputs[:, -1],)
 
 
@@ -68,10 +68,10 @@ class GRU(Cell):
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "update"}
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
         u, weight = self.scaled(x, phi)
-        outputs = scans.gru(u, state[0], weight, phi)
+        outputs = scans.gru(u, state[0], weight, phi, first=first)
         return outputs, (outputs[:, -1],)
 
 
@@ -88,11 +88,11 @@ class LSTM(Cell):
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "forget"}
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
         u, weight = self.scaled(x, phi)
         h, c = state
-        outputs, c = scans.lstm(u, h, c, weight, phi)
+        outputs, c = scans.lstm(u, h, c, weight, phi, first=first)
         return outputs, (outputs[:, -1], c)
 
 

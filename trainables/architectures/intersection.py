@@ -64,18 +64,17 @@ class Intersection(Cell):
             initialization.rectangular(self.projection_weight[lane], 1.0, generator)
             self.projection_bias[lane].zero_()
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         if self.projection_weight is not None and self.projection_bias is not None:
             x = affine(x, self.projection_weight, self.projection_bias)
         (h,) = state
         n, phi = self.hidden, self.nonlinearity()
         u, weight = self.scaled(x, phi)
         # Over time this is a UGRNN, which y does not act upon: y is for all steps at once.
-        over_depth = u[..., : 2 * n]
-        after = scans.ugrnn(u[..., 2 * n :], h, weight[..., 2 * n :], phi)
-        before = torch.cat([h.unsqueeze(1), after[:, :-1]], dim=1)
-        lanes, time, batch, _ = before.shape
-        recurrent = torch.bmm(before.view(lanes, time * batch, n), weight[..., : 2 * n])
+        over_depth, over_time = u[:, first:, :, : 2 * n], u[..., 2 * n :]
+        after = scans.ugrnn(over_time, h, weight[..., 2 * n :], phi, first=max(first - 1, 0))
+        before = after[:, :-1] if first else torch.cat([h.unsqueeze(1), after[:, :-1]], dim=1)
+        recurrent = torch.bmm(before.flatten(1, 2), weight[..., : 2 * n])
         gate, y = (over_depth + recurrent.view(over_depth.shape)).chunk(2, dim=-1)
-        y = torch.lerp(Nonlinearity(self.options.s1)(y), x, torch.sigmoid(gate))
+        y = torch.lerp(Nonlinearity(self.options.s1)(y), x[:, first:], torch.sigmoid(gate))
         return y, (after[:, -1],)

@@ -107,16 +107,18 @@ class Layer(nn.Module):
         parts = self.initial_state.unsqueeze(1).expand(-1, batch, -1)
         return torch.split(parts, list(self.state_widths), dim=-1)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State | None = None, first: int = 0
+    ) -> tuple[Tensor, State]:
         """Run over ``x [lanes, time, batch, inputs]`` from ``state`` (or the learned start).
 
         Returns:
-            Outputs ``[lanes, time, batch, hidden]`` and the state after the last step,
-            ``[lanes, batch, width]`` a part.
+            Outputs from time step ``first`` on, ``[lanes, time - first, batch, hidden]``, and the
+            state after the last step, ``[lanes, batch, width]`` a part.
         """
-        return self.run(x, self.start(x.shape[2]) if state is None else state)
+        return self.run(x, self.start(x.shape[2]) if state is None else state, first)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         """See :meth:`forward`."""
         raise NotImplementedError
 

@@ -106,11 +106,11 @@ class Network(nn.Module):
         """
         finals = []
         for index, layer in enumerate(self.layers):
-            output, final = layer(x, None if states is None else states[index])
+            first = first_output if index == len(self.layers) - 1 else 0
+            output, final = layer(x, None if states is None else states[index], first)
             output = self._act(output)
-            x = output + x if self._skip and index > 0 else output
+            x = output + x[:, first:] if self._skip and index > 0 else output
             finals.append(final)
-        x = x[:, first_output:]
         for weight, bias in self._readout_layers():
             top = self.layers[-1]
             assert isinstance(top, Layer)

@@ -170,7 +170,7 @@ class WeaklyCoupledRNN(TorchLinearCell):
         other = h.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
         return torch.addcmul(kept, self.residual_across.unsqueeze(1), other)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi, gamma = self.nonlinearity(), self.gamma.unsqueeze(1)
         if self.options.form == "B":  # an Elman network with the weight gamma W + R
             identity = torch.eye(self.hidden, dtype=x.dtype, device=x.device)
@@ -179,13 +179,13 @@ class WeaklyCoupledRNN(TorchLinearCell):
             coupled = factors * gamma
             u = affine(x, self.input_weight * coupled, self.bias * coupled.squeeze(1))
             weight = residual * factors + self.recurrent_weight * coupled
-            outputs = scans.elman(u, state[0], weight, phi)
+            outputs = scans.elman(u, state[0], weight, phi, first=first)
         elif self.options.form == "linear" and self.options.residual in ("scaled", "heterogeneous"):
             u, weight = self.scaled(x, phi)
             carry = self._buffer("residual").unsqueeze(1)
-            outputs = scans.elman(u, state[0], weight, phi, carry=carry, gamma=gamma)
+            outputs = scans.elman(u, state[0], weight, phi, carry=carry, gamma=gamma, first=first)
         else:
-            return super().run(x, state)
+            return super().run(x, state, first)
         return outputs, (outputs[:, -1],)
 
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
@@ -217,11 +217,11 @@ class Elman(TorchLinearCell):
     Options: ClassVar[type[StackOptions]] = ElmanOptions
     options: ElmanOptions
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
         u, weight = self.scaled(x, phi)
         carry = None
         if self.options.residual == "identity":
             carry = torch.ones(1, 1, 1, dtype=x.dtype, device=x.device)
-        outputs = scans.elman(u, state[0], weight, phi, carry=carry)
+        outputs = scans.elman(u, state[0], weight, phi, carry=carry, first=first)
         return outputs, (outputs[:, -1],)

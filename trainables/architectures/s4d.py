@@ -93,7 +93,7 @@ class S4D(Layer):
         initialization.default_linear(self.output_weight[lane], self.hidden, generator)
         initialization.default_linear(self.output_bias[lane], self.hidden, generator)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         if self.input_weight is not None and self.input_bias is not None:
             x = affine(x, self.input_weight, self.input_bias)
         time, n = x.shape[1], x.shape[3]
@@ -113,6 +113,7 @@ class S4D(Layer):
         v = torch.complex(*(part.unflatten(-1, (n, -1)) for part in state)).transpose(1, 2)
         free = torch.matmul(v * c.unsqueeze(2), powers[..., 1:]).real
         y = (driven + free).permute(0, 3, 2, 1) + self.skip_weight[:, None, None] * x
+        y = y[:, first:]
         mixed = affine(nn.functional.gelu(y), self.output_weight, self.output_bias)
 
         # v_T = exp(dt A)^T v_0 + sum_j exp(dt A)^(T - 1 - j) x_j

@@ -66,7 +66,7 @@ class SecondOrder(_Gated):
         super()._draw(lane, configuration, generator)
         initialization.rectangular_of("tensor", self.tensor[lane], configuration, generator)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
         # With a constant one before the inputs, V h is one more of the products.
         weight = torch.cat([self.recurrent_weight, self.tensor], dim=1)
@@ -76,7 +76,7 @@ class SecondOrder(_Gated):
             products = _ProductOfPairs.apply(factor, h, weight)  # type: ignore[no-untyped-call]
             h = self.s(u + products)
             outputs.append(h)
-        return torch.stack(outputs, dim=1), (h,)
+        return torch.stack(outputs[first:], dim=1), (h,)
 
 
 class _ProductOfPairs(torch.autograd.Function):
@@ -150,7 +150,7 @@ class CPRNN(_Gated):
             weight = getattr(self, factor)[lane]
             initialization.rectangular_of(factor, weight, configuration, generator)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
         both = torch.cat([self.state_factor, self.recurrent_weight], dim=2)
         widths = (self.options.rank, self.hidden)
@@ -161,7 +161,7 @@ class CPRNN(_Gated):
             z = torch.baddbmm(u + first_order, of_state * of_input, self.output_factor)
             h = self.s(z)
             outputs.append(h)
-        return torch.stack(outputs, dim=1), (h,)
+        return torch.stack(outputs[first:], dim=1), (h,)
 
 
 _FACTORS = ("state_factor", "input_factor", "output_factor")
@@ -187,7 +187,7 @@ class MIRNN(_Gated):
         for parameter in (self.alpha, self.beta1, self.beta2):
             parameter[lane].fill_(1.0)
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
         of_x = affine(x, self.input_weight, torch.zeros_like(self.bias))
         alpha, beta1, beta2, bias = (
@@ -200,4 +200,4 @@ class MIRNN(_Gated):
         for factor, offset in zip(factors.unbind(1), offsets.unbind(1), strict=True):
             h = self.s(torch.addcmul(offset, factor, torch.bmm(h, self.recurrent_weight)))
             outputs.append(h)
-        return torch.stack(outputs, dim=1), (h,)
+        return torch.stack(outputs[first:], dim=1), (h,)

@@ -33,10 +33,10 @@ class RNN(Cell):
     gates = ("h",)
     square = space.SQUARE_WITHOUT_IDENTITY
 
-    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
         u, weight = self.scaled(x, phi)
-        outputs = scans.elman(u, state[0], weight, phi)
+        outputs = scans.elman(u, state[0], weight, phi, first=first)
         return outputs, (outputs[:, -1],)
 
 
