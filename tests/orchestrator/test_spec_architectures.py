@@ -2,10 +2,13 @@
 
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from orchestrator import cli
+from orchestrator.spec import load
+from trainables.architectures import ARCHITECTURES
 
 SWEEP = """\
     name: small
@@ -181,3 +184,10 @@ def test_a_users_own_architecture_is_planned_at_every_depth_it_has(plan):
     code, out, error = plan("own_cells.cells:Deep", depth=4)
     assert (code, error) == (0, "")
     assert "own_cells.cells:Deep" in out
+
+
+def test_the_catalogue_has_a_row_of_every_architecture():
+    spec = load(Path(__file__).parent.parent.parent / "sweeps/catalogue.yaml")
+    assert {architecture.name for architecture in spec.architectures} == set(ARCHITECTURES)
+    (s4d,) = (a for a in spec.architectures if a.name == "s4d")
+    assert s4d.label == "s4d(skip=true, state_size=16)"

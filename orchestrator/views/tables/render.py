@@ -1,5 +1,6 @@
 """Tables as files for papers and as text for a terminal."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -96,6 +97,7 @@ def heading(name: str) -> str:
     if not bracket:
         return name
     parts = [
-        part if len(part) < NARROW else part.replace("=", "=\n") for part in options.split(", ")
+        part if len(part) < NARROW else part.replace("=", "=\n")
+        for part in re.split(r", (?![^\[]*\])", options)  # not inside [low, high]
     ]
     return name + "\n(" + ",\n".join(parts)
