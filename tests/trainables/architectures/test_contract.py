@@ -153,10 +153,32 @@ def test_a_generator_determines_the_network(name, options, depth):
 
 
 @every_network
-def test_the_readout_from_a_time_step_on_is_that_part_of_the_whole(name, options, depth):
-    net = network(name, options, depth, configurations=two_lanes(name, options))
+@pytest.mark.parametrize("first", [1, TIME - 1])
+def test_the_readout_from_a_time_step_on_is_that_part_of_the_whole(name, options, depth, first):
+    """The states after the last step and the gradients, too."""
+    net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
+    x = noise(2, TIME, BATCH, INPUTS).requires_grad_()
+    leaves = [x, *net.parameters()]
+    whole, states = net(x)
+    part, others = net(x, first_output=first)
+    whole = whole[:, first:]
+    assert part.shape == whole.shape
+    close = {"rtol": 1e-10, "atol": 1e-10}  # of numbers up to thousands
+    torch.testing.assert_close(part, whole, **close)
+    for state, expected in zip(others, states, strict=True):
+        torch.testing.assert_close(state, expected, **close)
+    direction = noise(*part.shape, seed=4)
+    gradients = torch.autograd.grad((part * direction).sum(), leaves)
+    expected = torch.autograd.grad((whole * direction).sum(), leaves)
+    for own, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(own, other, **close)
+
+
+@every_network
+def test_a_sequence_of_one_step_is_the_first_step(name, options, depth):
+    net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
     x = noise(2, TIME, BATCH, INPUTS)
-    torch.testing.assert_close(net(x, first_output=4)[0], net(x)[0][:, 4:], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(net(x[:, :1])[0], net(x)[0][:, :1], rtol=1e-12, atol=1e-12)
 
 
 @every_network

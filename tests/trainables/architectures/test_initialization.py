@@ -167,6 +167,20 @@ def test_the_tensor_of_a_first_layer_counts_inputs_and_units():
     assert follows(net.layers[0].tensor.detach(), stats.norm(scale=1 / math.sqrt(6 * 20)))
 
 
+def test_gates_of_a_narrow_ur_lstm_start_between_one_nth_and_the_rest():
+    """Of four units in each of 300 networks: where the ends of the range are far from 0 and 1."""
+    lanes = 300
+    net = build("ur_lstm", inputs=2, outputs=1, hidden=4, lanes=lanes, dtype=torch.float64)
+    drawn = [configuration("ur_lstm", {}, lane) for lane in range(lanes)]
+    net.initialize(drawn, [generator(lane) for lane in range(lanes)])
+    forget, refine = net.layers[0].bias.detach()[:, :8].split(4, dim=1)
+    q = torch.sigmoid(forget)
+    assert follows(q, stats.uniform(0.25, 0.5))
+    assert q.min() >= 0.25 - 1e-12
+    assert q.max() <= 0.75 + 1e-12
+    assert torch.equal(refine, -forget)
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_learned_initial_states_start_at_zero(name):
     layer, _ = drawn_layer(name, {}, inputs=5, hidden=40)
