@@ -4,7 +4,8 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -63,35 +64,40 @@ def make_options(options_class: type[T], owner: str, given: Mapping[str, Any]) -
 
 
 def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
-    if get_origin(hint) is Literal:
-        allowed = get_args(hint)
-        if value not in allowed:
-            raise OptionError(
-                f"option '{key}' of {owner} is {value!r}{nearest(str(value), map(str, allowed))}",
-                key,
-            )
-        return value
-    for alternative in get_args(hint) or (hint,):
+    alternatives = _alternatives(hint)
+    for alternative in alternatives:
         fits, converted = _convert(value, alternative)
         if fits:
             return converted
-    raise OptionError(
-        f"option '{key}' of {owner} is {value!r}, but must be {describe(hint, ' or ')}", key
-    )
+    if get_origin(alternatives[0]) is Literal:
+        wanted = nearest(str(value), map(str, get_args(alternatives[0])))
+    else:
+        wanted = f", but must be {describe(hint, ' or ')}"
+    raise OptionError(f"option '{key}' of {owner} is {value!r}{wanted}", key)
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The parts of a union, or the type itself."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
-    """Whether ``value`` is of a plain type or a pair of numbers, and as what."""
+    """Whether ``value`` is a choice, a tuple or of a plain type, and as what."""
+    parts = get_args(hint)
+    if get_origin(hint) is Literal:
+        return value in parts, value
     if get_origin(hint) is tuple:
-        numbers = isinstance(value, list | tuple) and len(value) == len(get_args(hint))
-        converted = (
-            [_convert(v, h) for v, h in zip(value, get_args(hint), strict=True)] if numbers else []
-        )
-        return numbers and all(fits for fits, _ in converted), tuple(v for _, v in converted)
+        if not isinstance(value, list | tuple) or len(value) != len(parts):
+            return False, value
+        converted = [_convert(v, part) for v, part in zip(value, parts, strict=True)]
+        return all(fits for fits, _ in converted), tuple(v for _, v in converted)
     if isinstance(value, bool) is not (hint is bool):
         return False, value
     if hint is float and isinstance(value, int):
-        return True, float(value)
+        try:
+            return True, float(value)
+        except OverflowError:
+            return False, value
     return isinstance(value, hint), value
 
 
@@ -104,9 +110,9 @@ def describe(hint: Any, separator: str = " | ") -> str:
         return separator.join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
         return f"[{', '.join(map(describe, get_args(hint)))}]"
-    if get_args(hint):
-        parts = (describe(part) for part in get_args(hint) if part is not type(None))
-        return separator.join(parts)
+    if len(_alternatives(hint)) > 1:
+        parts = (part for part in _alternatives(hint) if part is not NoneType)
+        return separator.join(describe(part, separator) for part in parts)
     return _WORDS[hint]
 
 

@@ -168,7 +168,9 @@ def test_a_wrong_name_or_option_is_refused():
         make("parentheses", {"lenght": 20})
     with pytest.raises(OptionError, match="option 'length' of parentheses is 0, but must be 1"):
         make("parentheses", {"length": 0})
-    with pytest.raises(OptionError, match=r"option 'delay' of memory is 2\.5.* type int"):
+    with pytest.raises(
+        OptionError, match=r"option 'delay' of memory is 2\.5, but must be a whole number"
+    ):
         make("memory", {"delay": 2.5})
 
 
