@@ -26,6 +26,17 @@ class OptionError(ValueError):
         self.option = option
 
 
+class Refused(ValueError):
+    """A value that a class of options cannot use: raised in ``__post_init__``.
+
+    ``reason`` follows the option and its owner: "is 7, but must be even".
+    """
+
+    def __init__(self, option: str, reason: str) -> None:
+        super().__init__(f"option '{option}' {reason}")
+        self.option, self.reason = option, reason
+
+
 def nearest(wrong: str, right: Iterable[str]) -> str:
     """``"; did you mean 'gru'?"``, or the list of what there is when nothing is near."""
     names = sorted(right)
@@ -60,7 +71,11 @@ def make_options(options_class: type[T], owner: str, given: Mapping[str, Any]) -
             known = nearest(key, fields) if fields else "; it has no options"
             raise OptionError(f"unknown option '{key}' of {owner}{known}", key)
         checked[key] = _check(owner, key, value, hints[key])
-    return options_class(**checked)
+    try:
+        return options_class(**checked)
+    except Refused as refused:
+        name, why = refused.option, refused.reason
+        raise OptionError(f"option '{name}' of {owner} {why}", name) from refused
 
 
 def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
@@ -116,21 +131,18 @@ def describe(hint: Any, separator: str = " | ") -> str:
     return _WORDS[hint]
 
 
-def require_at_least(owner: str, options: Any, low: float, *names: str) -> None:
-    """Raise :class:`OptionError` if one of the named options is below ``low`` or not finite."""
+def require_at_least(options: Any, low: float, *names: str) -> None:
+    """Raise :class:`Refused` if one of the named options is below ``low`` or not finite."""
     for name in names:
         value = getattr(options, name)
         if not low <= value < math.inf:
-            raise OptionError(
-                f"option '{name}' of {owner} is {value}, but must be {low:g} or more", name
-            )
+            raise Refused(name, f"is {value}, but must be {low:g} or more")
 
 
-def require_finite(owner: str, options: Any, *names: str) -> None:
-    """Raise :class:`OptionError` if one of the named options holds a number that is not finite."""
+def require_finite(options: Any, *names: str) -> None:
+    """Raise :class:`Refused` if one of the named options holds a number that is not finite."""
     for name in names:
         value = getattr(options, name)
-        if not all(
-            math.isfinite(number) for number in (value if isinstance(value, tuple) else (value,))
-        ):
-            raise OptionError(f"option '{name}' of {owner} is {value}, but must be finite", name)
+        numbers = value if isinstance(value, tuple) else (value,)
+        if not all(math.isfinite(number) for number in numbers):
+            raise Refused(name, f"is {value}, but must be finite")

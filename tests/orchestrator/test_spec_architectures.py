@@ -93,7 +93,7 @@ def plan(folder, monkeypatch, capsys):
         ),
         (
             "{name: deep_transition, options: {output_depth: 0}}",
-            "option 'output_depth' of a deep transition is 0, but must be 1 or more",
+            "option 'output_depth' of deep_transition is 0, but must be 1 or more",
         ),
         (
             "{name: wcrnn, options: {gamma: [0.1, 0.01]}}",

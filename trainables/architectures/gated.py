@@ -31,7 +31,7 @@ class ForgetBias(SearchedNonlinearity):
 
     def __post_init__(self) -> None:
         if self.forget_bias is not None:
-            require_finite("a gated network", self, "forget_bias")
+            require_finite(self, "forget_bias")
 
 
 class UGRNN(Cell):

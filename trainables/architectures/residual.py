@@ -10,7 +10,7 @@ from torch import Tensor
 from trainables.architectures import initialization, scans
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State, affine
-from trainables.registry import OptionError, require_at_least, require_finite
+from trainables.registry import Refused, require_at_least, require_finite
 from trainables.space import Configuration, Space
 
 Range = float | tuple[float, float]  # one number for all units, or drawn uniformly for each
@@ -50,19 +50,14 @@ class WeaklyCoupledOptions(StackOptions):
     gamma: Range = 0.05
 
     def __post_init__(self) -> None:
-        require_at_least("wcrnn", self, 0, "alpha", "epsilon")
-        require_finite("wcrnn", self, "omega", "gamma")
+        require_at_least(self, 0, "alpha", "epsilon")
+        require_finite(self, "omega", "gamma")
         for name in ("omega", "gamma"):
             low, high = _ends(getattr(self, name))
             if low > high:
-                raise OptionError(
-                    f"option '{name}' of wcrnn is [{low:g}, {high:g}], but the low end comes first",
-                    name,
-                )
+                raise Refused(name, f"is [{low:g}, {high:g}], but the low end comes first")
         if _ends(self.gamma)[0] < 0:
-            raise OptionError(
-                f"option 'gamma' of wcrnn is {self.gamma}, but must be 0 or more", "gamma"
-            )
+            raise Refused("gamma", f"is {self.gamma}, but must be 0 or more")
 
 
 def _ends(value: Range) -> tuple[float, float]:

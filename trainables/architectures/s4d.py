@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainables.architectures import initialization
 from trainables.architectures.layer import Layer, StackOptions, State, affine
-from trainables.registry import OptionError, require_at_least
+from trainables.registry import Refused, require_at_least
 from trainables.space import Configuration
 
 STEP_RANGE = (1e-3, 1e-1)  # of the step size, log-uniform
@@ -26,13 +26,10 @@ class S4DOptions(StackOptions):
     state_size: int = 64
 
     def __post_init__(self) -> None:
-        require_at_least("s4d", self, 2, "state_size")
+        require_at_least(self, 2, "state_size")
         if self.state_size % 2:
-            raise OptionError(
-                f"option 'state_size' of s4d is {self.state_size}, but must be even: the state "
-                "is conjugate pairs",
-                "state_size",
-            )
+            reason = f"is {self.state_size}, but must be even: the state is conjugate pairs"
+            raise Refused("state_size", reason)
 
 
 class S4D(Layer):

@@ -117,7 +117,7 @@ class RankOptions(GateOptions):
     rank: int = 8
 
     def __post_init__(self) -> None:
-        require_at_least("cprnn", self, 1, "rank")
+        require_at_least(self, 1, "rank")
 
 
 class CPRNN(_Gated):

@@ -25,7 +25,7 @@ class MemoryOptions:
     held_out_size: int = 512
 
     def __post_init__(self) -> None:
-        require_at_least("memory", self, 1, "size", "delay", "held_out_size")
+        require_at_least(self, 1, "size", "delay", "held_out_size")
 
 
 class Memory(Task):

@@ -28,7 +28,7 @@ class ParenthesesOptions:
     held_out_size: int = 512
 
     def __post_init__(self) -> None:
-        require_at_least("parentheses", self, 1, "length", "held_out_size")
+        require_at_least(self, 1, "length", "held_out_size")
 
 
 def count_open(symbols: np.ndarray, kind: int) -> np.ndarray:
