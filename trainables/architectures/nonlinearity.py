@@ -26,75 +26,75 @@ class Nonlinearity:
     scale: float | Tensor  # a number, or [lanes, 1, 1] where lanes differ
 
     def __init__(self, kind: Kind | Tensor, like: Tensor | None = None) -> None:
-        self._relu: Tensor | None = None
+        relu: Tensor | None = None
         if isinstance(kind, Tensor):
-            if bool(kind.all()):
-                kind = "relu"
-            elif not bool(kind.any()):
-                kind = "tanh"
-            else:
-                self._relu = kind
-        self._kind = kind
-        dtype = torch.get_default_dtype() if like is None else like.dtype
-        by_sigmoid = like is None or (
-            like.device.type == "cpu" and dtype in (torch.float32, torch.float64)
-        )
-        self._by_sigmoid = by_sigmoid and kind not in ("relu", "identity")
-        self._minus_one, self._slope_at_zero = torch.tensor(-1.0), torch.tensor(1.0)
-        self.scale = 1.0
-        if self._by_sigmoid:
-            self.scale = 2.0
-            self._slope_at_zero = torch.tensor(0.5)
-            if self._relu is not None:
-                self.scale = torch.where(self._relu, 1.0, 2.0).to(dtype)
+            kinds, relu = kind.unique().tolist(), kind
+            kind = "relu" if kinds == [True] else "tanh"
+            relu = relu if len(kinds) == 2 else None
+        like = torch.empty(0) if like is None else like
+        fast = like.device.type == "cpu" and like.dtype in (torch.float32, torch.float64)
+        self._kind, self._relu = kind, relu
+        self.is_tanh = kind == "tanh" and relu is None
+        self._by_sigmoid = kind == "tanh" and fast
+        # tanh(z) = factor f(factor z) + shift, with f a sigmoid or tanh itself.
+        factor, shift = (2.0, -1.0) if self._by_sigmoid else (1.0, 0.0)
+        self.scale = factor
+        self._factor = factor
+        self._shift, self._slope_at_zero = like.new_tensor(shift), like.new_tensor(1 / factor)
+        if relu is not None:
+            # One formula for both: clamp(z, low, high) + gain f(z).
+            self._share = relu.to(like.dtype)
+            self._low = (1 - self._share) * shift
+            self._high = torch.where(relu, torch.inf, self._low)
+            self._gain = (1 - self._share) * factor
+            self.scale = self._share + self._gain
 
     def __call__(self, z: Tensor) -> Tensor:
-        """The value s(z) of a pre-activation that was not scaled."""
+        """The value s(z) of a pre-activation that was not scaled, ``[lanes, ...]``."""
         if self._relu is not None:
-            return torch.where(self._relu, torch.relu(z), torch.tanh(z))
-        return {"identity": _same, "tanh": torch.tanh, "relu": torch.relu}[str(self._kind)](z)
-
-    def apply_(self, z: Tensor) -> Tensor:
-        """Write s in place of a scaled pre-activation ``[lanes, ..., hidden]`` (no autograd)."""
-        if self._relu is not None:
-            positive = z.clamp_min(0)
-            return torch.where(self._like(z), positive, self._tanh_(z), out=z)
+            relu = self._relu.view(-1, *[1] * (z.dim() - 1))
+            return torch.where(relu, torch.relu(z), torch.tanh(z))
         if self._kind == "tanh":
-            return self._tanh_(z)
-        return z.relu_() if self._kind == "relu" else z
+            return torch.tanh(z)
+        return torch.relu(z) if self._kind == "relu" else z
 
-    def apply_beside_gates_(self, z: Tensor, hidden: int) -> Tensor:
-        """In place: sigmoid of the columns ``z [..., :-hidden]`` and s of the last ``hidden``.
+    # What follows is for the kernels: no autograd, and lanes are the last dimension but two.
 
-        Returns:
-            The view of these last columns.
+    def apply(self, z: Tensor, out: Tensor) -> Tensor:
+        """Write s of the scaled pre-activation ``z [..., lanes, batch, hidden]`` into ``out``.
+
+        ``out`` may be ``z``.
         """
-        last = z[..., -hidden:]
-        if self._by_sigmoid and self._relu is None:  # one sigmoid over all columns
+        if self._relu is not None:
+            f = torch.sigmoid(z) if self._by_sigmoid else torch.tanh(z)
+            torch.maximum(torch.minimum(z, self._high, out=out), self._low, out=out)
+            return out.addcmul_(f, self._gain)
+        if self._by_sigmoid:
+            return torch.add(self._shift, torch.sigmoid(z, out=out), alpha=2, out=out)
+        if self._kind == "tanh":
+            return torch.tanh(z, out=out)
+        if self._kind == "relu":
+            return torch.clamp_min(z, 0, out=out)
+        return out if out is z else out.copy_(z)
+
+    def gate(self, z: Tensor, last: Tensor) -> None:
+        """In place of ``z [gates, lanes, batch, hidden]``: sigmoids, but s of the last gate.
+
+        Args:
+            last: ``z[-1]``, which whoever repeats this has at hand.
+        """
+        if self._by_sigmoid and self._relu is None:  # one sigmoid for all of them
             z.sigmoid_()
-            return torch.add(self._minus_one, last, alpha=2, out=last)
-        z[..., :-hidden].sigmoid_()
-        return self.apply_(last)
+            torch.add(self._shift, last, alpha=2, out=last)
+        else:
+            z[:-1].sigmoid_()
+            self.apply(last, last)
 
     def slope(self, s: Tensor, out: Tensor) -> Tensor:
-        """ds/d(scaled pre-activation) of the value ``s``, into ``out`` (not ``s`` itself)."""
+        """Write ds/d(scaled pre-activation) at the value ``s`` into ``out`` (not ``s`` itself)."""
         if self._kind == "identity":
             return out.fill_(1)
         if self._kind == "relu":
             return torch.sign(s, out=out)
-        torch.addcmul(self._slope_at_zero, s, s, value=-float(self._slope_at_zero), out=out)
-        return out if self._relu is None else torch.where(self._like(s), s.sign(), out, out=out)
-
-    def _tanh_(self, z: Tensor) -> Tensor:
-        if not self._by_sigmoid:
-            return z.tanh_()
-        return torch.add(self._minus_one, z.sigmoid_(), alpha=2, out=z)
-
-    def _like(self, z: Tensor) -> Tensor:
-        """The lanes' mask with as many dimensions as ``z``."""
-        assert self._relu is not None
-        return self._relu if z.dim() == 3 else self._relu.view(-1, *[1] * (z.dim() - 1))
-
-
-def _same(z: Tensor) -> Tensor:
-    return z
+        torch.addcmul(self._slope_at_zero, s, s, value=-1 / self._factor, out=out)
+        return out if self._relu is None else torch.lerp(out, s.sign(), self._share, out=out)

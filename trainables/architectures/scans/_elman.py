@@ -55,17 +55,18 @@ class _Elman(torch.autograd.Function):
         plain = carry is None and gamma is None
         # Unless both a step's s(z) and its state are needed later, one memory serves for both.
         shared = u.is_contiguous() and (plain or not keep)
-        outputs = (
-            u.detach() if shared else torch.empty_like(u, memory_format=torch.contiguous_format)
-        )
-        for z, out in zip(u.unbind(1), outputs.unbind(1), strict=True):
-            s = phi.apply_(z.baddbmm_(h, weight))
-            if gamma is not None:
-                s = torch.mul(s, gamma, out=out)
-            if carry is not None:
-                torch.addcmul(s, carry, h, out=out)
-            elif plain and not shared:
-                out.copy_(s)
+        outputs = u.detach() if shared else torch.empty(u.shape, dtype=u.dtype, device=u.device)
+        steps = u.unbind(1)
+        for z, out in zip(steps, steps if shared else outputs.unbind(1), strict=True):
+            z.baddbmm_(h, weight)
+            if plain:
+                phi.apply(z, out)
+            else:
+                s = phi.apply(z, z)
+                if gamma is not None:
+                    s = torch.mul(s, gamma, out=out)
+                if carry is not None:
+                    torch.addcmul(s, carry, h, out=out)
             h = out
         ctx.phi, ctx.carry, ctx.gamma = phi, carry, gamma
         ctx.save_for_backward(start, weight, outputs, outputs if plain else u.detach())
@@ -76,24 +77,31 @@ class _Elman(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
         start, weight, outputs, values = ctx.saved_tensors
-        carry, gamma = ctx.carry, ctx.gamma
+        phi, carry, gamma = ctx.phi, ctx.carry, ctx.gamma
         transposed = weight.mT
-        above = common.by_step(gradient, values.shape[1])
+        above = common.above(gradient, values.shape[1])
         dz = torch.empty(values.shape, dtype=values.dtype, device=values.device)
-        dh = common.at_the_end(above[-1], start)
+        dh = common.last(None if gradient is None else gradient[:, -1], start)
+        dw = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         for begin, end in common.blocks_from_the_end(dz):
-            slopes = ctx.phi.slope(values[:, begin:end], dz[:, begin:end])
+            slopes = dz[:, begin:end].transpose(0, 1)
+            phi.slope(values[:, begin:end].transpose(0, 1), slopes)
             if gamma is not None:
-                slopes.mul_(gamma if isinstance(gamma, float) else gamma.unsqueeze(1))
-            steps = slopes.unbind(1)
-            for t in range(end - 1, begin - 1, -1):
-                dz_t = steps[t - begin].mul_(dh)
-                before = above[t - 1] if t else None
-                if carry is None:
-                    common.through(before, dz_t, transposed, dh)
-                else:
-                    dh.mul_(carry) if before is None else torch.addcmul(before, carry, dh, out=dh)
+                slopes.mul_(gamma)
+            for dz_t, gradient_t in zip(
+                reversed(slopes.unbind(0)), reversed(above[begin:end]), strict=True
+            ):
+                dz_t.mul_(dh)
+                if carry is not None:
+                    if gradient_t is None:
+                        dh.mul_(carry)
+                    else:
+                        torch.addcmul(gradient_t, carry, dh, out=dh)
                     dh.baddbmm_(dz_t, transposed)
-        needs = ctx.needs_input_grad
-        dw = common.weight_gradient(start, outputs, dz) if needs[2] else None
+                elif gradient_t is None:
+                    torch.bmm(dz_t, transposed, out=dh)
+                else:
+                    torch.baddbmm(gradient_t, dz_t, transposed, out=dh)
+            if dw is not None:
+                common.add_weight_gradient(dw, start, outputs, dz, begin, end)
         return dz, dh, dw, None, None, None, None, None

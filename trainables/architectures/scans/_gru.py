@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from trainables.architectures.nonlinearity import Nonlinearity
+from trainables.architectures.products import add_products
 from trainables.architectures.scans import common
 
 
@@ -22,75 +23,101 @@ def gru(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int =
     Returns:
         The states ``[L, T - first, B, H]``.
     """
-    outputs: Tensor = _GRU.apply(u, h, weight, phi, first)  # type: ignore[no-untyped-call]
+    keep = common.needs_gradient(u, h, weight)
+    outputs: Tensor = _GRU.apply(u, h, weight, phi, first, keep)  # type: ignore[no-untyped-call]
     return outputs
 
 
 class _GRU(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, first: int
+        ctx: Any,
+        u: Tensor,
+        h: Tensor,
+        weight: Tensor,
+        phi: Nonlinearity,
+        first: int,
+        keep: bool,
     ) -> Tensor:
         start, n = h, h.shape[-1]
-        outputs = u.new_empty(*u.shape[:-1], n)
+        lanes, time, batch, _ = u.shape
+        outputs = torch.empty(lanes, time, batch, n, dtype=u.dtype, device=u.device)
+        stored = common.room(outputs[:, 0], time if keep else 1, 3)
+        weight_g, weight_c = weight[..., : 2 * n], weight[..., 2 * n :]
+        z = torch.empty_like(u[:, 0, :, : 2 * n])
+        z_by_gate = common.by_gate(z, n)
         reset_h = torch.empty_like(outputs[:, 0])
-        weight_g, weight_c = torch.split(weight, (2 * n, n), -1)
-        columns = [u[..., part].unbind(1) for part in _columns(n)]
-        for z_g, r, v, c, out in zip(*columns, outputs.unbind(1), strict=True):
-            z_g.baddbmm_(h, weight_g).sigmoid_()
+        gates, r_v_c = stored[:, :2], stored.unbind(1)
+        for u_g, u_c, both, r, v, c, out in zip(
+            u[..., : 2 * n].unbind(1),
+            u[..., 2 * n :].unbind(1),
+            *(common.steps_of(part, time) for part in (gates, *r_v_c)),
+            outputs.unbind(1),
+            strict=True,
+        ):
+            torch.baddbmm(u_g, h, weight_g, out=z)
+            both.copy_(z_by_gate).sigmoid_()
             torch.mul(r, h, out=reset_h)
-            phi.apply_(c.baddbmm_(reset_h, weight_c))
+            torch.baddbmm(u_c, reset_h, weight_c, out=c)
+            phi.apply(c, c)
             h = torch.lerp(c, h, v, out=out)
         ctx.phi = phi
-        ctx.save_for_backward(start, weight, outputs, u.detach())
+        ctx.save_for_backward(start, weight, outputs, stored)
         ctx.set_materialize_grads(False)
         return outputs[:, first:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
-        start, weight, outputs, gates = ctx.saved_tensors
-        n = start.shape[-1]
-        to_gates, to_candidate = (part.mT for part in torch.split(weight, (2 * n, n), -1))
-        above = common.by_step(gradient, gates.shape[1])
-        dz = torch.empty(gates.shape, dtype=gates.dtype, device=gates.device)
-        reset_h = torch.empty_like(outputs)  # the state that the candidate's product saw
-        dh = common.at_the_end(above[-1], start)
+        start, weight, outputs, stored = ctx.saved_tensors
+        lanes, time, batch, n = outputs.shape
+        to_gates, to_candidate = weight[..., : 2 * n].mT, weight[..., 2 * n :].mT
+        states = outputs.transpose(0, 1)
+        above = common.above(gradient, time)
+        dz = torch.empty(lanes, time, batch, 3 * n, dtype=start.dtype, device=start.device)
+        dz_by_gate = common.by_gate(dz, n)
+        dh = common.last(None if gradient is None else gradient[:, -1], start)
         d_reset_h = torch.empty_like(dh)
+        dw = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         for begin, end in common.blocks_from_the_end(dz):
-            r, v, c = gates[:, begin:end].split(n, -1)
-            block = dz[:, begin:end]
-            local_r, local_v, local_c = block.split(n, -1)
+            r, v, c = stored[begin:end].unbind(1)
             # d(r h)/dz_r = h r (1 - r); dh'/dz_v = (h - c) v (1 - v); dh'/dz_c = (1 - v) c'.
-            h = common.before(start, outputs, begin, end, out=local_v)
-            torch.mul(h, r, out=reset_h[:, begin:end])
-            torch.mul(reset_h[:, begin:end], 1 - r, out=local_r)
+            local = common.room(start, end - begin, 3)
+            by_r, by_v, by_c = local.unbind(1)
+            h = common.before(start, states, begin, end, out=by_v)
+            reset_h = h.new_empty(lanes, end - begin, batch, n)  # what the candidate's product saw
+            seen = torch.mul(h, r, out=reset_h.transpose(0, 1))
+            torch.addcmul(seen, seen, r, value=-1, out=by_r)
             rest = 1 - v
-            torch.mul(rest, ctx.phi.slope(c, local_c), out=local_c)
             h.sub_(c).mul_(v).mul_(rest)
-            from_h = block[..., n:].unflatten(-1, (2, n)).unbind(1)
-            steps = [block[..., part].unbind(1) for part in _columns(n)]
-            for t in range(end - begin - 1, -1, -1):
-                dz_g, dz_r, _, dz_c = (step[t] for step in steps)
-                from_h[t].mul_(dh.unsqueeze(-2))
-                torch.bmm(dz_c, to_candidate, out=d_reset_h)
-                dz_r.mul_(d_reset_h)
-                above_t = above[begin + t - 1] if begin + t else None
-                if above_t is None:
-                    dh.mul_(v[:, t])
-                else:
-                    torch.addcmul(above_t, dh, v[:, t], out=dh)
-                dh.addcmul_(d_reset_h, r[:, t]).baddbmm_(dz_g, to_gates)
-        dw = None
-        if ctx.needs_input_grad[2]:
-            dw = torch.empty_like(weight)
-            dw[..., : 2 * n] = common.weight_gradient(start, outputs, dz[..., : 2 * n])
-            torch.bmm(
-                reset_h.flatten(1, 2).mT, dz[..., 2 * n :].flatten(1, 2), out=dw[..., 2 * n :]
+            ctx.phi.slope(c, by_c).mul_(rest)
+            steps = zip(
+                local.unbind(0),
+                local[:, 1:].unbind(0),
+                by_r.unbind(0),
+                by_c.unbind(0),
+                r.unbind(0),
+                v.unbind(0),
+                dz_by_gate[begin:end].unbind(0),
+                dz[:, begin:end, :, : 2 * n].unbind(1),
+                above[begin:end],
+                strict=True,
             )
-        return dz, dh, dw, None, None
-
-
-def _columns(n: int) -> tuple[slice, slice, slice, slice]:
-    """Both gates, reset, update, candidate."""
-    return slice(0, 2 * n), slice(0, n), slice(n, 2 * n), slice(2 * n, 3 * n)
+            for local_t, by_v_c, by_r, by_c, r_t, v_t, dz_gates, dz_g, gradient_t in reversed(
+                list(steps)
+            ):
+                by_v_c.mul_(dh)
+                torch.bmm(by_c, to_candidate, out=d_reset_h)
+                by_r.mul_(d_reset_h)
+                dz_gates.copy_(local_t)
+                if gradient_t is None:
+                    dh.mul_(v_t)
+                else:
+                    torch.addcmul(gradient_t, dh, v_t, out=dh)
+                dh.addcmul_(d_reset_h, r_t).baddbmm_(dz_g, to_gates)
+            if dw is not None:
+                dw_g, dz_g = dw[..., : 2 * n], dz[..., : 2 * n]
+                common.add_weight_gradient(dw_g, start, outputs, dz_g, begin, end)
+                dz_c = dz[:, begin:end, :, 2 * n :].flatten(1, 2)
+                add_products(dw[..., 2 * n :], reset_h.flatten(1, 2), dz_c)
+        return dz, dh, dw, None, None, None

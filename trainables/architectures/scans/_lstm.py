@@ -45,22 +45,28 @@ class _LSTM(torch.autograd.Function):
         keep: bool,
     ) -> tuple[Tensor, Tensor]:
         start, n = h, h.shape[-1]
+        lanes, time, batch, _ = u.shape
         tanh = Nonlinearity("tanh", like=u)
         scale = float(tanh.scale)
-        outputs = u.new_empty(*u.shape[:-1], n)
-        cells = torch.empty_like(outputs if keep else outputs[:, :1])
+        outputs = torch.empty(lanes, time, batch, n, dtype=u.dtype, device=u.device)
+        stored = common.room(outputs[:, 0], time if keep else 1, 4)
+        cells = common.room(outputs[:, 0], time if keep else 1)
         c = start_cell = c * scale
+        z = torch.empty_like(u[:, 0])
+        z_by_gate = common.by_gate(z, n)
         squashed = torch.empty_like(c)
-        parts = [part.unbind(1) for part in u[..., : 3 * n].split(n, -1)]
-        new_cells = cells.unbind(1) if keep else cells.unbind(1) * u.shape[1]
-        for z, i, f, o, new, out in zip(
-            u.unbind(1), *parts, new_cells, outputs.unbind(1), strict=True
+        for u_t, all_t, i, f, o, g, new, out in zip(
+            u.unbind(1),
+            *(common.steps_of(part, time) for part in (stored, *stored.unbind(1), cells)),
+            outputs.unbind(1),
+            strict=True,
         ):
-            candidate = phi.apply_beside_gates_(z.baddbmm_(h, weight), n)
-            c = torch.mul(f, c, out=new).addcmul_(i, candidate, value=scale)
-            h = torch.mul(o, tanh.apply_(squashed.copy_(c)), out=out)
+            torch.baddbmm(u_t, h, weight, out=z)
+            phi.gate(all_t.copy_(z_by_gate), g)
+            c = torch.mul(f, c, out=new).addcmul_(i, g, value=scale)
+            h = torch.mul(o, tanh.apply(c, squashed), out=out)
         ctx.phi, ctx.tanh = phi, tanh
-        ctx.save_for_backward(start, start_cell, weight, outputs, cells, u.detach())
+        ctx.save_for_backward(start, start_cell, weight, outputs, cells, stored)
         ctx.set_materialize_grads(False)
         return outputs[:, first:], c / scale
 
@@ -69,35 +75,52 @@ class _LSTM(torch.autograd.Function):
     def backward(
         ctx: Any, gradient: Tensor | None, gradient_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        start, start_cell, weight, outputs, cells, gates = ctx.saved_tensors
-        tanh, n = ctx.tanh, start.shape[-1]
+        start, start_cell, weight, outputs, cells, stored = ctx.saved_tensors
+        lanes, time, batch, n = outputs.shape
+        tanh, transposed = ctx.tanh, weight.mT
         scale = float(tanh.scale)
-        transposed = weight.mT
-        above = common.by_step(gradient, gates.shape[1])
-        dz = torch.empty(gates.shape, dtype=gates.dtype, device=gates.device)
-        dh = common.at_the_end(above[-1], start)
-        dc = common.at_the_end(gradient_c, start).div_(scale)
+        above = common.above(gradient, time)
+        dz = torch.empty(lanes, time, batch, 4 * n, dtype=start.dtype, device=start.device)
+        dz_by_gate = common.by_gate(dz, n)
+        dh = common.last(None if gradient is None else gradient[:, -1], start)
+        dc = common.last(gradient_c, start).div_(scale)
+        dw = torch.zeros_like(weight) if ctx.needs_input_grad[3] else None
         for begin, end in common.blocks_from_the_end(dz):
-            i, f, o, g = gates[:, begin:end].split(n, -1)
-            block = dz[:, begin:end]
-            local_i, local_f, local_o, local_g = block.split(n, -1)
-            # dc'/dz of input gate, forget gate and candidate; dh'/dz_o and dh'/dc' aside.
-            sigmoids, local = gates[:, begin:end, ..., : 3 * n], block[..., : 3 * n]
-            torch.addcmul(sigmoids, sigmoids, sigmoids, value=-1, out=local)
-            local_i.mul_(g).mul_(scale)
-            local_f.mul_(common.before(start_cell, cells, begin, end))
-            torch.mul(ctx.phi.slope(g, local_g), i, out=local_g).mul_(scale)
-            squashed = tanh.apply_(cells[:, begin:end].clone())
-            h_by_z = (local_o * squashed).unbind(1)
-            h_by_c = tanh.slope(squashed, torch.empty_like(squashed)).mul_(o).unbind(1)
-            by_gate = block.unflatten(-1, (4, n)).unbind(1)
-            dz_o, dz_steps, forget = local_o.unbind(1), block.unbind(1), f.unbind(1)
-            for t in range(end - begin - 1, -1, -1):
-                dc.addcmul_(dh, h_by_c[t])
-                by_gate[t].mul_(dc.unsqueeze(-2))  # the output gate's columns come next
-                torch.mul(dh, h_by_z[t], out=dz_o[t])
-                dc.mul_(forget[t])
-                above_t = above[begin + t - 1] if begin + t else None
-                common.through(above_t, dz_steps[t], transposed, dh)
-        dw = common.weight_gradient(start, outputs, dz) if ctx.needs_input_grad[3] else None
+            gates = stored[begin:end]
+            i, f, o, g = gates.unbind(1)
+            # By the cell, dc'/dz of each gate; the output gate's place is dh'/dz at first.
+            local = torch.addcmul(gates, gates, gates, value=-1)
+            by_i, by_f, by_o, by_g = local.unbind(1)
+            by_i.mul_(g).mul_(scale)
+            squashed = common.before(start_cell, cells, begin, end, out=torch.empty_like(o))
+            by_f.mul_(squashed)
+            ctx.phi.slope(g, by_g).mul_(i).mul_(scale)
+            tanh.apply(cells[begin:end], squashed)
+            h_by_o = by_o * squashed
+            h_by_c = tanh.slope(squashed, by_o).mul_(o).clone()
+            steps = zip(
+                local.unbind(0),
+                h_by_c.unbind(0),
+                h_by_o.unbind(0),
+                f.unbind(0),
+                dz_by_gate[begin:end].unbind(0),
+                by_o.unbind(0),
+                dz[:, begin:end].unbind(1),
+                above[begin:end],
+                strict=True,
+            )
+            for local_t, by_c_t, by_o_t, f_t, dz_gates, local_o, dz_t, gradient_t in reversed(
+                list(steps)
+            ):
+                dc.addcmul_(dh, by_c_t)
+                local_t.mul_(dc)
+                torch.mul(by_o_t, dh, out=local_o)
+                dz_gates.copy_(local_t)
+                dc.mul_(f_t)
+                if gradient_t is None:
+                    torch.bmm(dz_t, transposed, out=dh)
+                else:
+                    torch.baddbmm(gradient_t, dz_t, transposed, out=dh)
+            if dw is not None:
+                common.add_weight_gradient(dw, start, outputs, dz, begin, end)
         return dz, dh, dc.mul_(scale), dw, None, None, None

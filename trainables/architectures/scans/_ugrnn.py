@@ -22,52 +22,76 @@ def ugrnn(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int
     Returns:
         The states ``[L, T - first, B, H]``.
     """
-    outputs: Tensor = _UGRNN.apply(u, h, weight, phi, first)  # type: ignore[no-untyped-call]
+    keep = common.needs_gradient(u, h, weight)
+    outputs: Tensor = _UGRNN.apply(u, h, weight, phi, first, keep)  # type: ignore[no-untyped-call]
     return outputs
 
 
 class _UGRNN(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, first: int
+        ctx: Any,
+        u: Tensor,
+        h: Tensor,
+        weight: Tensor,
+        phi: Nonlinearity,
+        first: int,
+        keep: bool,
     ) -> Tensor:
-        start, hidden = h, h.shape[-1]
-        outputs = u.new_empty(*u.shape[:-1], hidden)
-        gates = u[..., :hidden].unbind(1)
-        for z, g, out in zip(u.unbind(1), gates, outputs.unbind(1), strict=True):
-            candidate = phi.apply_beside_gates_(z.baddbmm_(h, weight), hidden)
-            h = torch.lerp(candidate, h, g, out=out)
+        start, n = h, h.shape[-1]
+        lanes, time, batch, _ = u.shape
+        outputs = torch.empty(lanes, time, batch, n, dtype=u.dtype, device=u.device)
+        stored = common.room(outputs[:, 0], time if keep else 1, 2)
+        z = torch.empty_like(u[:, 0])
+        z_by_gate = common.by_gate(z, n)
+        for u_t, both, g, c, out in zip(
+            u.unbind(1),
+            *(common.steps_of(part, time) for part in (stored, stored[:, 0], stored[:, 1])),
+            outputs.unbind(1),
+            strict=True,
+        ):
+            torch.baddbmm(u_t, h, weight, out=z)
+            phi.gate(both.copy_(z_by_gate), c)
+            h = torch.lerp(c, h, g, out=out)
         ctx.phi = phi
-        ctx.save_for_backward(start, weight, outputs, u.detach())
+        ctx.save_for_backward(start, weight, outputs, stored)
         ctx.set_materialize_grads(False)
         return outputs[:, first:]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor | None) -> tuple[Tensor | None, ...]:
-        start, weight, outputs, gates = ctx.saved_tensors
-        hidden = start.shape[-1]
-        transposed = weight.mT
-        above = common.by_step(gradient, gates.shape[1])
-        dz = torch.empty(gates.shape, dtype=gates.dtype, device=gates.device)
-        dh = common.at_the_end(above[-1], start)
+        start, weight, outputs, stored = ctx.saved_tensors
+        lanes, time, batch, n = outputs.shape
+        transposed, states = weight.mT, outputs.transpose(0, 1)
+        above = common.above(gradient, time)
+        dz = torch.empty(lanes, time, batch, 2 * n, dtype=start.dtype, device=start.device)
+        dz_by_gate = common.by_gate(dz, n)
+        dh = common.last(None if gradient is None else gradient[:, -1], start)
+        dw = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         for begin, end in common.blocks_from_the_end(dz):
-            g, c = gates[:, begin:end].split(hidden, -1)
-            block = dz[:, begin:end]
-            local_g, local_c = block.split(hidden, -1)
+            g, c = stored[begin:end].unbind(1)
             # dh'/dz of the update gate, (h - c) g (1 - g), and of the candidate, (1 - g) c'.
-            keep = 1 - g
-            torch.mul(keep, ctx.phi.slope(c, local_c), out=local_c)
-            common.before(start, outputs, begin, end, out=local_g).sub_(c).mul_(g).mul_(keep)
-            locals_ = block.unflatten(-1, (2, hidden)).unbind(1)
-            g_steps, dz_steps = g.unbind(1), block.unbind(1)
-            for t in range(end - 1, begin - 1, -1):
-                locals_[t - begin].mul_(dh.unsqueeze(-2))
-                above_t = above[t - 1] if t else None
-                if above_t is None:
-                    dh.mul_(g_steps[t - begin])
+            local = common.room(start, end - begin, 2)
+            by_update, by_candidate = local.unbind(1)
+            rest = 1 - g
+            common.before(start, states, begin, end, out=by_update).sub_(c).mul_(g).mul_(rest)
+            phi_slope = ctx.phi.slope(c, by_candidate)
+            phi_slope.mul_(rest)
+            for local_t, g_t, dz_t, dz_gates, gradient_t in zip(
+                reversed(local.unbind(0)),
+                reversed(g.unbind(0)),
+                reversed(dz[:, begin:end].unbind(1)),
+                reversed(dz_by_gate[begin:end].unbind(0)),
+                reversed(above[begin:end]),
+                strict=True,
+            ):
+                dz_gates.copy_(local_t.mul_(dh))
+                if gradient_t is None:
+                    dh.mul_(g_t)
                 else:
-                    torch.addcmul(above_t, dh, g_steps[t - begin], out=dh)
-                dh.baddbmm_(dz_steps[t - begin], transposed)
-        dw = common.weight_gradient(start, outputs, dz) if ctx.needs_input_grad[2] else None
-        return dz, dh, dw, None, None
+                    torch.addcmul(gradient_t, dh, g_t, out=dh)
+                dh.baddbmm_(dz_t, transposed)
+            if dw is not None:
+                common.add_weight_gradient(dw, start, outputs, dz, begin, end)
+        return dz, dh, dw, None, None, None

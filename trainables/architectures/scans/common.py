@@ -1,16 +1,39 @@
-"""What the backward passes share."""
+"""What the recurrences share.
+
+Inside them tensors are ``[T, ..., L, B, H]``, each gate in a piece of memory of its own: an
+operation on a few columns of a wide row costs several times one on whole rows.
+"""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-BLOCK_BYTES = 1 << 18  # of a block's pre-activation gradients: a part of a core's second cache
+from trainables.architectures.products import add_products
+
+BLOCK_BYTES = 1 << 20  # of a block's pre-activation gradients: what stays in a cache
 
 
 def needs_gradient(*tensors: Tensor) -> bool:
     """Whether a backward pass may come, so that a forward pass must keep what it needs."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+def by_gate(columns: Tensor, hidden: int) -> Tensor:
+    """``[L, T, B, G * H]`` seen as ``[T, G, L, B, H]``; one step, without T, likewise."""
+    shape = (*columns.shape[:-1], columns.shape[-1] // hidden, hidden)
+    gates = columns.view(shape)
+    return gates.permute(1, 3, 0, 2, 4) if gates.dim() == 5 else gates.permute(2, 0, 1, 3)
+
+
+def room(like: Tensor, steps: int, *gates: int) -> Tensor:
+    """New memory ``[steps, *gates, L, B, H]`` for states like ``like [L, B, H]``."""
+    return torch.empty(steps, *gates, *like.shape, dtype=like.dtype, device=like.device)
+
+
+def steps_of(stored: Tensor, time: int) -> tuple[Tensor, ...]:
+    """The memory of each of ``time`` steps, which is the same one where one was made."""
+    return stored.unbind(0) * (time // stored.shape[0])
 
 
 def blocks_from_the_end(dz: Tensor) -> Iterator[tuple[int, int]]:
@@ -21,56 +44,50 @@ def blocks_from_the_end(dz: Tensor) -> Iterator[tuple[int, int]]:
         yield max(0, end - length), end
 
 
-def by_step(gradient: Tensor | None, time: int) -> list[Tensor | None]:
-    """The outputs' gradient at each of ``time`` steps, None where there is none."""
-    if gradient is None:
-        return [None] * time
-    steps: list[Tensor | None] = list(gradient.unbind(1))
+def above(gradient: Tensor | None, time: int) -> list[Tensor | None]:
+    """The outputs' gradient before each of ``time`` steps, None where there is none.
+
+    That is, the gradient that joins the one which a step hands back to the state before it. The
+    initial state is no output.
+    """
+    steps: list[Tensor | None] = [] if gradient is None else list(gradient.unbind(1)[:-1])
     return [None] * (time - len(steps)) + steps
 
 
-def through(gradient: Tensor | None, dz: Tensor, transposed: Tensor, out: Tensor) -> Tensor:
-    """``gradient + dz @ transposed`` into ``out``: what reaches a state from the step after."""
-    if gradient is None:
-        return torch.bmm(dz, transposed, out=out)
-    return torch.baddbmm(gradient, dz, transposed, out=out)
+def last(gradient: Tensor | None, like: Tensor) -> Tensor:
+    """The gradient of the state after the last step: new memory ``[L, B, H]``."""
+    new = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+    return new.zero_() if gradient is None else new.copy_(gradient)
 
 
-def at_the_end(gradient: Tensor | None, like: Tensor) -> Tensor:
-    """The gradient of the last state: a new tensor ``[L, B, H]``."""
-    if gradient is None:
-        return torch.zeros(like.shape, dtype=like.dtype, device=like.device)
-    return gradient.clone(memory_format=torch.contiguous_format)
-
-
-def before(
-    start: Tensor, states: Tensor, begin: int, end: int, out: Tensor | None = None
-) -> Tensor:
-    """The states before the steps ``begin`` to ``end``, ``[L, end - begin, B, H]``, copied.
+def before(start: Tensor, states: Tensor, begin: int, end: int, out: Tensor) -> Tensor:
+    """Copy the states before the steps ``begin`` to ``end`` into ``out [end - begin, L, B, H]``.
 
     Args:
         start: the initial state ``[L, B, H]``.
-        states: those after each step ``[L, T, B, H]``.
+        states: those after each step ``[T, L, B, H]``.
     """
     if begin:
-        earlier = states[:, begin - 1 : end - 1]
-        return earlier.clone() if out is None else out.copy_(earlier)
-    if out is None:
-        out = torch.empty_like(states[:, :end])
-    out[:, 0] = start
-    out[:, 1:] = states[:, : end - 1]
+        return out.copy_(states[begin - 1 : end - 1])
+    out[0] = start
+    out[1:] = states[: end - 1]
     return out
 
 
-def weight_gradient(h: Tensor, outputs: Tensor, dz: Tensor) -> Tensor:
-    """Sum over steps of (state before the step)^T dz: ``[L, H, columns]``.
+def add_weight_gradient(
+    total: Tensor, start: Tensor, outputs: Tensor, dz: Tensor, begin: int, end: int
+) -> None:
+    """Add (state before the step)^T dz of the steps ``begin`` to ``end``.
 
     Args:
-        h: the initial state ``[L, B, H]``.
+        total: ``[L, H, columns]``.
+        start: the initial state ``[L, B, H]``.
         outputs: the states after each step ``[L, T, B, H]``.
         dz: ``[L, T, B, columns]``.
     """
-    total = torch.bmm(h.mT, dz[:, 0])
-    if dz.shape[1] > 1:
-        total.baddbmm_(outputs[:, :-1].flatten(1, 2).mT, dz[:, 1:].flatten(1, 2))
-    return total
+    if not begin:
+        total.baddbmm_(start.mT, dz[:, 0])
+        begin = 1
+    if begin < end:
+        states = outputs[:, begin - 1 : end - 1].flatten(1, 2)
+        add_products(total, states, dz[:, begin:end].flatten(1, 2))

@@ -1,0 +1,97 @@
+"""Large matrix products, each lane its own.
+
+``torch.bmm`` on a CPU is MKL's, which uses half of what a processor of AMD's can do (5600 x 300 by
+300 x 360 in float32: 100 GFLOP/s on one core of an EPYC with AVX-512). PyTorch carries another
+library, oneDNN, that uses all of it (225): its product is ``torch.ops.mkldnn._linear_pointwise``,
+what ``torch.compile`` calls for a linear layer. It costs ten microseconds more a call, so small
+products stay with ``torch.bmm``, as does all that is not float32 on a CPU.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+LARGE = 1 << 20  # multiplications from which on a lane's product is given to oneDNN
+ROWS = 2048  # that a sum over rows takes at a time: their memory is read twice, so from a cache
+
+_LINEAR: Any = None
+if torch.backends.mkldnn.is_available():
+    _LINEAR = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``x @ weight + bias`` for all time steps at once.
+
+    Shapes: ``x [lanes, time, batch, inputs]``, ``weight [lanes, inputs, outputs]``,
+    ``bias [lanes, outputs]``. The result is in memory that nobody else reads, not even autograd.
+    """
+    lanes, time, batch, inputs = x.shape
+    flat, bias = x.reshape(lanes, time * batch, inputs), bias.unsqueeze(1)
+    if _for_onednn(flat, weight):
+        product: Tensor = _Affine.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
+    else:
+        product = torch.baddbmm(bias, flat, weight)
+    return product.view(lanes, time, batch, -1)
+
+
+def add_products(total: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Add ``x^T @ y``, a sum over rows, to ``total``.
+
+    Shapes: ``total [lanes, n, m]``, ``x [lanes, rows, n]``, ``y [lanes, rows, m]``.
+    """
+    if not _for_onednn(x.mT, y):
+        return total.baddbmm_(x.mT, y)
+    for x_part, y_part in zip(torch.split(x, ROWS, 1), torch.split(y, ROWS, 1), strict=True):
+        for sums, x_lane, y_lane in zip(total, x_part, y_part, strict=True):
+            if x_lane.shape[1] <= y_lane.shape[1]:
+                sums += _onednn(x_lane.mT, y_lane)
+            else:  # faster the other way round
+                sums += _onednn(y_lane.mT, x_lane).mT
+    return total
+
+
+class _Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        dx = _product(gradient, weight.mT) if ctx.needs_input_grad[0] else None
+        dw = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        if dw is not None:
+            add_products(dw, x, gradient)
+        db = gradient.sum(1, keepdim=True) if ctx.needs_input_grad[2] else None
+        return dx, dw, db
+
+
+def _for_onednn(x: Tensor, y: Tensor) -> bool:
+    """Whether ``x @ y`` of each lane is oneDNN's: the number of lanes does not matter."""
+    single = x.dtype == y.dtype == torch.float32 and x.device.type == "cpu"
+    return single and _LINEAR is not None and x[0].numel() * y.shape[-1] >= LARGE
+
+
+def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    biases = [None] * len(x) if bias is None else list(bias.squeeze(1).unbind(0))
+    if len(x) == 1:
+        return _onednn(x[0], y[0], biases[0]).unsqueeze(0)
+    out = x.new_empty(*x.shape[:2], y.shape[2])
+    for out_lane, *lane in zip(out, x, y, biases, strict=True):
+        out_lane.copy_(_onednn(*lane))
+    return out
+
+
+def _onednn(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
+    result: Tensor = _LINEAR(_whole(x), _whole(y).mT, bias, "none", [], "")
+    return result
+
+
+def _whole(matrix: Tensor) -> Tensor:
+    """A copy if ``matrix`` is neither a whole one nor its transpose: oneDNN crawls on parts."""
+    whole = matrix.is_contiguous() or matrix.mT.is_contiguous()
+    return matrix if whole else matrix.contiguous()
