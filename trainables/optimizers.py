@@ -37,7 +37,7 @@ class Optimizer:
         def column(values: list[float]) -> Tensor:
             return torch.tensor(values, dtype=parameters.dtype, device=parameters.device)[:, None]
 
-        kinds = [configuration["optimizer"] for configuration in configurations]
+        kinds = [str(configuration["optimizer"]) for configuration in configurations]
         numbers = [
             {
                 key: float(value)
@@ -53,21 +53,17 @@ class Optimizer:
         self._rate_decay = column([n["learning_rate_decay"] for n in numbers])
         self._clip_norm = column([n["clip_norm"] for n in numbers])
         self._l2 = column([n["l2"] for n in numbers])
+        per_lane = list(zip(kinds, momentum, strict=True))
         averaging = {"momentum", "adam"}
-        self._decay = column(
-            [mu if kind in averaging else 0.0 for kind, mu in zip(kinds, momentum, strict=True)]
-        )
-        self._share = column(
-            [1 - mu if kind == "adam" else 1.0 for kind, mu in zip(kinds, momentum, strict=True)]
-        )
-        self._decay2 = column(
-            [
-                mu if kind == "rmsprop" else SECOND_MOMENT_DECAY
-                for kind, mu in zip(kinds, momentum, strict=True)
-            ]
-        )
+        self._decay = column([mu if kind in averaging else 0.0 for kind, mu in per_lane])
+        self._share = column([1 - mu if kind == "adam" else 1.0 for kind, mu in per_lane])
+        # SGD and momentum leave the mean square at zero and divide by one.
+        second = [{"rmsprop": mu, "adam": SECOND_MOMENT_DECAY}.get(kind) for kind, mu in per_lane]
+        self._decay2 = column([decay or 0.0 for decay in second])
         self._adam = column([float(kind == "adam") for kind in kinds]).bool()
-        self._adaptive = column([float(kind in {"rmsprop", "adam"}) for kind in kinds]).bool()
+        self._adaptive = column([float(decay is not None) for decay in second]).bool()
+        self._any_adaptive = bool(self._adaptive.any())
+        self._share2 = torch.where(self._adaptive, 1 - self._decay2, 0.0)
         self._parameters = parameters
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
@@ -78,21 +74,25 @@ class Optimizer:
         Args:
             step: training steps done before this one.
         """
-        w = self._parameters
-        g = torch.addcmul(gradient, self._l2, w)
+        # Each line that touches a whole matrix costs as much as reading it: constants of a lane
+        # are put together first.
+        w, alive = self._parameters, alive.unsqueeze(1)
+        g = torch.addcmul(gradient, self._l2, w).masked_fill_(~alive, 0.0)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
-        g = g * (self._clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0)
-        rate = self._rate * self._rate_decay ** (step / self._steps)
+        g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
         self._mean.mul_(self._decay).addcmul_(g, self._share)
-        update = self._mean
-        if self._adaptive.any():
-            self._square.mul_(self._decay2).addcmul_(g * g, 1 - self._decay2)
-            count = step + 1
-            bias1 = torch.where(self._adam, 1 - self._decay**count, 1.0)
-            bias2 = torch.where(self._adam, 1 - self._decay2**count, 1.0)
-            scale = (self._square / bias2).sqrt_().add_(EPSILON).mul_(bias1)
-            update = update / torch.where(self._adaptive, scale, 1.0)
-        w.sub_(torch.where(alive[:, None], rate * update, 0.0))
+        rate = self._rate * self._rate_decay ** (step / self._steps)
+        if not self._any_adaptive:
+            w.addcmul_(self._mean, torch.where(alive, rate, 0.0), value=-1)
+            return
+        self._square.mul_(self._decay2).addcmul_(g, g * self._share2)
+        bias1 = torch.where(self._adam, 1 - self._decay ** (step + 1), 1.0)
+        bias2 = torch.where(self._adam, 1 - self._decay2 ** (step + 1), 1.0)
+        # w - rate (m / bias1) / (sqrt(v / bias2) + epsilon) is w - m / (sqrt(v) slope + least).
+        by_rate = torch.where(alive, bias1 / rate, torch.inf)
+        slope = torch.where(self._adaptive & alive, by_rate / bias2.sqrt(), 0.0)
+        least = torch.where(self._adaptive, EPSILON * by_rate, by_rate)
+        w.addcdiv_(self._mean, torch.sqrt(self._square, out=g).mul_(slope).add_(least), value=-1)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"mean": self._mean, "square": self._square}

@@ -119,8 +119,8 @@ class Trainer:
 
         losses = losses.detach()
         feasible = self._infeasible_at < 0
-        # A comparison with a loss that is not a number is false.
-        fine = (losses <= self.schedule.divergence_threshold) & gradient.isfinite().all(1)
+        # A comparison with a loss that is not a number is false; a sum is finite if all of it is.
+        fine = (losses <= self.schedule.divergence_threshold) & gradient.sum(1).isfinite()
         self._infeasible_at[feasible & ~fine] = self.step + 1
         self._last_losses = torch.where(feasible, losses, self._last_losses)
         with torch.no_grad():

@@ -120,14 +120,18 @@ class Cell(Layer):
         The columns of the last gate, the one with the nonlinearity ``phi``, come times its scale.
         """
         factors = self.column_factors(phi)
-        bias = self.bias + self.gate_offset
-        u = affine(x, self.input_weight * factors, bias * factors.squeeze(1))
-        return u, self.recurrent_weight * factors
+        input_weight, recurrent_weight, bias = self.columns()
+        u = affine(x, input_weight * factors, bias * factors.squeeze(1))
+        return u, recurrent_weight * factors
+
+    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Input weight, recurrent weight and bias, gate offsets included."""
+        return self.input_weight, self.recurrent_weight, self.bias + self.gate_offset
 
     def column_factors(self, phi: Nonlinearity) -> Tensor:
         """What :meth:`scaled` multiplies each column by, ``[lanes, 1, gates * hidden]``."""
         factors = torch.ones_like(self.gate_offset).unsqueeze(1)
-        factors[..., self._columns(self.gates[-1])] = phi.scale
+        factors[..., -self.hidden :] = phi.scale
         return factors
 
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:

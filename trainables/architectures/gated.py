@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from trainables.architectures import scans
+from trainables.architectures import fused_lstm, scans
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State
 from trainables.architectures.vanilla import SearchedNonlinearity
@@ -81,7 +81,7 @@ class LSTM(Cell):
     summary = "long short-term memory"
     source = "capacity paper, equations 9 to 14; Hochreiter and Schmidhuber 1997"
     Options: ClassVar[type[StackOptions]] = ForgetBias
-    gates = ("input", "forget", "output", "candidate")
+    gates = ("input", "forget", "candidate", "output")
     states = ("h", "c")
 
     @classmethod
@@ -90,10 +90,21 @@ class LSTM(Cell):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
-        u, weight = self.scaled(x, phi)
         h, c = state
+        if phi.is_tanh and fused_lstm.pays(x, self.hidden):
+            outputs, c = fused_lstm.lstm(x, h, c, *super().columns())
+            # A slice of everything would still cost a copy on the way back.
+            return outputs[:, first:] if first else outputs, (outputs[:, -1], c)
+        u, weight = self.scaled(x, phi)
         outputs, c = scans.lstm(u, h, c, weight, phi, first=first)
         return outputs, (outputs[:, -1], c)
+
+    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`.Cell.columns`, the candidate last."""
+        i, f, o, g = map(self._columns, ("input", "forget", "output", "candidate"))
+        weights = super().columns()
+        a, b, c = (torch.cat([w[..., i], w[..., f], w[..., o], w[..., g]], -1) for w in weights)
+        return a, b, c
 
 
 class URLSTM(Cell):

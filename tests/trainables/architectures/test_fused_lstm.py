@@ -1,0 +1,86 @@
+"""The LSTM by PyTorch's kernel computes what the loop over time computes."""
+
+import pytest
+import torch
+
+from tests.trainables.helpers import noise, randomize
+from trainables.architectures import build, fused_lstm
+from trainables.architectures.gated import ForgetBias
+
+TIME, BATCH, INPUTS, HIDDEN = 7, 40, 3, 30  # large enough a batch for packs to use the kernel
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often PyTorch's kernel was called."""
+    count = []
+    kernel = torch.lstm
+    monkeypatch.setattr(torch, "lstm", lambda *a, **k: count.append(1) or kernel(*a, **k))
+    return count
+
+
+def layers(lanes):
+    """The same layer in both precisions."""
+    both = []
+    for dtype in (torch.float32, torch.float64):
+        network = build("lstm", inputs=INPUTS, outputs=1, hidden=HIDDEN, lanes=lanes, dtype=dtype)
+        both.append(network.layers[0])
+    with torch.no_grad():
+        randomize(both[1])
+        both[1].gate_offset[:, HIDDEN : 2 * HIDDEN] = 1.5
+        for own, other in zip(
+            both[0].state_dict().values(), both[1].state_dict().values(), strict=True
+        ):
+            own.copy_(other)
+    return both
+
+
+def results(layer, x, first, state=None):
+    """Outputs, final states and all gradients of a sum with fixed random weights."""
+    x = x.detach().requires_grad_()
+    outputs, (h, c) = layer(x, state, first)
+    weights = [noise(*part.shape, seed=i).to(part) for i, part in enumerate((outputs, h, c))]
+    total = sum((part * w).sum() for part, w in zip((outputs, h, c), weights, strict=True))
+    gradients = torch.autograd.grad(total, [x, *layer.parameters()])
+    return outputs, h, c, *gradients
+
+
+@pytest.mark.parametrize("first", [0, 3, TIME - 1])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_outputs_states_and_gradients_are_those_of_the_loop(lanes, first, calls):
+    single, double = layers(lanes)
+    x = noise(lanes, TIME, BATCH, INPUTS)
+    found = results(single, x.float(), first)
+    assert len(calls) == lanes
+    expected = results(double, x, first)
+    assert len(calls) == lanes  # float64 is the loop's
+    for own, other in zip(found, expected, strict=True):
+        scale = float(other.detach().abs().max())
+        torch.testing.assert_close(own.double(), other, rtol=0, atol=2e-6 * max(1.0, scale))
+
+
+def test_a_state_handed_on_continues_the_run(calls):
+    layer, _ = layers(2)
+    x = noise(2, TIME, BATCH, INPUTS).float()
+    with torch.no_grad():
+        whole, final = layer(x)
+        first, middle = layer(x[:, :2])
+        second, last = layer(x[:, 2:], middle)
+    assert len(calls) == 6
+    torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=0, atol=1e-6)
+    for own, other in zip(last, final, strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=1e-6)
+
+
+def test_small_packs_and_other_nonlinearities_are_the_loops(calls):
+    small = build("lstm", inputs=2, outputs=1, hidden=4, lanes=3).layers[0]
+    assert not fused_lstm.pays(torch.empty(3, 5, 8, 2), hidden=4)
+    randomize(small)(torch.randn(3, 5, 8, 2))
+    options = {"nonlinearity": "relu"}
+    relu = build("lstm", inputs=2, outputs=1, hidden=4, options=options).layers[0]
+    assert relu.options == ForgetBias(nonlinearity="relu")
+    randomize(relu)(torch.randn(1, 5, 8, 2))
+    mixed, _ = layers(2)
+    mixed.relu[1] = True
+    mixed(torch.randn(2, 5, BATCH, INPUTS))
+    assert not calls
