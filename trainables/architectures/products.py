@@ -45,9 +45,9 @@ def add_products(total: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return total.baddbmm_(x.mT, y)
     for x_part, y_part in zip(torch.split(x, ROWS, 1), torch.split(y, ROWS, 1), strict=True):
         for sums, x_lane, y_lane in zip(total, x_part, y_part, strict=True):
-            if x_lane.shape[1] <= y_lane.shape[1]:
+            if x_lane.shape[1] <= y_lane.shape[1]:  # oneDNN copies what it is to transpose
                 sums += _onednn(x_lane.mT, y_lane)
-            else:  # faster the other way round
+            else:
                 sums += _onednn(y_lane.mT, x_lane).mT
     return total
 

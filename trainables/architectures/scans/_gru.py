@@ -44,7 +44,7 @@ class _GRU(torch.autograd.Function):
         outputs = torch.empty(lanes, time, batch, n, dtype=u.dtype, device=u.device)
         stored = common.room(outputs[:, 0], time if keep else 1, 3)
         weight_g, weight_c = weight[..., : 2 * n], weight[..., 2 * n :]
-        z = torch.empty_like(u[:, 0, :, : 2 * n])
+        z = u.new_empty(lanes, batch, 2 * n)
         z_by_gate = common.by_gate(z, n)
         reset_h = torch.empty_like(outputs[:, 0])
         gates, r_v_c = stored[:, :2], stored.unbind(1)

@@ -52,7 +52,7 @@ class _LSTM(torch.autograd.Function):
         stored = common.room(outputs[:, 0], time if keep else 1, 4)
         cells = common.room(outputs[:, 0], time if keep else 1)
         c = start_cell = c * scale
-        z = torch.empty_like(u[:, 0])
+        z = u.new_empty(lanes, batch, u.shape[-1])
         z_by_gate = common.by_gate(z, n)
         squashed = torch.empty_like(c)
         for u_t, all_t, i, f, o, g, new, out in zip(

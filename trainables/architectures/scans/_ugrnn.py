@@ -42,7 +42,7 @@ class _UGRNN(torch.autograd.Function):
         lanes, time, batch, _ = u.shape
         outputs = torch.empty(lanes, time, batch, n, dtype=u.dtype, device=u.device)
         stored = common.room(outputs[:, 0], time if keep else 1, 2)
-        z = torch.empty_like(u[:, 0])
+        z = u.new_empty(lanes, batch, u.shape[-1])
         z_by_gate = common.by_gate(z, n)
         for u_t, both, g, c, out in zip(
             u.unbind(1),
