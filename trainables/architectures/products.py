@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LARGE = 1 << 20  # multiplications from which on a lane's product is given to oneDNN
+LARGE = 1 << 21  # multiplications from which on a lane's product is given to oneDNN
+NARROW = 32  # columns: with fewer, MKL takes as long as for this many
 ROWS = 2048  # that a sum over rows takes at a time: their memory is read twice, so from a cache
 
 _LINEAR: Any = None
@@ -73,7 +74,7 @@ class _Affine(torch.autograd.Function):
 def _for_onednn(x: Tensor, y: Tensor) -> bool:
     """Whether ``x @ y`` of each lane is oneDNN's: the number of lanes does not matter."""
     single = x.dtype == y.dtype == torch.float32 and x.device.type == "cpu"
-    return single and _LINEAR is not None and x[0].numel() * y.shape[-1] >= LARGE
+    return single and _LINEAR is not None and x[0].numel() * max(y.shape[-1], NARROW) >= LARGE
 
 
 def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
