@@ -16,11 +16,11 @@ class Optimizer:
 
     All four are one update with constants of their own::
 
-        m' = decay m + share g            (SGD and RMSProp: m' = g)
+        m' = decay m + (1 - decay) g      (SGD and RMSProp: m' = g)
         v' = decay2 v + (1 - decay2) g g
         w' = w - rate m'/bias1 / (sqrt(v'/bias2) + epsilon)     (SGD and momentum: w - rate m')
 
-    The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
+    Momentum's usual velocity is m / (1 - decay), so its rate is divided by 1 - decay. The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
     mean square and of Adam's mean. ``l2`` is added to the gradient as that of a penalty
     (l2/2) |w|^2, then each lane's gradient is cut to a norm of ``clip_norm``. The rate at
     training step t of T is learning_rate * learning_rate_decay^(t/T).
@@ -49,14 +49,14 @@ class Optimizer:
         logits = torch.tensor([n["momentum_logit"] for n in numbers], dtype=torch.float64)
         momentum = torch.sigmoid(logits).tolist()
         self._steps = steps
-        self._rate = column([n["learning_rate"] for n in numbers])
         self._rate_decay = column([n["learning_rate_decay"] for n in numbers])
         self._clip_norm = column([n["clip_norm"] for n in numbers])
         self._l2 = column([n["l2"] for n in numbers])
         per_lane = list(zip(kinds, momentum, strict=True))
-        averaging = {"momentum", "adam"}
-        self._decay = column([mu if kind in averaging else 0.0 for kind, mu in per_lane])
-        self._share = column([1 - mu if kind == "adam" else 1.0 for kind, mu in per_lane])
+        self._decay = column([mu if kind in ("momentum", "adam") else 0.0 for kind, mu in per_lane])
+        self._rate = column([n["learning_rate"] for n in numbers])
+        velocity = column([float(kind == "momentum") for kind in kinds]).bool()
+        self._rate = torch.where(velocity, self._rate / (1 - self._decay), self._rate)
         # SGD and momentum leave the mean square at zero and divide by one.
         second = [{"rmsprop": mu, "adam": SECOND_MOMENT_DECAY}.get(kind) for kind, mu in per_lane]
         self._decay2 = column([decay or 0.0 for decay in second])
@@ -80,12 +80,12 @@ class Optimizer:
         g = torch.addcmul(gradient, self._l2, w).masked_fill_(~alive, 0.0)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
         g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
-        self._mean.mul_(self._decay).addcmul_(g, self._share)
+        self._mean.lerp_(g, 1 - self._decay)
         rate = self._rate * self._rate_decay ** (step / self._steps)
         if not self._any_adaptive:
             w.addcmul_(self._mean, torch.where(alive, rate, 0.0), value=-1)
             return
-        self._square.mul_(self._decay2).addcmul_(g, g * self._share2)
+        self._square.lerp_(g * g, self._share2)
         bias1 = torch.where(self._adam, 1 - self._decay ** (step + 1), 1.0)
         bias2 = torch.where(self._adam, 1 - self._decay2 ** (step + 1), 1.0)
         # w - rate (m / bias1) / (sqrt(v / bias2) + epsilon) is w - m / (sqrt(v) slope + least).

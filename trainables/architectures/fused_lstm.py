@@ -16,7 +16,13 @@ def pays(x: Tensor, hidden: int) -> bool:
 
 
 def lstm(
-    x: Tensor, h: Tensor, c: Tensor, input_weight: Tensor, recurrent_weight: Tensor, bias: Tensor
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    input_weight: Tensor,
+    recurrent_weight: Tensor,
+    bias: Tensor,
+    offset: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Over time i, f, o = sigma(.), c' = f c + i tanh(.), h' = o tanh(c').
 
@@ -27,16 +33,17 @@ def lstm(
         input_weight: ``[lanes, inputs, 4 * hidden]``, columns input, forget, candidate, output.
         recurrent_weight: ``[lanes, hidden, 4 * hidden]``.
         bias: ``[lanes, 4 * hidden]``.
+        offset: added to the bias, a constant ``[lanes, 4 * hidden]``.
 
     Returns:
         The states ``[lanes, time, batch, hidden]`` and the last cell ``[lanes, batch, hidden]``.
     """
-    second_bias = torch.zeros_like(bias[0])  # torch has two
+    packed = (x, h.contiguous(), c.contiguous(), input_weight, recurrent_weight, bias, offset)
     lanes = [
         torch.lstm(
             x_l,
             (h_l.unsqueeze(0), c_l.unsqueeze(0)),
-            [to_input.mT, to_recurrent.mT, bias_l, second_bias],
+            [to_input.mT, to_recurrent.mT, bias_l, offset_l],
             has_biases=True,
             num_layers=1,
             dropout=0.0,
@@ -44,9 +51,8 @@ def lstm(
             bidirectional=False,
             batch_first=False,
         )
-        for x_l, h_l, c_l, to_input, to_recurrent, bias_l in zip(
-            *map(_lanes, (x, h.contiguous(), c.contiguous(), input_weight, recurrent_weight, bias)),
-            strict=True,
+        for x_l, h_l, c_l, to_input, to_recurrent, bias_l, offset_l in zip(
+            *map(_lanes, packed), strict=True
         )
     ]
     if len(lanes) == 1:

@@ -92,7 +92,8 @@ class LSTM(Cell):
         phi = self.nonlinearity()
         h, c = state
         if phi.is_tanh and fused_lstm.pays(x, self.hidden):
-            outputs, c = fused_lstm.lstm(x, h, c, *super().columns())
+            weights = self.input_weight, self.recurrent_weight, self.bias, self.gate_offset
+            outputs, c = fused_lstm.lstm(x, h, c, *weights)
             # A slice of everything would still cost a copy on the way back.
             return outputs[:, first:] if first else outputs, (outputs[:, -1], c)
         u, weight = self.scaled(x, phi)
