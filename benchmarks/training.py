@@ -9,10 +9,10 @@ allocated beforehand: the input product of all steps at once, a recurrent produc
 backward, the weight gradients over all steps at once and, above the first layer, the input
 gradient. (A step can take less: :mod:`trainables.architectures.products` has a faster product.)
 
-Contenders run in turn in one process, several rounds of it. Figures are medians in milliseconds
-of processor time, which a busy neighbour changes less than those of a clock. ``memory`` is the
-most that a step holds of what it allocated, over what its forward pass keeps for its backward
-pass. With a GPU, steps there are compared too.
+The contenders of a part run in turn in one process of their own, several rounds of it. Figures are
+medians in milliseconds of processor time, which a busy neighbour changes less than those of a
+clock. ``memory`` is the most that a step holds of what it allocated, over what its forward pass
+keeps for its backward pass. With a GPU, steps there are compared too.
 
 Parts: the cases by name, ``rnn_pack`` (a pack of lanes against one lane), ``architectures``
 (each one, small, against a loop over torch.nn modules) and ``gpu``.
@@ -22,7 +22,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -346,26 +349,32 @@ def _gpu_milliseconds(step: Step) -> float:
     return 1e3 * (time.perf_counter() - begin) / 3
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", nargs="*", help="names of parts")
-    parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
+PARTS = (*(case.name for case in CASES), PACK.name, "architectures", "gpu")
+
+
+def part(rounds: int, name: str) -> dict[str, Any]:
     torch.set_num_threads(1)
     keep_freed_memory()
     torch.manual_seed(0)
+    if name == PACK.name:
+        return lanes_per_second(rounds)
+    if name == "architectures":
+        return against_loops(rounds)
+    if name == "gpu":
+        return on_gpu(rounds) if torch.cuda.is_available() else {}
+    return against_floor(next(case for case in CASES if case.name == name), rounds)
 
-    def wanted(name: str) -> bool:
-        return not given.only or name in given.only
 
-    figures = {case.name: against_floor(case, given.rounds) for case in CASES if wanted(case.name)}
-    if wanted(PACK.name):
-        figures[PACK.name] = lanes_per_second(given.rounds)
-    if wanted("architectures"):
-        figures["architectures"] = against_loops(given.rounds)
-    if wanted("gpu") and torch.cuda.is_available():
-        figures["gpu"] = on_gpu(given.rounds)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", nargs="*", choices=PARTS, help="parts; all if not given")
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
+    given = parser.parse_args()
+    # A process a part, as one worker's cells: what another part left in memory is no matter.
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
+        parts = [name for name in PARTS if not given.only or name in given.only]
+        figures = dict(zip(parts, processes.map(partial(part, given.rounds), parts), strict=True))
     record("training", figures, given.record)
 
 

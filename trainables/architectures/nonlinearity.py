@@ -1,5 +1,7 @@
 """The nonlinearity s of a cell: tanh, ReLU or none, per lane if need be, and its slope."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -21,9 +23,15 @@ class Nonlinearity:
             false where it is tanh.
         like: a tensor of the device and number format that s will be used on; without it, a CPU
             in float32 or float64.
+
+    Attributes:
+        scale: a number, or ``[lanes, 1, 1]`` where lanes differ.
+        apply_: s in place of a scaled pre-activation ``[..., lanes, batch, hidden]``, which it
+            returns; no autograd.
     """
 
-    scale: float | Tensor  # a number, or [lanes, 1, 1] where lanes differ
+    scale: float | Tensor
+    apply_: Callable[[Tensor], Tensor]
 
     def __init__(self, kind: Kind | Tensor, like: Tensor | None = None) -> None:
         relu: Tensor | None = None
@@ -48,6 +56,7 @@ class Nonlinearity:
             self._high = torch.where(relu, torch.inf, self._low)
             self._gain = (1 - self._share) * factor
             self.scale = self._share + self._gain
+        self.apply_ = self._in_place()
 
     def __call__(self, z: Tensor) -> Tensor:
         """The value s(z) of a pre-activation that was not scaled, ``[lanes, ...]``."""
@@ -60,22 +69,17 @@ class Nonlinearity:
 
     # What follows is for the kernels: no autograd, and lanes are the last dimension but two.
 
-    def apply(self, z: Tensor, out: Tensor) -> Tensor:
-        """Write s of the scaled pre-activation ``z [..., lanes, batch, hidden]`` into ``out``.
-
-        ``out`` may be ``z``.
-        """
+    def _in_place(self) -> Callable[[Tensor], Tensor]:
         if self._relu is not None:
-            f = torch.sigmoid(z) if self._by_sigmoid else torch.tanh(z)
-            torch.maximum(torch.minimum(z, self._high, out=out), self._low, out=out)
-            return out.addcmul_(f, self._gain)
+            return self._lanes_apart_
         if self._by_sigmoid:
-            return torch.add(self._shift, torch.sigmoid(z, out=out), alpha=2, out=out)
-        if self._kind == "tanh":
-            return torch.tanh(z, out=out)
-        if self._kind == "relu":
-            return torch.clamp_min(z, 0, out=out)
-        return out if out is z else out.copy_(z)
+            return partial(_tanh_by_sigmoid_, self._shift)
+        return {"tanh": torch.tanh_, "relu": torch.relu_}.get(self._kind, _same)
+
+    def _lanes_apart_(self, z: Tensor) -> Tensor:
+        f = torch.sigmoid(z) if self._by_sigmoid else torch.tanh(z)
+        torch.maximum(torch.minimum(z, self._high, out=z), self._low, out=z)
+        return z.addcmul_(f, self._gain)
 
     def gate(self, z: Tensor, last: Tensor) -> None:
         """In place of ``z [gates, lanes, batch, hidden]``: sigmoids, but s of the last gate.
@@ -88,7 +92,7 @@ class Nonlinearity:
             torch.add(self._shift, last, alpha=2, out=last)
         else:
             z[:-1].sigmoid_()
-            self.apply(last, last)
+            self.apply_(last)
 
     def slope(self, s: Tensor, out: Tensor) -> Tensor:
         """Write ds/d(scaled pre-activation) at the value ``s`` into ``out`` (not ``s`` itself)."""
@@ -98,3 +102,11 @@ class Nonlinearity:
             return torch.sign(s, out=out)
         torch.addcmul(self._slope_at_zero, s, s, value=-1 / self._factor, out=out)
         return out if self._relu is None else torch.lerp(out, s.sign(), self._share, out=out)
+
+
+def _tanh_by_sigmoid_(minus_one: Tensor, z: Tensor) -> Tensor:
+    return torch.add(minus_one, z.sigmoid_(), alpha=2, out=z)
+
+
+def _same(z: Tensor) -> Tensor:
+    return z

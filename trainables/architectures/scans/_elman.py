@@ -56,18 +56,16 @@ class _Elman(torch.autograd.Function):
         # Unless both a step's s(z) and its state are needed later, one memory serves for both.
         shared = u.is_contiguous() and (plain or not keep)
         outputs = u.detach() if shared else torch.empty(u.shape, dtype=u.dtype, device=u.device)
-        steps = u.unbind(1)
-        for z, out in zip(steps, steps if shared else outputs.unbind(1), strict=True):
-            z.baddbmm_(h, weight)
-            if plain:
-                phi.apply(z, out)
-            else:
-                s = phi.apply(z, z)
+        steps, apply_ = u.unbind(1), phi.apply_
+        if plain and shared:
+            for z in steps:
+                h = apply_(z.baddbmm_(h, weight))
+        else:
+            for z, out in zip(steps, outputs.unbind(1), strict=True):
+                s = apply_(z.baddbmm_(h, weight))
                 if gamma is not None:
                     s = torch.mul(s, gamma, out=out)
-                if carry is not None:
-                    torch.addcmul(s, carry, h, out=out)
-            h = out
+                h = out.copy_(s) if carry is None else torch.addcmul(s, carry, h, out=out)
         ctx.phi, ctx.carry, ctx.gamma = phi, carry, gamma
         ctx.save_for_backward(start, weight, outputs, outputs if plain else u.detach())
         ctx.set_materialize_grads(False)

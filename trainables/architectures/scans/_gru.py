@@ -59,7 +59,7 @@ class _GRU(torch.autograd.Function):
             both.copy_(z_by_gate).sigmoid_()
             torch.mul(r, h, out=reset_h)
             torch.baddbmm(u_c, reset_h, weight_c, out=c)
-            phi.apply(c, c)
+            phi.apply_(c)
             h = torch.lerp(c, h, v, out=out)
         ctx.phi = phi
         ctx.save_for_backward(start, weight, outputs, stored)

@@ -64,7 +64,7 @@ class _LSTM(torch.autograd.Function):
             torch.baddbmm(u_t, h, weight, out=z)
             phi.gate(all_t.copy_(z_by_gate), g)
             c = torch.mul(f, c, out=new).addcmul_(i, g, value=scale)
-            h = torch.mul(o, tanh.apply(c, squashed), out=out)
+            h = torch.mul(o, tanh.apply_(squashed.copy_(c)), out=out)
         ctx.phi, ctx.tanh = phi, tanh
         ctx.save_for_backward(start, start_cell, weight, outputs, cells, stored)
         ctx.set_materialize_grads(False)
@@ -95,7 +95,7 @@ class _LSTM(torch.autograd.Function):
             squashed = common.before(start_cell, cells, begin, end, out=torch.empty_like(o))
             by_f.mul_(squashed)
             ctx.phi.slope(g, by_g).mul_(i).mul_(scale)
-            tanh.apply(cells[begin:end], squashed)
+            tanh.apply_(squashed.copy_(cells[begin:end]))
             h_by_o = by_o * squashed
             h_by_c = tanh.slope(squashed, by_o).mul_(o).clone()
             steps = zip(
