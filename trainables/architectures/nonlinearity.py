@@ -25,6 +25,7 @@ class Nonlinearity:
             in float32 or float64.
 
     Attributes:
+        is_tanh: whether it is tanh in every lane.
         scale: a number, or ``[lanes, 1, 1]`` where lanes differ.
         apply_: s in place of a scaled pre-activation ``[..., lanes, batch, hidden]``, which it
             returns; no autograd.
