@@ -121,7 +121,7 @@ class Trainer:
         feasible = self._infeasible_at < 0
         # A comparison with a loss that is not a number is false; a sum is finite if all of it is.
         fine = (losses <= self.schedule.divergence_threshold) & gradient.sum(1).isfinite()
-        self._infeasible_at[feasible & ~fine] = self.step + 1
+        self._infeasible_at.masked_fill_(feasible & ~fine, self.step + 1)
         self._last_losses = torch.where(feasible, losses, self._last_losses)
         with torch.no_grad():
             self._optimizer.step(gradient, self.step, alive=feasible & fine)

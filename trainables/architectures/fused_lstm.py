@@ -38,12 +38,11 @@ def lstm(
     Returns:
         The states ``[lanes, time, batch, hidden]`` and the last cell ``[lanes, batch, hidden]``.
     """
-    packed = (x, h.contiguous(), c.contiguous(), input_weight, recurrent_weight, bias, offset)
     lanes = [
         torch.lstm(
             x_l,
-            (h_l.unsqueeze(0), c_l.unsqueeze(0)),
-            [to_input.mT, to_recurrent.mT, bias_l, offset_l],
+            (h_l, c_l),
+            [to_input.mT, to_recurrent.mT, bias_l, offset_l],  # torch has two biases
             has_biases=True,
             num_layers=1,
             dropout=0.0,
@@ -51,8 +50,10 @@ def lstm(
             bidirectional=False,
             batch_first=False,
         )
-        for x_l, h_l, c_l, to_input, to_recurrent, bias_l, offset_l in zip(
-            *map(_lanes, packed), strict=True
+        for x_l, to_input, to_recurrent, bias_l, offset_l, h_l, c_l in zip(
+            *map(_lanes, (x, input_weight, recurrent_weight, bias, offset)),
+            *(state.contiguous().split(1) for state in (h, c)),
+            strict=True,
         )
     ]
     if len(lanes) == 1:
