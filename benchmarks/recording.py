@@ -5,9 +5,11 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+PACKAGES = ("torch", "ray", "mlflow", "pyarrow")  # training is measured where there is torch alone
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -26,7 +28,7 @@ def record(name: str, figures: dict[str, Any], write: bool) -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": processor, "cores": os.cpu_count()},
         "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in ("torch", "ray", "mlflow", "pyarrow")},
+        | {package: version(package) for package in PACKAGES if find_spec(package)},
         "figures": figures,
     }
     text = json.dumps(whole, indent=2)

@@ -14,7 +14,8 @@ medians in milliseconds of processor time, which a busy neighbour changes less t
 clock. ``memory`` is the most that a step holds of what it allocated, over what its forward pass
 keeps for its backward pass. With a GPU, steps there are compared too.
 
-Parts: the cases by name, ``rnn_pack`` (a pack of lanes against one lane), ``architectures``
+Parts: the cases by name, PyTorch's layer alone as it comes, without the allocator's settings
+(``gru_as_it_comes`` and so on), ``rnn_pack`` (a pack of lanes against one lane), ``architectures``
 (each one, small, against a loop over torch.nn modules) and ``gpu``.
 """
 
@@ -42,7 +43,6 @@ from trainables.tasks import Baseline, Batch, Split, Task
 from trainables.training import Schedule, Trainer
 
 Step = Callable[[], Any]
-OUTPUTS = 10
 ROUND_SECONDS = 0.1  # each contender repeats its step for about this long in each round
 
 
@@ -53,7 +53,7 @@ class Case:
     Attributes:
         products: columns of each recurrent product of a step, in units of ``hidden``.
         peer: of ``torch.nn``, without its suffix "Cell".
-        last: whether only the last step has a loss.
+        first_output: the time step from which on there is a loss.
         target: at most this times the floor.
     """
 
@@ -63,25 +63,23 @@ class Case:
     batch: int
     time: int
     inputs: int
-    products: tuple[int, ...]
-    peer: str | None
+    outputs: int
+    first_output: int
+    products: tuple[int, ...] = ()
+    peer: str | None = None
     depth: int = 1
-    last: bool = False
     target: float | None = None
 
-    @property
-    def first_output(self) -> int:
-        return self.time - 1 if self.last else 0
 
-
+# Inputs, outputs and losses of the papers' tasks: parentheses, adding, text8, sequential MNIST.
 CASES = (
-    Case("gru", "gru", 120, 32, 175, 300, (2, 1), "GRU", last=True, target=1.3),
-    Case("rnn", "rnn", 100, 16, 100, 2, (1,), "RNN", target=1.8),
-    Case("lstm", "lstm", 50, 32, 50, 27, (4,), "LSTM", depth=4, target=2.0),
-    Case("wcrnn", "wcrnn", 100, 128, 784, 1, (1,), None, last=True, target=1.4),
+    Case("gru", "gru", 120, 32, 175, 300, 100, 174, (2, 1), "GRU", target=1.3),
+    Case("rnn", "rnn", 100, 16, 100, 2, 1, 99, (1,), "RNN", target=1.8),
+    Case("lstm", "lstm", 50, 32, 50, 27, 27, 13, (4,), "LSTM", depth=4, target=2.0),
+    Case("wcrnn", "wcrnn", 100, 128, 784, 1, 10, 783, (1,), target=1.4),
 )
-SMALL = Case("small", "", 32, 32, 50, 8, (), None, depth=2)  # of every architecture
-PACK = Case("rnn_pack", "rnn", 12, 64, 5, 2, (1,), None)
+SMALL = Case("small", "", 32, 32, 50, 8, 10, 0, depth=2)  # of every architecture
+PACK = Case("rnn_pack", "rnn", 12, 64, 5, 2, 1, 4)
 PACK_LANES, PACK_TARGET = 16, 7.0
 GPU_LANES = (1, 16, 64, 256)
 
@@ -95,13 +93,14 @@ class FixedBatch(Task):
     summary = source = ""
     Options = type(None)
     metric_name = "rms"
-    outputs, held_out_size, minimal_performance = OUTPUTS, 1, 0.0
+    held_out_size, minimal_performance = 1, 0.0
 
     def __init__(self, case: Case, lanes: int) -> None:
-        self.inputs, self.length, self.first_output = case.inputs, case.time, case.first_output
+        self.inputs, self.outputs, self.length = case.inputs, case.outputs, case.time
+        self.first_output = case.first_output
         self._batch = Batch(
             torch.randn(lanes, case.time, case.batch, case.inputs),
-            torch.randn(lanes, case.time - case.first_output, case.batch, OUTPUTS),
+            torch.randn(lanes, case.time - case.first_output, case.batch, case.outputs),
         )
 
     def batch(self, *, seed: int, lanes: Sequence[int], step: int, size: int) -> Batch:
@@ -131,7 +130,7 @@ def trainer(case: Case, lanes: int = 1, **factory: Any) -> Trainer:
     network = build(
         case.architecture,
         inputs=case.inputs,
-        outputs=OUTPUTS,
+        outputs=case.outputs,
         hidden=case.hidden,
         depth=case.depth,
         lanes=lanes,
@@ -202,7 +201,7 @@ class Whole(nn.Module):
         super().__init__()
         layer = getattr(nn, str(case.peer))
         self.recurrent = layer(case.inputs, case.hidden, case.depth)
-        self.readout = nn.Linear(case.hidden, OUTPUTS)
+        self.readout = nn.Linear(case.hidden, case.outputs)
 
     def forward(self, x: Tensor, first: int) -> Tensor:
         return self.readout(self.recurrent(x)[0][first:])
@@ -291,7 +290,7 @@ def against_floor(case: Case, rounds: int) -> dict[str, Any]:
     contenders = {"floor": fastest(floor(case)), "own": own(case)}
     if case.peer is not None:
         contenders[f"nn.{case.peer}"] = fastest(peer(case, Whole(case)))
-    loop = NaiveNetwork(case.architecture, case.inputs, case.hidden, case.depth, OUTPUTS)
+    loop = NaiveNetwork(case.architecture, case.inputs, case.hidden, case.depth, case.outputs)
     contenders["loop over torch.nn modules"] = fastest(peer(case, loop))
     times = in_turn(contenders, rounds)
     return {
@@ -307,7 +306,7 @@ def against_loops(rounds: int) -> dict[str, Any]:
     figures = {}
     for name in ARCHITECTURES:
         case = replace(SMALL, architecture=name)
-        loop = NaiveNetwork(name, case.inputs, case.hidden, case.depth, OUTPUTS)
+        loop = NaiveNetwork(name, case.inputs, case.hidden, case.depth, case.outputs)
         times = in_turn({"own": own(case), "loop": fastest(peer(case, loop))}, rounds)
         figures[name] = times | {"gain": round(times["loop"] / times["own"], 2)}
     return figures
@@ -349,13 +348,25 @@ def _gpu_milliseconds(step: Step) -> float:
     return 1e3 * (time.perf_counter() - begin) / 3
 
 
-PARTS = (*(case.name for case in CASES), PACK.name, "architectures", "gpu")
+AS_IT_COMES = "_as_it_comes"  # PyTorch's layer without the allocator's settings
+
+
+PARTS = (
+    *(case.name for case in CASES),
+    *(case.name + AS_IT_COMES for case in CASES if case.peer),
+    PACK.name,
+    "architectures",
+    "gpu",
+)
 
 
 def part(rounds: int, name: str) -> dict[str, Any]:
     torch.set_num_threads(1)
-    keep_freed_memory()
     torch.manual_seed(0)
+    if name.endswith(AS_IT_COMES):
+        case = next(case for case in CASES if case.name + AS_IT_COMES == name)
+        return in_turn({f"nn.{case.peer}": fastest(peer(case, Whole(case)))}, rounds)
+    keep_freed_memory()
     if name == PACK.name:
         return lanes_per_second(rounds)
     if name == "architectures":

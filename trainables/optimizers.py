@@ -20,10 +20,11 @@ class Optimizer:
         v' = decay2 v + (1 - decay2) g g
         w' = w - rate m'/bias1 / (sqrt(v'/bias2) + epsilon)     (SGD and momentum: w - rate m')
 
-    Momentum's usual velocity is m / (1 - decay), so its rate is divided by 1 - decay. The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
-    mean square and of Adam's mean. ``l2`` is added to the gradient as that of a penalty
-    (l2/2) |w|^2, then each lane's gradient is cut to a norm of ``clip_norm``. The rate at
-    training step t of T is learning_rate * learning_rate_decay^(t/T).
+    The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
+    mean square and of Adam's mean. Momentum's usual velocity is m / (1 - decay): its rate is
+    divided by 1 - decay. ``l2`` is added to the gradient as that of a penalty (l2/2) |w|^2, then each
+    lane's gradient is cut to a norm of ``clip_norm``. The rate at training step t of T is
+    learning_rate * learning_rate_decay^(t/T).
 
     Args:
         configurations: one a lane.

@@ -1,15 +1,26 @@
 """Layers that are gates side by side in one weight, and a step repeated over time."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trainables import space
 from trainables.architectures import initialization
-from trainables.architectures.layer import Elementwise, Layer, State, affine
+from trainables.architectures.layer import Elementwise, Layer, State
 from trainables.architectures.nonlinearity import Nonlinearity
+from trainables.architectures.products import affine
 from trainables.space import Configuration, Space
+
+
+class _Known(NamedTuple):
+    """What follows from the buffers, and from which state of them it was made."""
+
+    relu: Tensor
+    relu_version: int
+    gate_offset: Tensor
+    nonlinearity: Nonlinearity
+    column_factors: Tensor
 
 
 class Cell(Layer):
@@ -46,7 +57,7 @@ class Cell(Layer):
         self.register_buffer("relu", relu)
         self.gate_offset: Tensor
         self.relu: Tensor
-        self._known: tuple[Tensor, int, Nonlinearity] | None = None
+        self._known: _Known | None = None
 
     # -- hyperparameters ---------------------------------------------------------------------
 
@@ -114,12 +125,12 @@ class Cell(Layer):
         """
         return affine(x, self.input_weight, self.bias + self.gate_offset)
 
-    def scaled(self, x: Tensor, phi: Nonlinearity) -> tuple[Tensor, Tensor]:
+    def scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Projected inputs and recurrent weights as :mod:`.scans` want them.
 
-        The columns of the last gate, the one with the nonlinearity ``phi``, come times its scale.
+        The columns of the last gate, the one with the nonlinearity, come times its scale.
         """
-        factors = self.column_factors(phi)
+        factors = self.column_factors()
         input_weight, recurrent_weight, bias = self.columns()
         u = affine(x, input_weight * factors, bias * factors.squeeze(1))
         return u, recurrent_weight * factors
@@ -128,11 +139,9 @@ class Cell(Layer):
         """Input weight, recurrent weight and bias, gate offsets included."""
         return self.input_weight, self.recurrent_weight, self.bias + self.gate_offset
 
-    def column_factors(self, phi: Nonlinearity) -> Tensor:
-        """What :meth:`scaled` multiplies each column by, ``[lanes, 1, gates * hidden]``."""
-        factors = torch.ones_like(self.gate_offset).unsqueeze(1)
-        factors[..., -self.hidden :] = phi.scale
-        return factors
+    def column_factors(self) -> Tensor:
+        """What :meth:`scaled` multiplies each column by, ``[lanes or 1, 1, gates * hidden]``."""
+        return self._constants().column_factors
 
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One time step.
@@ -162,13 +171,23 @@ class Cell(Layer):
 
     def nonlinearity(self) -> Nonlinearity:
         """That of the options, or of each lane where it is a hyperparameter."""
-        # Which lanes are ReLU is asked once for each change of them: a GPU would have to be
-        # waited for at every step.
-        version = self.relu._version
-        if self._known is None or self._known[0] is not self.relu or self._known[1] != version:
-            self._known = (self.relu, version, self._find_nonlinearity())
-        return self._known[2]
+        return self._constants().nonlinearity
 
-    def _find_nonlinearity(self) -> Nonlinearity:
-        kind = self.nonlinearity_of(self.options)
-        return Nonlinearity(self.relu if kind == "searched" else kind, like=self.bias)
+    def _constants(self) -> "_Known":
+        """The nonlinearity and the column factors, made anew when what they follow from changed.
+
+        To ask at every step which lanes are ReLU would let a GPU wait for the answer.
+        """
+        known, version = self._known, self.relu._version
+        if (
+            known is None
+            or known.relu is not self.relu
+            or known.relu_version != version
+            or known.gate_offset is not self.gate_offset  # of another device or number format
+        ):
+            kind = self.nonlinearity_of(self.options)
+            phi = Nonlinearity(self.relu if kind == "searched" else kind, like=self.bias)
+            factors = torch.ones_like(self.gate_offset).unsqueeze(1)
+            factors[..., -self.hidden :] = phi.scale
+            known = self._known = _Known(self.relu, version, self.gate_offset, phi, factors)
+        return known

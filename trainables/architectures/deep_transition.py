@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from trainables import space
 from trainables.architectures import initialization
 from trainables.architectures.cell import Cell
-from trainables.architectures.layer import StackOptions, State, affine, parameter_list
+from trainables.architectures.layer import StackOptions, State, parameter_list
+from trainables.architectures.products import affine
 from trainables.architectures.vanilla import SearchedNonlinearity
 from trainables.registry import require_at_least
 from trainables.space import Configuration, Space

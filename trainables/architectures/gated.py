@@ -48,7 +48,7 @@ class UGRNN(Cell):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
-        u, weight = self.scaled(x, phi)
+        u, weight = self.scaled(x)
         outputs = scans.ugrnn(u, state[0], weight, phi, first=first)
         return outputs, (outputs[:, -1],)
 
@@ -70,7 +70,7 @@ class GRU(Cell):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
-        u, weight = self.scaled(x, phi)
+        u, weight = self.scaled(x)
         outputs = scans.gru(u, state[0], weight, phi, first=first)
         return outputs, (outputs[:, -1],)
 
@@ -96,7 +96,7 @@ class LSTM(Cell):
             outputs, c = fused_lstm.lstm(x, h, c, *weights)
             # A slice of everything would still cost a copy on the way back.
             return outputs[:, first:] if first else outputs, (outputs[:, -1], c)
-        u, weight = self.scaled(x, phi)
+        u, weight = self.scaled(x)
         outputs, c = scans.lstm(u, h, c, weight, phi, first=first)
         return outputs, (outputs[:, -1], c)
 

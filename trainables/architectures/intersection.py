@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from trainables.architectures import initialization, scans
 from trainables.architectures.cell import Cell
-from trainables.architectures.layer import Elementwise, StackOptions, State, affine
+from trainables.architectures.layer import Elementwise, StackOptions, State
 from trainables.architectures.nonlinearity import Nonlinearity
+from trainables.architectures.products import affine
 from trainables.space import Configuration
 
 
@@ -69,7 +70,7 @@ class Intersection(Cell):
             x = affine(x, self.projection_weight, self.projection_bias)
         (h,) = state
         n, phi = self.hidden, self.nonlinearity()
-        u, weight = self.scaled(x, phi)
+        u, weight = self.scaled(x)
         # Over time this is a UGRNN, which y does not act upon: y is for all steps at once.
         over_depth, over_time = u[:, first:, :, : 2 * n], u[..., 2 * n :]
         after = scans.ugrnn(over_time, h, weight[..., 2 * n :], phi, first=max(first - 1, 0))

@@ -127,17 +127,6 @@ class Layer(nn.Module):
         raise NotImplementedError
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``x @ weight + bias`` for all time steps at once, each lane its own.
-
-    Shapes: ``x [lanes, time, batch, inputs]``, ``weight [lanes, inputs, outputs]``,
-    ``bias [lanes, outputs]``.
-    """
-    lanes, time, batch, inputs = x.shape
-    flat = torch.baddbmm(bias.unsqueeze(1), x.reshape(lanes, time * batch, inputs), weight)
-    return flat.view(lanes, time, batch, -1)
-
-
 def parameter_list(count: int, *shape: int, **factory: Any) -> nn.ParameterList:
     """``count`` uninitialised parameters of one shape."""
     return nn.ParameterList(nn.Parameter(torch.empty(*shape, **factory)) for _ in range(count))

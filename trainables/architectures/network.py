@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from trainables import space
 from trainables.architectures import initialization
-from trainables.architectures.layer import Layer, State, affine, parameter_list
+from trainables.architectures.layer import Layer, State, parameter_list
 from trainables.architectures.nonlinearity import Nonlinearity
+from trainables.architectures.products import affine
 from trainables.space import Configuration, Space
 
 READOUT_SPACE: Space = {

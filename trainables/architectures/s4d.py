@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures import initialization
-from trainables.architectures.layer import Layer, StackOptions, State, affine
+from trainables.architectures.layer import Layer, StackOptions, State
+from trainables.architectures.products import affine
 from trainables.registry import Refused, require_at_least
 from trainables.space import Configuration
 

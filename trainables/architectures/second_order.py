@@ -16,7 +16,8 @@ from torch.autograd.function import once_differentiable
 from trainables import space
 from trainables.architectures import initialization
 from trainables.architectures.cell import Cell
-from trainables.architectures.layer import Elementwise, StackOptions, State, affine
+from trainables.architectures.layer import Elementwise, StackOptions, State
+from trainables.architectures.products import affine
 from trainables.registry import require_at_least
 from trainables.space import Configuration, Space
 

@@ -35,7 +35,7 @@ class RNN(Cell):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
-        u, weight = self.scaled(x, phi)
+        u, weight = self.scaled(x)
         outputs = scans.elman(u, state[0], weight, phi, first=first)
         return outputs, (outputs[:, -1],)
 
