@@ -22,8 +22,8 @@ class Optimizer:
 
     The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
     mean square and of Adam's mean. Momentum's usual velocity is m / (1 - decay): its rate is
-    divided by 1 - decay. ``l2`` is added to the gradient as that of a penalty (l2/2) |w|^2, then each
-    lane's gradient is cut to a norm of ``clip_norm``. The rate at training step t of T is
+    divided by 1 - decay. ``l2`` is added to the gradient as that of a penalty (l2/2) |w|^2, then
+    each lane's gradient is cut to a norm of ``clip_norm``. The rate at training step t of T is
     learning_rate * learning_rate_decay^(t/T).
 
     Args:
