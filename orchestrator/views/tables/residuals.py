@@ -85,15 +85,17 @@ _VALUES = [
 ]
 
 
-def _text(option: Any) -> str | float:
+def _text(option: Any) -> str | float | bool:
     """One number or word of an option's value, which may be a pair of numbers."""
     if isinstance(option, tuple):
         return f"[{', '.join(f'{number:g}' for number in option)}]"
-    return option if isinstance(option, float) else str(option)
+    return option if isinstance(option, float | bool) else str(option)
 
 
-def _shown_option(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+def _shown_option(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _is_told(tidy: pd.DataFrame, name: str) -> bool:
