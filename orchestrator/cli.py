@@ -210,7 +210,11 @@ def _plan(sweep: Path) -> "Plan":
     from orchestrator.plan import make_plan
     from orchestrator.spec import load
 
-    return make_plan(load(sweep))
+    spec = load(sweep)
+    try:
+        return make_plan(spec)
+    except BadInput as error:
+        raise BadInput(f"{sweep}: {error}") from error
 
 
 def _paths(sweep: str, results: Path) -> SweepPaths:

@@ -52,7 +52,8 @@ def print_plan(plan: Plan, console: Console) -> None:
             soft_wrap=True,
         )
     console.print(
-        f"\n{len(plan.cells):,} cells, {plan.trial_count:,} trials of {plan.spec.replicates} "
+        f"\n{len(plan.cells):,} cell{'s' if len(plan.cells) > 1 else ''}, "
+        f"{plan.trial_count:,} trials of {plan.spec.replicates} "
         f"network{'s' if plan.spec.replicates > 1 else ''}, {plan.step_count:,} training steps "
         + ("if none is stopped early" if plan.spec.scheduler.method == "asha" else "in all"),
         highlight=False,

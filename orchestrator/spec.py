@@ -46,6 +46,8 @@ def make_label(name: str, options: Mapping[str, Any]) -> str:
 
 def _written(value: Any) -> str:
     """As in the file: ``true``, not ``True``."""
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -82,6 +84,14 @@ class Named(Model):
 
 class ArchitectureSpec(Named):
     """An architecture by name, with its own options (``soundings list architectures``)."""
+
+    @model_validator(mode="after")
+    def _works(self) -> Self:
+        try:
+            architectures.examine(self.name, self.options)
+        except OptionError as error:
+            raise Mistake(str(error), "name") from error
+        return self
 
 
 class TaskSpec(Named):

@@ -76,6 +76,9 @@ def make_options(options_class: type[T], owner: str, given: Mapping[str, Any]) -
     except Refused as refused:
         name, why = refused.option, refused.reason
         raise OptionError(f"option '{name}' of {owner} {why}", name) from refused
+    except Exception as error:  # of a user's own class of options
+        text = " ".join(str(error).split())
+        raise OptionError(f"{owner} refuses its options: {type(error).__name__}: {text}") from error
 
 
 def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
@@ -131,12 +134,14 @@ def describe(hint: Any, separator: str = " | ") -> str:
     return _WORDS[hint]
 
 
-def require_at_least(options: Any, low: float, *names: str) -> None:
-    """Raise :class:`Refused` if one of the named options is below ``low`` or not finite."""
+def require_at_least(options: Any, low: float, *names: str, most: float = math.inf) -> None:
+    """Raise :class:`Refused` if an option is below ``low``, above ``most`` or not finite."""
     for name in names:
         value = getattr(options, name)
         if not low <= value < math.inf:
             raise Refused(name, f"is {value}, but must be {low:g} or more")
+        if value > most:
+            raise Refused(name, f"is {value}, but must be {most:,} or less")
 
 
 def require_finite(options: Any, *names: str) -> None:

@@ -42,8 +42,8 @@ class Scores:
 class Trainer:
     """Lanes of one network shape on one task.
 
-    Lane i is a pure function of (its configuration, network seed, data seed, i): its numbers do
-    not depend on which other lanes train beside it. A lane whose loss is not finite or
+    Lane i is a pure function of (its configuration, network seed, data seed, i): which other
+    lanes train beside it changes nothing but the rounding. A lane whose loss is not finite or
     passes the divergence threshold is infeasible from that step on; its weights stay as they
     were and the other lanes go on.
 

@@ -67,7 +67,7 @@ def test_plan_shows_cells_and_what_is_impossible(call, tmp_path):
     assert "3,139" in out and "21.5 %" in out  # gru, three units: 861 parameters under 4,000
     assert "intersection does not exist at depth 1: it needs depth 2 or more" in out
     assert "a budget of 100 is too small for one unit: the smallest that would do is 1,107" in out
-    assert "1 cells, 6 trials of 2 networks, 96 training steps if none is stopped early" in out
+    assert "1 cell, 6 trials of 2 networks, 96 training steps if none is stopped early" in out
 
 
 def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):

@@ -26,11 +26,17 @@ MODULES = {
     "boom": "import os\n\nraise ValueError('boom')\n",
     "unfinished": "x = (\n",
     "cells": """
+        import torch
+
         from trainables.architectures.cell import Cell
 
 
         class Mine(Cell):
             summary, source, gates = "mine", "here", ("h",)
+
+            def step(self, u, x, state):
+                h = torch.tanh(torch.baddbmm(u, state[0], self.recurrent_weight))
+                return h, (h,)
 
 
         class Bare(Cell):
@@ -47,7 +53,178 @@ MODULES = {
 
         def function(): ...
     """,
+    "leaves": "import sys\n\nsys.exit(3)\n",
+    "needs": "import no_such_module\n",
+    "unordered": """
+        from dataclasses import dataclass
+        from trainables.architectures.layer import StackOptions
+
+        @dataclass(frozen=True)
+        class Options(StackOptions):
+            keep: float
+    """,
+    "broken": """
+        from dataclasses import dataclass
+
+        import torch
+        from torch import nn
+
+        from trainables.architectures.cell import Cell
+        from trainables.architectures.layer import StackOptions
+
+
+        class Works(Cell):
+            summary, source, gates = "works", "here", ("h",)
+
+            def step(self, u, x, state):
+                h = torch.tanh(torch.baddbmm(u, state[0], self.recurrent_weight))
+                return h, (h,)
+
+
+        class NoGates(Cell):
+            summary, source = "none", "here"
+
+
+        class NoStep(Cell):
+            summary, source, gates = "none", "here", ("h",)
+
+
+        class OwnInit(Works):
+            def __init__(self, lanes, inputs, hidden, options):
+                super().__init__(lanes, inputs, hidden, options)
+
+
+        class Raises(Works):
+            def step(self, u, x, state):
+                raise RuntimeError("first\\nsecond")
+
+
+        class Bare(Works):
+            def step(self, u, x, state):
+                return super().step(u, x, state)[0]
+
+
+        class Narrow(Works):
+            def step(self, u, x, state):
+                h, state = super().step(u, x, state)
+                return h[..., :1], state
+
+
+        class NoTuple(Works):
+            def run(self, x, state, first):
+                outputs, state = super().run(x, state, first)
+                return outputs, state[0]
+
+
+        class Twice(Works):
+            def step(self, u, x, state):
+                h, state = super().step(u, x, state[:1])
+                return h, state * 2
+
+
+        class Extra(Works):
+            def __init__(self, lanes, inputs, hidden, options, **factory):
+                super().__init__(lanes, inputs, hidden, options, **factory)
+                self.extra = nn.Parameter(torch.empty(lanes, hidden, **factory))
+
+            def step(self, u, x, state):
+                return super().step(u + self.extra.unsqueeze(1), x, state)
+
+
+        class Unused(Extra):
+            def _draw(self, lane, configuration, generator):
+                super()._draw(lane, configuration, generator)
+                self.extra[lane] = 0.0
+
+            def step(self, u, x, state):
+                return Works.step(self, u, x, state)
+
+
+        class NoLanes(Works):
+            def __init__(self, lanes, inputs, hidden, options, **factory):
+                super().__init__(lanes, inputs, hidden, options, **factory)
+                self.extra = nn.Parameter(torch.zeros(hidden, **factory))
+
+
+        class Mixes(Works):
+            def step(self, u, x, state):
+                h, _ = super().step(u, x, state)
+                h = h + h.mean(0, keepdim=True)
+                return h, (h,)
+
+
+        class Random(Works):
+            def step(self, u, x, state):
+                h, _ = super().step(u + torch.rand_like(u), x, state)
+                return h, (h,)
+
+
+        class NoDomain(Works):
+            @classmethod
+            def space(cls, options):
+                return {**super().space(options), "scale": 3}
+
+
+        class SpaceRaises(Works):
+            @classmethod
+            def space(cls, options):
+                raise KeyError("scale")
+
+
+        class NoMultiple(Works):
+            @classmethod
+            def width_multiple(cls, options):
+                return 0
+
+
+        class Undecorated(StackOptions):
+            keep: float = 0.5
+
+
+        class OptionsUndecorated(Works):
+            Options = Undecorated
+
+
+        @dataclass(frozen=True)
+        class Listed(StackOptions):
+            sizes: list[int] = ()
+
+
+        class OptionsOfLists(Works):
+            Options = Listed
+
+
+        @dataclass(frozen=True)
+        class Refusing(StackOptions):
+            def __post_init__(self):
+                raise KeyError("keep")
+
+
+        class OptionsRefuse(Works):
+            Options = Refusing
+    """,
 }
+BROKEN = [
+    ("NoGates", "AttributeError: type object 'NoGates' has no attribute 'gates'"),
+    ("NoStep", "NotImplementedError: NoStep has no step"),
+    (
+        "OwnInit",
+        "TypeError: OwnInit.__init__() got an unexpected keyword argument 'dtype'",
+    ),
+    ("Raises", "{folder}/own_cells/broken.py:34: RuntimeError: first second"),
+    ("Bare", "too many values to unpack (expected 2)"),
+    ("Narrow", "its outputs over time are [3, 4, 5, 1], but must be [3, 4, 5, 2]"),
+    ("NoTuple", "its state is a Tensor, but must be a tuple of tensors"),
+    ("Twice", "its state is [[3, 5, 2], [3, 5, 2]], but must be [[3, 5, 2]]"),
+    ("Extra", "parameter 'layers.0.extra' is not drawn: fill it in _draw"),
+    ("Unused", "parameter 'layers.0.extra' is not used"),
+    ("NoLanes", "parameter 'layers.0.extra' is [2], without the leading lane axis"),
+    ("Mixes", "its lanes mix: what happens in one changes the outputs of another"),
+    ("Random", "the same input gives another output the second time"),
+    ("NoDomain", "hyperparameter 'scale' of its space is 3, which is no domain"),
+    ("SpaceRaises", "KeyError: 'scale'"),
+    ("NoMultiple", "width_multiple is 0, but must be a whole number of 1 or more"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +308,9 @@ def plan(folder, monkeypatch, capsys):
         ),
         (
             "own_cells.cells:OddOptions",
-            "architecture 'own_cells.cells:OddOptions' has Options that are no dataclass "
-            "extending trainables.architectures.layer.StackOptions",
+            "the Options of architecture 'own_cells.cells:OddOptions' must extend "
+            "trainables.architectures.layer.StackOptions and be decorated with "
+            "@dataclass(frozen=True)",
         ),
         ('"own_cells:"', "architecture 'own_cells:' is no path such as mypackage.cells:MyCell"),
     ],
@@ -163,7 +341,7 @@ def test_a_sweep_without_a_possible_cell_is_refused_with_the_reason(
     plan, architecture, depth, reason
 ):
     code, _, error = plan(architecture, depth, budget=100)
-    assert error == f"sweep 'small' has no possible cell: {reason}\n"
+    assert error == f"small.yaml: sweep 'small' has no possible cell: {reason}\n"
     assert code == 2
 
 
@@ -178,6 +356,73 @@ def test_the_plan_says_where_a_width_was_rounded_down(plan):
     )
     assert "1,948" in out
     assert "rounded" not in plan(architecture, budget=2037)[1]
+
+
+@pytest.mark.parametrize(("name", "fault"), BROKEN)
+def test_what_is_wrong_with_a_users_architecture_is_told_by_the_plan(plan, folder, name, fault):
+    code, out, error = plan(f"own_cells.broken:{name}")
+    assert (code, out) == (2, "")
+    start = f"small.yaml:4: architecture 'own_cells.broken:{name}' does not work: "
+    assert error.startswith(start)
+    assert error.endswith(f"{fault.replace('{folder}', str(folder))}\n")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sentence"),
+    [
+        (
+            "own_cells.leaves:Mine",
+            "cannot be imported: {folder}/own_cells/leaves.py:3: SystemExit: 3",
+        ),
+        (
+            "own_cells.needs:Mine",
+            "cannot be imported: {folder}/own_cells/needs.py:1: ModuleNotFoundError: No module "
+            "named 'no_such_module'",
+        ),
+        (
+            "own_cells.unordered:Mine",
+            "cannot be imported: {folder}/own_cells/unordered.py:5: TypeError: non-default "
+            "argument 'keep' follows default argument",
+        ),
+        ("..own_cells:Mine", "is no path such as mypackage.cells:MyCell"),
+        ("own_cells.broken.Works", "is no path: did you mean 'own_cells.broken:Works'?"),
+    ],
+)
+def test_what_is_wrong_with_a_users_module_is_told_where_it_is(
+    plan, folder, architecture, sentence
+):
+    code, _, error = plan(architecture)
+    told = sentence.replace("{folder}", str(folder))
+    assert error == f"small.yaml:4: architecture '{architecture}' {told}\n"
+    assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "OptionsUndecorated",
+            "the Options of architecture 'own_cells.broken:OptionsUndecorated' must extend "
+            "trainables.architectures.layer.StackOptions and be decorated with "
+            "@dataclass(frozen=True)",
+        ),
+        (
+            "OptionsOfLists",
+            "the Options of architecture 'own_cells.broken:OptionsOfLists' have a type that a "
+            "sweep file cannot give (list[int]): use float, int, bool, str, Literal, or tuples "
+            "and unions of these",
+        ),
+        (
+            "OptionsRefuse",
+            "own_cells.broken:OptionsRefuse refuses its options: KeyError: 'keep'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_users_options_is_told(plan, name, sentence):
+    code, _, error = plan(f"own_cells.broken:{name}")
+    assert error == f"small.yaml:4: {sentence}\n"
+    assert code == 2
 
 
 def test_a_users_own_architecture_is_planned_at_every_depth_it_has(plan):

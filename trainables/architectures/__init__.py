@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables import space
+from trainables.architectures import external
 from trainables.architectures.deep_transition import (
     DeepTransition,
     DeepTransitionShortcut,
     DeepTransitionSkip,
 )
-from trainables.architectures.external import load
 from trainables.architectures.gated import GRU, LSTM, UGRNN, URLSTM
 from trainables.architectures.intersection import Intersection
 from trainables.architectures.layer import Impossible, Layer
@@ -21,7 +21,7 @@ from trainables.architectures.residual import Elman, WeaklyCoupledRNN
 from trainables.architectures.s4d import S4D
 from trainables.architectures.second_order import CPRNN, MIRNN, SecondOrder
 from trainables.architectures.vanilla import IRNN, RNN, LinearRNN
-from trainables.registry import lookup, make_options
+from trainables.registry import OptionError, lookup, make_options
 from trainables.space import Space
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Network",
     "build",
     "check_options",
+    "examine",
     "find",
     "require_depth",
     "search_space",
@@ -62,7 +63,12 @@ def find(name: str) -> type[Layer]:
     Raises:
         OptionError: there is none; the message says what was looked for, or names the nearest.
     """
-    return load(name) if ":" in name else lookup("architecture", ARCHITECTURES, name)
+    if ":" in name:
+        return external.load(name)
+    module, dot, last = name.rpartition(".")
+    if dot:
+        raise OptionError(f"architecture '{name}' is no path: did you mean '{module}:{last}'?")
+    return lookup("architecture", ARCHITECTURES, name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Any:
@@ -100,6 +106,8 @@ def build(
         OptionError: unknown architecture or option, or a value that cannot be used.
         Impossible: the architecture does not exist at this depth or width.
     """
+    if min(hidden, lanes) < 1:
+        raise Impossible(f"{name} does not exist with {hidden} units in {lanes} lanes")
     checked = check_options(name, options or {})
     require_depth(name, depth)
     layer = find(name)
@@ -126,6 +134,24 @@ def require_depth(name: str, depth: int) -> None:
     least = find(name).minimal_depth
     if depth < least:
         raise Impossible(f"{name} does not exist at depth {depth}: it needs depth {least} or more")
+
+
+def examine(name: str, options: Mapping[str, Any]) -> None:
+    """Try a user's own architecture out, that a sweep does not find out what is wrong with it.
+
+    Raises:
+        OptionError: what is wrong, and in which file and line.
+    """
+    if ":" in name:
+        try:
+            space = search_space(name, options)
+        except OptionError:
+            raise
+        except Exception as error:  # whatever the user's code raises
+            raise OptionError(
+                f"architecture '{name}' does not work: {external.why(error)}"
+            ) from error
+        external.examine(name, find(name), check_options(name, options), space)
 
 
 def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:

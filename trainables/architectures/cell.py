@@ -154,7 +154,7 @@ class Cell(Layer):
         Returns:
             What the layer above sees, ``[lanes, batch, hidden]``, and the new state.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no step")
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         """Repeat :meth:`step`; cells whose time counts override this by a :mod:`.scans`."""

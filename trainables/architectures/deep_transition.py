@@ -36,7 +36,7 @@ class DeepTransitionOptions(SearchedNonlinearity):
 
     def __post_init__(self) -> None:
         depths = ("transition_depth", "input_depth", "output_depth")
-        require_at_least(self, 1, *depths)
+        require_at_least(self, 1, *depths, most=100)
 
 
 class DeepTransition(Cell):

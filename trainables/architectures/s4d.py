@@ -27,7 +27,7 @@ class S4DOptions(StackOptions):
     state_size: int = 64
 
     def __post_init__(self) -> None:
-        require_at_least(self, 2, "state_size")
+        require_at_least(self, 2, "state_size", most=1_000_000)
         if self.state_size % 2:
             reason = f"is {self.state_size}, but must be even: the state is conjugate pairs"
             raise Refused("state_size", reason)
@@ -42,7 +42,8 @@ class S4D(Layer):
     at -1/2 + i pi n (S4D-Lin). An input that is not ``hidden`` wide is projected affinely
     (``input_weight``, ``input_bias``). Parameters: ``log_step``, ``skip_weight`` (D) ``[lanes,
     hidden]``; ``log_real``, ``imaginary``, ``c_real``, ``c_imaginary`` ``[lanes, hidden, n]``;
-    ``output_weight [lanes, hidden, 2 hidden]``, ``output_bias``. Only learning is searched.
+    ``output_weight [lanes, hidden, 2 hidden]``, ``output_bias``. Only learning is searched. In
+    float32 or float64.
     """
 
     summary = "diagonal state space model, a reference"

@@ -118,7 +118,7 @@ class RankOptions(GateOptions):
     rank: int = 8
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "rank")
+        require_at_least(self, 1, "rank", most=1_000_000)
 
 
 class CPRNN(_Gated):
