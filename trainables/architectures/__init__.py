@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables import space
-from trainables.architectures import external
+from trainables.architectures import examination, external
 from trainables.architectures.deep_transition import (
     DeepTransition,
     DeepTransitionShortcut,
@@ -143,15 +143,8 @@ def examine(name: str, options: Mapping[str, Any]) -> None:
         OptionError: what is wrong, and in which file and line.
     """
     if ":" in name:
-        try:
-            space = search_space(name, options)
-        except OptionError:
-            raise
-        except Exception as error:  # whatever the user's code raises
-            raise OptionError(
-                f"architecture '{name}' does not work: {external.why(error)}"
-            ) from error
-        external.examine(name, find(name), check_options(name, options), space)
+        checked = check_options(name, options)
+        examination.examine(name, find(name), checked, lambda: search_space(name, options))
 
 
 def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:

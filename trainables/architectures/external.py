@@ -1,4 +1,4 @@
-"""Architectures of a user's own package, by dotted path, and whether they keep the rules."""
+"""Architectures of a user's own package, by dotted path."""
 
 import dataclasses
 import importlib
@@ -10,9 +10,7 @@ from typing import TypeGuard, get_type_hints
 import torch
 
 from trainables.architectures.layer import Layer, StackOptions
-from trainables.architectures.network import Network
 from trainables.registry import OptionError, describe, nearest
-from trainables.space import Domain, Space, draw
 
 
 def load(path: str) -> type[Layer]:
@@ -70,94 +68,6 @@ def _check_options_class(path: str, options: object) -> None:
 
 def _is_layer(value: object) -> TypeGuard[type[Layer]]:
     return isinstance(value, type) and issubclass(value, Layer)
-
-
-# -- the rules ---------------------------------------------------------------------------------
-
-LANES, TIME, BATCH, INPUTS, OUTPUTS = 3, 4, 5, 7, 1  # and an even width: no two alike
-
-
-def examine(path: str, layer: type[Layer], options: StackOptions, space: Space) -> None:
-    """Build, draw and run a tiny network of a user's architecture before a sweep relies on it.
-
-    Raises:
-        OptionError: something in it raises, a parameter has no lane axis, is not drawn or not
-            used, a result has the wrong shape, or lanes mix.
-    """
-    try:
-        fault = _fault(layer, options, space)
-    except Exception as error:  # whatever the user's code raises
-        fault = why(error)
-    if fault:
-        raise OptionError(f"architecture '{path}' does not work: {fault}")
-
-
-def _fault(layer: type[Layer], options: StackOptions, space: Space) -> str:
-    """The first rule that is broken, or nothing."""
-    for name, domain in space.items():
-        if not isinstance(domain, Domain):
-            return f"hyperparameter '{name}' of its space is {domain!r}, which is no domain"
-    multiple = layer.width_multiple(options)
-    if not isinstance(multiple, int) or multiple < 1:
-        return f"width_multiple is {multiple!r}, but must be a whole number of 1 or more"
-    network = Network(
-        layer,
-        inputs=INPUTS,
-        outputs=OUTPUTS,
-        hidden=2 * multiple,
-        depth=max(2, layer.minimal_depth),
-        lanes=LANES,
-        options=options,
-        dtype=torch.float64,
-    )
-    named = dict(network.named_parameters())
-    for name, parameter in named.items():
-        if parameter.shape[:1] != (LANES,):
-            return f"parameter '{name}' is {[*parameter.shape]}, without the leading lane axis"
-        parameter.data.fill_(torch.nan)
-    network.initialize(
-        [draw(space, "examination", lane) for lane in range(LANES)],
-        [torch.Generator().manual_seed(lane) for lane in range(LANES)],
-    )
-    for name, parameter in named.items():
-        if parameter.isnan().any():
-            return f"parameter '{name}' is not drawn: fill it in _draw"
-    return _fault_of_shapes(network) or _fault_of_gradients(network)
-
-
-def _fault_of_shapes(network: Network) -> str:
-    layer = network.layers[0]
-    assert isinstance(layer, Layer)
-    x = torch.ones(LANES, TIME, BATCH, INPUTS, dtype=torch.float64)
-    outputs, state = layer(x)
-    wanted = (LANES, TIME, BATCH, layer.hidden)
-    if outputs.shape != wanted:
-        return f"its outputs over time are {[*outputs.shape]}, but must be {[*wanted]}"
-    if not isinstance(state, tuple):
-        return f"its state is a {type(state).__name__}, but must be a tuple of tensors"
-    found = [[*part.shape] for part in state]
-    parts = [[LANES, BATCH, width] for width in layer.state_widths]
-    return "" if found == parts else f"its state is {found}, but must be {parts}"
-
-
-def _fault_of_gradients(network: Network) -> str:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(LANES, TIME, BATCH, INPUTS, dtype=torch.float64, generator=generator)
-    outputs, _ = network(x)
-    named = dict(network.named_parameters())
-    gradients = torch.autograd.grad(outputs.sum(), list(named.values()), allow_unused=True)
-    for name, gradient in zip(named, gradients, strict=True):
-        if gradient is None:
-            return f"parameter '{name}' is not used"
-    with torch.no_grad():
-        if not torch.equal(network(x)[0], outputs):
-            return "the same input gives another output the second time"
-        x[1] += 1
-        for parameter in named.values():
-            parameter[1] += 0.1
-        changed, _ = network(x)
-    same = torch.allclose(changed[0], outputs[0], rtol=1e-9, atol=1e-12)
-    return "" if same else "its lanes mix: what happens in one changes the outputs of another"
 
 
 def why(error: BaseException, module: str = "") -> str:
