@@ -17,7 +17,7 @@ from tests.orchestrator.small import small_file, small_plan
 
 LONGER = {
     "search": {"samples": 20, "space": {"learning_rate": {"low": 1e-3, "high": 1e-2}}},
-    "training": {"steps": 64, "batch_size": 8, "evaluation_interval": 4},
+    "training": {"steps": 400, "batch_size": 8, "evaluation_interval": 25},
 }
 
 
@@ -41,12 +41,12 @@ def await_death(processes, seconds):
 def test_a_killed_sweep_goes_on_and_repeats_and_loses_nothing(tmp_path):
     path, plan = small_file(tmp_path, **LONGER), small_plan(**LONGER)
     process = start("run", path, cwd=tmp_path, log=tmp_path / "first.log")
-    await_trials(process, tmp_path, 8)
+    await_trials(process, tmp_path, 4)
     process.kill()
     process.wait()
     ledger = Ledger(tmp_path / "results" / "small" / "ledger")
     trials, results = ledger.trials(), ledger.results()
-    assert 8 <= len(trials) < plan.trial_count, "killed too late to show anything"
+    assert 4 <= len(trials) < plan.trial_count, "killed too late to show anything"
     broken = next(ledger.folder.glob("trials/*")) / ".part-000000000999-deadbeef.parquet.tmp"
     broken.write_bytes(b"PAR1 and then the power went")
 
