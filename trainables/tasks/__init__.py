@@ -7,6 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables.registry import lookup, make_options
+from trainables.tasks.adding import Adding
+from trainables.tasks.depth import (
+    DelayedCopy,
+    DelayedPower,
+    DelayedSine,
+    Parity,
+    RunningProduct,
+    RunningSum,
+    TemporalProduct,
+)
 from trainables.tasks.digits import Digits
 from trainables.tasks.memory import Memory
 from trainables.tasks.parentheses import Parentheses
@@ -18,6 +28,14 @@ TASKS: dict[str, type[Task]] = {
     "digits": Digits,
     "parentheses": Parentheses,
     "memory": Memory,
+    "adding": Adding,
+    "delayed_copy": DelayedCopy,
+    "delayed_sine": DelayedSine,
+    "delayed_power": DelayedPower,
+    "temporal_product": TemporalProduct,
+    "running_product": RunningProduct,
+    "running_sum": RunningSum,
+    "parity": Parity,
 }
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from trainables.registry import require_at_least
-from trainables.tasks.task import Baseline, Split, Task
+from trainables.tasks.regression import Regression
+from trainables.tasks.task import Split
 
 
 @dataclass(frozen=True)
@@ -28,21 +29,18 @@ class MemoryOptions:
         require_at_least(self, 1, "size", "delay", "held_out_size")
 
 
-class Memory(Task):
+class Memory(Regression):
     """One vector uniform in [-sqrt 3, sqrt 3] (variance 1) at the first step, zeros after it.
 
     The output ``delay`` steps later must be that vector::
 
         input    x 0 0 0 0 0 0 0 0 0 0 0 0
         target                           x
-
-    The loss is the squared error, averaged over the vector; the metric its root mean square.
     """
 
     summary = "reconstruct a random vector some steps after it was shown"
     source = "capacity paper, section 2.2 and appendix B"
     Options = MemoryOptions
-    metric_name = "rms"
 
     def __init__(self, options: MemoryOptions) -> None:
         self.inputs = self.outputs = options.size
@@ -60,16 +58,7 @@ class Memory(Task):
         )
         inputs = torch.zeros(self.length, size, self.inputs)
         inputs[0] = vectors
-        return inputs, vectors
+        return inputs, vectors.unsqueeze(1)
 
-    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs[:, -1] - targets).square().mean(-1)
-
-    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return self.losses(outputs, targets)
-
-    def metric(self, mean_scores: Tensor) -> Tensor:
-        return mean_scores.sqrt()
-
-    def baseline(self) -> Baseline:
-        return Baseline(loss=1.0, metric=1.0)
+    def variance(self) -> float:
+        return 1.0

@@ -38,13 +38,15 @@ class Task(ABC):
     have seen, and lane 3 alone sees what lane 3 sees among others. The validation and evaluation
     sets have a fixed size and are the same for every trial of a sweep. The three splits never
     share data: generated tasks draw each from random streams of its own, tasks with finite data
-    from rows of its own.
+    from rows of its own. A generated task with a ``training_size`` has a training set of so many
+    samples, the same for every trial, from which batches are drawn with replacement.
 
     Attributes:
         inputs: features at a time step.
         outputs: features of the readout.
         length: time steps.
         first_output: outputs are needed from this time step on.
+        training_size: samples of a generated training set; None: every batch is new.
         held_out_size: samples of the validation set, and of the evaluation set.
         minimal_performance: the value of the metric that counts as "has learned something", for
             the steps-to-minimal-performance of the residual tables.
@@ -58,6 +60,7 @@ class Task(ABC):
     outputs: int
     length: int
     first_output: int
+    training_size: int | None = None
     held_out_size: int
     minimal_performance: float
 
@@ -91,13 +94,22 @@ class Task(ABC):
     def batch(self, *, seed: int, lanes: Sequence[int], step: int, size: int) -> Batch:
         """The training batch of each lane at ``step``."""
         drawn = [
-            self.samples(
-                "training", np.random.default_rng(derive(seed, "training", lane, step)), size
+            self._training_samples(
+                seed, np.random.default_rng(derive(seed, "training", lane, step)), size
             )
             for lane in lanes
         ]
         inputs, targets = zip(*drawn, strict=True)
         return Batch(torch.stack(inputs), torch.stack(targets))
+
+    def _training_samples(
+        self, seed: int, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        if self.training_size is None:
+            return self.samples("training", generator, size)
+        inputs, targets = _training_set(self, seed)
+        rows = torch.from_numpy(generator.integers(self.training_size, size=size))
+        return inputs[:, rows], targets[rows]
 
     def held_out(self, split: Split, *, seed: int) -> Batch:
         """The fixed validation or evaluation set, with a lane axis of one."""
@@ -109,3 +121,10 @@ def _held_out(task: Task, split: Split, seed: int) -> Batch:
     generator = np.random.default_rng(derive(seed, split))
     inputs, targets = task.samples(split, generator, task.held_out_size)
     return Batch(inputs.unsqueeze(0), targets.unsqueeze(0))
+
+
+@lru_cache(maxsize=4)
+def _training_set(task: Task, seed: int) -> tuple[Tensor, Tensor]:
+    assert task.training_size is not None
+    generator = np.random.default_rng(derive(seed, "training set"))
+    return task.samples("training", generator, task.training_size)

@@ -19,7 +19,7 @@ def test_the_input_is_shown_once_and_is_the_target(delay):
     task = make("memory", {"size": 4, "delay": delay})
     batch = task.batch(seed=0, lanes=[0, 1], step=0, size=6)
     assert batch.inputs.shape == (2, delay + 1, 6, 4)
-    assert torch.equal(batch.inputs[:, 0], batch.targets)
+    assert torch.equal(batch.inputs[:, 0], batch.targets.squeeze(2))
     assert batch.targets.all()
     assert not batch.inputs[:, 1:].any()
 
@@ -34,8 +34,8 @@ def test_numbers_are_uniform_with_variance_one():
 def test_the_loss_is_the_mean_squared_error_and_the_metric_its_root():
     task = make("memory", {"size": 4, "delay": 3})
     rng = np.random.default_rng(0)
-    outputs, targets = rng.normal(size=(2, 3, 5, 4)), rng.normal(size=(2, 5, 4))
-    squares = (outputs[:, -1] - targets) ** 2
+    outputs, targets = rng.normal(size=(2, 1, 5, 4)), rng.normal(size=(2, 5, 1, 4))
+    squares = (outputs[:, 0] - targets[:, :, 0]) ** 2
     args = torch.from_numpy(outputs), torch.from_numpy(targets)
     np.testing.assert_allclose(task.losses(*args), squares.mean(axis=2), rtol=1e-12)
     metric = task.metric(task.scores(*args).mean(1))

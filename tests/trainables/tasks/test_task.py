@@ -13,6 +13,19 @@ OPTIONS = {
     "digits": {},
     "parentheses": {"length": 12, "held_out_size": 40},
     "memory": {"size": 3, "delay": 4, "held_out_size": 40},
+    "adding": {"length": 10, "held_out_size": 40},
+    **{
+        name: {"size": 3, "length": 12, "training_size": 60, "held_out_size": 40, **delay}
+        for name, delay in {
+            "delayed_copy": {"delay": 5},
+            "delayed_sine": {"delay": 5, "frequency": 1.5},
+            "delayed_power": {"delay": 5, "power": 3},
+            "temporal_product": {"delay": 5},
+            "running_product": {},
+            "running_sum": {},
+            "parity": {},
+        }.items()
+    },
 }
 every_task = pytest.mark.parametrize("name", sorted(TASKS))
 
@@ -22,9 +35,9 @@ def task(name):
 
 
 def perfect(batch, made):
-    """Outputs ``[lanes, 1, batch, outputs]`` that are right and, where they are logits, certain."""
+    """Outputs ``[lanes, steps, batch, outputs]`` that are right and, if logits, certain."""
     if made.metric_name == "rms":
-        return batch.targets.unsqueeze(1).clone()
+        return batch.targets.transpose(1, 2).clone()
     classes = {"digits": 10, "parentheses": 10}[next(n for n in TASKS if TASKS[n] is type(made))]
     logits = 100.0 * torch.nn.functional.one_hot(batch.targets, classes)
     return logits.flatten(2).unsqueeze(1)
@@ -128,7 +141,25 @@ def test_a_wrong_answer_is_charged_to_its_own_sample_and_lane(name):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("digits", {}), ("parentheses", {"length": 40}), ("memory", {"size": 5, "delay": 2})],
+    [
+        ("digits", {}),
+        ("parentheses", {"length": 40}),
+        ("memory", {"size": 5, "delay": 2}),
+        ("adding", {"length": 7}),
+        *(
+            (name, {"training_size": 10_000, **options})
+            for name, options in (
+                ("delayed_copy", {}),
+                ("delayed_sine", {"frequency": 0.7}),
+                ("delayed_power", {"power": 2}),
+                ("delayed_power", {"power": 3}),
+                ("temporal_product", {"delay": 2}),
+                ("running_product", {"length": 6}),
+                ("running_sum", {}),
+                ("parity", {}),
+            )
+        ),
+    ],
 )
 def test_the_best_constant_predictor_scores_the_baseline(name, options):
     made = make(name, options)
@@ -138,11 +169,12 @@ def test_the_best_constant_predictor_scores_the_baseline(name, options):
         batches = [made.batch(seed=0, lanes=[0], step=step, size=500) for step in range(20)]
     targets = torch.cat([batch.targets for batch in batches], dim=1)
     if made.metric_name == "rms":
-        constant = targets.mean(1).flatten()
+        constant = targets.mean((0, 1, 2))
     else:  # the shares of the counts, the same for all ten kinds
         constant = (torch.bincount(targets.flatten(), minlength=10) / targets.numel()).log()
         constant = constant.clamp_min(-50).repeat(made.outputs // 10)
-    outputs = constant.expand(1, 1, targets.shape[1], -1)
+    steps = made.length - made.first_output
+    outputs = constant.expand(1, steps, targets.shape[1], -1)
     expected = made.baseline()
     loss = made.losses(outputs, targets).mean().item()
     metric = made.metric(made.scores(outputs, targets).mean()).item()

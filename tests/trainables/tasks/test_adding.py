@@ -1,0 +1,43 @@
+"""The adding problem against a sum in plain Python."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trainables.registry import OptionError
+from trainables.tasks import make
+
+
+@pytest.mark.parametrize("length", [2, 7, 100])
+def test_the_target_is_the_sum_of_two_cued_numbers_one_a_half(length):
+    task = make("adding", {"length": length})
+    batch = task.batch(seed=0, lanes=[0], step=0, size=50)
+    for sample in range(50):
+        rows = batch.inputs[0, :, sample].tolist()
+        cued = [step for step, (_, cue) in enumerate(rows) if cue == 1.0]
+        assert {cue for _, cue in rows} <= {0.0, 1.0}
+        assert len(cued) == 2
+        assert cued[0] < length // 2 <= cued[1]
+        total = sum(rows[step][0] for step in cued)
+        assert batch.targets[0, sample, 0, 0].item() == pytest.approx(total, abs=1e-6)
+
+
+def test_numbers_and_cued_steps_are_uniform():
+    batch = make("adding", {"length": 20}).batch(seed=1, lanes=[0], step=0, size=2000)
+    numbers, cues = batch.inputs[0].unbind(-1)
+    assert stats.kstest(numbers.flatten()[:5000], stats.uniform.cdf).pvalue > 1e-3
+    counts = cues.sum(1).numpy()
+    assert stats.chisquare(counts[:10]).pvalue > 1e-3
+    assert stats.chisquare(counts[10:]).pvalue > 1e-3
+
+
+def test_chance_is_that_of_always_answering_one():
+    baseline = make("adding").baseline()
+    assert baseline.metric == pytest.approx(0.408, abs=5e-4)
+    targets = make("adding").held_out("evaluation", seed=0).targets.numpy()
+    assert np.sqrt(((targets - 1) ** 2).mean()) == pytest.approx(baseline.metric, rel=0.05)
+
+
+def test_one_step_has_no_two_halves():
+    with pytest.raises(OptionError, match="option 'length' of adding is 1, but must be 2 or more"):
+        make("adding", {"length": 1})

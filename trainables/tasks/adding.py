@@ -1,0 +1,71 @@
+"""The adding problem (Hochreiter and Schmidhuber, 1997; the fading-memory paper)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.registry import require_at_least
+from trainables.tasks.regression import Regression
+from trainables.tasks.task import Split
+
+
+@dataclass(frozen=True)
+class AddingOptions:
+    """
+    Attributes:
+        length: time steps; the paper has 100, 200, 400 and 800.
+        held_out_size: samples of the validation set, and of the evaluation set.
+    """
+
+    length: int = 100
+    held_out_size: int = 1000
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 2, "length")
+        require_at_least(self, 1, "held_out_size")
+
+
+class Adding(Regression):
+    """The sum of two numbers that were pointed out.
+
+    At each step a number uniform in [0, 1] and a cue, one at a random step of the first half and
+    at a random step of the second half, else zero; after the last step the sum is asked for::
+
+        number   .3 .9 .1 .5 .8 .2
+        cue       0  1  0  0  0  1
+        target                  1.1
+
+    Always answering one has a root mean square error of sqrt(1/6) = 0.408.
+    """
+
+    summary = "the sum of two cued numbers, one from each half of the sequence"
+    source = "fading-memory paper, adding task; Hochreiter and Schmidhuber 1997"
+    Options = AddingOptions
+
+    def __init__(self, options: AddingOptions) -> None:
+        self.inputs, self.outputs, self.length = 2, 1, options.length
+        self.first_output = self.length - 1
+        self.held_out_size = options.held_out_size
+        self.minimal_performance = 0.3
+
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        half = self.length // 2
+        numbers = generator.random((self.length, size), dtype=np.float32)
+        columns = np.arange(size)
+        cued = (
+            generator.integers(half, size=size),
+            generator.integers(half, self.length, size=size),
+        )
+        cues = np.zeros_like(numbers)
+        for rows in cued:
+            cues[rows, columns] = 1.0
+        total = sum(numbers[rows, columns] for rows in cued)
+        inputs = np.stack([numbers, cues], axis=-1)
+        return torch.from_numpy(inputs), torch.from_numpy(total)[:, None, None]
+
+    def variance(self) -> float:
+        return 2 / 12
