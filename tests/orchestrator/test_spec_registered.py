@@ -15,7 +15,12 @@ NAMES = [
         "linear_rnn, lstm, mirnn, rnn, s4d, second_order, ugrnn, ur_lstm, wcrnn",
     ),
     ("- digits", "- dgits", "8: unknown task 'dgits'; did you mean 'digits'?"),
-    ("- digits", "- xyz", "8: unknown task 'xyz'; known: digits, memory, parentheses"),
+    (
+        "- digits",
+        "- xyz",
+        "8: unknown task 'xyz'; known: adding, delayed_copy, delayed_power, delayed_sine, "
+        "digits, memory, parentheses, parity, running_product, running_sum, temporal_product",
+    ),
 ]
 OPTIONS = [
     ("alpha: 0.9", "alfa: 0.9", "5: unknown option 'alfa' of wcrnn; did you mean 'alpha'?"),

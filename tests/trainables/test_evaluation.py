@@ -37,7 +37,7 @@ def test_an_evaluation_is_the_mean_over_the_held_out_set():
     inputs = batch.inputs.double().expand(2, -1, -1, -1)
     with torch.no_grad():
         outputs, _ = made.network(inputs)
-    squares = (outputs[:, -1] - batch.targets).square()
+    squares = (outputs[:, -1] - batch.targets.squeeze(2)).square()
     scores = made.evaluate("evaluation")
     assert scores.losses == pytest.approx(squares.mean((1, 2)).tolist(), rel=1e-12)
     assert scores.metrics == pytest.approx(squares.mean((1, 2)).sqrt().tolist(), rel=1e-12)
