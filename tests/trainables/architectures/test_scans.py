@@ -78,7 +78,7 @@ def loop_lstm(phi, u, h, c, weight):
 RECURRENCES = {
     "elman": elman(),
     "elman_with_carry": elman(carry=CARRY),
-    "elman_with_gamma": elman(gamma=0.3),
+    "elman_with_gamma": elman(gamma=torch.full((1, 1, 1), 0.3, dtype=torch.float64)),
     "elman_with_both": elman(carry=CARRY, gamma=1 - CARRY / 2),
     "ugrnn": (fast_ugrnn, loop_ugrnn, 2, 1),
     "gru": (fast_gru, loop_gru, 3, 1),

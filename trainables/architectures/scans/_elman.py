@@ -16,7 +16,7 @@ def elman(
     weight: Tensor,
     phi: Nonlinearity,
     carry: Tensor | None = None,
-    gamma: Tensor | float | None = None,
+    gamma: Tensor | None = None,
     *,
     first: int = 0,
 ) -> Tensor:
@@ -27,7 +27,7 @@ def elman(
         h: the initial state ``[L, B, H]``.
         weight: ``[L, H, H]``.
         carry: ``[L, 1, H]``, a constant; without it, the state is not carried over.
-        gamma: a number or ``[L, 1, H]``, a constant; without it, one.
+        gamma: ``[L, 1, H]``, a constant; without it, one.
         first: the first output's time step.
 
     Returns:
@@ -47,7 +47,7 @@ class _Elman(torch.autograd.Function):
         weight: Tensor,
         phi: Nonlinearity,
         carry: Tensor | None,
-        gamma: Tensor | float | None,
+        gamma: Tensor | None,
         first: int,
         keep: bool,
     ) -> Tensor:
