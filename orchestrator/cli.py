@@ -17,7 +17,9 @@ from orchestrator.errors import BadInput, RunFailed
 from orchestrator.paths import SweepPaths
 
 if TYPE_CHECKING:
-    from orchestrator.plan import Plan
+    from collections.abc import Iterable
+
+    from orchestrator.plan import Plan, PlannedTrial
 
 app = typer.Typer(
     name="soundings",
@@ -39,29 +41,38 @@ MLflow = Annotated[
         help="Tracking URI of an MLflow store.  [default: mlflow.db in the results folder]",
     ),
 ]
+Small = Annotated[
+    bool, typer.Option("--small", help="Take the small variant that the file has under 'small'.")
+]
 DEFAULT_RESULTS = Path("results")
 
 
 @app.command()
-def plan(sweep: SweepFile) -> None:
+def plan(sweep: SweepFile, small: Small = False, results: Results = DEFAULT_RESULTS) -> None:
     """Show a sweep's cells, widths, parameters, trials and steps. Runs nothing."""
     from orchestrator.plan_table import print_plan
 
-    print_plan(_plan(sweep), console)
+    print_plan(_plan(sweep, small, results), console)
 
 
 @app.command()
-def run(sweep: SweepFile, results: Results = DEFAULT_RESULTS, mlflow: MLflow = None) -> None:
+def run(
+    sweep: SweepFile,
+    small: Small = False,
+    results: Results = DEFAULT_RESULTS,
+    mlflow: MLflow = None,
+) -> None:
     """Run a sweep on this machine, and end with its tables.
 
     What the ledger already holds is not run again; trials that errored are.
     """
     from orchestrator.lock import only_run
 
-    planned = _plan(sweep)
+    planned = _plan(sweep, small, results)
     paths = SweepPaths(results, planned.spec.name)
     options = _options(results, mlflow)
-    again = f"{_command()} run {shlex.quote(str(sweep))}{options}"
+    variant = " --small" if small else ""
+    again = f"{_command()} run {shlex.quote(str(sweep))}{variant}{options}"
     with only_run(paths):
         try:
             trouble = _finish(planned, paths, mlflow or paths.mlflow_store)
@@ -102,6 +113,7 @@ def _finish(planned: "Plan", paths: SweepPaths, uri: str) -> str:
         _say(f"Sweep '{paths.sweep}' is complete: all {planned.trial_count} trials are recorded.")
         _say("Nothing was run.")
     else:
+        _prepare(left.trials)
         _announce(planned, len(left.trials))
         with Progress(planned, left.recorded, console) as progress:
             finished = run_trials(planned, paths, left, [progress, view])
@@ -206,15 +218,31 @@ def _say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _plan(sweep: Path) -> "Plan":
+def _plan(sweep: Path, small: bool, results: Path) -> "Plan":
     from orchestrator.plan import make_plan
     from orchestrator.spec import load
 
-    spec = load(sweep)
+    spec = load(sweep, small)
     try:
-        return make_plan(spec)
+        return make_plan(spec, results)
     except BadInput as error:
         raise BadInput(f"{sweep}: {error}") from error
+
+
+def _prepare(trials: "Iterable[PlannedTrial]") -> None:
+    """Fetch the data of the trials' tasks, that none of them finds out that they are missing.
+
+    Raises:
+        BadInput: they are missing or damaged.
+    """
+    from trainables import tasks
+    from trainables.data import DataError
+
+    for task in {trial.cell.task.label: trial.cell.task for trial in trials}.values():
+        try:
+            tasks.make(task.name, task.options).prepare()
+        except DataError as error:
+            raise BadInput(f"task {task.label}: {error}") from error
 
 
 def _paths(sweep: str, results: Path) -> SweepPaths:

@@ -37,11 +37,18 @@ def print_tasks(console: Console) -> None:
     for name, task in TASKS.items():
         _entry(console, name, task.summary, task.source, task.Options)
         made = make(name)
+        better = "more" if made.higher_is_better else "less"
         _line(
             console,
             f"  {made.inputs} inputs, {made.outputs} outputs, {made.length} steps; "
-            f"{made.metric_name}, {made.baseline().metric:.3g} for a constant",
+            f"{made.metric_name}, {better} is better, {made.baseline().metric:.3g} by chance",
         )
+        for hyperparameter, domain in made.hyperparameters.items():
+            _line(console, f"  searched: {hyperparameter}: {domain}")
+    _line(
+        console,
+        "\nA task of your own is named by its path, mypackage.tasks:MyTask (docs/extending.md).",
+    )
 
 
 def print_sweeps(console: Console, files: Path, results: Path) -> None:

@@ -4,16 +4,19 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from orchestrator.best import best_configurations
 from orchestrator.errors import BadInput
+from orchestrator.protocol import Training
 from orchestrator.spec import ArchitectureSpec, SweepSpec, TaskSpec
 from trainables import architectures, sizing, tasks
 from trainables.definition import Definition
 from trainables.seeds import derive
-from trainables.space import Space, draw
+from trainables.space import Configuration, Space, draw
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Place:
         return {
             "architecture": self.architecture.model_dump(),
             "depth": self.depth,
-            "task": self.task.model_dump(),
+            "task": self.task.model_dump(include={"name", "options"}),
             "budget": self.budget,
         }
 
@@ -43,6 +46,8 @@ class Cell(Place):
     parameters: int
     unrounded: int
     space: Space
+    training: Training
+    repeated: dict[str, Any] | None = None  # trial and configuration of the sweep that is repeated
 
     @cached_property
     def id(self) -> str:
@@ -60,6 +65,8 @@ class Cell(Place):
             "hidden": self.hidden,
             "parameters": self.parameters,
             "space": {name: repr(domain) for name, domain in sorted(self.space.items())},
+            "training": asdict(self.training),
+            "repeated": self.repeated,
         }
 
 
@@ -99,7 +106,7 @@ class Plan:
     @property
     def step_count(self) -> int:
         """Training steps of the whole sweep if no trial is stopped early."""
-        return self.trial_count * self.spec.training.steps
+        return self.spec.search.samples * sum(cell.training.steps for cell in self.cells)
 
     def trials(self) -> Iterator[PlannedTrial]:
         """All trials, the first configuration of every cell before the second of any.
@@ -113,7 +120,6 @@ class Plan:
     def _trial(self, cell: Cell, index: int) -> PlannedTrial:
         spec = self.spec
         trial = f"{cell.id}_{index:05d}"
-        configuration = draw(cell.space, spec.seed, cell.id, index)
         definition = Definition(
             trial=trial,
             cell=cell.id,
@@ -121,63 +127,59 @@ class Plan:
             architecture_options=cell.architecture.options,
             depth=cell.depth,
             hidden=cell.hidden,
+            parameters=cell.parameters,
             task=cell.task.name,
             task_options=cell.task.options,
             replicates=spec.replicates,
-            steps=spec.training.steps,
-            batch_size=spec.training.batch_size,
-            evaluation_interval=spec.training.evaluation_interval,
-            divergence_threshold=spec.training.divergence_threshold,
+            steps=cell.training.steps,
+            batch_size=cell.training.batch_size,
+            evaluation_interval=cell.training.evaluation_interval,
+            divergence_threshold=cell.training.divergence_threshold,
+            objective=cell.training.objective,
+            shared_batches=cell.training.shared_batches,
             gpus=spec.resources.gpus,
-            configuration=configuration,
+            configuration=self._configuration(cell, index),
             network_seed=derive(spec.seed, cell.id, index, "network"),
             # Every trial on a task sees the same data, as in the capacity paper's appendix A.
             data_seed=derive(spec.seed, cell.task.label, "data"),
+            # Repetitions differ in their batches as well, as lanes do.
+            first_lane=index * spec.replicates if cell.repeated else 0,
         )
         return PlannedTrial(trial, cell, index, definition)
 
+    def _configuration(self, cell: Cell, index: int) -> Configuration:
+        if cell.repeated is not None:
+            repeated: Configuration = cell.repeated["configuration"]
+            return repeated
+        return draw(cell.space, self.spec.seed, cell.id, index)
 
-def make_plan(spec: SweepSpec) -> Plan:
+
+def make_plan(spec: SweepSpec, results: Path) -> Plan:
     """Solve every cell's width; cells that cannot be are listed with the reason.
 
+    Args:
+        results: where the sweep lies that this one repeats, if it does.
+
     Raises:
-        BadInput: no cell of the grid is possible, or two have the same id.
+        BadInput: no cell of the grid is possible, two have the same id, or there is nothing to
+            repeat.
     """
+    repeated = None
+    if spec.search.of is not None:
+        repeated = best_configurations(results, spec.search.of)
     cells: list[Cell] = []
     impossible: list[ImpossibleCell] = []
     for task_spec in spec.tasks:
-        task = tasks.make(task_spec.name, task_spec.options)
         for depth, budget, architecture in itertools.product(
-            spec.depths, spec.budgets, spec.architectures
+            spec.depths, spec.budgets_of(task_spec), spec.architectures
         ):
             try:
-                size = sizing.solve(
-                    architecture.name,
-                    inputs=task.inputs,
-                    outputs=task.outputs,
-                    depth=depth,
-                    options=architecture.options,
-                    budget=budget,
-                )
+                cell = _cell(spec, Place(architecture, depth, task_spec, budget))
+                cells.append(cell if repeated is None else _repetition(spec, cell, repeated))
             except architectures.Impossible as error:
                 impossible.append(
                     ImpossibleCell(architecture, depth, task_spec, budget, str(error))
                 )
-                continue
-            space = architectures.search_space(architecture.name, architecture.options)
-            narrowed = {name: spec.search.narrow(name, domain) for name, domain in space.items()}
-            cells.append(
-                Cell(
-                    architecture,
-                    depth,
-                    task_spec,
-                    budget,
-                    size.hidden,
-                    size.parameters,
-                    size.unrounded,
-                    narrowed,
-                )
-            )
     if not cells:
         reasons = "; ".join(sorted({cell.reason for cell in impossible}))
         raise BadInput(f"sweep '{spec.name}' has no possible cell: {reasons}")
@@ -188,3 +190,37 @@ def make_plan(spec: SweepSpec) -> Plan:
             "signs; put them into sweeps of their own"
         )
     return Plan(spec, tuple(cells), tuple(impossible))
+
+
+def _cell(spec: SweepSpec, place: Place) -> Cell:
+    task = tasks.make(place.task.name, place.task.options)
+    architecture = place.architecture
+    size = sizing.solve(
+        architecture.name,
+        inputs=task.inputs,
+        outputs=task.outputs,
+        depth=place.depth,
+        options=architecture.options,
+        budget=place.budget,
+    )
+    space = architectures.search_space(architecture.name, architecture.options)
+    space = {**space, **task.hyperparameters}
+    return Cell(
+        architecture,
+        place.depth,
+        place.task,
+        place.budget,
+        size.hidden,
+        size.parameters,
+        size.unrounded,
+        {name: spec.search.narrow(name, domain) for name, domain in space.items()},
+        spec.training_of(place.task),
+    )
+
+
+def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]) -> Cell:
+    if cell.id not in repeated:
+        raise architectures.Impossible(
+            f"sweep '{spec.search.of}' has no completed trial of cell {cell.id} to repeat"
+        )
+    return replace(cell, repeated=repeated[cell.id])

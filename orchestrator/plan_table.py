@@ -13,7 +13,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
     ``trials`` reads: trials of the cell x training steps of each.
     """
-    samples, steps = plan.spec.search.samples, plan.spec.training.steps
+    samples = plan.spec.search.samples
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("task", "architecture"):
         table.add_column(name, no_wrap=True)
@@ -28,7 +28,7 @@ def print_plan(plan: Plan, console: Console) -> None:
             f"{cell.hidden:,}",
             f"{cell.parameters:,}",
             f"{100 * (1 - cell.parameters / cell.budget):.1f} %",
-            f"{samples:,} x {steps:,}",
+            f"{samples:,} x {cell.training.steps:,}",
         )
     console.print(table)
     for cell in plan.cells:

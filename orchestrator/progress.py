@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from orchestrator.plan import Cell, Plan
+from trainables.tasks import find
 
 OUTCOMES = ("completed", "stopped", "infeasible", "errored")
 LIVE_SECONDS = 0.5
@@ -28,7 +29,7 @@ class CellProgress:
     planned: int
     outcomes: Counter[str] = field(default_factory=Counter)
     running: set[str] = field(default_factory=set)
-    best: float = math.inf
+    best: float = math.inf  # objective
     seconds: float = 0.0  # of trials that ended, as their processes spent them
 
     @property
@@ -45,11 +46,21 @@ class CellProgress:
         cell = self.cell
         return f"{cell.task.label} {cell.architecture.label} depth {cell.depth}, {cell.budget:,}"
 
-    def add(self, outcome: str, validation_loss: float | None, seconds: float) -> None:
+    @property
+    def best_text(self) -> str:
+        """The best objective as the loss or the metric that it is, or nothing."""
+        if self.best == math.inf:
+            return ""
+        task = find(self.cell.task.name)
+        if self.cell.training.objective == "loss":
+            return f"{self.best:.4g}"
+        return f"{-self.best if task.higher_is_better else self.best:.4g} {task.metric_name}"
+
+    def add(self, outcome: str, objective: float | None, seconds: float) -> None:
         self.outcomes[outcome] += 1
         self.seconds += seconds
-        if outcome == "completed" and validation_loss is not None:
-            self.best = min(self.best, validation_loss)
+        if outcome == "completed" and objective is not None:
+            self.best = min(self.best, objective)
 
 
 class Progress:
@@ -64,7 +75,7 @@ class Progress:
         self._console = console
         samples = plan.spec.search.samples
         self._cells = {cell.id: CellProgress(cell, samples) for cell in plan.cells}
-        columns = ("cell", "outcome", "validation_loss", "seconds")
+        columns = ("cell", "outcome", "objective", "seconds")
         for cell, outcome, loss, seconds in zip(*(recorded[c] for c in columns), strict=True):
             if outcome != "errored":
                 self._cells[cell].add(outcome, loss, seconds)
@@ -87,13 +98,14 @@ class Progress:
     def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
         progress = self._cells[trial["cell"]]
         progress.running.discard(trial["trial"])
-        progress.add(trial["outcome"], trial["validation_loss"], trial["seconds"])
+        progress.add(trial["outcome"], trial["objective"], trial["seconds"])
         if trial["error"]:
             reason = trial["error"].strip().splitlines()[-1]
             self._say(f"errored: {trial['trial']}: {reason}")
         if progress.left == 0 and not self._live.is_started:
-            best = f"{progress.best:.4g}" if progress.best < math.inf else "none"
-            self._say(f"{progress.name}: all trials ended, best validation loss {best}")
+            best = progress.best_text or "none"
+            seen = progress.cell.training.objective
+            self._say(f"{progress.name}: all trials ended, best validation {seen} {best}")
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -140,7 +152,7 @@ class Progress:
         table = Table(box=None, padding=(0, 1, 0, 0), title=self.line(), title_justify="left")
         for name in ("task", "architecture"):
             table.add_column(name, no_wrap=True)
-        for name in ("depth", "budget", "done", "now", *OUTCOMES[1:], "best loss", "left"):
+        for name in ("depth", "budget", "done", "now", *OUTCOMES[1:], "best", "left"):
             table.add_column(name, justify="right", no_wrap=True)
         label_width = max((self._console.width - OTHER_COLUMNS) // 2, 8)
         for p in cells[:room]:
@@ -152,7 +164,7 @@ class Progress:
                 f"{p.done}/{p.planned}",
                 str(len(p.running) or ""),
                 *(str(p.outcomes[outcome] or "") for outcome in OUTCOMES[1:]),
-                f"{p.best:.4g}" if p.best < math.inf else "",
+                p.best_text,
                 self._time_left([p]) if p.left else "",
                 style="" if p.running else "dim" if p.left == 0 else None,
             )

@@ -18,7 +18,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger.schema import MEASURES
 from orchestrator.plan import PlannedTrial
-from trainables.tasks import TASKS
+from trainables.tasks import find
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
 FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger
@@ -140,7 +140,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             "configuration": json.dumps(definition["configuration"], sort_keys=True),
             "outcome": outcome,
             "step": last.get("step", 0),
-            "metric": TASKS[cell.task.name].metric_name,
+            "metric": find(cell.task.name).metric_name,
+            "baseline_loss": last.get("baseline_loss"),
+            "baseline_metric": last.get("baseline_metric"),
             "seconds": sum(report["seconds"] for report in curve),
             "error": error,
             "network_seed": definition["network_seed"],

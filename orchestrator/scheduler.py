@@ -1,6 +1,6 @@
 """Early stopping, a rung table a cell: losses of different cells are never compared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,12 +22,12 @@ class PerCellASHA(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
 
     Args:
         spec: grace and reduction factor.
-        max_steps: training steps of a whole trial.
+        steps: training steps of a whole trial, cell by cell.
     """
 
-    def __init__(self, spec: SchedulerSpec, max_steps: int) -> None:
+    def __init__(self, spec: SchedulerSpec, steps: Mapping[str, int]) -> None:
         super().__init__()
-        self._spec, self._max_steps = spec, max_steps
+        self._spec, self._steps = spec, steps
         self._cells: dict[str, AsyncHyperBandScheduler] = {}
         self._running: set[tuple[str, str]] = set()
 
@@ -35,7 +35,7 @@ class PerCellASHA(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
         """Fill the rungs from (cell, trial, report) in the order in which they once arrived."""
         for cell, trial, report in reports:
             # As Tune does it: a trial's last report is not put to a decision.
-            if report["step"] >= self._max_steps or self._decide(cell, trial, report) == STOP:
+            if report["step"] >= self._steps[cell] or self._decide(cell, trial, report) == STOP:
                 self._complete(cell, trial, report)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: Report) -> str:
@@ -63,11 +63,11 @@ class PerCellASHA(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
         if cell not in self._cells:
             self._cells[cell] = AsyncHyperBandScheduler(
                 time_attr="step",
-                metric="validation_loss",
+                metric="objective",
                 mode="min",
                 grace_period=self._spec.grace,
                 reduction_factor=self._spec.reduction_factor,
-                max_t=self._max_steps,
+                max_t=self._steps[cell],
             )
         stand_in = SimpleNamespace(trial_id=trial)
         if (cell, trial) not in self._running:

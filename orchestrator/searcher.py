@@ -12,7 +12,7 @@ class PlannedTrials(Searcher):  # type: ignore[misc]  # Ray ships no types for i
     """One suggestion a planned trial: ``{"definition": ...}``."""
 
     def __init__(self, trials: Iterable[PlannedTrial]) -> None:
-        super().__init__(metric="validation_loss", mode="min")
+        super().__init__(metric="objective", mode="min")
         self._trials = iter(trials)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:

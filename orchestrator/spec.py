@@ -8,34 +8,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator import yamlfile
 from orchestrator.errors import BadInput
 from orchestrator.mistakes import Mistake, sentences
 from orchestrator.narrowing import narrow
+from orchestrator.protocol import Count, Model, Number, Training, TrainingSpec, resolve
+from orchestrator.variant import variant
 from trainables import architectures, tasks
+from trainables.data import DataError
 from trainables.registry import OptionError, nearest
 from trainables.space import Domain
 
 T = TypeVar("T")
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0, le=10**9)]
 Depth = Annotated[int, Field(gt=0, le=1000)]
 Budget = Annotated[int, Field(gt=0, le=10**12)]
-
-
-class Model(BaseModel):
-    """Unknown keys are errors; values are not coerced from one type to another."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def make_label(name: str, options: Mapping[str, Any]) -> str:
@@ -55,7 +43,7 @@ class Named(Model):
     """Something registered, with options: ``gru``, or ``{name: wcrnn, options: {alpha: 0.98}}``."""
 
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -95,7 +83,28 @@ class ArchitectureSpec(Named):
 
 
 class TaskSpec(Named):
-    """A task by name, with its own options (``soundings list tasks``)."""
+    """A task by name, with its own options (``soundings list tasks``).
+
+    Attributes:
+        training: what this task does otherwise than the sweep's ``training`` says.
+        budgets: instead of the sweep's.
+    """
+
+    training: TrainingSpec = TrainingSpec()
+    budgets: Annotated[list[Budget], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _works(self) -> Self:
+        try:
+            tasks.examine(self.name, self.options)
+        except (OptionError, DataError) as error:
+            raise Mistake(str(error), "name") from error
+        return self
+
+    @field_validator("budgets")
+    @classmethod
+    def _no_twice(cls, budgets: list[int] | None) -> list[int] | None:
+        return budgets and _unique(budgets)
 
 
 _CHECKS: dict[type[Named], Callable[[str, Mapping[str, Any]], Any]] = {
@@ -109,16 +118,32 @@ class SearchSpec(Model):
 
     Attributes:
         method: ``random``: configuration i of a cell is a pure function of (sweep seed, cell, i).
-        samples: configurations a cell.
+            ``repeat``: every trial has the best configuration that sweep ``of`` found in the cell,
+            with other initial weights and batches.
+        of: the name of the sweep that is repeated.
+        samples: configurations a cell, or repetitions.
         space: hyperparameters that this sweep fixes (``optimizer: adam``), limits to a list
             (``optimizer: [adam, rmsprop]``) or to a range
             (``learning_rate: {low: 1e-3, high: 1e-1}``); all others are searched over the
             ranges of the capacity paper's appendix A.
     """
 
-    method: Literal["random"] = "random"
+    method: Literal["random", "repeat"] = "random"
+    of: str | None = None
     samples: Count
-    space: dict[str, Any] = {}
+    space: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.method == "random" and self.of is not None:
+            raise Mistake("search random repeats nothing and has no 'of'", "of")
+        if self.method == "repeat" and self.of is None:
+            raise Mistake(
+                "search repeat needs 'of', the name of the sweep that it repeats", "method"
+            )
+        if self.method == "repeat" and self.space:
+            raise Mistake("search repeat searches nothing and has no 'space'", "space")
+        return self
 
     def narrow(self, name: str, original: Domain) -> Domain:
         """The domain of hyperparameter ``name`` in this sweep.
@@ -156,32 +181,6 @@ class SchedulerSpec(Model):
         return self
 
 
-class TrainingSpec(Model):
-    """How long each trial trains, and on how much.
-
-    Attributes:
-        steps: optimizer steps of a trial that is not stopped early.
-        batch_size: samples a step.
-        evaluation_interval: training steps between two reports.
-        divergence_threshold: a loss above it, or not finite, makes a network infeasible.
-    """
-
-    steps: Count
-    batch_size: Count
-    evaluation_interval: Count
-    divergence_threshold: Annotated[Number, Field(gt=0)] = 1e4
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.evaluation_interval > self.steps:
-            raise Mistake(
-                f"evaluation_interval is {self.evaluation_interval}, but a trial has only "
-                f"{self.steps} steps",
-                "evaluation_interval",
-            )
-        return self
-
-
 class ResourcesSpec(Model):
     """What one trial occupies while it runs: processor cores, and GPUs or a fraction of one."""
 
@@ -215,11 +214,11 @@ class SweepSpec(Model):
         seed: all randomness of the sweep follows from it.
         architectures: names, or ``{name, options}``.
         depths: layers.
-        tasks: names, or ``{name, options}``.
+        tasks: names, or ``{name, options, training, budgets}``.
         budgets: parameters a network may have; hidden widths follow.
         search: how configurations are chosen.
         scheduler: when trials are stopped early.
-        training: how long a trial trains.
+        training: how long a trial trains, where it differs from the tasks' own protocols.
         replicates: networks trained with each configuration, with different initial weights and
             batches, as lanes of one trial.
         resources: what one trial occupies.
@@ -233,7 +232,7 @@ class SweepSpec(Model):
     budgets: Annotated[list[Budget], Field(min_length=1)]
     search: SearchSpec
     scheduler: SchedulerSpec
-    training: TrainingSpec
+    training: TrainingSpec = TrainingSpec()
     replicates: Count = 1
     resources: ResourcesSpec = ResourcesSpec()
 
@@ -250,18 +249,16 @@ class SweepSpec(Model):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.scheduler.grace or 0) > self.training.steps:
-            raise Mistake(
-                f"scheduler.grace is {self.scheduler.grace}, but a trial has only "
-                f"{self.training.steps} training steps",
-                "scheduler",
-                "grace",
-            )
-        known: dict[str, dict[str, Domain]] = {}  # hyperparameter -> architecture -> domain
+        for index, task in enumerate(self.tasks):
+            self._check_training(index, task)
+        known: dict[str, dict[str, Domain]] = {}  # hyperparameter -> owner -> domain
         for architecture in self.architectures:
             space = architectures.search_space(architecture.name, architecture.options)
             for name, domain in space.items():
-                known.setdefault(name, {})[architecture.name] = domain
+                known.setdefault(name, {})[f"architecture {architecture.name}"] = domain
+        for task in self.tasks:
+            for name, domain in tasks.find(task.name).hyperparameters.items():
+                known.setdefault(name, {})[f"task {task.name}"] = domain
         for name in self.search.space:
             place = ("search", "space", name)
             if name not in known:
@@ -272,18 +269,50 @@ class SweepSpec(Model):
                     self.search.narrow(name, domain)
                 except ValueError as error:
                     differ = any(other != domain for other in domains.values())
-                    of = f" (architecture {owner})" if differ else ""
+                    of = f" ({owner})" if differ else ""
                     raise Mistake(f"{error}{of}", *place) from error
         return self
 
+    def training_of(self, task: TaskSpec) -> Training:
+        """How trials on ``task`` train: its own words, then the sweep's, then its protocol."""
+        return resolve(tasks.find(task.name).protocol, self.training, task.training)
 
-def load(path: Path) -> SweepSpec:
+    def budgets_of(self, task: TaskSpec) -> list[int]:
+        return task.budgets or self.budgets
+
+    def _check_training(self, index: int, task: TaskSpec) -> None:
+        training = self.training_of(task)
+        of = f" of {task.label}" if len(self.tasks) > 1 else ""
+        if training.evaluation_interval > training.steps:
+            place: tuple[str | int, ...] = ("training", "evaluation_interval")
+            if task.training.evaluation_interval is not None:
+                place = ("tasks", index, *place)
+            raise Mistake(
+                f"evaluation_interval is {training.evaluation_interval}, but a trial{of} has only "
+                f"{training.steps} steps",
+                *place,
+            )
+        if (self.scheduler.grace or 0) > training.steps:
+            raise Mistake(
+                f"scheduler.grace is {self.scheduler.grace}, but a trial{of} has only "
+                f"{training.steps} training steps",
+                "scheduler",
+                "grace",
+            )
+
+
+def load(path: Path, small: bool = False) -> SweepSpec:
     """Read and check a sweep file.
+
+    Args:
+        small: take the file's small variant: what stands under its key ``small`` replaces what
+            stands outside, mappings key by key and anything else whole, and "-small" is added to
+            the name.
 
     Raises:
         BadInput: one sentence a mistake: file, line, the wrong value and the nearest right one.
     """
-    data, lines = yamlfile.load(path)
+    data, lines = variant(path, *yamlfile.load(path), small=small)
     try:
         return SweepSpec.model_validate(data)
     except ValidationError as error:

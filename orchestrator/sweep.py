@@ -122,7 +122,8 @@ def run(
     recorder = Recorder(spec.name, left.trials, LedgerWriter(paths.ledger, last + 1), listeners)
     scheduler = None
     if spec.scheduler.method == "asha":
-        scheduler = PerCellASHA(spec.scheduler, spec.training.steps)
+        steps = {cell.id: cell.training.steps for cell in plan.cells}
+        scheduler = PerCellASHA(spec.scheduler, steps)
         scheduler.replay(_reports(left.results))
     interruption = Interruption()
     # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
@@ -135,7 +136,7 @@ def run(
             ),
             tune_config=tune.TuneConfig(
                 num_samples=-1,
-                metric="validation_loss",
+                metric="objective",
                 mode="min",
                 search_alg=PlannedTrials(left.trials),
                 scheduler=scheduler,
@@ -181,6 +182,6 @@ def _slots(asked: ResourcesSpec, there: Mapping[str, float]) -> int:
 
 def _reports(results: pd.DataFrame) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """The ledger's reports as the scheduler once saw them."""
-    columns = ("cell", "trial", "step", "validation_loss")
-    for cell, trial, step, loss in zip(*(results[name] for name in columns), strict=True):
-        yield cell, trial, {"step": step, "validation_loss": loss, "infeasible": math.isnan(loss)}
+    columns = ("cell", "trial", "step", "objective")
+    for cell, trial, step, seen in zip(*(results[name] for name in columns), strict=True):
+        yield cell, trial, {"step": step, "objective": seen, "infeasible": math.isnan(seen)}

@@ -2,12 +2,15 @@
 
 from typing import Any, TypedDict
 
+from trainables.space import Configuration
+from trainables.tasks import Objective
+
 
 class Definition(TypedDict):
     """All that a trial is; plain values only, so that Tune can ship and print it.
 
-    ``replicates`` networks with different initial weights and batches train side by side as
-    lanes of the trial.
+    ``replicates`` networks with different initial weights and, unless ``shared_batches``, batches
+    train side by side as lanes of the trial; the batches are those of ``first_lane`` and so on.
     """
 
     trial: str
@@ -16,6 +19,7 @@ class Definition(TypedDict):
     architecture_options: dict[str, Any]
     depth: int
     hidden: int
+    parameters: int
     task: str
     task_options: dict[str, Any]
     replicates: int
@@ -23,7 +27,10 @@ class Definition(TypedDict):
     batch_size: int
     evaluation_interval: int
     divergence_threshold: float
+    objective: Objective
+    shared_batches: bool
     gpus: float
-    configuration: dict[str, Any]
+    configuration: Configuration
     network_seed: int
     data_seed: int
+    first_lane: int

@@ -24,11 +24,13 @@ class Schedule:
         steps: optimizer steps of a whole trial.
         batch_size: samples a step and lane.
         divergence_threshold: a loss above it, or not finite, ends a lane as infeasible.
+        shared_batches: whether all lanes see the batches of the first.
     """
 
     steps: int
     batch_size: int
     divergence_threshold: float
+    shared_batches: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Trainer:
         data_seed: of the batches and the held-out sets.
         lanes: the index i of each lane, by default 0, 1 and so on; to train lane 2 apart from
             the others, give its configuration and ``lanes=[2]``.
+        first_lane: whose batches the lane of index 0 sees; that of index i those of
+            ``first_lane + i``.
     """
 
     def __init__(
@@ -66,13 +70,15 @@ class Trainer:
         network_seed: int,
         data_seed: int,
         lanes: Sequence[int] | None = None,
+        first_lane: int = 0,
     ) -> None:
         self.network, self.task, self.schedule = network, task, schedule
         self._data_seed = data_seed
-        self._lanes = range(network.lanes) if lanes is None else lanes
-        generators = [
-            torch.Generator().manual_seed(derive(network_seed, lane)) for lane in self._lanes
-        ]
+        lanes = range(network.lanes) if lanes is None else lanes
+        generators = [torch.Generator().manual_seed(derive(network_seed, lane)) for lane in lanes]
+        self._batches_of = [first_lane + lane for lane in lanes]
+        if schedule.shared_batches:
+            self._batches_of = [first_lane]
         network.initialize(configurations, generators)
         self._parameters = list(network.parameters())
         self._matrix = _as_one_matrix(self._parameters)
@@ -105,14 +111,13 @@ class Trainer:
     def _train_one(self) -> None:
         batch = self.task.batch(
             seed=self._data_seed,
-            lanes=self._lanes,
+            lanes=self._batches_of,
             step=self.step,
             size=self.schedule.batch_size,
         )
         inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device)
-        outputs, _ = self.network(
-            inputs.to(self._matrix.dtype), first_output=self.task.first_output
-        )
+        inputs = inputs.to(self._matrix.dtype).expand(self.network.lanes, -1, -1, -1)
+        outputs, _ = self.network(inputs, first_output=self.task.first_output)
         losses = self.task.losses(outputs, targets).mean(1)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         gradient = torch.cat([g.reshape(self.network.lanes, -1) for g in gradients], dim=1)
@@ -136,14 +141,14 @@ class Trainer:
         if split not in self._held_out:
             held_out = self.task.held_out(split, seed=self._data_seed)
             self._held_out[split] = (
-                held_out.inputs.to(self.device, self._matrix.dtype),
+                held_out.inputs.to(self.device),
                 held_out.targets.to(self.device),
             )
         inputs, targets = self._held_out[split]
         losses, scores = [], []
         for start in range(0, inputs.shape[2], EVALUATION_CHUNK):
             chunk = slice(start, start + EVALUATION_CHUNK)
-            x = inputs[:, :, chunk].expand(self.network.lanes, -1, -1, -1)
+            x = inputs[:, :, chunk].to(self._matrix.dtype).expand(self.network.lanes, -1, -1, -1)
             outputs, _ = self.network(x, first_output=self.task.first_output)
             losses.append(self.task.losses(outputs, targets[:, chunk]))
             scores.append(self.task.scores(outputs, targets[:, chunk]))

@@ -49,8 +49,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     def _begin(self, config: Mapping[str, Any]) -> None:
         definition: Definition = config["definition"]
         self._definition = definition
-        task = _task(definition["task"], json.dumps(definition["task_options"], sort_keys=True))
         configuration: Configuration = definition["configuration"]
+        task = _task(definition["task"], json.dumps(definition["task_options"], sort_keys=True))
+        task = task.configured(configuration, definition["parameters"])
         lanes = definition["replicates"]
         network = build(
             definition["architecture"],
@@ -69,18 +70,22 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 steps=definition["steps"],
                 batch_size=definition["batch_size"],
                 divergence_threshold=definition["divergence_threshold"],
+                shared_batches=definition["shared_batches"],
             ),
             [configuration] * lanes,
             network_seed=definition["network_seed"],
             data_seed=definition["data_seed"],
+            first_lane=definition["first_lane"],
         )
+        self._baseline = task.baseline()
         self._checkpointed = time.monotonic()
 
     def step(self) -> dict[str, Any]:
-        definition, trainer = self._definition, self._trainer
+        definition, trainer, task = self._definition, self._trainer, self._trainer.task
         start = time.perf_counter()
         trainer.train(min(trainer.step + definition["evaluation_interval"], definition["steps"]))
-        validation, evaluation = trainer.evaluate("validation"), trainer.evaluate("evaluation")
+        validation = trainer.evaluate("validation")
+        evaluation = validation if task.memorizes else trainer.evaluate("evaluation")
         infeasible_at = trainer.infeasible_at
         training_losses = [
             loss if at is None else math.nan
@@ -90,7 +95,12 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             training_losses, validation, evaluation, definition["divergence_threshold"]
         )
         infeasible = all(step is not None for step in infeasible_at)
+        further = task.further(result["evaluation_metric"], definition["parameters"])
         result |= {
+            "objective": self._objective(validation, result["validation_loss"]),
+            "further": json.dumps(further, sort_keys=True) if further and not infeasible else None,
+            "baseline_loss": self._baseline.loss,
+            "baseline_metric": self._baseline.metric,
             "step": trainer.step,
             "infeasible": infeasible,
             "lane_infeasible_at": infeasible_at,
@@ -101,6 +111,18 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             result[SHOULD_CHECKPOINT] = True
             self._checkpointed = time.monotonic()
         return result
+
+    def _objective(self, validation: Scores, loss: float) -> float:
+        """What search and early stopping see: less is better, nan where there is nothing.
+
+        In a metric a lane that is infeasible counts with the baseline's, as in a loss with the
+        divergence threshold.
+        """
+        if self._definition["objective"] == "loss" or math.isnan(loss):
+            return loss
+        lanes = [self._baseline.metric if math.isnan(m) else m for m in validation.metrics]
+        mean = sum(lanes) / len(lanes)
+        return -mean if self._trainer.task.higher_is_better else mean
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         torch.save(self._trainer.state_dict(), Path(checkpoint_dir) / "state.pt")

@@ -10,7 +10,7 @@ A loss or metric is null where there is none (an infeasible network, an errored 
 
 import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 VERSION_KEY = b"soundings.ledger.version"
 
 _LANES = pa.list_(pa.float64())
@@ -18,11 +18,13 @@ _LANES = pa.list_(pa.float64())
 # What a report says and what a trial's row repeats of its last report.
 MEASURES: tuple[tuple[str, pa.DataType], ...] = (
     ("step", pa.int64()),  # training steps done
+    ("objective", pa.float64()),  # what search and early stopping saw; less is better
     ("training_loss", pa.float64()),
     ("validation_loss", pa.float64()),  # mean over lanes, see docs/science.md
     ("evaluation_loss", pa.float64()),
     ("validation_metric", pa.float64()),
     ("evaluation_metric", pa.float64()),
+    ("further", pa.string()),  # JSON object: what follows from the evaluation metric -> value
     ("lane_validation_losses", _LANES),
     ("lane_evaluation_losses", _LANES),
     ("lane_validation_metrics", _LANES),
@@ -48,7 +50,9 @@ TRIALS = _schema(
     ("parameters", pa.int64()),
     ("configuration", pa.string()),  # JSON object: hyperparameter -> value
     ("outcome", pa.string()),  # completed, stopped, infeasible, errored
-    ("metric", pa.string()),  # what the metrics are: accuracy, rms
+    ("metric", pa.string()),  # what the metrics are: accuracy, rms, bits
+    ("baseline_loss", pa.float64()),  # of a predictor that ignores its input
+    ("baseline_metric", pa.float64()),
     *MEASURES,
     ("seconds", pa.float64()),  # training and evaluation, without waiting
     ("error", pa.string()),  # traceback of an errored trial

@@ -134,18 +134,22 @@ def _metrics(metric: str, curve: list[Row]) -> list[Metric]:
         "validation_metric": f"validation_{metric}",
         "evaluation_metric": f"evaluation_{metric}",
     }
-    return [
-        Metric(name, report[column], _milliseconds(report["reported"]), int(report["step"]))
-        for report in curve
-        for column, name in names.items()
-        if report[column] is not None and math.isfinite(report[column])
-    ]
+    metrics = []
+    for report in curve:
+        values = {name: report[column] for column, name in names.items()}
+        values |= json.loads(report["further"] or "{}")
+        when, step = _milliseconds(report["reported"]), int(report["step"])
+        metrics += [
+            Metric(name, value, when, step)
+            for name, value in values.items()
+            if value is not None and math.isfinite(value)
+        ]
+    return metrics
 
 
 def _parameters(trial: Row) -> list[Param]:
-    fixed = {
-        name: trial[name] for name in ("hidden", "parameters", "index", "network_seed", "data_seed")
-    }
+    names = ("hidden", "parameters", "index", "network_seed", "data_seed")
+    fixed = {name: trial[name] for name in (*names, "baseline_loss", "baseline_metric")}
     configuration = json.loads(trial["configuration"])
     return [Param(name, str(value)) for name, value in {**fixed, **configuration}.items()]
 

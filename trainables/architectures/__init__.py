@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainables import space
-from trainables.architectures import examination, external
+from trainables.architectures import examination
 from trainables.architectures.deep_transition import (
     DeepTransition,
     DeepTransitionShortcut,
@@ -15,13 +15,14 @@ from trainables.architectures.deep_transition import (
 )
 from trainables.architectures.gated import GRU, LSTM, UGRNN, URLSTM
 from trainables.architectures.intersection import Intersection
-from trainables.architectures.layer import Impossible, Layer
+from trainables.architectures.layer import Impossible, Layer, StackOptions
 from trainables.architectures.network import READOUT_SPACE, Network
 from trainables.architectures.residual import Elman, WeaklyCoupledRNN
 from trainables.architectures.s4d import S4D
 from trainables.architectures.second_order import CPRNN, MIRNN, SecondOrder
 from trainables.architectures.vanilla import IRNN, RNN, LinearRNN
-from trainables.registry import OptionError, lookup, make_options
+from trainables.external import Kind
+from trainables.registry import make_options
 from trainables.space import Space
 
 __all__ = [
@@ -57,18 +58,23 @@ ARCHITECTURES: dict[str, type[Layer]] = {
 }
 
 
+_KIND = Kind(
+    name="architecture",
+    base=Layer,
+    home="trainables.architectures.cell.Cell (or layer.Layer)",
+    options=StackOptions,
+    example="mypackage.cells:MyCell",
+    texts=("summary", "source"),
+)
+
+
 def find(name: str) -> type[Layer]:
     """The class of a registered name, or of a dotted path such as ``mypackage.cells:MyCell``.
 
     Raises:
         OptionError: there is none; the message says what was looked for, or names the nearest.
     """
-    if ":" in name:
-        return external.load(name)
-    module, dot, last = name.rpartition(".")
-    if dot:
-        raise OptionError(f"architecture '{name}' is no path: did you mean '{module}:{last}'?")
-    return lookup("architecture", ARCHITECTURES, name)
+    return _KIND.find(ARCHITECTURES, name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Any:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 
-from trainables.architectures.external import why
 from trainables.architectures.layer import Layer, StackOptions
 from trainables.architectures.network import Network
+from trainables.external import why
 from trainables.registry import OptionError
 from trainables.space import Domain, Space, draw
 

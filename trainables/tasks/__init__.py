@@ -1,4 +1,4 @@
-"""Tasks by name.
+"""Tasks by name, or by the dotted path of a user's own.
 
 >>> task = make("parentheses", {"length": 20})
 """
@@ -6,8 +6,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.registry import lookup, make_options
+from trainables.external import Kind
+from trainables.registry import make_options
+from trainables.tasks import examination
 from trainables.tasks.adding import Adding
+from trainables.tasks.arithmetic import Arithmetic
+from trainables.tasks.classification import Classification
+from trainables.tasks.continuous import RandomContinuousFunction
 from trainables.tasks.depth import (
     DelayedCopy,
     DelayedPower,
@@ -18,17 +23,42 @@ from trainables.tasks.depth import (
     TemporalProduct,
 )
 from trainables.tasks.digits import Digits
+from trainables.tasks.images import PermutedMNIST, SequentialCIFAR10, SequentialMNIST
 from trainables.tasks.memory import Memory
 from trainables.tasks.parentheses import Parentheses
-from trainables.tasks.task import Baseline, Batch, Split, Task
+from trainables.tasks.perceptron import PerceptronCapacity
+from trainables.tasks.regression import Regression
+from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
+from trainables.tasks.text import Shakespeare, Text8
 
-__all__ = ["TASKS", "Baseline", "Batch", "Split", "Task", "check_options", "make"]
+__all__ = [
+    "TASKS",
+    "Baseline",
+    "Batch",
+    "Classification",
+    "Objective",
+    "Protocol",
+    "Regression",
+    "Split",
+    "Task",
+    "check_options",
+    "examine",
+    "find",
+    "make",
+]
 
 TASKS: dict[str, type[Task]] = {
-    "digits": Digits,
-    "parentheses": Parentheses,
+    "perceptron_capacity": PerceptronCapacity,
     "memory": Memory,
+    "random_continuous_function": RandomContinuousFunction,
+    "text8": Text8,
+    "parentheses": Parentheses,
+    "arithmetic": Arithmetic,
+    "smnist": SequentialMNIST,
+    "psmnist": PermutedMNIST,
+    "scifar10": SequentialCIFAR10,
     "adding": Adding,
+    "shakespeare": Shakespeare,
     "delayed_copy": DelayedCopy,
     "delayed_sine": DelayedSine,
     "delayed_power": DelayedPower,
@@ -36,7 +66,26 @@ TASKS: dict[str, type[Task]] = {
     "running_product": RunningProduct,
     "running_sum": RunningSum,
     "parity": Parity,
+    "digits": Digits,
 }
+
+_KIND: Kind[Task] = Kind(
+    name="task",
+    base=Task,  # type: ignore[type-abstract]
+    home="trainables.tasks.Regression, Classification or Task",
+    options=None,
+    example="mypackage.tasks:MyTask",
+    texts=("summary", "source", "metric_name"),
+)
+
+
+def find(name: str) -> type[Task]:
+    """The class of a registered name, or of a dotted path such as ``mypackage.tasks:MyTask``.
+
+    Raises:
+        OptionError: there is none; the message says what was looked for, or names the nearest.
+    """
+    return _KIND.find(TASKS, name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Any:
@@ -45,14 +94,24 @@ def check_options(name: str, options: Mapping[str, Any]) -> Any:
     Raises:
         OptionError: unknown task or option, or a value that cannot be used.
     """
-    return make_options(lookup("task", TASKS, name).Options, name, options)
+    return make_options(find(name).Options, name, options)
 
 
 def make(name: str, options: Mapping[str, Any] | None = None) -> Task:
-    """A task by name.
+    """A task by name, without its data.
 
     Raises:
         OptionError: unknown task or option, or a value that cannot be used.
     """
     checked = check_options(name, options or {})
-    return TASKS[name](checked)  # type: ignore[call-arg]
+    return find(name)(checked)  # type: ignore[call-arg]
+
+
+def examine(name: str, options: Mapping[str, Any]) -> None:
+    """Try a user's own task out, that a sweep does not find out what is wrong with it.
+
+    Raises:
+        OptionError: what is wrong, and in which file and line.
+    """
+    if ":" in name:
+        examination.examine(name, lambda: make(name, options))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.registry import require_at_least
 from trainables.tasks.regression import Regression
-from trainables.tasks.task import Split
+from trainables.tasks.task import Protocol, Split
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Adding(Regression):
     summary = "the sum of two cued numbers, one from each half of the sequence"
     source = "fading-memory paper, adding task; Hochreiter and Schmidhuber 1997"
     Options = AddingOptions
+    protocol = Protocol(steps=60_000, batch_size=128)
 
     def __init__(self, options: AddingOptions) -> None:
         self.inputs, self.outputs, self.length = 2, 1, options.length

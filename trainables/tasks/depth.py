@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainables.registry import Refused, require_at_least, require_finite
 from trainables.tasks.regression import Regression
-from trainables.tasks.task import Split
+from trainables.tasks.task import Protocol, Split
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Sequence(Regression):
 
     source = "depth paper (arXiv 2604.02201), synthetic tasks of the authors' code"
     Options: ClassVar[type] = SequenceOptions
+    protocol = Protocol(steps=5_000, batch_size=128)
     options: SequenceOptions
 
     def __init__(self, options: SequenceOptions) -> None:

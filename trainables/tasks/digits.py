@@ -3,16 +3,16 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from trainables.registry import NoOptions
 from trainables.seeds import derive
-from trainables.tasks.task import Baseline, Split, Task
+from trainables.tasks.classification import Classification
+from trainables.tasks.task import Baseline, Protocol, Split
 
 HELD_OUT = 300
 
 
-class Digits(Task):
+class Digits(Classification):
     """Which digit is it, after its 8 x 8 pixels in scan order, one a time step.
 
     The 1,797 images bundled with scikit-learn, split once and for all, the same share of every
@@ -23,7 +23,7 @@ class Digits(Task):
     summary = "8x8 handwritten digits, a pixel a step (real data, scikit-learn's)"
     source = "scikit-learn load_digits; in the manner of sequential MNIST"
     Options = NoOptions
-    metric_name = "accuracy"
+    protocol = Protocol(steps=2_000, batch_size=32)
 
     def __init__(self, options: NoOptions) -> None:
         from sklearn.datasets import load_digits
@@ -58,14 +58,7 @@ class Digits(Task):
         if split == "training":
             rows = rows[generator.integers(len(rows), size=size)]
         images = self._images[rows]
-        return images.T.unsqueeze(-1), self._labels[rows]
-
-    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        logits = outputs[:, -1].movedim(-1, 1)
-        return functional.cross_entropy(logits, targets.expand(len(logits), -1), reduction="none")
-
-    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return (outputs[:, -1].argmax(-1) == targets).float()
+        return images.T.unsqueeze(-1), self._labels[rows].unsqueeze(-1)
 
     def baseline(self) -> Baseline:
         shares = np.bincount(self._labels[self.rows["evaluation"]].numpy()) / HELD_OUT

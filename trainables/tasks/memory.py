@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.registry import require_at_least
 from trainables.tasks.regression import Regression
-from trainables.tasks.task import Split
+from trainables.tasks.task import Protocol, Split
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Memory(Regression):
     summary = "reconstruct a random vector some steps after it was shown"
     source = "capacity paper, section 2.2 and appendix B"
     Options = MemoryOptions
+    protocol = Protocol(steps=50_000, batch_size=128)
 
     def __init__(self, options: MemoryOptions) -> None:
         self.inputs = self.outputs = options.size

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.registry import require_at_least
-from trainables.tasks.task import Baseline, Split, Task
+from trainables.tasks.task import Baseline, Protocol, Split, Task
 
 KINDS = 10
 NOISE = 10
@@ -62,7 +62,9 @@ class Parentheses(Task):
     summary = "counts of open brackets of ten kinds after the last symbol"
     source = "capacity paper, appendix B"
     Options = ParenthesesOptions
+    protocol = Protocol(steps=100_000, batch_size=32)
     metric_name = "accuracy"
+    higher_is_better = True
 
     def __init__(self, options: ParenthesesOptions) -> None:
         self.inputs, self.outputs = KINDS * SYMBOLS, KINDS * (HIGHEST + 1)

@@ -1,5 +1,6 @@
 """Loss at matched parameter counts: task x depth x budget against architecture."""
 
+import json
 from collections.abc import Hashable
 from typing import Any
 
@@ -18,13 +19,14 @@ WHERE = ["task", "depth", "budget"]
 
 
 def parameter_matched(study: Study) -> Table:
-    """The best trial of each cell by validation loss, with its evaluation loss.
+    """The best trial of each cell by validation, with its evaluation loss.
 
     Only completed trials compete: the loss of a stopped one is not that of a trained network.
     """
     rows = []
     for cell in study.cells:
         best, task = study.best(cell.id), study.task(cell.id)
+        baseline = task.baseline()
         loss_deviation = metric_deviation = np.nan
         networks = 0
         if best is not None:
@@ -43,8 +45,9 @@ def parameter_matched(study: Study) -> Table:
                 "evaluation_metric": np.nan if best is None else best["evaluation_metric"],
                 "evaluation_metric_deviation": metric_deviation,
                 "networks": networks,
-                "constant_loss": task.baseline().loss,
-                "constant_metric": task.baseline().metric,
+                "baseline_loss": baseline.loss,
+                "baseline_metric": baseline.metric,
+                **_further(best),
                 "completed": cell.completed,
                 "stopped": cell.stopped,
                 "infeasible": cell.infeasible,
@@ -54,8 +57,8 @@ def parameter_matched(study: Study) -> Table:
     tidy = pd.DataFrame(rows)
     empty = tidy[tidy["trial"].isna()].to_dict("records")
     notes = [
-        "Evaluation loss (metric) of the best completed trial by validation; 'constant' is the "
-        "best predictor that ignores its input.",
+        "Evaluation loss (metric) of the best completed trial by validation; 'baseline' ignores "
+        "its input.",
         *(f"'-': {reason}." for reason in study.impossible),
         *(
             f"'-': no trial of {row['architecture']} at depth {row['depth']}, budget "
@@ -74,13 +77,21 @@ def parameter_matched(study: Study) -> Table:
     )
 
 
+def _further(best: dict[str, Any] | None) -> dict[str, float]:
+    """What follows from the metric of the best trial: columns of their own."""
+    if best is None or not isinstance(best["further"], str):
+        return {}
+    further: dict[str, float] = json.loads(best["further"])
+    return further
+
+
 def _against_architecture(tidy: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
     rows = []
     for where, group in tidy.groupby(WHERE, sort=False):
         cells = {cell["architecture"]: cell for cell in group.to_dict("records")}
         any_cell = next(iter(cells.values()))
         row = dict(zip(WHERE, where, strict=True))
-        row["constant"] = _text(any_cell, "constant_loss", "constant_metric")
+        row["baseline"] = _text(any_cell, "baseline_loss", "baseline_metric")
         for architecture in architectures:
             cell = cells.get(architecture)
             row[architecture] = _text(cell, "evaluation_loss", "evaluation_metric") if cell else "-"

@@ -56,9 +56,10 @@ def residuals(study: Study) -> Table:
         f"{metric_text(task.metric_name, task.minimal_performance)} {task.metric_name} on {name}"
         for name, task in tasks.items()
     )
-    interval = study.definition["training"]["evaluation_interval"]
+    intervals = sorted({study.training(cell.id)["evaluation_interval"] for cell in study.cells})
     notes.append(
-        f"Minimal performance: {', '.join(minimal)}; looked for every {interval} steps; "
+        f"Minimal performance: {', '.join(minimal)}; looked for every "
+        f"{' or '.join(map(str, intervals))} steps; "
         "'>=' (k of n): only k of n networks reached it."
     )
     told = [f"{name} {_shown_option(tidy[name][0])}" for name in same if _is_told(tidy, name)]
@@ -137,7 +138,7 @@ def _values(study: Study, cell: str, quantity: str) -> list[float]:
         return []
     if quantity != STEPS:
         return list(best["lane_evaluation_metrics"])
-    whole = float(study.definition["training"]["steps"])
+    whole = float(study.training(cell)["steps"])
     return [whole if step is None else step for step in _first(study, cell)]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.best import best_trials
 from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
@@ -119,13 +120,14 @@ class Study:
         return self.trials[self.trials["cell"] == cell].sort_values("index")
 
     def best(self, cell: str) -> dict[str, Any] | None:
-        """The completed trial with the lowest validation loss, the earlier one of equals."""
-        trials = self.of_cell(cell)
-        completed = trials[trials["outcome"] == "completed"].sort_values(
-            "validation_loss", kind="stable"
-        )
-        best: list[dict[str, Any]] = completed.head(1).to_dict("records")  # type: ignore[assignment]
+        """The cell's best trial, see :func:`.best_trials`."""
+        best: list[dict[str, Any]] = best_trials(self.of_cell(cell)).to_dict("records")  # type: ignore[assignment]
         return best[0] if best else None
+
+    def training(self, cell: str) -> dict[str, Any]:
+        """How the cell's trials trained: steps, batch size and so on."""
+        training: dict[str, Any] = self.definition["cells"][cell]["training"]
+        return training
 
     def papers_task(self, cell: str) -> str:
         """The name of the cell's task in the papers' tables, or "" where it differs from theirs.

@@ -24,10 +24,10 @@ def trainability(study: Study) -> Table:
         infeasible = (trials["outcome"] == "infeasible").to_numpy()
         evaluation = trials["evaluation_loss"].to_numpy(dtype=float)
         # Where there is no loss at all, it is worse than every number.
-        validation = trials["validation_loss"].where(completed).fillna(np.inf).to_numpy(dtype=float)
+        objective = trials["objective"].where(completed).fillna(np.inf).to_numpy(dtype=float)
         ranked = np.where(infeasible | np.isnan(evaluation), np.inf, evaluation)
         for tried in range(1, len(trials) + 1):
-            best = int(validation[:tried].argmin())
+            best = int(objective[:tried].argmin())
             rows.append(
                 {
                     **cell.place,
@@ -55,9 +55,10 @@ def _notes(study: Study) -> tuple[str, ...]:
         "the median a stopped trial counts with the loss at which it was stopped and an infeasible "
         "one is worse than every number; 'inf': at least half were infeasible.",
     ]
-    threshold = study.definition["training"]["divergence_threshold"]
+    thresholds = sorted({study.training(c.id)["divergence_threshold"] for c in study.cells})
     if study.definition["replicates"] > 1:
-        notes.append(f"An infeasible network of a trial counts as a loss of {threshold:g} in it.")
+        counted = " or ".join(f"{threshold:g}" for threshold in thresholds)
+        notes.append(f"An infeasible network of a trial counts as a loss of {counted} in it.")
     return tuple(notes)
 
 

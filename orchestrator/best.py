@@ -1,0 +1,48 @@
+"""Which trial of a cell is the best."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.errors import BadInput
+from orchestrator.ledger import Ledger
+from orchestrator.paths import SweepPaths
+
+
+def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Of each cell the completed trial with the lowest objective, the earlier one of equals.
+
+    Only completed trials compete: the loss of a stopped one is not that of a trained network.
+
+    Args:
+        trials: the ledger's, of any number of cells.
+
+    Returns:
+        One row a cell that has any; the index is the cell.
+    """
+    completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
+    ranked = completed.sort_values(["objective", "index"], kind="stable")
+    return ranked.drop_duplicates("cell").set_index("cell", drop=False)
+
+
+def best_configurations(results: Path, sweep: str) -> dict[str, dict[str, Any]]:
+    """Configuration and trial that did best in each cell of a sweep that was run.
+
+    Raises:
+        BadInput: the results folder does not hold the sweep, or it has no completed trial.
+    """
+    paths = SweepPaths(results, sweep)
+    best = best_trials(Ledger(paths.ledger).trials())
+    if best.empty:
+        raise BadInput(
+            f"{paths.folder} holds no completed trial of sweep '{sweep}' that could be repeated: "
+            "run it first, or name the results folder with --results"
+        )
+    return {
+        cell: {"trial": trial, "configuration": json.loads(configuration)}
+        for cell, trial, configuration in zip(
+            best["cell"], best["trial"], best["configuration"], strict=True
+        )
+    }

@@ -1,0 +1,107 @@
+"""Memorizing a random function with real values (capacity paper, section 3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables import data
+from trainables.registry import require_at_least
+from trainables.seeds import derive
+from trainables.tasks.regression import Regression
+from trainables.tasks.task import Protocol, Split
+
+
+@dataclass(frozen=True)
+class RandomContinuousFunctionOptions:
+    """
+    Attributes:
+        samples: points at which the function is given.
+        size: numbers of an input.
+        length: time steps; the value is asked for after the last.
+        tau: of the weights: sample i weighs as 1 / (i + tau).
+        function: which random function; each number is another.
+        held_out_size: samples on which the weighted error is estimated.
+    """
+
+    samples: int = 1_000_000
+    size: int = 50
+    length: int = 50
+    tau: float = 5000.0
+    function: int = 0
+    held_out_size: int = 4000
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "samples", "length", "held_out_size", most=10**8)
+        require_at_least(self, 2, "size", most=10**4)
+        require_at_least(self, 1e-9, "tau")
+        require_at_least(self, 0, "function")
+
+
+class RandomContinuousFunction(Regression):
+    """Normal targets y_i for random inputs x_i of norm one, shown at every step.
+
+    The error to be minimised is sum_i beta_i (f(x_i) - y_i)^2 with beta_i = 1 / (Z (i + tau)), Z
+    such that they sum to one. Batches and the held-out set draw sample i with probability beta_i
+    and average, which is that error in expectation. The function is memorized: training, validation
+    and evaluation are on the same points. Always answering zero has an error of one.
+
+    The points are on the disk and shared by all processes: 4 (size + 1) bytes each, 204 MB by
+    default.
+    """
+
+    summary = "memorize a random function at many points, the first of them weighing most"
+    source = "capacity paper, section 3 and appendix B; when the input is shown is ours"
+    Options = RandomContinuousFunctionOptions
+    protocol = Protocol(steps=100_000, batch_size=128)
+    memorizes = True
+
+    def __init__(self, options: RandomContinuousFunctionOptions) -> None:
+        self._options = options
+        self.inputs, self.outputs, self.length = options.size, 1, options.length
+        self.first_output = self.length - 1
+        self.held_out_size = options.held_out_size
+        self.minimal_performance = 0.95
+
+    def prepare(self) -> None:
+        _ = self.points
+
+    @cached_property
+    def points(self) -> Mapping[str, np.ndarray]:
+        """``inputs [samples, size]`` of norm one and ``targets [samples]``, memory-mapped."""
+        o = self._options
+        key = (o.samples, o.size, o.function)
+
+        def make() -> dict[str, np.ndarray]:
+            generator = np.random.default_rng(derive("random continuous function", *key))
+            inputs = generator.standard_normal((o.samples, o.size), dtype=np.float32)
+            inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
+            return {
+                "inputs": inputs,
+                "targets": generator.standard_normal(o.samples, dtype=np.float32),
+            }
+
+        return data.generated("random_continuous_function-" + "-".join(map(str, key)), make)
+
+    @cached_property
+    def _cumulative(self) -> np.ndarray:
+        """The sums of beta up to each sample, ending in one."""
+        sums = np.cumsum(1.0 / (np.arange(1, self._options.samples + 1) + self._options.tau))
+        return np.asarray(sums / sums[-1])
+
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
+        # One draw from each of ``size`` equal parts of the probability: the variance is less.
+        uniform = (np.arange(size) + generator.random(size)) / size
+        rows = np.searchsorted(self._cumulative, uniform, side="right")
+        rows = np.minimum(rows, self._options.samples - 1)  # a uniform number may round up to one
+        inputs = torch.from_numpy(self.points["inputs"][rows])
+        targets = torch.from_numpy(self.points["targets"][rows])
+        return inputs.expand(self.length, -1, -1), targets[:, None, None]
+
+    def variance(self) -> float:
+        return 1.0
