@@ -31,13 +31,23 @@ class ParenthesesOptions:
         require_at_least(self, 1, "length", "held_out_size")
 
 
-def count_open(symbols: np.ndarray, kind: int) -> np.ndarray:
-    """Open brackets of ``kind`` after the last of ``symbols [time, batch]``, kept in 0 to 9."""
-    count = np.zeros(symbols.shape[1], dtype=np.int64)
-    for row in symbols:
-        count += (row == kind).astype(np.int64) - (row == kind + KINDS).astype(np.int64)
-        np.clip(count, 0, HIGHEST, out=count)
-    return count
+def count_open(symbols: np.ndarray) -> np.ndarray:
+    """Open brackets of each stream's own kind after the last symbol, kept in 0 to 9.
+
+    Args:
+        symbols: ``[time, batch, kinds]``.
+
+    Returns:
+        ``[batch, kinds]``.
+    """
+    kinds = np.arange(KINDS)
+    moves = (symbols == kinds).astype(np.int8) - (symbols == kinds + KINDS)
+    count = np.zeros(symbols.shape[1:], dtype=np.int8)
+    for move in moves:
+        np.add(count, move, out=count)
+        np.maximum(count, 0, out=count)
+        np.minimum(count, HIGHEST, out=count)
+    return count.astype(np.int64)
 
 
 def _by_kind(outputs: Tensor) -> Tensor:
@@ -76,19 +86,17 @@ class Parentheses(Task):
 
     def symbols(self, generator: np.random.Generator, size: int) -> np.ndarray:
         """Random symbols ``[time, size, kinds]`` in 0 to 29."""
-        shape = (self.length, size, KINDS)
-        noise = generator.random(shape) < 0.5
-        brackets = generator.integers(2 * KINDS, size=shape)
-        return np.where(noise, generator.integers(2 * KINDS, SYMBOLS, size=shape), brackets)
+        # One number in 40: the lower half are the brackets, the upper half noise twice over.
+        drawn = generator.integers(2 * SYMBOLS - 2 * KINDS, size=(self.length, size, KINDS))
+        return np.where(drawn < SYMBOLS, drawn, drawn - NOISE)
 
     def samples(
         self, split: Split, generator: np.random.Generator, size: int
     ) -> tuple[Tensor, Tensor]:
         symbols = self.symbols(generator, size)
-        counts = np.stack([count_open(symbols[..., kind], kind) for kind in range(KINDS)], axis=-1)
         columns = torch.from_numpy(symbols + SYMBOLS * np.arange(KINDS))
         inputs = torch.zeros(self.length, size, self.inputs).scatter_(-1, columns, 1.0)
-        return inputs, torch.from_numpy(counts)
+        return inputs, torch.from_numpy(count_open(symbols))
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         logits = _by_kind(outputs).movedim(-1, 1)

@@ -148,7 +148,7 @@ class Task(ABC):
             for lane in lanes
         ]
         inputs, targets = zip(*drawn, strict=True)
-        return Batch(torch.stack(inputs), torch.stack(targets))
+        return Batch(_side_by_side(inputs), _side_by_side(targets))
 
     def _training_samples(
         self, seed: int, generator: np.random.Generator, size: int
@@ -162,6 +162,11 @@ class Task(ABC):
     def held_out(self, split: Split, *, seed: int) -> Batch:
         """The fixed validation or evaluation set, with a lane axis of one."""
         return _held_out(self, "training" if self.memorizes else split, seed)
+
+
+def _side_by_side(lanes: Sequence[Tensor]) -> Tensor:
+    """With a leading lane axis; one lane is not copied."""
+    return lanes[0].unsqueeze(0) if len(lanes) == 1 else torch.stack(list(lanes))
 
 
 @lru_cache(maxsize=8)  # a worker's trials ask for the same few sets again and again
