@@ -13,8 +13,8 @@ PACKAGES = ("torch", "ray", "mlflow", "pyarrow")  # training is measured where t
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(name: str, figures: dict[str, Any], write: bool) -> None:
-    """Print the figures; if asked, write them to ``results/<name>-<date>.json``."""
+def described(name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures with date, machine and versions."""
     processor = next(
         (
             line.partition(":")[2].strip()
@@ -23,7 +23,7 @@ def record(name: str, figures: dict[str, Any], write: bool) -> None:
         ),
         platform.processor(),
     )
-    whole = {
+    return {
         "benchmark": name,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {"processor": processor, "cores": os.cpu_count()},
@@ -31,6 +31,11 @@ def record(name: str, figures: dict[str, Any], write: bool) -> None:
         | {package: version(package) for package in PACKAGES if find_spec(package)},
         "figures": figures,
     }
+
+
+def record(name: str, figures: dict[str, Any], write: bool) -> None:
+    """Print the figures; if asked, write them to ``results/<name>-<date>.json``."""
+    whole = described(name, figures)
     text = json.dumps(whole, indent=2)
     print(text)
     if write:

@@ -48,11 +48,19 @@ DEFAULT_RESULTS = Path("results")
 
 
 @app.command()
-def plan(sweep: SweepFile, small: Small = False, results: Results = DEFAULT_RESULTS) -> None:
-    """Show a sweep's cells, widths, parameters, trials and steps. Runs nothing."""
+def plan(
+    sweep: SweepFile,
+    small: Small = False,
+    results: Results = DEFAULT_RESULTS,
+    device: Annotated[
+        str, typer.Option(help="For the hours: a measured device, or its file.")
+    ] = "epyc-thread",
+) -> None:
+    """Show a sweep's cells, widths, parameters, trials, steps and cost. Runs nothing."""
+    from orchestrator.cost import load_device
     from orchestrator.plan_table import print_plan
 
-    print_plan(_plan(sweep, small, results), console)
+    print_plan(_plan(sweep, small, results), load_device(device), console)
 
 
 @app.command()

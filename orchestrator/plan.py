@@ -138,7 +138,7 @@ class Plan:
             objective=cell.training.objective,
             shared_batches=cell.training.shared_batches,
             gpus=spec.resources.gpus,
-            configuration=self._configuration(cell, index),
+            configuration=self.configuration(cell, index),
             network_seed=derive(spec.seed, cell.id, index, "network"),
             # Every trial on a task sees the same data, as in the capacity paper's appendix A.
             data_seed=derive(spec.seed, cell.task.label, "data"),
@@ -147,7 +147,8 @@ class Plan:
         )
         return PlannedTrial(trial, cell, index, definition)
 
-    def _configuration(self, cell: Cell, index: int) -> Configuration:
+    def configuration(self, cell: Cell, index: int) -> Configuration:
+        """The hyperparameters of trial ``index`` of a cell."""
         if cell.repeated is not None:
             repeated: Configuration = cell.repeated["configuration"]
             return repeated

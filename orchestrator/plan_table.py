@@ -3,13 +3,16 @@
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.cost import Device, cost
 from orchestrator.plan import Plan
 from orchestrator.views.tables.render import heading
 from trainables.architectures import check_options, find
 
 
-def print_plan(plan: Plan, console: Console) -> None:
+def print_plan(plan: Plan, device: Device, console: Console) -> None:
     """Cells with hidden width, counted parameters and how far these are under the budget.
+
+    At the end what it all costs on ``device``.
 
     ``trials`` reads: trials of the cell x training steps of each.
     """
@@ -51,11 +54,25 @@ def print_plan(plan: Plan, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(
+    early = plan.spec.scheduler.method == "asha"
+    whole, stopped = cost(plan, device)
+    for line in (
         f"\n{len(plan.cells):,} cell{'s' if len(plan.cells) > 1 else ''}, "
         f"{plan.trial_count:,} trials of {plan.spec.replicates} "
         f"network{'s' if plan.spec.replicates > 1 else ''}, {plan.step_count:,} training steps "
-        + ("if none is stopped early" if plan.spec.scheduler.method == "asha" else "in all"),
-        highlight=False,
-        soft_wrap=True,
-    )
+        + ("if none is stopped early" if early else "in all"),
+        f"{_counted(whole.operations)} floating-point operations, {_time(whole.seconds)} on one "
+        f"worker of {device.name}"
+        + (f"; with early stopping about {_time(stopped.seconds)}" if early else ""),
+        f"{device.name}: {device.description}",
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _counted(operations: float) -> str:
+    return f"{operations:.2g}".replace("e+", "e")
+
+
+def _time(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{seconds / 60:.2g} minutes" if hours < 1 else f"{hours:,.3g} hours"
