@@ -5,11 +5,28 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+from trainables.architectures import ARCHITECTURES, search_space
 from trainables.registry import OptionError
-from trainables.tasks import TASKS, make
+from trainables.space import draw
+from trainables.tasks import TASKS, Classification, make
 
 OPTIONS = {
+    "perceptron_capacity": {"size": 16, "length": 3},
+    "random_continuous_function": {
+        "samples": 200,
+        "size": 4,
+        "length": 3,
+        "tau": 10.0,
+        "held_out_size": 2000,
+    },
+    "text8": {"length": 12, "warm_up": 3, "held_out_size": 40},
+    "shakespeare": {"length": 12, "held_out_size": 40},
+    "arithmetic": {"held_out_size": 40},
+    "smnist": {"held_out_size": 20},
+    "psmnist": {"held_out_size": 20},
+    "scifar10": {"held_out_size": 20},
     "digits": {},
     "parentheses": {"length": 12, "held_out_size": 40},
     "memory": {"size": 3, "delay": 4, "held_out_size": 40},
@@ -28,6 +45,10 @@ OPTIONS = {
     },
 }
 every_task = pytest.mark.parametrize("name", sorted(TASKS))
+PARAMETERS = 1000
+HELD_OUT_SIZES = {"digits": 300, "perceptron_capacity": 1000}  # of what has no such option
+# Their held-out sets are rows of a file, whatever the seed.
+SPLIT_BY_ROWS = {"digits", "shakespeare", "smnist", "psmnist", "scifar10"}
 
 
 def task(name):
@@ -38,13 +59,29 @@ def perfect(batch, made):
     """Outputs ``[lanes, steps, batch, outputs]`` that are right and, if logits, certain."""
     if made.metric_name == "rms":
         return batch.targets.transpose(1, 2).clone()
-    classes = {"digits": 10, "parentheses": 10}[next(n for n in TASKS if TASKS[n] is type(made))]
-    logits = 100.0 * torch.nn.functional.one_hot(batch.targets, classes)
+    if made.metric_name == "bits":
+        return 100.0 * (2 * batch.targets[:, None, :, None] - 1)
+    if isinstance(made, Classification):
+        return 100.0 * functional.one_hot(batch.targets, made.outputs).transpose(1, 2)
+    logits = 100.0 * functional.one_hot(batch.targets, 10)  # ten counts of parentheses side by side
     return logits.flatten(2).unsqueeze(1)
+
+
+def perfection(made):
+    return {"accuracy": 1.0, "bits": made.held_out_size}.get(made.metric_name, 0.0)
 
 
 def same(one, other):
     return torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+
+
+def samples(batch):
+    """The samples of all lanes, inputs and targets, as a set."""
+    return {
+        (batch.inputs[lane, :, row].numpy().tobytes(), batch.targets[lane, row].numpy().tobytes())
+        for lane in range(len(batch.inputs))
+        for row in range(batch.inputs.shape[2])
+    }
 
 
 def test_all_tasks_are_tested():
@@ -56,8 +93,14 @@ def test_a_batch_has_lanes_time_samples_and_features(name):
     made = task(name)
     batch = made.batch(seed=0, lanes=[0, 5], step=3, size=7)
     assert batch.inputs.shape == (2, made.length, 7, made.inputs)
-    assert batch.inputs.dtype == torch.float32
+    assert batch.inputs.dtype == (torch.uint8 if name == "perceptron_capacity" else torch.float32)
+    assert batch.inputs.isfinite().all()
     assert batch.targets.shape[:2] == (2, 7)
+    if isinstance(made, Classification):
+        assert batch.targets.dtype == torch.int64
+        assert batch.targets.min() >= 0
+        assert batch.targets.max() < made.outputs
+    assert 0 <= made.first_output < made.length
     outputs = torch.zeros(2, made.length - made.first_output, 7, made.outputs)
     assert made.losses(outputs, batch.targets).shape == (2, 7)
     assert made.scores(outputs, batch.targets).shape == (2, 7)
@@ -77,6 +120,25 @@ def test_a_batch_is_a_pure_function_of_seed_lane_and_step(name):
 
 
 @every_task
+def test_batches_do_not_depend_on_the_order_in_which_they_are_asked_for(name):
+    places = [(step, lanes) for step in range(4) for lanes in ([0], [1, 0], [2])]
+    one, other = task(name), task(name)
+    forwards = [one.batch(seed=1, lanes=lanes, step=step, size=3) for step, lanes in places]
+    backwards = [
+        other.batch(seed=1, lanes=lanes, step=step, size=3) for step, lanes in places[::-1]
+    ]
+    assert all(map(same, forwards, backwards[::-1]))
+
+
+@every_task
+def test_a_lane_asked_for_twice_is_the_same_twice(name):
+    batch = task(name).batch(seed=1, lanes=[3, 2, 3], step=0, size=6)
+    assert torch.equal(batch.inputs[0], batch.inputs[2])
+    assert torch.equal(batch.targets[0], batch.targets[2])
+    assert not torch.equal(batch.inputs[0], batch.inputs[1])
+
+
+@every_task
 def test_no_two_seeds_lanes_and_steps_share_a_batch(name):
     made = task(name)
     batches = {
@@ -91,30 +153,35 @@ def test_no_two_seeds_lanes_and_steps_share_a_batch(name):
 @every_task
 def test_held_out_sets_are_fixed(name):
     one, other = task(name), task(name)
+    size = OPTIONS[name].get("held_out_size") or HELD_OUT_SIZES[name]
     for split in ("validation", "evaluation"):
         batch = one.held_out(split, seed=3)
-        assert batch.inputs.shape == (1, one.length, one.held_out_size, one.inputs)
-        assert len(batch.targets[0]) == one.held_out_size
+        assert batch.inputs.shape == (1, one.length, size, one.inputs)
+        assert batch.targets.shape[:2] == (1, size)
+        assert one.held_out_size == size
         one.batch(seed=3, lanes=[0], step=0, size=4)
+        assert same(one.held_out(split, seed=3), batch)
         assert same(other.held_out(split, seed=3), batch)
         # Finite data is split once and for all; generated data belongs to the seed.
-        assert same(one.held_out(split, seed=4), batch) is (name == "digits")
+        assert same(one.held_out(split, seed=4), batch) is (name in SPLIT_BY_ROWS)
 
 
 @every_task
-def test_splits_share_no_sample(name):
+def test_splits_share_no_sample_save_where_a_task_memorizes(name):
     made = task(name)
-    batches = [
-        made.held_out("validation", seed=3).inputs[0],
-        made.held_out("evaluation", seed=3).inputs[0],
-        *[made.batch(seed=3, lanes=[0], step=step, size=40).inputs[0] for step in range(3)],
-    ]
-    validation, evaluation, *training = [
-        {sample.numpy().tobytes() for sample in batch.unbind(1)} for batch in batches
-    ]
-    assert not validation & evaluation
-    for batch in training:
-        assert not batch & (validation | evaluation)
+    sets = [made.held_out(split, seed=3) for split in ("validation", "evaluation")]
+    validation, evaluation = map(samples, sets)
+    training = [samples(made.batch(seed=3, lanes=[0, 1], step=step, size=40)) for step in range(3)]
+    assert made.memorizes is (name in {"perceptron_capacity", "random_continuous_function"})
+    if made.memorizes:
+        assert same(*sets)
+        assert all(batch <= evaluation for batch in training)
+    else:
+        # By the inputs alone, which must not be the same even with other targets.
+        held_out = [{inputs for inputs, _ in split} for split in (validation, evaluation)]
+        assert not held_out[0] & held_out[1]
+        for batch in training:
+            assert not {inputs for inputs, _ in batch} & (held_out[0] | held_out[1])
 
 
 @every_task
@@ -124,73 +191,109 @@ def test_a_perfect_answer_gets_the_optimal_loss_and_metric(name):
     outputs = perfect(batch, made)
     assert made.losses(outputs, batch.targets).abs().max() < 1e-5
     metric = made.metric(made.scores(outputs, batch.targets).mean(1))
-    assert metric.tolist() == [{"accuracy": 1.0, "rms": 0.0}[made.metric_name]] * 2
+    assert metric.tolist() == pytest.approx([perfection(made)] * 2, abs=1e-6)
 
 
 @every_task
 def test_a_wrong_answer_is_charged_to_its_own_sample_and_lane(name):
     made = task(name)
     batch = made.batch(seed=0, lanes=[0, 1], step=0, size=9)
-    outputs = perfect(batch, made)
-    outputs[1, :, 4] = outputs[1, :, 4].roll(1, dims=-1) + 1
-    losses = made.losses(outputs, batch.targets)
+    right = perfect(batch, made)
+    outputs = right.clone()
+    wrong = -right if made.metric_name == "bits" else right.roll(1, dims=-1) + 1
+    outputs[1, :, 4] = wrong[1, :, 4]
+    losses, scores = made.losses(outputs, batch.targets), made.scores(outputs, batch.targets)
+    expected = made.scores(right, batch.targets)
     assert losses[1, 4] > 0.5
-    losses[1, 4] = 0
+    assert scores[1, 4] != expected[1, 4]
+    losses[1, 4], scores[1, 4] = 0, expected[1, 4]
     assert losses.abs().max() < 1e-5
+    assert torch.equal(scores, expected)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("digits", {}),
-        ("parentheses", {"length": 40}),
-        ("memory", {"size": 5, "delay": 2}),
-        ("adding", {"length": 7}),
-        *(
-            (name, {"training_size": 10_000, **options})
-            for name, options in (
-                ("delayed_copy", {}),
-                ("delayed_sine", {"frequency": 0.7}),
-                ("delayed_power", {"power": 2}),
-                ("delayed_power", {"power": 3}),
-                ("temporal_product", {"delay": 2}),
-                ("running_product", {"length": 6}),
-                ("running_sum", {}),
-                ("parity", {}),
-            )
-        ),
-    ],
-)
-def test_the_best_constant_predictor_scores_the_baseline(name, options):
-    made = make(name, options)
-    if name == "digits":  # its baseline is that of the evaluation set, which is all there is
-        batches = [made.held_out("evaluation", seed=0)]
-    else:
-        batches = [made.batch(seed=0, lanes=[0], step=step, size=500) for step in range(20)]
-    targets = torch.cat([batch.targets for batch in batches], dim=1)
-    if made.metric_name == "rms":
-        constant = targets.mean((0, 1, 2))
-    else:  # the shares of the counts, the same for all ten kinds
-        constant = (torch.bincount(targets.flatten(), minlength=10) / targets.numel()).log()
-        constant = constant.clamp_min(-50).repeat(made.outputs // 10)
-    steps = made.length - made.first_output
-    outputs = constant.expand(1, steps, targets.shape[1], -1)
-    expected = made.baseline()
-    loss = made.losses(outputs, targets).mean().item()
-    metric = made.metric(made.scores(outputs, targets).mean()).item()
-    assert loss == pytest.approx(expected.loss, rel=1e-5 if name == "digits" else 0.02)
-    assert metric == pytest.approx(expected.metric, rel=1e-5 if name == "digits" else 0.01)
+@every_task
+def test_one_held_out_set_serves_all_lanes(name):
+    made = task(name)
+    batch = made.batch(seed=0, lanes=[0], step=0, size=9)
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, made.length - made.first_output, 9, made.outputs)
+    outputs = torch.randn(shape, generator=generator)
+    for each in (made.losses, made.scores):
+        lanes = [each(outputs[[lane]], batch.targets)[0] for lane in range(3)]
+        torch.testing.assert_close(each(outputs, batch.targets), torch.stack(lanes))
+
+
+@every_task
+def test_losses_are_differentiable(name):
+    made = task(name)
+    batch = made.batch(seed=0, lanes=[0, 1], step=0, size=5)
+    outputs = torch.full((2, made.length - made.first_output, 5, made.outputs), 0.25)
+    outputs.requires_grad_()
+    losses = made.losses(outputs, batch.targets)
+    (gradient,) = torch.autograd.grad(losses[1, 2], outputs)
+    assert gradient[1, :, 2].abs().max() > 0
+    gradient[1, :, 2] = 0
+    assert not gradient.any()
 
 
 @every_task
 def test_minimal_performance_lies_between_chance_and_perfection(name):
     made = task(name)
-    chance, perfection = made.baseline().metric, {"accuracy": 1.0, "rms": 0.0}[made.metric_name]
-    assert min(chance, perfection) < made.minimal_performance < max(chance, perfection)
-    assert made.reaches(perfection, made.minimal_performance)
+    chance, best = made.baseline().metric, perfection(made)
+    assert min(chance, best) < made.minimal_performance < max(chance, best)
+    assert made.reaches(best, made.minimal_performance)
     assert made.reaches(made.minimal_performance, made.minimal_performance)
     assert not made.reaches(chance, made.minimal_performance)
     assert not made.reaches(math.nan, made.minimal_performance)
+
+
+@every_task
+def test_hyperparameters_are_called_like_none_of_an_architecture(name):
+    own = set(TASKS[name].hyperparameters)
+    for architecture in ARCHITECTURES:
+        assert own.isdisjoint(search_space(architecture))
+
+
+@every_task
+def test_a_task_at_any_configuration_is_the_same_to_networks(name):
+    made = task(name)
+    before = {key: value for key, value in vars(made).items() if isinstance(value, int | float)}
+    for index in range(8):
+        configuration = draw(made.hyperparameters, "tests", index)
+        one = made.configured({**configuration, "learning_rate": 0.1}, PARAMETERS)
+        for attribute in ("inputs", "outputs", "length", "first_output"):
+            assert getattr(one, attribute) == getattr(made, attribute)
+        batch = one.batch(seed=0, lanes=[0, 1], step=0, size=4)
+        assert batch.inputs.shape == (2, made.length, 4, made.inputs)
+        other = task(name).configured(configuration, PARAMETERS)
+        assert same(other.batch(seed=0, lanes=[0, 1], step=0, size=4), batch)
+        assert same(other.held_out("evaluation", seed=0), one.held_out("evaluation", seed=0))
+        assert one.held_out("evaluation", seed=0).inputs.shape[2] == one.held_out_size
+    # One task serves many trials, each at a configuration of its own.
+    after = {key: value for key, value in vars(made).items() if isinstance(value, int | float)}
+    assert after == before
+
+
+@every_task
+def test_the_protocol_can_be_followed(name):
+    protocol = TASKS[name].protocol
+    assert protocol.steps > 0
+    assert protocol.batch_size > 0
+    assert protocol.objective in {"loss", "metric"}
+
+
+@every_task
+def test_further_measures_are_numbers_of_the_metric(name):
+    made = task(name)
+    further = made.further(0.5, PARAMETERS)
+    assert all(isinstance(value, float) and math.isfinite(value) for value in further.values())
+    assert set(further).isdisjoint({made.metric_name})
+
+
+@every_task
+def test_every_task_says_what_it_is_and_where_it_is_from(name):
+    assert len(TASKS[name].summary) > 10
+    assert len(TASKS[name].source) > 10
 
 
 def test_a_wrong_name_or_option_is_refused():
@@ -204,9 +307,3 @@ def test_a_wrong_name_or_option_is_refused():
         OptionError, match=r"option 'delay' of memory is 2\.5, but must be a whole number"
     ):
         make("memory", {"delay": 2.5})
-
-
-@every_task
-def test_every_task_says_what_it_is_and_where_it_is_from(name):
-    assert len(TASKS[name].summary) > 10
-    assert len(TASKS[name].source) > 10

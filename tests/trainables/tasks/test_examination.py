@@ -1,0 +1,281 @@
+"""A user's task is tried out before a sweep relies on it: what is wrong is said in one sentence."""
+
+import itertools
+import re
+
+import pytest
+import torch
+
+from trainables.registry import OptionError
+from trainables.tasks import examine, find, make
+
+MODULE = """\
+from dataclasses import dataclass
+
+import torch
+
+from trainables import space
+from trainables.tasks import Baseline, Protocol, Regression, Task
+
+
+@dataclass(frozen=True)
+class EchoOptions:
+    delay: int = 2
+
+
+class Echo(Regression):
+    summary = "the input of some steps before"
+    source = "these tests"
+    Options = EchoOptions
+    protocol = Protocol(steps=10, batch_size=4)
+    hyperparameters = {"gain": space.Uniform(0.5, 2.0)}
+    gain = 1.0
+
+    def __init__(self, options):
+        self.inputs = 3
+        self.outputs = 3
+        self.length = options.delay + 1
+        self.first_output = options.delay
+        self.held_out_size = 20
+        self.minimal_performance = 0.5
+
+    def configured(self, configuration, parameters):
+        made = Echo(EchoOptions(self.length - 1))
+        made.gain = configuration["gain"]
+        return made
+
+    def prepare(self):
+        pass
+
+    def samples(self, split, generator, size):
+        x = torch.from_numpy(generator.standard_normal((self.length, size, 3)).astype("float32"))
+        targets = self.gain * x[0].unsqueeze(1)
+        return x, targets
+
+    def variance(self):
+        return 1.0
+"""
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """Writes a module and gives the dotted path of its class."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(text, name="Echo"):
+        module = f"examined_{next(_numbers)}"  # imported once in a process
+        (tmp_path / f"{module}.py").write_text(text)
+        return f"{module}:{name}"
+
+    return write
+
+
+def fault(path, right, wrong, options=None):
+    """What a user reads about the task with ``wrong`` in the place of ``right``."""
+    assert MODULE.count(right) == 1
+    there = path(MODULE.replace(right, wrong))
+    with pytest.raises(OptionError) as caught:
+        examine(there, options or {})
+    start = f"task '{there}' does not work: "
+    assert str(caught.value).startswith(start)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).removeprefix(start)
+
+
+def test_a_task_that_keeps_the_rules_is_used_like_every_other(path):
+    there = path(MODULE)
+    examine(there, {})
+    examine(there, {"delay": 5})
+    assert find(there).__name__ == "Echo"
+    made = make(there, {"delay": 5}).configured({"gain": 2.0}, 1000)
+    batch = made.batch(seed=0, lanes=[0], step=0, size=4)
+    assert torch.equal(batch.targets[0, :, 0], 2 * batch.inputs[0, 0])
+    assert made.baseline().metric == 1.0
+
+
+def test_our_own_tasks_are_not_examined():
+    examine("memory", {})
+    examine("text8", {})  # whose file need not be there
+
+
+def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
+    there = path(MODULE)
+    with pytest.raises(OptionError) as caught:
+        examine(there, {"dealy": 3})
+    assert str(caught.value) == f"unknown option 'dealy' of {there}; did you mean 'delay'?"
+    with pytest.raises(
+        OptionError, match=r"option 'delay' of .* is 1\.5, but must be a whole numb"
+    ):
+        examine(there, {"delay": 1.5})
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "sentence"),
+    [
+        (
+            "self.inputs = 3",
+            "pass",
+            "its 'inputs' is None, but must be a whole number of 1 or more",
+        ),
+        (
+            "self.outputs = 3",
+            "self.outputs = 0",
+            "its 'outputs' is 0, but must be a whole number of 1 or more",
+        ),
+        (
+            "self.length = options.delay + 1",
+            "self.length = 3.0",
+            "its 'length' is 3.0, but must be a whole number of 1 or more",
+        ),
+        (
+            "self.held_out_size = 20",
+            "self.held_out_size = -1",
+            "its 'held_out_size' is -1, but must be a whole number of 1 or more",
+        ),
+        (
+            "self.first_output = options.delay",
+            "pass",
+            "its 'first_output' is None, but must be one of its 3 steps",
+        ),
+        (
+            "self.first_output = options.delay",
+            "self.first_output = 3",
+            "its 'first_output' is 3, but must be one of its 3 steps",
+        ),
+        (
+            "self.first_output = options.delay",
+            "self.first_output = -1",
+            "its 'first_output' is -1, but must be one of its 3 steps",
+        ),
+        (
+            "    protocol = Protocol(steps=10, batch_size=4)\n",
+            "",
+            "its 'protocol' is missing: set it to trainables.tasks.Protocol(..)",
+        ),
+        (
+            "protocol = Protocol(steps=10, batch_size=4)",
+            "protocol = {'steps': 10}",
+            "its 'protocol' is missing: set it to trainables.tasks.Protocol(..)",
+        ),
+        (
+            "self.minimal_performance = 0.5",
+            "self.minimal_performance = float('nan')",
+            "its 'minimal_performance' is nan, but must be a number",
+        ),
+        (
+            "self.minimal_performance = 0.5",
+            "pass",
+            "its 'minimal_performance' is None, but must be a number",
+        ),
+        (
+            "space.Uniform(0.5, 2.0)",
+            "[0.5, 2.0]",
+            "hyperparameter 'gain' is [0.5, 2.0], which is no domain",
+        ),
+        ("        return made\n", "", "'configured' must return a task"),
+        (
+            "        return x, targets",
+            "        return x[:, :, :2], targets",
+            "its inputs are [3, 3, 2], but must be [3, 3, 3]",
+        ),
+        (
+            "        return x, targets",
+            "        return torch.cat([x, x]), targets",
+            "its inputs are [6, 3, 3], but must be [3, 3, 3]",
+        ),
+        (
+            "targets = self.gain * x[0].unsqueeze(1)",
+            "targets = x[0, :1]",
+            "its targets are [1, 3], but must begin with the batch, 3",
+        ),
+        (
+            "        return x, targets",
+            "        return torch.randn(x.shape), targets",
+            "the same generator gives other samples the second time",
+        ),
+        (
+            "        return x, targets",
+            "        return x, torch.randn(targets.shape)",
+            "the same generator gives other samples the second time",
+        ),
+        (
+            "    def variance(self):",
+            "    def losses(self, outputs, targets):\n"
+            "        return super().losses(outputs, targets).mean()\n\n"
+            "    def variance(self):",
+            "its losses are [], but must be [lanes, batch], [2, 3]",
+        ),
+        (
+            "    def variance(self):",
+            "    def scores(self, outputs, targets):\n"
+            "        return super().scores(outputs, targets).mean(1)\n\n"
+            "    def variance(self):",
+            "its scores are [2], but must be [lanes, batch], [2, 3]",
+        ),
+        (
+            "    def variance(self):",
+            "    def losses(self, outputs, targets):\n"
+            "        return super().losses(outputs.round().detach(), targets)\n\n"
+            "    def scores(self, outputs, targets):\n"
+            "        return super().losses(outputs, targets)\n\n"
+            "    def variance(self):",
+            "its losses cannot be differentiated by the outputs",
+        ),
+        (
+            "    def variance(self):",
+            "    def metric(self, mean_scores):\n"
+            "        return mean_scores.mean()\n\n"
+            "    def variance(self):",
+            "its metric must have one number a lane",
+        ),
+        (
+            "        return 1.0",
+            "        return float('inf')",
+            "its baseline is Baseline(loss=inf, metric=inf), but must be finite",
+        ),
+    ],
+)
+def test_each_fault_is_one_sentence(path, right, wrong, sentence):
+    assert fault(path, right, wrong) == sentence
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line", "error"),
+    [
+        (
+            "        self.inputs = 3",
+            "        self.inputs = 3 // 0",
+            "inputs = ",
+            "ZeroDivisionError",
+        ),
+        ("        pass", "        open('/nowhere/data.csv')", "open", "FileNotFoundError"),
+        ("        targets = self.gain *", "        targets = gain *", "gain *", "NameError"),
+        (
+            'made.gain = configuration["gain"]',
+            'made.gain = configuration["gian"]',
+            "gian",
+            "KeyError",
+        ),
+        ("        return 1.0", '        raise ValueError("two\\nlines")', "raise", "ValueError"),
+    ],
+)
+def test_what_it_raises_is_told_with_file_and_line(path, right, wrong, line, error, tmp_path):
+    told = fault(path, right, wrong)
+    number = 1 + next(
+        at for at, text in enumerate(MODULE.replace(right, wrong).splitlines()) if line in text
+    )
+    pattern = rf"{re.escape(str(tmp_path))}/examined_\d+\.py:{number}: {error}: .+"
+    assert re.fullmatch(pattern, told)
+
+
+def test_what_has_no_samples_or_no_baseline_is_told_what_it_lacks(path):
+    assert "samples" in fault(path, "def samples(", "def sample(")
+    assert "NotImplementedError" in fault(path, "def variance(", "def variances(")
+
+
+def test_options_decide_too(path):
+    limited = ("delay + 1", "delay + 1 if options.delay < 9 else 0")
+    there = path(MODULE.replace(*limited))
+    examine(there, {"delay": 8})
+    assert "its 'length' is 0" in fault(path, *limited, options={"delay": 9})
