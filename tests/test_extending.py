@@ -4,16 +4,20 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 
 from tests.orchestrator.command import soundings
 
 TEXT = (Path(__file__).parent.parent / "docs/extending.md").read_text()
-CELLS, SWEEP, WEIGHTS = re.findall(r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL)
+CELLS, SWEEP, TASK, TASK_SWEEP, WEIGHTS = re.findall(
+    r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL
+)
 
 
-def test_the_example_is_short():
+def test_the_examples_are_short():
     assert len(CELLS.splitlines()) + len(SWEEP.splitlines()) < 40
+    assert len(TASK.splitlines()) + len(TASK_SWEEP.splitlines()) < 50
 
 
 def parameters(n, depth):
@@ -39,6 +43,23 @@ def test_an_architecture_beside_the_sweep_file_is_sized_trained_and_in_the_table
         assert set(rows["parameters"]) == {parameters(width, depth)}
     tables = pd.read_csv(tmp_path / "results/mine/tables/parameter_matched.csv")
     assert "mypackage.cells:LeakyGated(keep=0.9)" in set(tables["architecture"])
+
+
+def test_a_task_beside_the_sweep_file_is_trained_on_and_in_the_tables(tmp_path):
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "tasks.py").write_text(TASK)
+    (tmp_path / "maxima.yaml").write_text(TASK_SWEEP)
+    ran = soundings("run", "maxima.yaml", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    trials = pd.read_parquet(tmp_path / "results/maxima/ledger/trials")
+    assert set(trials["task"].astype(str)) == {"mypackage.tasks:Maximum(length=5)"}
+    assert set(trials["metric"]) == {"rms"}
+    # The largest of five uniform numbers is Beta(5, 1): variance 5 / (36 * 7).
+    assert trials["baseline_loss"].tolist() == pytest.approx([5 / 252] * 2)
+    assert trials["baseline_metric"].tolist() == pytest.approx([(5 / 252) ** 0.5] * 2)
+    tables = pd.read_csv(tmp_path / "results/maxima/tables/parameter_matched.csv")
+    assert set(tables["task"]) == {"mypackage.tasks:Maximum(length=5)"}
 
 
 def test_weights_of_torch_are_loaded_by_name():
