@@ -10,9 +10,8 @@ import torch
 from tests.orchestrator.command import soundings
 
 TEXT = (Path(__file__).parent.parent / "docs/extending.md").read_text()
-CELLS, SWEEP, TASK, TASK_SWEEP, WEIGHTS = re.findall(
-    r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL
-)
+BLOCKS = re.findall(r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL)
+CELLS, SWEEP, TASK, TASK_SWEEP, WEIGHTS = BLOCKS
 
 
 def test_the_examples_are_short():

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeGuard, TypeVar, get_type_hints
 
 import torch
 
-from trainables.registry import NoOptions, OptionError, describe, lookup, nearest
+from trainables.registry import OptionError, describe, lookup, nearest
 
 T = TypeVar("T")
 
@@ -82,8 +82,6 @@ class Kind(Generic[T]):
         return isinstance(value, type) and issubclass(value, self.base)
 
     def _check_options_class(self, path: str, options: Any) -> None:
-        if options is NoOptions and self.options is None:
-            return
         if not (
             isinstance(options, type)
             and issubclass(options, self.options or object)

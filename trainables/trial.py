@@ -23,7 +23,7 @@ from trainables.training import Schedule, Scores, Trainer
 CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints of a trial
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _task(name: str, options: str) -> tasks.Task:
     """Tasks are kept from trial to trial of a worker: their data is read once."""
     return tasks.make(name, json.loads(options))

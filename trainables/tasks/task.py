@@ -176,7 +176,7 @@ def _held_out(task: Task, split: Split, seed: int) -> Batch:
     return Batch(inputs.unsqueeze(0), targets.unsqueeze(0))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)  # it may be large
 def training_set(task: Task, seed: int) -> tuple[Tensor, Tensor]:
     """The finite training set of a generated task: inputs and targets as ``samples`` gives them."""
     assert task.training_size is not None

@@ -1,9 +1,10 @@
-"""Trainability: median and best evaluation loss against the number of configurations tried."""
+"""Trainability: best and median evaluation loss against the number of configurations tried."""
 
 import numpy as np
 import pandas as pd
 
 from orchestrator.views.tables.study import CELL, Study, Table, number
+from trainables.tasks import Task
 
 STEPS = (1, 2, 5)  # times powers of ten: the counts that are shown
 
@@ -12,9 +13,10 @@ def trainability(study: Study) -> Table:
     """Figure 4 of the capacity paper as numbers, in the order of the configurations.
 
     After the first k configurations of a cell: the evaluation loss of its best trial so far (by
-    validation loss, completed trials only) and the median evaluation loss. In the median an
-    infeasible trial is worse than every number and a stopped trial counts with the loss at which
-    it was stopped. Errored trials were not tried: they are left out until they are run again.
+    validation, completed trials only) and the median evaluation loss. In the median an infeasible
+    trial is worse than every number and a stopped trial counts with the loss at which it was
+    stopped. Errored trials were not tried: they are left out until they are run again. Likewise for
+    the metric, which is shown where it is the objective.
     """
     rows = []
     for cell in study.cells:
@@ -22,22 +24,26 @@ def trainability(study: Study) -> Table:
         trials = trials[trials["outcome"] != "errored"]
         completed = (trials["outcome"] == "completed").to_numpy()
         infeasible = (trials["outcome"] == "infeasible").to_numpy()
-        evaluation = trials["evaluation_loss"].to_numpy(dtype=float)
-        # Where there is no loss at all, it is worse than every number.
+        # Where there is no objective, it is worse than every number.
         objective = trials["objective"].where(completed).fillna(np.inf).to_numpy(dtype=float)
-        ranked = np.where(infeasible | np.isnan(evaluation), np.inf, evaluation)
+        quantities = {}
+        for quantity, worst in (("loss", np.inf), ("metric", _worst_metric(study.task(cell.id)))):
+            evaluation = trials[f"evaluation_{quantity}"].to_numpy(dtype=float)
+            quantities[quantity] = (
+                evaluation,
+                np.where(infeasible | np.isnan(evaluation), worst, evaluation),
+            )
         for tried in range(1, len(trials) + 1):
             best = int(objective[:tried].argmin())
-            rows.append(
-                {
-                    **cell.place,
-                    "tried": tried,
-                    "best_evaluation_loss": evaluation[best] if completed[best] else np.nan,
-                    "median_evaluation_loss": float(np.median(ranked[:tried])),
-                    "completed": int(completed[:tried].sum()),
-                    "infeasible": int(infeasible[:tried].sum()),
-                }
-            )
+            row = {**cell.place, "tried": tried}
+            for quantity, (evaluation, ranked) in quantities.items():
+                there = evaluation[best] if completed[best] else np.nan
+                row[f"best_evaluation_{quantity}"] = there
+                row[f"median_evaluation_{quantity}"] = float(np.median(ranked[:tried]))
+            row["completed"] = int(completed[:tried].sum())
+            row["infeasible"] = int(infeasible[:tried].sum())
+            row["objective"] = study.training(cell.id)["objective"]
+            rows.append(row)
     tidy = pd.DataFrame(rows)
     return Table(
         name="trainability",
@@ -49,12 +55,23 @@ def trainability(study: Study) -> Table:
     )
 
 
+def _worst_metric(task: Task) -> float:
+    return -np.inf if task.higher_is_better else np.inf
+
+
 def _notes(study: Study) -> tuple[str, ...]:
     notes = [
-        "Best: the completed trial with the lowest validation loss so far; '-': none completed. In "
-        "the median a stopped trial counts with the loss at which it was stopped and an infeasible "
+        "Best: the completed trial that is best by validation so far; '-': none completed. In the "
+        "median a stopped trial counts with the loss at which it was stopped and an infeasible "
         "one is worse than every number; 'inf': at least half were infeasible.",
     ]
+    by_metric = {
+        cell.task: study.task(cell.id).metric_name
+        for cell in study.cells
+        if study.training(cell.id)["objective"] == "metric"
+    }
+    for task, metric in by_metric.items():
+        notes.append(f"On {task} these are not losses but {metric}, which is its objective.")
     thresholds = sorted({study.training(c.id)["divergence_threshold"] for c in study.cells})
     if study.definition["replicates"] > 1:
         counted = " or ".join(f"{threshold:g}" for threshold in thresholds)
@@ -74,7 +91,9 @@ def _by_count(tidy: pd.DataFrame) -> pd.DataFrame:
         for count in counts:
             row[f"{count}"] = "-"
             if count in by_count:
-                best, median = (by_count[count][f"{n}_evaluation_loss"] for n in ("best", "median"))
+                point = by_count[count]
+                of = f"evaluation_{point['objective']}"
+                best, median = point[f"best_{of}"], point[f"median_{of}"]
                 row[f"{count}"] = f"{number(best)} / {number(median)}"
         rows.append(row)
     return pd.DataFrame(rows)
