@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from tests.trainables.trainers import STEPS, assert_lanes_equal, steady, trainer
-from trainables import training
+from trainables import tasks, training
 
 
 def test_an_evaluation_beyond_the_threshold_ends_a_lane():
@@ -51,3 +52,25 @@ def test_evaluation_changes_no_weight():
         one.evaluate("validation")
     other.train(STEPS)
     assert_lanes_equal(one, other, [0, 1])
+
+
+def test_a_task_that_memorizes_is_judged_on_all_of_its_samples():
+    samples = 2 * training.EVALUATION_CHUNK + 37
+    configuration = {"samples_per_parameter": samples / 100, "presentation": "first"}
+    task = tasks.make("perceptron_capacity", {"size": 6, "length": 2})
+    made = trainer(steady(3), task=task.configured(configuration, 100), dtype=torch.float64)
+    made.train(STEPS)
+    everything = made.task.held_out("validation", seed=2)
+    assert everything.inputs.shape[2] == samples
+    inputs = everything.inputs.double().expand(3, -1, -1, -1)
+    with torch.no_grad():
+        logits = made.network(inputs)[0][:, -1, :, 0].numpy()
+    labels = everything.targets.numpy()
+    right = ((logits > 0) == labels).mean(1)
+    assert ((right > 0) & (right < 1)).all()
+    bits = samples * (1 + right * np.log2(right) + (1 - right) * np.log2(1 - right))
+    losses = np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean(1)
+    for split in ("validation", "evaluation"):
+        scores = made.evaluate(split)
+        assert scores.losses == pytest.approx(losses.tolist(), rel=1e-12)
+        assert scores.metrics == pytest.approx(bits.tolist(), rel=1e-3, abs=1e-3)

@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from tests.trainables.trainers import STEPS, assert_lanes_equal, steady, trainer, weights
+from tests.trainables.trainers import (
+    STEPS,
+    assert_lanes_equal,
+    spy_on_batches,
+    steady,
+    trainer,
+    weights,
+)
+from trainables import tasks
+from trainables.tasks import Batch
 
 
 def test_training_lowers_the_loss():
@@ -106,13 +115,51 @@ def test_a_finite_loss_with_a_gradient_that_is_not_finite_ends_a_lane(monkeypatc
 
 def test_every_step_trains_on_the_batch_of_its_number(monkeypatch):
     made = trainer(steady(2))
-    asked = []
-    batch = made.task.batch
-
-    def spy(**place):
-        asked.append({**place, "lanes": list(place["lanes"])})
-        return batch(**place)
-
-    monkeypatch.setattr(made.task, "batch", spy)
+    asked = spy_on_batches(monkeypatch, made)
     made.train(STEPS)
     assert asked == [{"seed": 2, "lanes": [0, 1], "step": step, "size": 4} for step in range(STEPS)]
+
+
+def perceptron(samples, parameters=100, **options):
+    configuration = {"samples_per_parameter": samples / parameters, "presentation": "every"}
+    return tasks.make("perceptron_capacity", options).configured(configuration, parameters)
+
+
+def test_inputs_in_bytes_train_as_the_same_numbers_in_floats(monkeypatch):
+    small, large = (trainer(steady(3), task=perceptron(40, size=6)) for _ in range(2))
+    assert small.task.batch(seed=0, lanes=[0], step=0, size=1).inputs.dtype == torch.uint8
+    for name in ("batch", "held_out"):
+        plain = getattr(large.task, name)
+
+        def in_floats(*args, plain=plain, **place):
+            found = plain(*args, **place)
+            return Batch(found.inputs.float(), found.targets)
+
+        monkeypatch.setattr(large.task, name, in_floats)
+    before = weights(small, 0)
+    for each in (small, large):
+        each.train(STEPS)
+    assert small.infeasible_at == [None] * 3
+    assert not torch.equal(weights(small, 0), before)
+    assert_lanes_equal(small, large, range(3))
+
+
+def test_a_small_network_memorizes_a_hundred_random_labels():
+    task = perceptron(100)
+    weights_of = ("reset_input", "update_input", "candidate_input", "readout")
+    biases_of = ("reset", "update", "candidate", "readout")
+    ordinary = {f"{name}_scale": 1.0 for name in weights_of}
+    ordinary |= {f"{name}_bias_scale": 0.0 for name in biases_of}
+    learning = {"learning_rate": 3e-2, "learning_rate_decay": 0.1, "momentum_logit": 2.2}
+    configurations = steady(1, **ordinary, **learning, clip_norm=10.0, l2=1e-8)
+    made = trainer(configurations, task=task, steps=300, batch_size=100)
+    parameters = sum(p.numel() for p in made.network.parameters())
+    assert 400 < parameters < 600
+    before = made.evaluate("evaluation")
+    assert before.metrics[0] < 10
+    made.train(300)
+    after = made.evaluate("evaluation")
+    assert after.metrics[0] > 90  # of 100 bits
+    assert after.losses[0] < 0.1 * before.losses[0]
+    further = task.further(after.metrics[0], parameters)
+    assert further["bits_per_parameter"] == after.metrics[0] / parameters

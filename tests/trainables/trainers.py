@@ -11,8 +11,19 @@ STEPS = 12
 TASK = {"size": 3, "delay": 4, "held_out_size": 50}
 
 
-def trainer(configurations, *, threshold=1e6, dtype=torch.float32, options=TASK):
-    made = tasks.make("memory", options)
+def trainer(
+    configurations,
+    *,
+    threshold=1e6,
+    dtype=torch.float32,
+    options=TASK,
+    task=None,
+    steps=STEPS,
+    batch_size=4,
+    shared_batches=False,
+    **which,
+):
+    made = tasks.make("memory", options) if task is None else task
     net = build(
         "gru",
         inputs=made.inputs,
@@ -21,8 +32,13 @@ def trainer(configurations, *, threshold=1e6, dtype=torch.float32, options=TASK)
         lanes=len(configurations),
         dtype=dtype,
     )
-    schedule = Schedule(steps=STEPS, batch_size=4, divergence_threshold=threshold)
-    return Trainer(net, made, schedule, configurations, network_seed=1, data_seed=2)
+    schedule = Schedule(
+        steps=steps,
+        batch_size=batch_size,
+        divergence_threshold=threshold,
+        shared_batches=shared_batches,
+    )
+    return Trainer(net, made, schedule, configurations, network_seed=1, data_seed=2, **which)
 
 
 def steady(count, **changed):
@@ -34,6 +50,19 @@ def steady(count, **changed):
 
 def weights(made, lane):
     return torch.cat([p.detach()[lane].flatten() for p in made.network.parameters()])
+
+
+def spy_on_batches(monkeypatch, made):
+    """A list that gets the place of every batch that ``made`` asks for."""
+    asked = []
+    batch = made.task.batch
+
+    def spy(**place):
+        asked.append({**place, "lanes": list(place["lanes"])})
+        return batch(**place)
+
+    monkeypatch.setattr(made.task, "batch", spy)
+    return asked
 
 
 def assert_lanes_equal(one, other, lanes):

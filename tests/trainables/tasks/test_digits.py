@@ -41,7 +41,7 @@ def test_a_sample_is_the_pixels_of_its_image_in_scan_order(split, digits):
     training = IMAGES[digits.rows["training"]]
     expected = (IMAGES[digits.rows[split]] - training.mean()) / training.std()
     np.testing.assert_allclose(batch.inputs[0, :, :, 0].T, expected, rtol=0, atol=1e-6)
-    assert batch.targets[0].tolist() == LABELS[digits.rows[split]].tolist()
+    assert batch.targets[0].tolist() == LABELS[digits.rows[split], None].tolist()
     assert (digits.length, digits.inputs, digits.outputs, digits.first_output) == (64, 1, 10, 63)
 
 
@@ -54,7 +54,8 @@ def test_training_draws_all_training_images_and_only_these(digits):
         for image, label in zip(scaled, LABELS[digits.rows["training"]], strict=True)
     }
     seen = set()
-    for image, label in zip(batch.inputs[0, :, :, 0].T.numpy(), batch.targets[0], strict=True):
+    labels = batch.targets[0, :, 0]
+    for image, label in zip(batch.inputs[0, :, :, 0].T.numpy(), labels, strict=True):
         key = np.ascontiguousarray(image).tobytes()
         assert label_of[key] == label
         seen.add(key)
@@ -63,10 +64,11 @@ def test_training_draws_all_training_images_and_only_these(digits):
 
 def test_the_loss_is_the_cross_entropy_of_the_last_output(digits):
     rng = np.random.default_rng(0)
-    outputs, targets = rng.normal(size=(2, 3, 5, 10)), rng.integers(10, size=(2, 5))
+    outputs, targets = rng.normal(size=(2, 3, 5, 10)), rng.integers(10, size=(2, 5, 1))
     last = outputs[:, -1]
-    right = np.take_along_axis(last, targets[..., None], axis=-1)[..., 0]
+    right = np.take_along_axis(last, targets, axis=-1)[..., 0]
     expected = np.log(np.exp(last).sum(-1)) - right
-    args = torch.from_numpy(outputs), torch.from_numpy(targets)
+    # The readout gives the last step alone: first_output is that step.
+    args = torch.from_numpy(outputs[:, -1:]), torch.from_numpy(targets)
     np.testing.assert_allclose(digits.losses(*args), expected, rtol=1e-12)
-    np.testing.assert_array_equal(digits.scores(*args), last.argmax(-1) == targets)
+    np.testing.assert_array_equal(digits.scores(*args), last.argmax(-1) == targets[..., 0])
