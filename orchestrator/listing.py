@@ -71,7 +71,7 @@ def _entry(
     options: Any,
     hidden: Collection[str] = (),
 ) -> None:
-    _line(console, f"{name:<24} {summary}; {source}")
+    _line(console, f"{name:<26} {summary}; {source}")
     _options(console, options, hidden)
 
 

@@ -26,6 +26,9 @@ class Uniform:
     def draw(self, generator: np.random.Generator) -> float:
         return float(generator.uniform(self.low, self.high))
 
+    def __str__(self) -> str:
+        return f"uniform in [{self.low:g}, {self.high:g}]"
+
 
 @dataclass(frozen=True)
 class LogUniform:
@@ -37,6 +40,9 @@ class LogUniform:
     def draw(self, generator: np.random.Generator) -> float:
         return float(math.exp(generator.uniform(math.log(self.low), math.log(self.high))))
 
+    def __str__(self) -> str:
+        return f"log-uniform in [{self.low:g}, {self.high:g}]"
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -46,6 +52,9 @@ class Choice:
 
     def draw(self, generator: np.random.Generator) -> Value:
         return self.values[int(generator.integers(len(self.values)))]
+
+    def __str__(self) -> str:
+        return " | ".join(map(str, self.values))
 
 
 Domain = Uniform | LogUniform | Choice
