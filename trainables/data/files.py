@@ -1,0 +1,122 @@
+"""Where a file of a data set is looked for, and downloaded to."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pooch
+from filelock import FileLock
+
+from trainables.data.errors import DataError, reading, reason
+
+log = logging.getLogger("soundings")
+
+ADDRESSES = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "cifar10": "https://www.cs.toronto.edu/~kriz/",
+    "text8": "http://mattmahoney.net/dc/",
+    "tinyshakespeare": (
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/"
+    ),
+}
+
+
+def cache() -> Path:
+    """The folder of downloads and prepared arrays: ``SOUNDINGS_CACHE``, or the user's cache."""
+    return Path(os.environ.get("SOUNDINGS_CACHE") or pooch.os_cache("soundings")).expanduser()
+
+
+def find(dataset: str, *names: str, checksum: str) -> Path:
+    """The file of ``dataset`` under the first of ``names`` that there is, or downloaded.
+
+    Looked for in the folder ``dataset`` below ``SOUNDINGS_DATA``, then below :func:`cache`. If it
+    is in neither, the last of ``names`` is downloaded into the cache; ``checksum``
+    ("md5:..." or "sha256:...") is that of the download.
+
+    Raises:
+        DataError: ``SOUNDINGS_DATA`` is no folder; or the file is nowhere and cannot be
+            downloaded, or something else was downloaded, of which nothing is left.
+    """
+    folders = [folder / dataset for folder in (*_own_folder(), cache())]
+    for folder in folders:
+        for name in names:
+            with reading(folder):
+                if (folder / name).exists():
+                    return folder / name
+    return _download(dataset, names, checksum, folders)
+
+
+def _own_folder() -> tuple[Path, ...]:
+    """The folder of ``SOUNDINGS_DATA``, if it is set."""
+    name = os.environ.get("SOUNDINGS_DATA")
+    if not name:
+        return ()
+    folder = Path(name).expanduser()
+    with reading(folder):
+        there = folder.is_dir()
+    if not there:
+        raise DataError(f"SOUNDINGS_DATA is '{name}', but there is no such folder")
+    return (folder,)
+
+
+def _download(dataset: str, names: tuple[str, ...], checksum: str, looked: list[Path]) -> Path:
+    name, address = names[-1], ADDRESSES[dataset] + names[-1]
+    goal = looked[-1] / name
+    remedy = f"put it into a folder {dataset} below the one that SOUNDINGS_DATA names"
+    with locked(goal.parent, "download"):
+        if goal.exists():  # another process was faster
+            return goal
+        # In a folder of its own, so that what a killed process left is known and goes.
+        unfinished = goal.parent / "unfinished"
+        # A warning, since nothing less is seen in a worker, and it may take minutes.
+        log.warning("Downloading %s to %s", address, goal.parent)
+        pooch.get_logger().setLevel(logging.WARNING)  # it would say so again
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            pooch.retrieve(address, checksum, fname=name, path=unfinished)
+            (unfinished / name).replace(goal)
+        except OSError as error:  # also of the network
+            raise DataError(
+                f"{' or '.join(names)} is not in {' or '.join(map(str, looked))}, and {address} "
+                f"could not be downloaded ({reason(error)}): get it from there and {remedy}"
+            ) from error
+        except ValueError as error:
+            raise DataError(
+                f"what {address} sent is not the known {name} (its checksum differs) and was "
+                f"deleted: try again, or get it from elsewhere and {remedy}"
+            ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return goal
+
+
+@contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """One process at a time; the others of this host wait. Makes ``folder``.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{name}.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns the errors of writing to a folder of the cache into :class:`DataError`."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be written ({reason(error)}): "
+            "set SOUNDINGS_CACHE to a folder that can, with room for the data"
+        ) from error

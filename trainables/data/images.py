@@ -1,0 +1,122 @@
+"""Pictures as rows of pixels: MNIST, and CIFAR-10 in grey."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from trainables.data import cifar, idx
+from trainables.data.errors import DataError
+from trainables.data.files import find
+from trainables.data.prepared import from_files
+
+_MNIST = {
+    "train-images-idx3-ubyte": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "md5:9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+}
+_ROWS = 1000  # pictures counted at a time
+
+
+class Images(NamedTuple):
+    """Pictures and what they show, memory-mapped and read-only.
+
+    Attributes:
+        training_images: uint8 ``[n, pixels]``, a picture's pixels in scan order.
+        training_labels: uint8 ``[n]``, 0 to 9.
+        evaluation_images: as the training images.
+        evaluation_labels: as the training labels.
+        mean: of all pixels of the training images, scaled to [0, 1].
+        deviation: likewise, the standard deviation.
+    """
+
+    training_images: np.ndarray
+    training_labels: np.ndarray
+    evaluation_images: np.ndarray
+    evaluation_labels: np.ndarray
+    mean: float
+    deviation: float
+
+
+def mnist() -> Images:
+    """MNIST: 60,000 and 10,000 handwritten digits of 784 pixels.
+
+    The first call on a host converts the files, in 100 MB of memory.
+
+    Raises:
+        DataError: a file is missing and cannot be downloaded, or damaged, or another's.
+    """
+    files = [find("mnist", name, f"{name}.gz", checksum=_MNIST[name]) for name in _MNIST]
+
+    def make() -> Mapping[str, np.ndarray]:
+        return _arrays(_pairs(*files[:2]), _pairs(*files[2:]))
+
+    return _images(from_files("mnist", files, make))
+
+
+def cifar10_grey() -> Images:
+    """CIFAR-10 in grey: 50,000 and 10,000 pictures of 1,024 pixels.
+
+    The first call on a host converts the files, in 300 MB of memory.
+
+    Raises:
+        DataError: the data is missing and cannot be downloaded, or damaged.
+    """
+    source = find(
+        "cifar10",
+        cifar.FOLDER,
+        "cifar-10-python.tar.gz",
+        checksum="md5:c58f30108f718f92721af3b95e74349a",
+    )
+
+    def make() -> Mapping[str, np.ndarray]:
+        batches = cifar.batches(source)
+        training = [batches[name] for name in cifar.TRAINING]
+        images, labels = (np.concatenate(parts) for parts in zip(*training, strict=True))
+        return _arrays((images, labels), batches[cifar.EVALUATION])
+
+    return _images(from_files("cifar10", cifar.files(source), make))
+
+
+def _pairs(image_file: Path, label_file: Path) -> cifar.Batch:
+    images, labels = idx.images(image_file), idx.labels(label_file)
+    if len(images) != len(labels):
+        raise DataError(
+            f"{image_file} holds {len(images)} pictures, but {label_file} {len(labels)} labels: "
+            "they do not belong together, so replace both"
+        )
+    return images, labels
+
+
+def _arrays(training: cifar.Batch, evaluation: cifar.Batch) -> dict[str, np.ndarray]:
+    return {
+        "training_images": training[0],
+        "training_labels": training[1],
+        "evaluation_images": evaluation[0],
+        "evaluation_labels": evaluation[1],
+        "moments": _moments(training[0]),
+    }
+
+
+def _moments(images: np.ndarray) -> np.ndarray:
+    """Mean and deviation of pixels scaled to [0, 1], from how often each of the 256 levels is."""
+    counts = np.zeros(256, dtype=np.int64)
+    for start in range(0, len(images), _ROWS):
+        counts += np.bincount(images[start : start + _ROWS].ravel(), minlength=256)
+    levels, shares = np.arange(256) / 255, counts / images.size
+    mean = shares @ levels
+    return np.array([mean, np.sqrt(shares @ (levels - mean) ** 2)])
+
+
+def _images(arrays: Mapping[str, np.ndarray]) -> Images:
+    mean, deviation = arrays["moments"].tolist()
+    return Images(
+        arrays["training_images"],
+        arrays["training_labels"],
+        arrays["evaluation_images"],
+        arrays["evaluation_labels"],
+        mean,
+        deviation,
+    )
