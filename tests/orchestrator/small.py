@@ -22,9 +22,12 @@ SMALL: dict[str, Any] = {
 }
 
 
-def small_plan(**changes: Any) -> Plan:
-    """The plan of the small sweep with some of its keys changed."""
-    return make_plan(SweepSpec.model_validate({**SMALL, **changes}))
+def small_plan(results: Path = Path("results"), **changes: Any) -> Plan:
+    """The plan of the small sweep with some of its keys changed.
+
+    ``results`` is where the sweep lies that it repeats, if it repeats one.
+    """
+    return make_plan(SweepSpec.model_validate({**SMALL, **changes}), results)
 
 
 def small_file(folder: Path, **changes: Any) -> Path:

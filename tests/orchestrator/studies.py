@@ -16,7 +16,7 @@ from orchestrator.sweep import unfinished
 from orchestrator.views.tables import Study
 from tests.orchestrator.rows import NOON
 from tests.orchestrator.small import small_plan
-from trainables.tasks import TASKS
+from trainables.tasks import find, make
 
 MEMORY = {"name": "memory", "options": {"size": 3, "delay": 2}}
 PARENTHESES = {"name": "parentheses", "options": {"length": 6, "held_out_size": 32}}
@@ -36,7 +36,7 @@ class Folder:
     @classmethod
     def of(cls, results: Path, **changes: Any) -> "Folder":
         """Of the small sweep with changes, as its first run claims it."""
-        plan = small_plan(**changes)
+        plan = small_plan(results, **changes)
         paths = SweepPaths(results, plan.spec.name)
         unfinished(plan, paths)
         return cls(plan, paths)
@@ -79,6 +79,7 @@ class Folder:
 
 def _described(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
     cell = trial.cell
+    baseline = make(cell.task.name, cell.task.options).baseline()
     return {
         "sweep": plan.spec.name,
         "trial": trial.id,
@@ -90,7 +91,9 @@ def _described(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
         "hidden": cell.hidden,
         "parameters": cell.parameters,
         "configuration": json.dumps(trial.definition["configuration"]),
-        "metric": TASKS[cell.task.name].metric_name,
+        "metric": find(cell.task.name).metric_name,
+        "baseline_loss": baseline.loss,
+        "baseline_metric": baseline.metric,
         "seconds": 1.0,
         "network_seed": trial.definition["network_seed"],
         "data_seed": trial.definition["data_seed"],
@@ -107,13 +110,17 @@ def end(
     metrics: list[float] | None = None,
     **others: Any,
 ) -> dict[str, Any]:
-    """How a trial ended; every lane has the trial's losses where none are given."""
+    """How a trial ended; every lane has the trial's losses where none are given.
+
+    The objective is the validation loss unless given.
+    """
     lanes = [evaluation] * 2 if lanes is None else lanes
     metrics = [0.5] * len(lanes) if metrics is None else metrics
     there = [m for m in metrics if not math.isnan(m)]
     return {
         "outcome": outcome,
         "step": 16,
+        "objective": validation,
         "validation_loss": validation,
         "evaluation_loss": evaluation,
         "validation_metric": 0.5,
@@ -183,9 +190,11 @@ def _random_end(chance: random.Random) -> dict[str, Any]:
         return [math.nan if d else chance.random() for d in dead]
 
     reports = [{"step": step, "lane_validation_metrics": lanes()} for step in (4, 8, 12, 16)]
-    validation = math.nan if all(dead) else round(chance.random(), 1)  # ties are frequent
+    validation = math.nan if all(dead) else round(chance.random(), 1)
     evaluation = math.nan if all(dead) else chance.random() * 10 ** chance.randint(-6, 6)
     at = [chance.randint(1, 16) if d else None for d in dead]
+    # An objective of its own, with frequent ties: the loss does not tell what is best.
+    objective = math.nan if all(dead) else round(chance.random(), 1)
     return end(
         outcome,
         validation,
@@ -194,4 +203,5 @@ def _random_end(chance: random.Random) -> dict[str, Any]:
         metrics=lanes(),
         reports=reports if outcome == "completed" else reports[:2],
         lane_infeasible_at=at,
+        objective=objective,
     )

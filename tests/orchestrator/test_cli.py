@@ -80,7 +80,7 @@ def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
 
 def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
     path = small_file(tmp_path)
-    plan, paths = cli._plan(path), cli.SweepPaths(Path("results"), "small")
+    plan, paths = cli._plan(path, False, Path("results")), cli.SweepPaths(Path("results"), "small")
     unfinished(plan, paths)
     writer = LedgerWriter(paths.ledger)
     writer.add("results", plan.cells[0].id, {"trial": "t", "step": 4})
@@ -124,7 +124,7 @@ def test_list_names_everything_that_a_sweep_file_may_name(call, tmp_path):
     assert "  forget_bias: a number = searched" in out
     assert out.count("  act: identity | tanh | relu = identity") == 1
     _, out, _ = call("list", "tasks")
-    assert "64 inputs, 64 outputs, 13 steps; rms, 1 for a constant" in out
+    assert "64 inputs, 64 outputs, 13 steps; rms, less is better, 1 by chance" in out
     (tmp_path / "sweeps").mkdir()
     small_file(tmp_path / "sweeps")
     _, out, _ = call("list", "sweeps")

@@ -112,7 +112,7 @@ def test_what_is_being_written_or_set_aside_is_seen_by_no_reader(folder, dataset
 def test_every_file_names_its_schemas_version_and_has_the_documented_columns(folder, dataset):
     for path in files(folder, dataset):
         schema = pq.read_schema(path)
-        assert schema.metadata[b"soundings.ledger.version"] == b"1"
+        assert schema.metadata[b"soundings.ledger.version"] == b"2"
         assert schema.equals(DATASETS[dataset])
 
 

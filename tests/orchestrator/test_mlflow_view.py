@@ -1,5 +1,6 @@
 """The MLflow view, read back by a real MLflow client."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -28,6 +29,8 @@ def trial_row(number, outcome="completed", sequence=None, error=None):
         "configuration": '{"learning_rate": 0.01, "optimizer": "adam"}',
         "outcome": outcome,
         "metric": "accuracy",
+        "baseline_loss": 2.25,
+        "baseline_metric": None,
         "seconds": 2.5,
         "error": error,
         "ended": START + timedelta(minutes=number),
@@ -44,6 +47,7 @@ def curve(number, reports=3):
             "evaluation_loss": 2.5 - 0.001 * i + number,
             "validation_metric": 0.1,
             "evaluation_metric": None,
+            "further": json.dumps({"perplexity": 2.0**-i}) if i else None,
             "reported": START + timedelta(seconds=i),
         }
         for i in range(reports)
@@ -78,6 +82,9 @@ def test_a_run_has_parameters_curve_final_losses_outcome_and_cell(uri):
     assert [(m.step, m.value) for m in history] == [(10, 3.0), (20, 2.999), (30, 2.998)]
     assert run.data.metrics["validation_accuracy"] == 0.1
     assert "evaluation_accuracy" not in run.data.metrics  # null in the ledger
+    history = client.get_metric_history(run.info.run_id, "perplexity")
+    assert [(m.step, m.value) for m in history] == [(20, 0.5), (30, 0.25)]
+    assert run.data.params["baseline_loss"] == "2.25"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def torch_parameters(cell, hidden):
 
 @pytest.fixture(scope="module")
 def quickstart():
-    return make_plan(load(QUICKSTART))
+    return make_plan(load(QUICKSTART), Path("results"))
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def quickstart(tmp_path_factory):
 
 def test_it_is_a_real_sweep(quickstart):
     _, engine, printed = quickstart
-    plan = make_plan(load(FILE))
+    plan = make_plan(load(FILE), Path("results"))
     assert plan.trial_count >= 120
     assert {cell.depth for cell in plan.cells} == {1, 2}
     (recorded,) = engine.execute("SELECT count(*) FROM trials").fetchone()

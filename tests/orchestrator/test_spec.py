@@ -28,7 +28,11 @@ def test_the_quickstart_is_right_and_says_what_stands_in_it():
 def test_the_tests_own_file_is_right_and_its_defaults_are_the_documented_ones(tmp_path):
     spec = load(write(tmp_path, SWEEP))
     assert (spec.search.method, spec.replicates, spec.resources.gpus) == ("random", 1, 0.0)
-    assert (spec.scheduler.reduction_factor, spec.training.divergence_threshold) == (3.0, 1e4)
+    assert (spec.scheduler.reduction_factor, spec.search.of) == (3.0, None)
+    for task in spec.tasks:
+        training = spec.training_of(task)
+        assert (training.divergence_threshold, training.shared_batches) == (1e4, False)
+        assert (spec.budgets_of(task), training.reports) == ([10_000], 10)
     assert [a.label for a in spec.architectures] == ["rnn", "wcrnn(alpha=0.9)"]
     assert [t.label for t in spec.tasks] == ["digits", "parentheses(length=20)"]
 
@@ -49,9 +53,14 @@ UNKNOWN = [
     (
         "  steps: 100",
         "  epochs: 100",
+        ["18: unknown key 'epochs'; did you mean 'steps'?"],  # the steps are the tasks' own
+    ),
+    (
+        "  samples: 3",
+        "  sample: 3",
         [
-            "17: the key 'training.steps' is missing",
-            "18: unknown key 'epochs'; did you mean 'steps'?",
+            "11: the key 'search.samples' is missing",
+            "12: unknown key 'sample'; did you mean 'samples'?",
         ],
     ),
     ("options: {al", "option: {al", ["5: unknown key 'option'; did you mean 'options'?"]),
@@ -64,7 +73,7 @@ UNKNOWN = [
         ],
     ),
     ("{cpus: 1}", "{cpu: 1}", ["21: unknown key 'cpu'; did you mean 'cpus'?"]),
-    ("  space:", "  xyz: 1\n  space:", ["13: unknown key 'xyz'; known: method, samples, space"]),
+    ("  space:", "  xyz: 1\n  space:", ["13: unknown key 'xyz'; known: method, of, samples, space"]),
 ]
 
 
@@ -108,11 +117,13 @@ def test_nothing_is_coerced_from_another_type(tmp_path, right, wrong, sentence):
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path):
     text = SWEEP.replace("seed: 1", "seed: -1").replace("- rnn", "- rn").replace("[1, 2]", "[]")
     text = text.replace("steps: 100", "step: 100").replace("cpus: 1", "cpus: .nan")
+    text = text.replace("samples: 3", "sample: 3")
     assert refusal(write(tmp_path, text)) == [
         "2: 'seed' is -1, but must be greater than or equal to 0",
         "4: unknown architecture 'rn'; did you mean 'rnn'?",
         "6: 'depths' is an empty list: give at least one",
-        "17: the key 'training.steps' is missing",
+        "11: the key 'search.samples' is missing",
+        "12: unknown key 'sample'; did you mean 'samples'?",
         "18: unknown key 'step'; did you mean 'steps'?",
         "21: 'resources.cpus' is nan, but must be a finite number",
     ]

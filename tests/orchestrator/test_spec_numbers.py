@@ -61,12 +61,12 @@ TOGETHER = [
     (
         "grace: 20",
         "grace: 101",
-        "16: scheduler.grace is 101, but a trial has only 100 training steps",
+        "16: scheduler.grace is 101, but a trial of digits has only 100 training steps",
     ),
     (
         "interval: 10",
         "interval: 101",
-        "20: evaluation_interval is 101, but a trial has only 100 steps",
+        "20: evaluation_interval is 101, but a trial of digits has only 100 steps",
     ),
     (
         "grace: 20",
@@ -81,7 +81,7 @@ TOGETHER = [
     (
         "samples: 3",
         "samples: 3\n  method: grid",
-        "13: 'search.method' is 'grid', but must be 'random'",
+        "13: 'search.method' is 'grid', but must be 'random' or 'repeat'",
     ),
 ]
 

@@ -18,8 +18,10 @@ NAMES = [
     (
         "- digits",
         "- xyz",
-        "8: unknown task 'xyz'; known: adding, delayed_copy, delayed_power, delayed_sine, "
-        "digits, memory, parentheses, parity, running_product, running_sum, temporal_product",
+        "8: unknown task 'xyz'; known: adding, arithmetic, delayed_copy, delayed_power, "
+        "delayed_sine, digits, memory, parentheses, parity, perceptron_capacity, psmnist, "
+        "random_continuous_function, running_product, running_sum, scifar10, shakespeare, smnist, "
+        "temporal_product, text8",
     ),
 ]
 OPTIONS = [

@@ -20,7 +20,7 @@ from tests.orchestrator.studies import (
 BEST = """
     with best as (
         select * from trials where outcome = 'completed'
-        qualify row_number() over (partition by cell order by validation_loss, "index") = 1
+        qualify row_number() over (partition by cell order by objective, "index") = 1
     )
     select task, depth, budget, architecture, hidden, parameters, trial, validation_loss,
         evaluation_loss, list_aggregate(lane_evaluation_losses, 'stddev_samp'), metric,
@@ -57,11 +57,11 @@ def test_cells_stand_in_the_order_of_the_file_and_match_the_plan(at_random):
     ]
 
 
-def test_the_constant_predictor_of_the_memory_task_has_a_loss_of_one(at_random):
+def test_the_baseline_of_the_memory_task_has_a_loss_of_one(at_random):
     tidy = parameter_matched(at_random.study).tidy
     memory = tidy[tidy["metric"] == "rms"]  # the variance of a uniform number in [-3^.5, 3^.5]
     assert len(memory) == 18
-    assert set(memory["constant_loss"]) == set(memory["constant_metric"]) == {1.0}
+    assert set(memory["baseline_loss"]) == set(memory["baseline_metric"]) == {1.0}
 
 
 def made(tmp_path, *ends, **changes):
@@ -91,14 +91,14 @@ def test_the_best_by_validation_shows_its_evaluation_even_if_others_evaluate_bet
             "task": "memory(delay=2, size=3)",
             "depth": 1,
             "budget": 4000,
-            "constant": "1 (1)",
+            "baseline": "1 (1)",
             "rnn": "0.7 (0.5)",
             "gru": "0.5 (0.7)",
         }
     ]
     assert table.notes == (
-        "Evaluation loss (metric) of the best completed trial by validation; 'constant' is the "
-        "best predictor that ignores its input.",
+        "Evaluation loss (metric) of the best completed trial by validation; 'baseline' ignores "
+        "its input.",
     )
 
 

@@ -18,7 +18,7 @@ NONE = (None, None, 0, None, None, 0)  # of a cell without a completed trial
 LANES = """
     with best as (
         select * from trials where outcome = 'completed'
-        qualify row_number() over (partition by cell order by validation_loss, "index") = 1
+        qualify row_number() over (partition by cell order by objective, "index") = 1
     ),
     metrics as (
         select trial, architecture, task, depth, budget,

@@ -25,7 +25,7 @@ CURVES = """
     so_far as (
         select now.task, now.depth, now.budget, now.architecture, now.k,
             list_sort(list(before.loss)) as losses,
-            arg_min(before.evaluation_loss, before.validation_loss + 1e-9 * before.k)
+            arg_min(before.evaluation_loss, before.objective + 1e-9 * before.k)
                 filter (before.outcome = 'completed') as best,
             count(*) filter (before.outcome = 'completed') as completed,
             count(*) filter (before.outcome = 'infeasible') as infeasible

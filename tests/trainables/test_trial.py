@@ -18,6 +18,10 @@ MEASURED = (
     "step",
     "infeasible",
     "lane_infeasible_at",
+    "objective",
+    "further",
+    "baseline_loss",
+    "baseline_metric",
     "training_loss",
     "validation_loss",
     "evaluation_loss",
@@ -47,6 +51,7 @@ def definition(architecture="gru", **changed):
         "architecture_options": options,
         "depth": 1,
         "hidden": 4,
+        "parameters": 500,
         "task": "memory",
         "task_options": {"size": 3, "delay": 4, "held_out_size": 20},
         "replicates": 2,
@@ -54,10 +59,13 @@ def definition(architecture="gru", **changed):
         "batch_size": 4,
         "evaluation_interval": 4,
         "divergence_threshold": 1e4,
+        "objective": "loss",
+        "shared_batches": False,
         "gpus": 0.0,
         "configuration": configuration(architecture, options, 0, **learning),
         "network_seed": 1,
         "data_seed": 2,
+        "first_lane": 0,
     } | changed
 
 
