@@ -73,7 +73,11 @@ UNKNOWN = [
         ],
     ),
     ("{cpus: 1}", "{cpu: 1}", ["21: unknown key 'cpu'; did you mean 'cpus'?"]),
-    ("  space:", "  xyz: 1\n  space:", ["13: unknown key 'xyz'; known: method, of, samples, space"]),
+    (
+        "  space:",
+        "  xyz: 1\n  space:",
+        ["13: unknown key 'xyz'; known: method, of, samples, space"],
+    ),
 ]
 
 

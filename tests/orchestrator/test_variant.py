@@ -1,0 +1,273 @@
+"""The small variant of a sweep file: what replaces what, and where its mistakes are."""
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator import cli, yamlfile
+from orchestrator.spec import load
+from orchestrator.variant import variant
+from tests.orchestrator.mistakes import write
+
+SWEEP = """\
+name: whole
+seed: 1
+architectures: [rnn, gru]
+depths: [1, 2]
+tasks:
+  - name: digits
+    training: {steps: 500}
+budgets: [10_000, 20_000]
+search:
+  samples: 30
+  space:
+    optimizer: [adam, rmsprop]
+    learning_rate: {low: 1e-3, high: 1e-1}
+scheduler: none
+training:
+  batch_size: 16
+  evaluation_interval: 100
+small:
+  depths: [1]
+  budgets: [900]
+  search:
+    samples: 2
+    space:
+      learning_rate: 1e-2
+      l2: 0
+  scheduler:
+    method: asha
+    grace: 5
+  training: {evaluation_interval: 25}
+"""
+
+
+def test_mappings_merge_key_by_key_and_all_else_is_replaced(tmp_path):
+    spec = load(write(tmp_path, SWEEP), small=True)
+    assert spec.name == "whole-small"
+    assert (spec.depths, spec.budgets, spec.seed) == ([1], [900], 1)
+    assert [a.name for a in spec.architectures] == ["rnn", "gru"]
+    assert spec.search.samples == 2
+    assert spec.search.space == {"optimizer": ["adam", "rmsprop"], "learning_rate": 0.01, "l2": 0}
+    assert (spec.scheduler.method, spec.scheduler.grace) == ("asha", 5)
+    training = spec.training_of(spec.tasks[0])
+    assert (training.steps, training.batch_size, training.evaluation_interval) == (500, 16, 25)
+
+
+def test_a_list_is_never_merged_with_a_list(tmp_path):
+    text = SWEEP.replace("small:\n", "small:\n  tasks:\n    - {name: digits, budgets: [800]}\n")
+    (task,) = load(write(tmp_path, text), small=True).tasks
+    assert (task.training.steps, task.budgets) == (None, [800])
+
+
+def test_a_value_takes_the_place_of_a_mapping(tmp_path):
+    text = SWEEP.replace("scheduler: none", "scheduler: {method: asha, grace: 9}")
+    text = text.replace("  scheduler:\n    method: asha\n    grace: 5\n", "  scheduler: none\n")
+    assert load(write(tmp_path, text)).scheduler.grace == 9
+    assert load(write(tmp_path, text), small=True).scheduler.method == "none"
+
+
+def test_without_the_option_the_file_is_what_it_is_without_the_key(tmp_path):
+    plain = SWEEP[: SWEEP.index("small:")]
+    assert load(write(tmp_path, SWEEP)) == load(write(tmp_path, plain))
+
+
+def test_an_empty_variant_differs_in_its_name_alone(tmp_path):
+    text = SWEEP[: SWEEP.index("small:")] + "small: {}\n"
+    small, whole = (load(write(tmp_path, text), small=small) for small in (True, False))
+    assert small == whole.model_copy(update={"name": "whole-small"})
+
+
+def test_a_name_of_its_own_is_kept(tmp_path):
+    text = SWEEP.replace("small:\n", "small:\n  name: tiny\n")
+    assert load(write(tmp_path, text), small=True).name == "tiny"
+
+
+WITHOUT = (
+    "small.yaml: the sweep has no small variant: put what it does otherwise under a key 'small', "
+    "or leave --small out"
+)
+MISTAKES = [  # what is replaced, what is read of the small variant, and of the whole sweep
+    (
+        "    samples: 2",
+        "    samples: 0",
+        ["22: 'search.samples' is 0, but must be greater than 0"],
+        [],
+    ),
+    (
+        "    samples: 2",
+        "    sampels: 2",
+        ["22: unknown key 'sampels'; did you mean 'samples'?"],
+        [],
+    ),
+    ("  depths: [1]", "  depth: [1]", ["19: unknown key 'depth'; did you mean 'depths'?"], []),
+    (
+        "  depths: [1]",
+        "  depths:\n    - 1\n    - 0",
+        ["21: 'depths.1' is 0, but must be greater than 0"],
+        [],
+    ),
+    (
+        "      l2: 0",
+        "      l2: -1",
+        ["25: hyperparameter 'l2' is -1, but must be zero or more"],
+        [],
+    ),
+    (
+        "    grace: 5",
+        "    grace: 501",
+        ["28: scheduler.grace is 501, but a trial has only 500 training steps"],
+        [],
+    ),
+    (
+        "optimizer: [adam, rmsprop]",
+        "optimizer: [adam, rmsprob]",
+        *[["12: hyperparameter 'optimizer' cannot be 'rmsprob'; did you mean 'rmsprop'?"]] * 2,
+    ),
+    (
+        "batch_size: 16",
+        "batch_size: 0",
+        *[["16: 'training.batch_size' is 0, but must be greater than 0"]] * 2,
+    ),
+    (
+        "seed: 1",
+        "sede: 1",
+        *[["1: the key 'seed' is missing", "2: unknown key 'sede'; did you mean 'seed'?"]] * 2,
+    ),
+    # What the small variant replaces is no mistake of its.
+    ("depths: [1, 2]", "depths: [0]", [], ["4: 'depths.0' is 0, but must be greater than 0"]),
+    (
+        "  evaluation_interval: 100",
+        "  evaluation_interval: 501",
+        [],
+        ["17: evaluation_interval is 501, but a trial has only 500 steps"],
+    ),
+    # Each part is right alone.
+    (
+        "  training: {evaluation_interval: 25}",
+        "  tasks: [{name: digits, training: {steps: 99}}]",
+        ["17: evaluation_interval is 100, but a trial has only 99 steps"],
+        [],
+    ),
+    *[
+        (
+            SWEEP[SWEEP.index("small:") :],
+            f"small: {written}\n",
+            *[[f"18: 'small' is {shown}, but must be a mapping of keys to values"]] * 2,
+        )
+        for written, shown in (("", "None"), ("3", "3"), ("[1, a]", "[1, 'a']"), ("yes", "True"))
+    ],
+]
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Call the command line on the file in this process: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(text, *arguments):
+        (tmp_path / "small.yaml").write_text(text)
+        monkeypatch.setattr("sys.argv", ["soundings", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(("right", "wrong", "small", "whole"), MISTAKES)
+def test_each_mistake_has_the_line_where_it_stands(call, right, wrong, small, whole):
+    assert SWEEP.count(right) == 1
+    text = SWEEP.replace(right, wrong)
+    for sentences, options in ((small, ["--small"]), (whole, [])):
+        code, out, err = call(text, "plan", "small.yaml", *options)
+        assert err == "".join(f"small.yaml:{sentence}\n" for sentence in sentences)
+        assert (code, bool(out)) == ((2, False) if sentences else (0, True))
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_sweep_without_a_small_variant(call, tmp_path, command):
+    text = SWEEP[: SWEEP.index("small:")]
+    assert call(text, command, "small.yaml", "--small") == (2, "", f"{WITHOUT}\n")
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_plan_is_that_of_the_variant(call):
+    _, small, _ = call(SWEEP, "plan", "small.yaml", "--small")
+    _, whole, _ = call(SWEEP, "plan", "small.yaml")
+    assert "2 cells, 4 trials of 1 network, 2,000 training steps if none is stopped" in small
+    assert "8 cells, 240 trials of 1 network, 120,000 training steps in all" in whole
+
+
+KEYS = st.sampled_from("abcde")
+LEAF = object()
+
+
+def nested(depth):
+    """Mappings of mappings, lists and places for values."""
+    if depth == 0:
+        return st.just(LEAF)
+    below = nested(depth - 1)
+    mapping = st.dictionaries(KEYS, below, max_size=4)
+    return st.one_of(st.just(LEAF), mapping, st.lists(below, max_size=3))
+
+
+def numbered(value, names):
+    """Each place filled with a value that stands nowhere else in the file."""
+    if value is LEAF:
+        return next(names)
+    if isinstance(value, dict):
+        return {key: numbered(of, names) for key, of in value.items()}
+    return [numbered(of, names) for of in value]
+
+
+def laid_over(under, over):
+    """An independent account of the merge."""
+    if not (isinstance(under, dict) and isinstance(over, dict)):
+        return over
+    keys = [*under, *(key for key in over if key not in under)]
+    return {
+        key: laid_over(under[key], over[key])
+        if key in under and key in over
+        else (over if key in over else under)[key]
+        for key in keys
+    }
+
+
+def places(value, at=()):
+    """All locations in ``value`` but its own, and what stands there."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, of in items:
+        yield (*at, key), of
+        if isinstance(of, dict | list):
+            yield from places(of, (*at, key))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    under=st.dictionaries(KEYS, nested(3), min_size=1),
+    over=st.dictionaries(KEYS, nested(3)),
+)
+def test_any_mappings_are_merged_and_every_line_is_where_the_value_stands(
+    tmp_path_factory, under, over
+):
+    names = (f"value{i}" for i in range(10**6))
+    data = {**numbered(under, names), "small": numbered(over, names)}
+    text = yaml.safe_dump(data, default_flow_style=False, sort_keys=False)
+    path = write(tmp_path_factory.getbasetemp(), text)
+    merged, lines = variant(path, *yamlfile.load(path), small=True)
+    small = data.pop("small")
+    assert merged == laid_over(data, small)
+    rows = text.splitlines()
+    there = dict(places(merged))
+    assert {at for at in lines if at[:1] != ("small",)} == {(), *there}
+    for at, value in there.items():
+        row = rows[lines[at] - 1]
+        if isinstance(value, str):
+            assert value in row.replace(":", "").split()
+        elif isinstance(at[-1], str):
+            assert f"{at[-1]}:" in row.split()
+        else:
+            assert row.lstrip().startswith("-")
