@@ -1,0 +1,203 @@
+"""What search and early stopping see: the loss, or the metric turned so that less is better."""
+
+import io
+import json
+import math
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+import torch
+from ray.tune.result import DONE
+from ray.tune.schedulers import TrialScheduler
+from rich.console import Console
+
+from orchestrator.best import best_trials
+from orchestrator.progress import Progress
+from orchestrator.scheduler import PerCellASHA
+from orchestrator.spec import SchedulerSpec
+from orchestrator.views.tables.matched import parameter_matched
+from orchestrator.views.tables.trainability import trainability
+from tests.orchestrator.small import small_plan
+from tests.orchestrator.studies import Folder, completed, stopped
+from trainables.trial import Trial
+
+CAPACITY = {"name": "perceptron_capacity", "options": {"size": 8, "length": 2}}
+MEMORY = {"name": "memory", "options": {"size": 3, "delay": 2, "held_out_size": 20}}
+DIGITS = {"name": "digits"}
+TRAINING = {"steps": 20, "batch_size": 16, "evaluation_interval": 10}
+SPACE = {"learning_rate": 0.01, "optimizer": "adam", "clip_norm": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Ray writes the directories of its trainables below the test's own."""
+    monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
+
+
+def trial(task, space=SPACE, **training):
+    """The first trial of a sweep on the task, as Tune gets it, and its definition."""
+    plan = small_plan(
+        tasks=[task],
+        architectures=["rnn"],
+        budgets=[300],
+        search={"samples": 1, "space": space},
+        scheduler="none",
+        training=TRAINING | training,
+    )
+    (planned,) = plan.trials()
+    definition = json.loads(json.dumps(planned.definition))
+    return Trial(config={"definition": definition}), definition
+
+
+def last_report(made):
+    report = made.train()
+    while not report[DONE]:
+        report = made.train()
+    return report
+
+
+def test_bits_are_what_a_sweep_on_capacity_goes_by():
+    made, definition = trial(CAPACITY)
+    report = last_report(made)
+    assert definition["objective"] == "metric"
+    assert report["validation_metric"] > 0
+    assert report["objective"] == -report["validation_metric"]
+    assert report["validation_metric"] == pytest.approx(
+        sum(report["lane_validation_metrics"]) / 2, rel=1e-12
+    )
+    # Judged on what it was trained on.
+    assert report["evaluation_metric"] == report["validation_metric"]
+    assert report["evaluation_loss"] == report["validation_loss"]
+
+
+def test_what_follows_from_the_bits_is_reported_beside_them():
+    made, definition = trial(CAPACITY)
+    report = last_report(made)
+    samples = round(definition["configuration"]["samples_per_parameter"] * definition["parameters"])
+    assert json.loads(report["further"]) == {
+        "bits_per_parameter": report["evaluation_metric"] / definition["parameters"],
+        "samples": samples,
+    }
+    assert report["baseline_metric"] == 0
+    assert report["baseline_loss"] == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("task", [CAPACITY, MEMORY, DIGITS])
+def test_the_sweep_file_may_say_loss(task):
+    made, definition = trial(task, objective="loss")
+    assert definition["objective"] == "loss"
+    report = last_report(made)
+    assert report["objective"] == report["validation_loss"] > 0
+
+
+def test_a_metric_of_which_less_is_better_stays_as_it_is():
+    made, _ = trial(MEMORY, objective="metric")
+    report = last_report(made)
+    assert report["objective"] == report["validation_metric"] > 0
+    assert report["further"] is None
+
+
+def poisoned(task, lanes=(0,), **training):
+    made, _ = trial(task, **training)
+    with torch.no_grad():
+        for lane in lanes:
+            made._trainer.network.readout_weight[lane] = torch.nan
+    return last_report(made)
+
+
+@pytest.mark.parametrize(
+    ("task", "sign"), [(CAPACITY, -1), (MEMORY, 1), (DIGITS, -1)], ids=["bits", "rms", "accuracy"]
+)
+def test_a_network_that_diverged_counts_as_the_baseline(task, sign):
+    report = poisoned(task, objective="metric")
+    assert report["lane_infeasible_at"] == [1, None] and not report["infeasible"]
+    alone = report["lane_validation_metrics"][1]
+    assert report["validation_metric"] == alone  # the mean over the feasible ones
+    baseline = report["baseline_metric"]
+    assert report["objective"] == pytest.approx(sign * (baseline + alone) / 2, rel=1e-12)
+    assert report["validation_loss"] > 1e4 / 2  # in a loss it counts as the threshold
+
+
+@pytest.mark.parametrize("objective", ["loss", "metric"])
+def test_without_a_feasible_network_there_is_no_objective_and_nothing_follows(objective):
+    report = poisoned(CAPACITY, (0, 1), objective=objective)
+    assert report["infeasible"] is True
+    assert math.isnan(report["objective"])
+    assert report["further"] is None
+    assert report["baseline_metric"] == 0
+
+
+def test_the_best_trial_is_that_of_the_objective_where_the_loss_disagrees(tmp_path):
+    folder = Folder.of(tmp_path, tasks=[MEMORY])
+    folder.fill(
+        "rnn",
+        completed(0.1, 0.11, objective=-3.0),
+        completed(0.9, 0.91, objective=-7.0),
+        completed(0.2, 0.21, objective=-7.0),
+        stopped() | {"objective": -9.0},
+        completed(0.05, 0.06, objective=math.nan),
+    )
+    folder.fill("gru", completed(0.3, 0.31, objective=-1.0))
+    best = best_trials(folder.study.trials)
+    rnn, gru = (cell.id for cell in folder.plan.cells)
+    assert dict(best["trial"]) == {rnn: f"{rnn}_00001", gru: f"{gru}_00000"}
+    matched = parameter_matched(folder.study).tidy.set_index("architecture")
+    assert matched.loc["rnn", "trial"] == f"{rnn}_00001"
+    assert matched.loc["rnn", ["validation_loss", "evaluation_loss"]].tolist() == [0.9, 0.91]
+    curve = trainability(folder.study).tidy
+    so_far = curve[curve["architecture"] == "rnn"]["best_evaluation_loss"]
+    assert [*so_far] == [0.11, 0.91, 0.91, 0.91, 0.91]
+
+
+def handed(number):
+    definition = {"cell": "a", "trial": f"{number}"}
+    return SimpleNamespace(config={"definition": definition}, trial_id=f"tune-{number}")
+
+
+def decisions(reports):
+    """What is decided of trials that reach the first rung one after the other."""
+    spec = SchedulerSpec(method="asha", grace=10, reduction_factor=2.0)
+    scheduler = PerCellASHA(spec, {"a": 100})
+    return [
+        scheduler.on_trial_result(None, handed(number), {"step": 10, "infeasible": False, **report})
+        for number, report in enumerate(reports)
+    ]
+
+
+def test_early_stopping_goes_by_the_objective_where_the_loss_disagrees():
+    worse = [float(i) for i in range(8)]
+    better = worse[::-1]
+    goes_on, stops = TrialScheduler.CONTINUE, TrialScheduler.STOP
+    by_objective = [
+        {"objective": objective, "validation_loss": loss}
+        for objective, loss in zip(better, worse, strict=True)
+    ]
+    assert decisions(by_objective) == [goes_on] * 8
+    by_loss = [
+        {"objective": objective, "validation_loss": loss}
+        for objective, loss in zip(worse, better, strict=True)
+    ]
+    assert decisions(by_loss) == [goes_on] + [stops] * 7
+
+
+@pytest.mark.parametrize(
+    ("task", "training", "shown"),
+    [
+        (CAPACITY, {}, "metric 12.35 bits"),
+        (MEMORY, {"objective": "metric"}, "metric -12.35 rms"),
+        (CAPACITY, {"objective": "loss"}, "loss -12.35"),
+    ],
+)
+def test_the_best_of_a_cell_is_said_as_what_it_is(task, training, shown):
+    plan = small_plan(
+        tasks=[task], architectures=["rnn"], search={"samples": 2}, training=TRAINING | training
+    )
+    (cell,) = plan.cells
+    console = Console(file=io.StringIO(), width=150)
+    columns = ("cell", "outcome", "objective", "seconds")
+    progress = Progress(plan, pd.DataFrame({name: [] for name in columns}), console)
+    row = {"cell": cell.id, "outcome": "completed", "seconds": 1.0, "error": None}
+    for number, objective in enumerate([-12.345678, -3.0]):
+        progress.ended({**row, "trial": f"{number}", "objective": objective}, [])
+    assert console.file.getvalue().endswith(f": all trials ended, best validation {shown}\n")
