@@ -139,6 +139,18 @@ def test_more_pictures_than_there_are_are_not_held_out(name):
         )
 
 
+@pytest.mark.parametrize("name", ["smnist", "psmnist"])
+def test_held_out_pictures_leave_one_to_train_on(name, tmp_path, monkeypatch):
+    images, labels = files.MNIST["train"]
+    (tmp_path / "mnist").mkdir()
+    files.write_mnist(tmp_path, files.MNIST | {"train": (images[:20], labels[:20])})
+    monkeypatch.setenv("SOUNDINGS_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="held_out_size is 20, but there are only 20 training and"):
+        of(name, held_out_size=20).prepare()
+    batch = of(name, held_out_size=19).batch(seed=0, lanes=[0], step=0, size=3)
+    assert batch.targets[0, :, 0].tolist() == [labels[0]] * 3
+
+
 @every_image_task
 def test_chance_is_one_in_ten(name):
     baseline = make(name).baseline()

@@ -32,7 +32,8 @@ OPTIONS = {
     "memory": {"size": 3, "delay": 4, "held_out_size": 40},
     "adding": {"length": 10, "held_out_size": 40},
     **{
-        name: {"size": 3, "length": 12, "training_size": 60, "held_out_size": 40, **delay}
+        # Sets of one size: equal random streams would give equal samples.
+        name: {"size": 3, "length": 12, "training_size": 40, "held_out_size": 40, **delay}
         for name, delay in {
             "delayed_copy": {"delay": 5},
             "delayed_sine": {"delay": 5, "frequency": 1.5},
