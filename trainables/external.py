@@ -82,6 +82,11 @@ class Kind(Generic[T]):
         return isinstance(value, type) and issubclass(value, self.base)
 
     def _check_options_class(self, path: str, options: Any) -> None:
+        if options is None and self.options is None:
+            raise OptionError(
+                f"{self.name} '{path}' lacks the class attribute 'Options': a class decorated with "
+                "@dataclass(frozen=True), or trainables.registry.NoOptions"
+            )
         if not (
             isinstance(options, type)
             and issubclass(options, self.options or object)

@@ -190,6 +190,9 @@ def test_options_that_are_no_dataclass_are_refused(kind, options, write):
     extend = ""
     if kind == "architecture":
         extend = "extend trainables.architectures.layer.StackOptions and "
+    if kind == "task" and options == "None":
+        assert "lacks the class attribute 'Options'" in refusal(kind, path)
+        return
     assert refusal(kind, path) == (
         f"the Options of {kind} '{path}' must {extend}be decorated with @dataclass(frozen=True)"
     )
@@ -197,7 +200,10 @@ def test_options_that_are_no_dataclass_are_refused(kind, options, write):
 
 def test_a_task_without_options_of_its_own_is_told(write):
     path = f"{write(changed('task', '    Options = NoOptions', '    pass'))}:Mine"
-    assert "Options" in refusal("task", path)
+    assert refusal("task", path) == (
+        f"task '{path}' lacks the class attribute 'Options': a class decorated with "
+        "@dataclass(frozen=True), or trainables.registry.NoOptions"
+    )
 
 
 @both

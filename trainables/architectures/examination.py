@@ -24,7 +24,7 @@ def examine(
     """
     try:
         fault = _fault(layer, options, space())
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         fault = why(error)
     if fault:
         raise OptionError(f"architecture '{path}' does not work: {fault}")

@@ -2,22 +2,24 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from trainables import space
 from trainables.external import why
 from trainables.registry import OptionError
 from trainables.space import Domain, draw
-from trainables.tasks.task import Batch, Protocol, Task
+from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
 
-SIZE = 3  # samples a batch
+LANES, SIZE = 2, 3  # lanes and samples of a batch
 PARAMETERS = 1000  # of the network that is not there
 
 
 def examine(path: str, make: Callable[[], Task]) -> None:
-    """Draw a batch of a user's task and score an answer, before a sweep relies on it.
+    """Draw batches of a user's task and score an answer, before a sweep relies on it.
 
     Raises:
         OptionError: something in it raises, a size is missing, or a result has the wrong shape.
@@ -26,7 +28,7 @@ def examine(path: str, make: Callable[[], Task]) -> None:
         fault = _fault(make())
     except OptionError:
         raise
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         fault = why(error)
     if fault:
         raise OptionError(f"task '{path}' does not work: {fault}")
@@ -34,6 +36,24 @@ def examine(path: str, make: Callable[[], Task]) -> None:
 
 def _fault(task: Task) -> str:
     """The first rule that is broken, or nothing."""
+    fault = _fault_of_attributes(task)
+    if fault:
+        return fault
+    before = dict(vars(task))
+    configured = task.configured(draw(task.hyperparameters, "examination"), PARAMETERS)
+    if not isinstance(configured, Task):
+        return "'configured' must return a task"
+    if task.hyperparameters and (configured is task or _changed(task, before)):
+        return "'configured' must return a copy and leave the task itself as it was"
+    configured.prepare()
+    return _fault_of_samples(configured) or _fault_of_scores(configured)
+
+
+def _changed(task: Task, before: dict[str, Any]) -> bool:
+    return any(vars(task).get(name) is not value for name, value in before.items())
+
+
+def _fault_of_attributes(task: Task) -> str:
     for name in ("inputs", "outputs", "length", "held_out_size"):
         value = getattr(task, name, None)
         if not isinstance(value, int) or value < 1:
@@ -41,48 +61,75 @@ def _fault(task: Task) -> str:
     first: Any = getattr(task, "first_output", None)
     if not isinstance(first, int) or not 0 <= first < task.length:
         return f"its 'first_output' is {first!r}, but must be one of its {task.length} steps"
-    if not isinstance(getattr(task, "protocol", None), Protocol):
-        return "its 'protocol' is missing: set it to trainables.tasks.Protocol(..)"
     minimal = getattr(task, "minimal_performance", None)
     if not isinstance(minimal, int | float) or not math.isfinite(minimal):
         return f"its 'minimal_performance' is {minimal!r}, but must be a number"
+    protocol = getattr(task, "protocol", None)
+    if not isinstance(protocol, Protocol):
+        return "its 'protocol' is missing: set it to trainables.tasks.Protocol(..)"
+    counts: tuple[Any, ...] = (protocol.steps, protocol.batch_size)
+    if not all(isinstance(count, int) and count > 0 for count in counts):
+        return f"its protocol is {protocol}, but steps and batch size must be 1 or more"
+    if protocol.objective not in get_args(Objective):
+        return f"its protocol's objective is {protocol.objective!r}, but must be loss or metric"
     for name, domain in task.hyperparameters.items():
         if not isinstance(domain, Domain):
             return f"hyperparameter '{name}' is {domain!r}, which is no domain"
-    task = task.configured(draw(task.hyperparameters, "examination"), PARAMETERS)
-    if not isinstance(task, Task):
-        return "'configured' must return a task"
-    task.prepare()
-    return _fault_of_samples(task) or _fault_of_scores(task)
+        if name in space.LEARNING:
+            return f"its hyperparameter '{name}' has the name of one of the optimizer's"
+    return ""
 
 
 def _fault_of_samples(task: Task) -> str:
-    twice = [task.samples("training", np.random.default_rng(0), SIZE) for _ in range(2)]
-    inputs, targets = twice[0]
-    wanted = (task.length, SIZE, task.inputs)
-    if inputs.shape != wanted:
-        return f"its inputs are {[*inputs.shape]}, but must be {[*wanted]}"
-    if targets.shape[:1] != (SIZE,):
-        return f"its targets are {[*targets.shape]}, but must begin with the batch, {SIZE}"
-    if not (torch.equal(inputs, twice[1][0]) and torch.equal(targets, twice[1][1])):
-        return "the same generator gives other samples the second time"
+    splits: tuple[Split, ...] = get_args(Split)
+    for split in splits:
+        twice = [task.samples(split, np.random.default_rng(0), SIZE) for _ in range(2)]
+        for name, found in zip(("inputs", "targets"), zip(*twice, strict=True), strict=True):
+            if not all(isinstance(each, Tensor) for each in found):
+                return f"its {name} are a {type(found[0]).__name__}, but must be a tensor"
+            if not found[0].double().isfinite().all():
+                return f"its {name} are not all finite"
+            if not torch.equal(*found):
+                return f"the same generator gives other {name} the second time"
+        inputs, targets = twice[0]
+        wanted = (task.length, SIZE, task.inputs)
+        if inputs.shape != wanted:
+            return f"its inputs are {[*inputs.shape]}, but must be {[*wanted]}"
+        if targets.shape[:1] != (SIZE,):
+            return f"its targets are {[*targets.shape]}, but must begin with the batch, {SIZE}"
+    for split in splits[1:]:
+        held_out = task.held_out(split, seed=0)
+        sizes = (held_out.inputs.shape[2], held_out.targets.shape[1])
+        if sizes != (task.held_out_size,) * 2:
+            return (
+                f"its {split} set has {sizes[0]} inputs and {sizes[1]} targets, but must have "
+                f"{task.held_out_size} ('held_out_size')"
+            )
     return ""
 
 
 def _fault_of_scores(task: Task) -> str:
-    batch: Batch = task.batch(seed=0, lanes=[0, 1], step=0, size=SIZE)
-    steps = task.length - task.first_output
-    outputs = torch.zeros(2, steps, SIZE, task.outputs, requires_grad=True)
-    losses = task.losses(outputs, batch.targets)
-    scores = task.scores(outputs, batch.targets)
-    for name, found in (("losses", losses), ("scores", scores)):
-        if found.shape != (2, SIZE):
-            return f"its {name} are {[*found.shape]}, but must be [lanes, batch], {[2, SIZE]}"
-    if not losses.requires_grad:
-        return "its losses cannot be differentiated by the outputs"
-    if task.metric(scores.detach().mean(1)).shape != (2,):
+    outputs = torch.zeros(
+        LANES, task.length - task.first_output, SIZE, task.outputs, requires_grad=True
+    )
+    for lanes in ([0, 1], [0]):  # one batch for all lanes, as in an evaluation
+        batch: Batch = task.batch(seed=0, lanes=lanes, step=0, size=SIZE)
+        losses, scores = (of(outputs, batch.targets) for of in (task.losses, task.scores))
+        for name, found in (("losses", losses), ("scores", scores)):
+            if found.shape != (LANES, SIZE):
+                wanted = [LANES, SIZE]
+                return f"its {name} are {[*found.shape]}, but must be [lanes, batch], {wanted}"
+        if not losses.requires_grad:
+            return "its losses cannot be differentiated by the outputs"
+    metrics = task.metric(scores.detach().mean(1))
+    if metrics.shape != (LANES,):
         return "its metric must have one number a lane"
+    for name, value in task.further(float(metrics[0]), PARAMETERS).items():
+        if not isinstance(value, int | float):
+            return f"'{name}' of its further measures is {value!r}, but must be a number"
     baseline = task.baseline()
+    if not isinstance(baseline, Baseline):
+        return f"its baseline is {baseline!r}, but must be a trainables.tasks.Baseline(..)"
     if not all(math.isfinite(number) for number in (baseline.loss, baseline.metric)):
         return f"its baseline is {baseline}, but must be finite"
     return ""

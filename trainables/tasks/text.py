@@ -78,6 +78,9 @@ class Text(Classification):
     def read(self) -> np.ndarray:
         """The whole text as codes, ``uint8 [characters]``."""
 
+    def check(self, split: Split, section: int) -> None:
+        """Raise :class:`.DataError` if a section of so many characters is too short."""
+
     @abstractmethod
     def starts(
         self, split: Split, section: int, generator: np.random.Generator, size: int
@@ -103,6 +106,7 @@ class Text(Classification):
                     f"the text has {len(text):,} characters: its {split} section of "
                     f"{len(section):,} is too short for passages of {self.length}"
                 )
+            self.check(split, len(section))
         return sections
 
     def samples(
@@ -173,12 +177,17 @@ class Shakespeare(Text):
     def starts(
         self, split: Split, section: int, generator: np.random.Generator, size: int
     ) -> np.ndarray:
-        chunks = (section - 1) // self.length
         if split == "training":
-            return self.length * generator.integers(chunks, size=size)
-        if size > chunks:
-            raise data.DataError(
-                f"held_out_size is {size:,}, but the {split} section has only {chunks:,} chunks of "
-                f"{self.length} characters"
-            )
+            return self.length * generator.integers(self._chunks(section), size=size)
         return self.length * np.arange(size)
+
+    def check(self, split: Split, section: int) -> None:
+        chunks = self._chunks(section)
+        if split != "training" and self.held_out_size > chunks:
+            raise data.DataError(
+                f"held_out_size is {self.held_out_size:,}, but the {split} section has only "
+                f"{chunks:,} chunks of {self.length} characters"
+            )
+
+    def _chunks(self, section: int) -> int:
+        return (section - 1) // self.length

@@ -192,12 +192,64 @@ def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
         (
             "        return x, targets",
             "        return torch.randn(x.shape), targets",
-            "the same generator gives other samples the second time",
+            "the same generator gives other inputs the second time",
         ),
         (
             "        return x, targets",
             "        return x, torch.randn(targets.shape)",
-            "the same generator gives other samples the second time",
+            "the same generator gives other targets the second time",
+        ),
+        (
+            "        return x, targets",
+            "        return x / 0, targets",
+            "its inputs are not all finite",
+        ),
+        (
+            "        return x, targets",
+            "        return x.numpy(), targets",
+            "its inputs are a ndarray, but must be a tensor",
+        ),
+        (
+            "size, 3))",
+            "min(size, 10), 3))",
+            "its validation set has 10 inputs and 10 targets, but must have 20 ('held_out_size')",
+        ),
+        (
+            "Protocol(steps=10, batch_size=4)",
+            "Protocol(steps=0, batch_size=4)",
+            "its protocol is Protocol(steps=0, batch_size=4, objective='loss'), but steps and "
+            "batch size must be 1 or more",
+        ),
+        (
+            "Protocol(steps=10, batch_size=4)",
+            "Protocol(10, 4, 'accuracy')",
+            "its protocol's objective is 'accuracy', but must be loss or metric",
+        ),
+        (
+            'hyperparameters = {"gain": space.Uniform(0.5, 2.0)}',
+            'hyperparameters = {"learning_rate": space.Uniform(0.5, 2.0)}',
+            "its hyperparameter 'learning_rate' has the name of one of the optimizer's",
+        ),
+        (
+            "        made = Echo(EchoOptions(self.length - 1))\n",
+            "        made = self\n",
+            "'configured' must return a copy and leave the task itself as it was",
+        ),
+        (
+            "        made = Echo(EchoOptions(self.length - 1))\n",
+            "        self.length += 1\n        made = Echo(EchoOptions(self.length - 1))\n",
+            "'configured' must return a copy and leave the task itself as it was",
+        ),
+        (
+            "    def variance(self):",
+            "    def further(self, metric, parameters):\n"
+            "        return {'half': torch.ones(1)}\n\n    def variance(self):",
+            "'half' of its further measures is tensor([1.]), but must be a number",
+        ),
+        (
+            "    def variance(self):",
+            "    def baseline(self):\n        return None\n\n    def variance(self):",
+            "its baseline is None, but must be a trainables.tasks.Baseline(..)",
         ),
         (
             "    def variance(self):",
@@ -279,3 +331,25 @@ def test_options_decide_too(path):
     there = path(MODULE.replace(*limited))
     examine(there, {"delay": 8})
     assert "its 'length' is 0" in fault(path, *limited, options={"delay": 9})
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "raised"),
+    [
+        (
+            "    def variance(self):",
+            "    def losses(self, outputs, targets):\n"
+            "        assert len(outputs) == len(targets)\n"
+            "        return super().losses(outputs, targets)\n\n    def variance(self):",
+            "AssertionError",  # in an evaluation all lanes have one batch
+        ),
+        (
+            "        x = torch",
+            "        assert split != 'evaluation'\n        x = torch",
+            "AssertionError",
+        ),
+        ("        pass\n", "        raise SystemExit('no data')\n", "SystemExit: no data"),
+    ],
+)
+def test_what_a_sweep_would_trip_over_later_is_found_at_once(path, right, wrong, raised):
+    assert re.search(rf"\.py:\d+: {raised}$", fault(path, right, wrong))

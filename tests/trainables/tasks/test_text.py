@@ -218,13 +218,11 @@ def test_a_text_too_short_for_its_passages_says_so(name, length, sentence):
 def test_more_chunks_than_there_are_are_not_held_out():
     fits = make("shakespeare", {"length": 64, "held_out_size": 18})
     assert fits.held_out("validation", seed=0).inputs.shape[2] == 18
-    made = make("shakespeare", {"length": 64, "held_out_size": 19})
-    for split in ("validation", "evaluation"):
-        with pytest.raises(DataError) as caught:
-            made.held_out(split, seed=0)
-        assert str(caught.value) == (
-            f"held_out_size is 19, but the {split} section has only 18 chunks of 64 characters"
-        )
+    with pytest.raises(DataError) as caught:  # before any training
+        make("shakespeare", {"length": 64, "held_out_size": 19}).prepare()
+    assert str(caught.value) == (
+        "held_out_size is 19, but the validation section has only 18 chunks of 64 characters"
+    )
 
 
 @both
