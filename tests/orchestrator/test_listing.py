@@ -1,0 +1,83 @@
+"""``soundings list tasks``: every task with what a sweep file may say of it."""
+
+import dataclasses
+import socket
+
+import pytest
+
+from orchestrator import cli
+from trainables.space import Choice
+from trainables.tasks import TASKS, make
+
+CHANCE = {  # of a guess, by hand
+    "perceptron_capacity": "bits, more is better, 0 by chance",
+    "text8": "bits_per_character, less is better, 4.75 by chance",  # log2 27
+    "shakespeare": "bits_per_character, less is better, 6.02 by chance",  # log2 65
+    "smnist": "accuracy, more is better, 0.1 by chance",
+    "psmnist": "accuracy, more is better, 0.1 by chance",
+    "scifar10": "accuracy, more is better, 0.1 by chance",
+    "random_continuous_function": "rms, less is better, 1 by chance",
+    "memory": "rms, less is better, 1 by chance",
+    "adding": "rms, less is better, 0.408 by chance",  # the root of a sixth
+}
+
+
+@pytest.fixture
+def listed(monkeypatch, capsys, tmp_path):
+    """What is printed about each task, on a machine without data, cache and network."""
+
+    def refuse(*arguments):
+        raise AssertionError("a list of tasks needs no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("SOUNDINGS_DATA", str(tmp_path / "none"))
+    monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.argv", ["soundings", "list", "tasks"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    captured = capsys.readouterr()
+    assert (exit_.value.code, captured.err) == (0, "")
+    assert not (tmp_path / "cache").exists()
+    entries = {}
+    for line in captured.out.splitlines():
+        if line[:1].strip():
+            name, _, rest = line.partition(" ")
+            entries[name] = [rest.strip()]
+        elif line.strip():
+            entries[name].append(line.removeprefix("  "))
+    return entries
+
+
+def test_every_task_stands_with_its_sizes_metric_and_chance(listed):
+    assert [*listed][:-1] == [*TASKS]
+    for name, task in TASKS.items():
+        made, lines = make(name), listed[name]
+        assert lines[0] == f"{task.summary}; {task.source}"
+        (sizes,) = (line for line in lines if " inputs, " in line)
+        start = f"{made.inputs} inputs, {made.outputs} outputs, {made.length} steps; "
+        better = "more" if made.higher_is_better else "less"
+        chance = f"{made.metric_name}, {better} is better, {made.baseline().metric:.3g} by chance"
+        assert sizes == start + CHANCE.get(name, chance)
+
+
+def test_every_option_and_every_hyperparameter_of_a_task_is_named(listed):
+    for name, task in TASKS.items():
+        lines = listed[name]
+        for field in dataclasses.fields(task.Options):
+            assert [line for line in lines if line.startswith(f"{field.name}: ")], name
+        searched = [line for line in lines if line.startswith("searched: ")]
+        assert len(searched) == len(task.hyperparameters)
+        for hyperparameter, domain in task.hyperparameters.items():
+            (line,) = (line for line in searched if line.split()[1] == f"{hyperparameter}:")
+            values = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+            assert all(f"{value}".removesuffix(".0") in line for value in values)
+    assert (
+        "searched: samples_per_parameter: log-uniform in [0.1, 10]"
+        in (listed["perceptron_capacity"])
+    )
+    assert "searched: presentation: first | every" in listed["perceptron_capacity"]
+    assert "searched: compute_steps: 1 | 2 | 3 | 4 | 5 | 6" in listed["arithmetic"]
+
+
+def test_the_end_says_how_a_task_of_ones_own_is_named(listed):
+    assert "mypackage.tasks:MyTask" in "".join(listed["A"])
