@@ -5,7 +5,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import cli, yamlfile
+from orchestrator import cli, sweep, yamlfile
+from orchestrator.errors import RunFailed
 from orchestrator.spec import load
 from orchestrator.variant import variant
 from tests.orchestrator.mistakes import write
@@ -199,6 +200,21 @@ def test_the_plan_is_that_of_the_variant(call):
     _, whole, _ = call(SWEEP, "plan", "small.yaml")
     assert "2 cells, 4 trials of 1 network, 2,000 training steps if none is stopped" in small
     assert "8 cells, 240 trials of 1 network, 120,000 training steps in all" in whole
+
+
+def test_a_run_that_broke_off_is_gone_on_with_by_the_same_option(
+    call, tmp_path, store, monkeypatch
+):
+    def broken(plan, paths, left, listeners):
+        assert (plan.spec.name, paths.folder.name, len(left.trials)) == (*["whole-small"] * 2, 4)
+        raise RunFailed("a plug was pulled")
+
+    monkeypatch.setattr(sweep, "run", broken)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code, _, err = call(SWEEP, "run", "small.yaml", "--small", "--mlflow", f"sqlite:///{store}")
+    assert code == 1 and "a plug was pulled" in err
+    assert f" run small.yaml --small --mlflow sqlite:///{store}\n" in err
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["whole-small"]
 
 
 KEYS = st.sampled_from("abcde")
