@@ -124,8 +124,8 @@ def test_steps_reports_and_ends_are_those_of_each_task(results):
     found = rows(
         results,
         "small",
-        "select t.cell, t.outcome, list(r.step order by r.step), t.trial from trials t join results r "
-        "on r.trial = t.trial group by all",
+        "select t.cell, t.outcome, list(r.step order by r.step), t.trial from trials t join "
+        "results r on r.trial = t.trial group by all",
     )
     allowed = {
         (CAPACITY_CELL, "completed", (10, 20)),
