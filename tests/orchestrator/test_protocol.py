@@ -78,8 +78,8 @@ def test_a_sweep_that_says_nothing_trains_by_the_tasks_protocol(name):
 
 
 @given(
-    sweep=st.fixed_dictionaries({}, optional=SAID),
-    own=st.fixed_dictionaries({}, optional=SAID),
+    sweep=st.fixed_dictionaries({}, optional={key: st.none() | of for key, of in SAID.items()}),
+    own=st.fixed_dictionaries({}, optional={key: st.none() | of for key, of in SAID.items()}),
     name=st.sampled_from(["digits", "perceptron_capacity"]),
 )
 def test_each_key_is_the_tasks_own_or_the_sweeps_or_the_protocols(sweep, own, name):
@@ -96,7 +96,7 @@ def test_each_key_is_the_tasks_own_or_the_sweeps_or_the_protocols(sweep, own, na
         "shared_batches": False,
     }
     for key, value in last.items():
-        wanted = own[key] if key in own else sweep.get(key, value)
+        (wanted, *_) = [v for v in (own.get(key), sweep.get(key), value) if v is not None]
         assert getattr(training, key) == wanted, key
     assert training.reports == -(-steps // training.evaluation_interval)
 

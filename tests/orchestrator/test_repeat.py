@@ -106,7 +106,13 @@ def test_the_sweeps_definition_names_the_trial_that_is_repeated(tmp_path, folder
 
 
 @pytest.mark.parametrize(
-    "ends", [[], [errored()], [stopped(), infeasible(objective=0.0), errored()]]
+    "ends",
+    [
+        [],
+        [errored()],
+        [stopped(), infeasible(objective=0.0), errored()],
+        [completed(0.1, 0.1, objective=float("nan"))],
+    ],
 )
 def test_a_cell_without_a_completed_trial_is_impossible_with_the_reason(tmp_path, ends):
     folder = Folder.of(tmp_path)
