@@ -11,7 +11,7 @@ from orchestrator.scheduler import PerCellASHA
 from orchestrator.spec import SchedulerSpec
 
 SPEC = SchedulerSpec(method="asha", grace=10, reduction_factor=3.0)
-STEPS = {"a": 100, "b": 60, "easy": 100, "hard": 90}  # training steps, cell by cell
+STEPS = {"a": 100, "b": 160, "easy": 100, "hard": 90}  # training steps, cell by cell
 
 
 def tune_trial(cell, trial):
