@@ -16,6 +16,7 @@ from orchestrator.best import best_trials
 from orchestrator.progress import Progress
 from orchestrator.scheduler import PerCellASHA
 from orchestrator.spec import SchedulerSpec
+from orchestrator.sweep import _reports, unfinished
 from orchestrator.views.tables.matched import parameter_matched
 from orchestrator.views.tables.trainability import trainability
 from tests.orchestrator.small import small_plan
@@ -201,3 +202,37 @@ def test_the_best_of_a_cell_is_said_as_what_it_is(task, training, shown):
     for number, objective in enumerate([-12.345678, -3.0]):
         progress.ended({**row, "trial": f"{number}", "objective": objective}, [])
     assert console.file.getvalue().endswith(f": all trials ended, best validation {shown}\n")
+
+
+def test_rungs_are_rebuilt_from_the_objectives_in_the_ledger(tmp_path):
+    folder = Folder.of(tmp_path, tasks=[MEMORY])
+    seen = [(2.0, 0.8), (1.0, 0.9), (math.nan, math.nan), (3.0, 0.7)]
+    folder.fill(
+        "rnn",
+        *(
+            completed(
+                loss,
+                loss,
+                objective=objective,
+                reports=[{"step": 4, "objective": objective, "validation_loss": loss}],
+            )
+            for objective, loss in seen
+        ),
+    )
+    (rnn, _), spec = (cell.id for cell in folder.plan.cells), folder.plan.spec.scheduler
+    found = [*_reports(unfinished(folder.plan, folder.paths).results)]
+    assert [(cell, trial[-1], r["step"]) for cell, trial, r in found] == [
+        (rnn, str(index), 4) for index in range(4)
+    ]
+    assert [r["infeasible"] for _, _, r in found] == [False, False, True, False]
+
+    def decided(objective, loss):
+        scheduler = PerCellASHA(spec, {rnn: 16})
+        scheduler.replay(found)
+        definition = {"cell": rnn, "trial": "new"}
+        tried = SimpleNamespace(config={"definition": definition}, trial_id="tune")
+        report = {"step": 4, "objective": objective, "validation_loss": loss, "infeasible": False}
+        return scheduler.on_trial_result(None, tried, report)
+
+    assert decided(0.5, 5.0) == decided(1.9, 5.0) == TrialScheduler.CONTINUE
+    assert decided(2.5, 0.1) == TrialScheduler.STOP
