@@ -106,19 +106,21 @@ def measure(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _seconds(step: Callable[[], object]) -> float:
-    """Of a clock, for neighbours on the same core slow a worker down: the median of some."""
+    """The median of some: of the processor's time, of which a step has one thread, or a GPU's."""
+    clock = _gpu_clock if torch.cuda.is_available() else time.process_time
     for _ in range(3):
         step()
     times: list[float] = []
     while sum(times) < SECONDS or len(times) < 5:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        begin = time.perf_counter()
+        begin = clock()
         step()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - begin)
+        times.append(clock() - begin)
     return statistics.median(times)
+
+
+def _gpu_clock() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.paths import SweepPaths
+from trainables.registry import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,12 +117,12 @@ def _finish(planned: "Plan", paths: SweepPaths, uri: str) -> str:
     from orchestrator.views.background import BackgroundView, first_line
 
     left = unfinished(planned, paths)
+    _prepare(left.trials)
     view = BackgroundView(uri, paths.sweep, left.recorded, left.results)
     if not left.trials:
         _say(f"Sweep '{paths.sweep}' is complete: all {planned.trial_count} trials are recorded.")
         _say("Nothing was run.")
     else:
-        _prepare(left.trials)
         _announce(planned, len(left.trials))
         with Progress(planned, left.recorded, console) as progress:
             finished = run_trials(planned, paths, left, [progress, view])
@@ -207,7 +208,7 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))
     try:
         app()
-    except BadInput as error:
+    except (BadInput, OptionError) as error:  # or a user's own class that is not found any more
         print(error, file=sys.stderr)
         sys.exit(2)
     except RunFailed as error:

@@ -19,7 +19,7 @@ def narrow(name: str, original: Domain, given: Any) -> Domain:
     if isinstance(original, Choice):
         values = given if isinstance(given, list) else [given]
         for value in values:
-            if value not in original.values:
+            if (type(value), value) not in ((type(known), known) for known in original.values):
                 hint = nearest(str(value), map(str, original.values))
                 raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
         return _choice(name, values)

@@ -139,7 +139,10 @@ class Plan:
             shared_batches=cell.training.shared_batches,
             gpus=spec.resources.gpus,
             configuration=self.configuration(cell, index),
-            network_seed=derive(spec.seed, cell.id, index, "network"),
+            # A repetition starts from other weights than the trial that it repeats.
+            network_seed=derive(
+                spec.seed, cell.id, index, "network" if cell.repeated is None else "repetition"
+            ),
             # Every trial on a task sees the same data, as in the capacity paper's appendix A.
             data_seed=derive(spec.seed, cell.task.label, "data"),
             # Repetitions differ in their batches as well, as lanes do.

@@ -1,5 +1,6 @@
 """The small variant of a sweep: the same file, with what stands under ``small`` put over it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +32,37 @@ def variant(
             f"{path}: the sweep has no small variant: put what it does otherwise under a key "
             f"'{KEY}', or leave --small out"
         )
-    merged, merged_lines = _over(whole, over, lines, (KEY,), ())
+    places = dict(lines)
+    merged = _over(whole, over, lines, places, (KEY,), ())
     if isinstance(merged.get("name"), str) and "name" not in over:
         merged["name"] += f"-{KEY}"
-    return merged, merged_lines
+    return merged, places
 
 
 def _over(
     under: dict[str, Any],
     over: dict[str, Any],
-    lines: dict[Location, int],
+    lines: Mapping[Location, int],
+    places: dict[Location, int],
     source: Location,
     place: Location,
-) -> tuple[dict[str, Any], dict[Location, int]]:
-    """``over``, which stands at ``source`` in the file, put over what stands at ``place``."""
-    merged, lines = dict(under), dict(lines)
+) -> dict[str, Any]:
+    """``over``, which stands at ``source`` in the file, put over what stands at ``place``.
+
+    Args:
+        lines: of the file.
+        places: the same for the result, changed in place.
+    """
+    merged = dict(under)
     for key, value in over.items():
         here, there = (*place, key), (*source, key)
         if isinstance(value, dict) and isinstance(under.get(key), dict):
-            merged[key], lines = _over(under[key], value, lines, there, here)
+            merged[key] = _over(under[key], value, lines, places, there, here)
             continue
         merged[key] = value
-        lines = {at: line for at, line in lines.items() if at[: len(here)] != here}
-        moved = {
-            (*here, *at[len(there) :]): line
-            for at, line in lines.items()
-            if at[: len(there)] == there
-        }
-        lines |= moved
-    return merged, lines
+        for at in [at for at in places if at[: len(here)] == here]:
+            del places[at]
+        for at, line in lines.items():
+            if at[: len(there)] == there:
+                places[(*here, *at[len(there) :])] = line
+    return merged

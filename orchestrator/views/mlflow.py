@@ -151,7 +151,11 @@ def _parameters(trial: Row) -> list[Param]:
     names = ("hidden", "parameters", "index", "network_seed", "data_seed")
     fixed = {name: trial[name] for name in (*names, "baseline_loss", "baseline_metric")}
     configuration = json.loads(trial["configuration"])
-    return [Param(name, str(value)) for name, value in {**fixed, **configuration}.items()]
+    return [
+        Param(name, str(value))
+        for name, value in {**fixed, **configuration}.items()
+        if value is not None
+    ]
 
 
 def _tags(trial: Row) -> list[RunTag]:

@@ -135,7 +135,9 @@ def test_a_second_run_of_the_same_sweep_at_once_is_refused(tmp_path):
     path = small_file(tmp_path, **LONGER)
     process = start("run", path, cwd=tmp_path, log=tmp_path / "first.log")
     await_trials(process, tmp_path, 1)
+    process.send_signal(signal.SIGSTOP)  # it cannot end before the second run asks
     refused = soundings("run", path, cwd=tmp_path)
+    process.send_signal(signal.SIGCONT)
     assert refused.returncode == 2
     assert refused.stderr == (
         f"results/small: another run of this sweep is at work (process {process.pid}); wait for "

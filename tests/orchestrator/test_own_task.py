@@ -268,3 +268,7 @@ def test_its_small_variant_runs_and_is_recorded_with_what_follows_from_it(folder
     again = soundings("run", "mine.yaml", "--small", "--results", tmp_path, cwd=folder)
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("Sweep 'mine-small' is complete: all 1 trials are recorded.")
+    elsewhere = soundings("tables", "mine-small", "--results", tmp_path, cwd=tmp_path)
+    assert elsewhere.returncode == 2
+    (sentence,) = elsewhere.stderr.splitlines()
+    assert "lie in the folder in which soundings is called" in sentence

@@ -86,6 +86,13 @@ def test_repetitions_differ_in_their_weights_and_batches_and_in_nothing_else(tmp
     assert all(other == first for other in others)
 
 
+def test_the_seed_of_the_other_sweep_does_not_bring_its_weights_back(tmp_path, folder):
+    plan = repeat(tmp_path, seed=folder.plan.spec.seed)
+    assert plan.spec.seed == folder.plan.spec.seed
+    seeds = {trial.definition["network_seed"] for trial in plan.trials()}
+    assert not seeds & {trial.definition["network_seed"] for trial in folder.plan.trials()}
+
+
 def test_a_search_that_repeats_nothing_begins_at_the_first_lane():
     trials = list(small_plan().trials())
     assert {trial.definition["first_lane"] for trial in trials} == {0}

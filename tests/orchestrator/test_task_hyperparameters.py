@@ -90,6 +90,11 @@ MISTAKES = [
         "compute_steps: [0, 7]",
         "15: hyperparameter 'compute_steps' cannot be 0; known: 1, 2, 3, 4, 5, 6",
     ),
+    (
+        "compute_steps: true",
+        "15: hyperparameter 'compute_steps' cannot be True; known: 1, 2, 3, 4, 5, 6",
+    ),
+    ("compute_steps: 1.0", "15: hyperparameter 'compute_steps' cannot be 1.0; did you mean '1'?"),
     ("compute_steps: []", "15: hyperparameter 'compute_steps' has an empty list of values"),
     (
         "compute_steps: {low: 1, high: 3}",

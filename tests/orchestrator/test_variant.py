@@ -287,3 +287,14 @@ def test_any_mappings_are_merged_and_every_line_is_where_the_value_stands(
             assert f"{at[-1]}:" in row.split()
         else:
             assert row.lstrip().startswith("-")
+
+
+def test_a_small_variant_has_none_of_its_own(call):
+    text = SWEEP.replace("  depths: [1]\n", "  small: {depths: [1]}\n  depths: [0]\n")
+    lines = text.splitlines()
+    code, _, err = call(text, "plan", "small.yaml", "--small")
+    nested, depths = (lines.index(line) + 1 for line in ("  small: {depths: [1]}", "  depths: [0]"))
+    assert code == 2
+    first, second = err.splitlines()
+    assert first.startswith(f"small.yaml:{nested}: unknown key 'small'")
+    assert second == f"small.yaml:{depths}: 'depths.0' is 0, but must be greater than 0"
