@@ -99,21 +99,26 @@ def _trial(plan: Plan, cell: Cell, device: Device) -> Cost:
             batch=batch,
         )
 
-    step, chunk = work(training.batch_size), work(EVALUATION_CHUNK)
+    step = work(training.batch_size)
     trained = Cost(TRAINING * step.products, device.training_seconds(step)) * training.steps
-    held_out = _mean_held_out(plan, cell, task) * (1 if task.memorizes else 2)
-    evaluated = Cost(FORWARD * chunk.products, device.forward_seconds(chunk))
-    return trained + evaluated * (training.reports * held_out / EVALUATION_CHUNK)
+    chunks, rest = divmod(_mean_held_out(plan, cell, task), EVALUATION_CHUNK)
+    evaluated = Cost(0.0, 0.0)
+    for size, times in ((EVALUATION_CHUNK, chunks), (rest, min(rest, 1))):
+        samples = work(size)
+        once = Cost(FORWARD * samples.products, device.forward_seconds(samples))
+        evaluated += once * times
+    sets = 1 if task.memorizes else 2
+    return trained + evaluated * (sets * training.reports)
 
 
-def _mean_held_out(plan: Plan, cell: Cell, task: tasks.Task) -> float:
+def _mean_held_out(plan: Plan, cell: Cell, task: tasks.Task) -> int:
     if not task.hyperparameters:
         return task.held_out_size
     sizes = [
         task.configured(plan.configuration(cell, index), cell.parameters).held_out_size
         for index in range(min(plan.spec.search.samples, CONFIGURATIONS))
     ]
-    return sum(sizes) / len(sizes)
+    return round(sum(sizes) / len(sizes))
 
 
 def _share_trained(plan: Plan, cell: Cell) -> float:

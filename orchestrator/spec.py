@@ -256,8 +256,17 @@ class SweepSpec(Model):
             space = architectures.search_space(architecture.name, architecture.options)
             for name, domain in space.items():
                 known.setdefault(name, {})[f"architecture {architecture.name}"] = domain
-        for task in self.tasks:
+        of_networks = set(known)
+        for index, task in enumerate(self.tasks):
             for name, domain in tasks.find(task.name).hyperparameters.items():
+                if name in of_networks:
+                    owner = next(iter(known[name]))
+                    raise Mistake(
+                        f"{task.name} has a hyperparameter '{name}', but so has {owner}: call the "
+                        "task's another name",
+                        "tasks",
+                        index,
+                    )
                 known.setdefault(name, {})[f"task {task.name}"] = domain
         for name in self.search.space:
             place = ("search", "space", name)

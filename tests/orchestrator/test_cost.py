@@ -1,0 +1,155 @@
+"""What a plan says a sweep will cost, by hand."""
+
+import json
+import math
+from importlib.resources import files
+
+import pytest
+
+from orchestrator import cli
+from orchestrator.cost import Device, cost, load_device
+from orchestrator.errors import BadInput
+from tests.orchestrator.small import small_plan
+from trainables.architectures import ARCHITECTURES
+
+ONLY_OPERATIONS = {"rnn": (0.0, 0.0, 0.0, 1.0), "gru": (0.0, 0.0, 0.0, 1.0)}
+ONLY_STEPS = {"rnn": (1.0, 0.0, 0.0, 0.0), "gru": (1.0, 0.0, 0.0, 0.0)}
+
+
+def device(factors, forward=0.0, trial_seconds=0.0):
+    return Device("mine", "by hand", factors, dict.fromkeys(factors, forward), trial_seconds)
+
+
+def adding(**changes):
+    """10 trials of one vanilla network each, 100 steps of 4 sequences of 20 numbers."""
+    return small_plan(
+        architectures=["rnn"],
+        depths=[1],
+        tasks=[{"name": "adding", "options": {"length": 20, "held_out_size": 300}}],
+        budgets=[1000],
+        search={"samples": 10},
+        training={"steps": 100, "batch_size": 4, "evaluation_interval": 40},
+        replicates=1,
+        **{"scheduler": "none", **changes},
+    )
+
+
+def test_operations_by_hand():
+    plan = adding()
+    (cell,) = plan.cells
+    n = cell.hidden
+    recurrent = 2 * n + n * n + n + n  # input weights, recurrent ones, bias, initial state
+    assert cell.parameters == recurrent + n + 1
+    a_sample = 20 * recurrent + (n + 1)  # the readout once, after the last step
+    trained = 10 * 100 * 6 * 4 * a_sample
+    evaluated = 10 * 3 * 2 * 2 * 300 * a_sample  # three reports of two sets
+    whole, stopped = cost(plan, device(ONLY_OPERATIONS))
+    assert whole == stopped
+    assert whole.operations == pytest.approx(trained + evaluated)
+    assert whole.seconds == pytest.approx(trained)  # a forward pass takes no time here
+
+
+def test_steps_chunks_and_trials_by_hand():
+    whole, _ = cost(adding(), device(ONLY_STEPS, forward=0.5, trial_seconds=7.0))
+    # 100 training steps; 300 samples are two chunks of half a step, in three reports of two sets.
+    assert whole.seconds == pytest.approx(10 * (100 + 3 * 2 * 2 * 0.5 + 7))
+
+
+def test_early_stopping_leaves_one_in_so_many():
+    plan = adding(scheduler={"method": "asha", "grace": 20, "reduction_factor": 2})
+    whole, stopped = cost(plan, device(ONLY_STEPS))
+    # All train 20 steps, half of them 20 more to 40, a quarter 40 more to 80, an eighth to 100.
+    assert stopped.seconds == pytest.approx(10 * (20 + 0.5 * 20 + 0.25 * 40 + 0.125 * 20))
+    assert whole.seconds == pytest.approx(10 * 100)
+
+
+def test_replicates_are_as_much_work_as_networks():
+    one, three = (
+        cost(small_plan(replicates=n), device(ONLY_OPERATIONS))[0].operations for n in (1, 3)
+    )
+    assert three == pytest.approx(3 * one)
+
+
+def test_what_is_memorized_is_evaluated_once_on_as_many_samples_as_are_drawn():
+    plan = small_plan(
+        architectures=["rnn"],
+        depths=[1],
+        tasks=[{"name": "perceptron_capacity", "options": {"length": 1, "size": 4}}],
+        budgets=[200],
+        search={"samples": 4, "space": {"samples_per_parameter": 5.0}},
+        training={"steps": 10, "batch_size": 8, "evaluation_interval": 10},
+        scheduler="none",
+        replicates=1,
+    )
+    (cell,) = plan.cells
+    chunks = math.ceil(5 * cell.parameters / 256)
+    whole, _ = cost(plan, device(ONLY_STEPS, forward=1.0))
+    assert whole.seconds == pytest.approx(4 * (10 + chunks))
+
+
+def test_an_architecture_that_was_not_measured_is_as_slow_as_the_slowest():
+    known = device({"rnn": (1.0, 0.0, 0.0, 0.0), "gru": (3.0, 0.0, 0.0, 0.0)})
+    plan = small_plan(architectures=["irnn"], training={"steps": 5, "evaluation_interval": 5})
+    assert cost(plan, known)[0].seconds == pytest.approx(5 * plan.trial_count * 3.0)
+
+
+def test_the_device_that_ships_knows_every_architecture():
+    shipped = load_device("epyc-thread")
+    assert set(shipped.factors) == set(shipped.forward) == set(ARCHITECTURES)
+    figures = json.loads(files("orchestrator").joinpath("devices/epyc-thread.json").read_text())
+    for name, measured in figures["figures"]["architectures"].items():
+        ratios = measured["fitted_over_measured"]
+        assert all(0.4 < ratio < 2 for ratio in ratios), name
+        assert 0.1 < measured["forward"] < 0.6, name
+
+
+def test_a_device_measured_elsewhere_is_a_file(tmp_path):
+    found = json.loads(files("orchestrator").joinpath("devices/epyc-thread.json").read_text())
+    for measured in found["figures"]["architectures"].values():
+        measured["seconds"] = [2.0, 0.0, 0.0, 0.0]
+        measured["forward"] = 0.0
+    found["figures"]["trial_seconds"] = 0.0
+    (tmp_path / "mine.json").write_text(json.dumps(found))
+    mine = load_device(str(tmp_path / "mine.json"))
+    plan = small_plan()
+    assert mine.name == "mine"
+    assert cost(plan, mine)[0].seconds == pytest.approx(2.0 * plan.step_count)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("epic-thread", None, "unknown device 'epic-thread'; did you mean 'epyc-thread'?"),
+        ("mine.json", None, "mine.json: cannot read the device: No such file or directory"),
+        ("mine.json", "{", "mine.json: no device as benchmarks/device.py writes it (JSONDecode"),
+        ("mine.json", "[]", "mine.json: no device as benchmarks/device.py writes it (TypeError"),
+        ("mine.json", "{}", "mine.json: no device as benchmarks/device.py writes it (KeyError"),
+    ],
+)
+def test_what_is_no_device_is_one_sentence(tmp_path, monkeypatch, name, text, sentence):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_device(name)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_the_plan_ends_with_operations_hours_and_the_device(monkeypatch, capsys, tmp_path):
+    (tmp_path / "asha.yaml").write_text(
+        "{name: a, seed: 1, architectures: [gru], depths: [1], tasks: [text8], budgets: [1000000], "
+        "search: {samples: 7}, scheduler: {method: asha, grace: 100}}"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["soundings", "plan", "asha.yaml"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 0
+    counts, costs, described = capsys.readouterr().out.splitlines()[-3:]
+    assert counts == (
+        "1 cell, 7 trials of 1 network, 700,000 training steps if none is stopped early"
+    )
+    # 700,000 steps of 128 passages of 50 characters, six operations a weight; and the reports.
+    assert costs.startswith("2.7e16 floating-point operations, ")
+    assert " hours on one worker of epyc-thread; with early stopping about " in costs
+    assert described.startswith("epyc-thread: one processor thread of AMD EPYC, torch 2.")
