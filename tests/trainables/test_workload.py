@@ -16,7 +16,6 @@ COUNTED = [
     "ugrnn",
     "gru",
     "lstm",
-    "intersection",
     "mirnn",
     "deep_transition",
     "wcrnn",
