@@ -28,7 +28,7 @@ def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_configurations(results: Path, sweep: str) -> dict[str, dict[str, Any]]:
-    """Configuration and trial that did best in each cell of a sweep that was run.
+    """Configuration, trial and training of what did best in each cell of a sweep that was run.
 
     Raises:
         BadInput: the results folder does not hold the sweep, or it has no completed trial.
@@ -40,8 +40,13 @@ def best_configurations(results: Path, sweep: str) -> dict[str, dict[str, Any]]:
             f"{paths.folder} holds no completed trial of sweep '{sweep}' that could be repeated: "
             "run it first, or name the results folder with --results"
         )
+    cells = paths.read_definition()["cells"]
     return {
-        cell: {"trial": trial, "configuration": json.loads(configuration)}
+        cell: {
+            "trial": trial,
+            "configuration": json.loads(configuration),
+            "training": cells[cell]["training"],
+        }
         for cell, trial, configuration in zip(
             best["cell"], best["trial"], best["configuration"], strict=True
         )

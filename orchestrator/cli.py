@@ -61,7 +61,7 @@ def plan(
     from orchestrator.cost import load_device
     from orchestrator.plan_table import print_plan
 
-    print_plan(_plan(sweep, small, results), load_device(device), console)
+    print_plan(_plan(sweep, small, results, to_run=False), load_device(device), console)
 
 
 @app.command()
@@ -227,13 +227,13 @@ def _say(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _plan(sweep: Path, small: bool, results: Path) -> "Plan":
+def _plan(sweep: Path, small: bool, results: Path, to_run: bool = True) -> "Plan":
     from orchestrator.plan import make_plan
     from orchestrator.spec import load
 
     spec = load(sweep, small)
     try:
-        return make_plan(spec, results)
+        return make_plan(spec, results, to_run)
     except BadInput as error:
         raise BadInput(f"{sweep}: {error}") from error
 

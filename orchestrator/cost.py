@@ -152,7 +152,7 @@ def load_device(name: str) -> Device:
         text = shipped[name].read_text(encoding="utf-8")
     elif name.endswith(".json"):
         try:
-            text = Path(name).read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise BadInput(f"{name}: cannot read the device: {error.strerror}") from error
     else:
@@ -178,6 +178,11 @@ def _device(name: str, found: Any) -> Device:
     factors = {}
     for architecture, measured in figures["architectures"].items():
         factors[architecture] = tuple(map(float, measured["seconds"]))
+        numbers = [*factors[architecture], float(measured["forward"])]
+        if len(numbers) != 5 or not all(0 <= number < math.inf for number in numbers):
+            raise ValueError(f"{architecture} has no four factors and a share of the forward pass")
+    if not factors:
+        raise ValueError("no architecture")
     return Device(
         name,
         f"{figures['worker']} of {machine['processor']}, torch {versions['torch']}, measured "

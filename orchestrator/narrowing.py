@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainables.registry import nearest
-from trainables.space import Choice, Domain, LogUniform, Value
+from trainables.space import Choice, Domain, LogUniform, Uniform, Value
 
 
-def narrow(name: str, original: Domain, given: Any) -> Domain:
+def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Domain:
     """The domain of hyperparameter ``name`` where the file says ``given``.
 
     A value fixes it, a list limits it, ``{low, high}`` narrows its range and keeps its shape.
+
+    Args:
+        within: whether numbers must lie in the original's range, as those of a task must; a
+            network can be trained with others.
 
     Raises:
         ValueError: the file's value does not fit the hyperparameter.
@@ -34,11 +38,22 @@ def narrow(name: str, original: Domain, given: Any) -> Domain:
                 f"the range of hyperparameter '{name}' must have its low {least}below its "
                 f"high, like {like}"
             )
+        _check_within(name, original, [low, high] if within else [])
         return type(original)(low, high)
     values = [_number(name, value) for value in (given if isinstance(given, list) else [given])]
     if isinstance(original, LogUniform) and min(values, default=0) < 0:
         raise ValueError(f"hyperparameter '{name}' is {min(values):g}, but must be zero or more")
+    _check_within(name, original, values if within else [])
     return _choice(name, values)
+
+
+def _check_within(name: str, original: Uniform | LogUniform, values: Sequence[float]) -> None:
+    for value in values:
+        if not original.low <= value <= original.high:
+            raise ValueError(
+                f"hyperparameter '{name}' is {value:g}, but must be from {original.low:g} to "
+                f"{original.high:g}"
+            )
 
 
 def _choice(name: str, values: Sequence[Value]) -> Choice:

@@ -47,6 +47,7 @@ class Cell(Place):
     unrounded: int
     space: Space
     training: Training
+    facts: dict[str, Any]  # of the task
     repeated: dict[str, Any] | None = None  # trial and configuration of the sweep that is repeated
 
     @cached_property
@@ -66,6 +67,7 @@ class Cell(Place):
             "parameters": self.parameters,
             "space": {name: repr(domain) for name, domain in sorted(self.space.items())},
             "training": asdict(self.training),
+            "facts": self.facts,
             "repeated": self.repeated,
         }
 
@@ -98,6 +100,7 @@ class Plan:
     spec: SweepSpec
     cells: tuple[Cell, ...]
     impossible: tuple[ImpossibleCell, ...]
+    lacking: str = ""  # why there is nothing to repeat yet: such a plan cannot run
 
     @property
     def trial_count(self) -> int:
@@ -158,19 +161,25 @@ class Plan:
         return draw(cell.space, self.spec.seed, cell.id, index)
 
 
-def make_plan(spec: SweepSpec, results: Path) -> Plan:
+def make_plan(spec: SweepSpec, results: Path, to_run: bool = True) -> Plan:
     """Solve every cell's width; cells that cannot be are listed with the reason.
 
     Args:
         results: where the sweep lies that this one repeats, if it does.
+        to_run: whether that must be there. Without it, everything but the configurations is known.
 
     Raises:
-        BadInput: no cell of the grid is possible, two have the same id, or there is nothing to
-            repeat.
+        BadInput: no cell of the grid is possible, two have the same id, there is nothing to
+            repeat, or it was trained otherwise.
     """
-    repeated = None
+    repeated, lacking = None, ""
     if spec.search.of is not None:
-        repeated = best_configurations(results, spec.search.of)
+        try:
+            repeated = best_configurations(results, spec.search.of)
+        except BadInput as error:
+            if to_run:
+                raise
+            lacking = str(error)
     cells: list[Cell] = []
     impossible: list[ImpossibleCell] = []
     for task_spec in spec.tasks:
@@ -193,7 +202,7 @@ def make_plan(spec: SweepSpec, results: Path) -> Plan:
             f"sweep '{spec.name}' has {count} cells called '{name}': their options differ only in "
             "signs; put them into sweeps of their own"
         )
-    return Plan(spec, tuple(cells), tuple(impossible))
+    return Plan(spec, tuple(cells), tuple(impossible), lacking)
 
 
 def _cell(spec: SweepSpec, place: Place) -> Cell:
@@ -219,6 +228,7 @@ def _cell(spec: SweepSpec, place: Place) -> Cell:
         size.unrounded,
         {name: spec.search.narrow(name, domain) for name, domain in space.items()},
         spec.training_of(place.task),
+        task.facts(),
     )
 
 
@@ -227,4 +237,21 @@ def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]
         raise architectures.Impossible(
             f"sweep '{spec.search.of}' has no completed trial of cell {cell.id} to repeat"
         )
-    return replace(cell, repeated=repeated[cell.id])
+    found = repeated[cell.id]
+    ours = {key: value for key, value in asdict(cell.training).items() if key in _SAME}
+    theirs = {key: found["training"][key] for key in ours}
+    if ours != theirs:
+        differing = ", ".join(
+            f"{k} {theirs[k]} there and {ours[k]} here" for k in ours if ours[k] != theirs[k]
+        )
+        raise BadInput(
+            f"the best configurations of sweep '{spec.search.of}' were trained otherwise "
+            f"({differing}): training must be the same to repeat them"
+        )
+    return replace(
+        cell, repeated={"trial": found["trial"], "configuration": found["configuration"]}
+    )
+
+
+# What a configuration means hangs on these: the rate decays over the steps.
+_SAME = ("steps", "batch_size", "divergence_threshold", "objective")

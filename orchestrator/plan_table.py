@@ -54,6 +54,10 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if plan.lacking:
+        console.print(
+            f"cannot run yet: {plan.lacking}", markup=False, highlight=False, soft_wrap=True
+        )
     early = plan.spec.scheduler.method == "asha"
     whole, stopped = cost(plan, device)
     for line in (
@@ -75,4 +79,4 @@ def _counted(operations: float) -> str:
 
 def _time(seconds: float) -> str:
     hours = seconds / 3600
-    return f"{seconds / 60:.2g} minutes" if hours < 1 else f"{hours:,.3g} hours"
+    return f"{seconds / 60:.2g} minutes" if hours < 1 else f"{hours:,.{hours < 100:d}f} hours"

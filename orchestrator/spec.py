@@ -145,13 +145,13 @@ class SearchSpec(Model):
             raise Mistake("search repeat searches nothing and has no 'space'", "space")
         return self
 
-    def narrow(self, name: str, original: Domain) -> Domain:
-        """The domain of hyperparameter ``name`` in this sweep.
+    def narrow(self, name: str, original: Domain, within: bool = False) -> Domain:
+        """The domain of hyperparameter ``name`` in this sweep; see :func:`.narrow`.
 
         Raises:
             ValueError: what the file says of it does not fit it.
         """
-        return narrow(name, original, self.space[name]) if name in self.space else original
+        return narrow(name, original, self.space[name], within) if name in self.space else original
 
 
 class SchedulerSpec(Model):
@@ -275,7 +275,7 @@ class SweepSpec(Model):
             domains = known[name]
             for owner, domain in domains.items():
                 try:
-                    self.search.narrow(name, domain)
+                    self.search.narrow(name, domain, within=name not in of_networks)
                 except ValueError as error:
                     differ = any(other != domain for other in domains.values())
                     of = f" ({owner})" if differ else ""

@@ -124,6 +124,34 @@ def test_a_device_measured_elsewhere_is_a_file(tmp_path):
         ("mine.json", "{", "mine.json: no device as benchmarks/device.py writes it (JSONDecode"),
         ("mine.json", "[]", "mine.json: no device as benchmarks/device.py writes it (TypeError"),
         ("mine.json", "{}", "mine.json: no device as benchmarks/device.py writes it (KeyError"),
+        *(
+            (
+                "mine.json",
+                json.dumps(
+                    {
+                        "date": "2026-11-20",
+                        "machine": {"processor": "mine"},
+                        "versions": {"torch": "2"},
+                        "figures": {
+                            "worker": "one",
+                            "trial_seconds": 0,
+                            "architectures": architectures,
+                        },
+                    }
+                ),
+                f"mine.json: no device as benchmarks/device.py writes it (ValueError: {why})",
+            )
+            for architectures, why in (
+                ({}, "no architecture"),
+                *(
+                    (
+                        {"gru": {"seconds": seconds, "forward": 0.3}},
+                        "gru has no four factors and a share of the forward pass",
+                    )
+                    for seconds in ([1], [1, 2, 3, -4], [1, 2, 3, float("nan")])
+                ),
+            )
+        ),
     ],
 )
 def test_what_is_no_device_is_one_sentence(tmp_path, monkeypatch, name, text, sentence):

@@ -190,8 +190,32 @@ def call(monkeypatch, capsys, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_sweep_that_is_not_there_is_one_sentence(call, tmp_path, command):
+def test_a_plan_goes_without_what_it_repeats_and_says_so(call, tmp_path):
+    code, out, err = call("plan", "again.yaml", of="other")
+    assert (code, err) == (0, "")
+    lacking = NOTHING.format(where="results", of="other").removeprefix("again.yaml: ")
+    assert f"\ncannot run yet: {lacking}" in out
+    assert "2 cells, 8 trials of 2 networks" in out
+    assert "floating-point operations" in out
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_was_trained_otherwise_is_not_repeated(call, tmp_path, folder):
+    longer = {**SMALL["training"], "steps": SMALL["training"]["steps"] + 5, "batch_size": 99}
+    with pytest.raises(BadInput) as caught:
+        repeat(tmp_path, training=longer)
+    steps, batch = SMALL["training"]["steps"], SMALL["training"]["batch_size"]
+    assert str(caught.value) == (
+        "the best configurations of sweep 'small' were trained otherwise "
+        f"(steps {steps} there and {steps + 5} here, batch_size {batch} there and 99 here): "
+        "training must be the same to repeat them"
+    )
+    oftener = {**SMALL["training"], "evaluation_interval": 1}  # changes what is seen, not what is
+    assert len(repeat(tmp_path, training=oftener).cells) == 2
+
+
+def test_a_sweep_that_is_not_there_is_one_sentence(call, tmp_path):
+    command = "run"
     expected = (2, "", NOTHING.format(where="results", of="other"))
     assert call(command, "again.yaml", of="other") == expected
     assert not (tmp_path / "results").exists()

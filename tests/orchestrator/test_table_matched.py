@@ -1,5 +1,6 @@
 """Loss at matched parameter counts, against SQL and by hand."""
 
+import json
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.views.tables.matched import parameter_matched
+from orchestrator.views.tables.study import Study
 from tests.orchestrator.compare import assert_same, ordered
 from tests.orchestrator.studies import (
     MEMORY,
@@ -157,3 +159,13 @@ def test_a_trial_that_errored_and_completed_later_counts_once(tmp_path):
     folder.fill("rnn", completed(0.1, 1.0))
     row = only(parameter_matched(folder.study))
     assert (row["completed"], row["errored"], row["evaluation_loss"]) == (1, 1, 1.0)
+
+
+def test_what_follows_from_the_metric_has_a_row_of_its_own(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(0.5, 0.5, further=json.dumps({"half": 0.25})))
+    folder.fill("gru", completed(0.4, 0.4, further=json.dumps({"half": 0.125})))
+    table = parameter_matched(Study(folder.paths))
+    (row,) = table.shown[table.shown["task"].str.endswith(" half")].to_dict("records")
+    assert (row["baseline"], row["rnn"], row["gru"]) == ("-", "0.25", "0.125")
+    assert table.tidy["half"].tolist() == [0.25, 0.125]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.views.tables.residuals import residuals
-from orchestrator.views.tables.study import published
+from orchestrator.views.tables.study import Study, published
 from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
 from trainables import tasks
 
@@ -191,3 +191,18 @@ def test_the_papers_own_numbers():
     assert paper.loc[("psmnist", "accuracy_percent")].tolist() == [92.66, 95.37]
     assert paper.loc[("psmnist", "iterations_to_minimal_performance")].tolist() == [2076, 1038]
     assert paper.index.is_unique
+
+
+@pytest.mark.parametrize(("length", "paper"), [(100, (9298.0, 8698.0)), (60, None)])
+def test_the_papers_lengths_of_the_adding_problem_have_its_numbers(tmp_path, length, paper):
+    folder = Folder.of(
+        tmp_path,
+        architectures=[wcrnn(), wcrnn(residual="heterogeneous")],
+        tasks=[{"name": "adding", "options": {"length": length}}],
+    )
+    for cell in folder.plan.cells:
+        folder.fill(cell.architecture.label, completed(0.1, 0.1))
+    tidy = residuals(Study(folder.paths)).tidy.set_index("quantity")
+    row = tidy.loc["steps_to_minimal_performance"]
+    found = (row["published_homogeneous"], row["published_heterogeneous"])
+    assert found == paper if paper else all(map(math.isnan, found))

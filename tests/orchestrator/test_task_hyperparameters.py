@@ -95,6 +95,14 @@ MISTAKES = [
         "15: hyperparameter 'compute_steps' cannot be True; known: 1, 2, 3, 4, 5, 6",
     ),
     ("compute_steps: 1.0", "15: hyperparameter 'compute_steps' cannot be 1.0; did you mean '1'?"),
+    (
+        "samples_per_parameter: 20",
+        "15: hyperparameter 'samples_per_parameter' is 20, but must be from 0.1 to 10",
+    ),
+    (
+        "samples_per_parameter: {low: 0.01, high: 1}",
+        "15: hyperparameter 'samples_per_parameter' is 0.01, but must be from 0.1 to 10",
+    ),
     ("compute_steps: []", "15: hyperparameter 'compute_steps' has an empty list of values"),
     (
         "compute_steps: {low: 1, high: 3}",

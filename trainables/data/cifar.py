@@ -46,6 +46,8 @@ def batches(path: Path) -> dict[str, Batch]:
 
 def _from_folder(folder: Path) -> Iterator[tuple[str, Path, bytes]]:
     for file in files(folder):
+        if not file.exists():
+            raise unusable(folder, f"lacks {file.name}")
         with reading(file):
             data = file.read_bytes()
         yield file.name, file, data

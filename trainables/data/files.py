@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache as cache_calls
 from pathlib import Path
 
 import pooch
@@ -26,7 +27,14 @@ ADDRESSES = {
 
 def cache() -> Path:
     """The folder of downloads and prepared arrays: ``SOUNDINGS_CACHE``, or the user's cache."""
-    return Path(os.environ.get("SOUNDINGS_CACHE") or pooch.os_cache("soundings")).expanduser()
+    return _home(os.environ.get("SOUNDINGS_CACHE") or str(pooch.os_cache("soundings")))
+
+
+def _home(folder: str) -> Path:
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"there is no folder '{folder}': {reason(error)}") from error
 
 
 def find(dataset: str, *names: str, checksum: str) -> Path:
@@ -49,12 +57,25 @@ def find(dataset: str, *names: str, checksum: str) -> Path:
     return _download(dataset, names, checksum, folders)
 
 
+@cache_calls  # once a process
+def warn_of_a_part(path: Path, found: int, whole: int, what: str) -> None:
+    """Say that a user's own file is not the data set that the papers' figures are of."""
+    if found != whole:
+        log.warning(
+            "%s holds %s %s, but the data set has %s: figures will not compare with published ones",
+            path,
+            f"{found:,}",
+            what,
+            f"{whole:,}",
+        )
+
+
 def _own_folder() -> tuple[Path, ...]:
     """The folder of ``SOUNDINGS_DATA``, if it is set."""
     name = os.environ.get("SOUNDINGS_DATA")
     if not name:
         return ()
-    folder = Path(name).expanduser()
+    folder = _home(name)
     with reading(folder):
         there = folder.is_dir()
     if not there:
@@ -116,7 +137,9 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # NumPy's own error of a write that was cut short has no number.
+        why = "no room left" if error.errno is None else reason(error)
         raise DataError(
-            f"{folder} cannot be written ({reason(error)}): "
+            f"{folder} cannot be written ({why}): "
             "set SOUNDINGS_CACHE to a folder that can, with room for the data"
         ) from error

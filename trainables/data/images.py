@@ -8,7 +8,7 @@ import numpy as np
 
 from trainables.data import cifar, idx
 from trainables.data.errors import DataError
-from trainables.data.files import find
+from trainables.data.files import find, warn_of_a_part
 from trainables.data.prepared import from_files
 
 _MNIST = {
@@ -53,7 +53,10 @@ def mnist() -> Images:
     def make() -> Mapping[str, np.ndarray]:
         return _arrays(_pairs(*files[:2]), _pairs(*files[2:]))
 
-    return _images(from_files("mnist", files, make))
+    images = _images(from_files("mnist", files, make))
+    warn_of_a_part(files[0], len(images.training_images), 60_000, "pictures")
+    warn_of_a_part(files[2], len(images.evaluation_images), 10_000, "pictures")
+    return images
 
 
 def cifar10_grey() -> Images:
@@ -77,7 +80,10 @@ def cifar10_grey() -> Images:
         images, labels = (np.concatenate(parts) for parts in zip(*training, strict=True))
         return _arrays((images, labels), batches[cifar.EVALUATION])
 
-    return _images(from_files("cifar10", cifar.files(source), make))
+    images = _images(from_files("cifar10", cifar.files(source), make))
+    warn_of_a_part(source, len(images.training_images), 50_000, "pictures for training")
+    warn_of_a_part(source, len(images.evaluation_images), 10_000, "pictures for testing")
+    return images
 
 
 def _pairs(image_file: Path, label_file: Path) -> cifar.Batch:
@@ -107,7 +113,10 @@ def _moments(images: np.ndarray) -> np.ndarray:
         counts += np.bincount(images[start : start + _ROWS].ravel(), minlength=256)
     levels, shares = np.arange(256) / 255, counts / images.size
     mean = shares @ levels
-    return np.array([mean, np.sqrt(shares @ (levels - mean) ** 2)])
+    deviation = np.sqrt(shares @ (levels - mean) ** 2)
+    if not deviation > 0:
+        raise DataError("the training pictures are all of one shade: they are no data set")
+    return np.array([mean, deviation])
 
 
 def _images(arrays: Mapping[str, np.ndarray]) -> Images:

@@ -58,22 +58,26 @@ def prepared(group: str, key: object, make: Make) -> Arrays:
     place = cache() / "prepared"
     digest = hashlib.sha256(json.dumps([VERSION, key]).encode()).hexdigest()
     folder = place / f"{group}-{digest[:16]}"
-    arrays = _opened.get(folder)
-    if arrays is None:
-        with locked(place, group):
-            arrays = _open(folder)
-            if arrays is None:
-                made = make()
-                with writing(place):
-                    _write(folder, made, place / f"{group}.unfinished")
-                _drop_old(place, group, folder)
-                arrays = _open(folder)
-                assert arrays is not None
-        _opened[folder] = arrays
+    if folder not in _opened:
+        # What is there needs no lock, and no right to write.
+        _opened[folder] = _open(folder) or _made(folder, group, make)
         # A worker that goes from task to task holds no more on the disk than is kept there.
         for old in [other for other in _opened if _is_of(group, other)][:-KEPT]:
             _opened.pop(old, None)
-    return arrays
+    return _opened[folder]
+
+
+def _made(folder: Path, group: str, make: Make) -> Arrays:
+    with locked(folder.parent, group):
+        arrays = _open(folder)  # another process may have been faster
+        if arrays is None:
+            made = make()
+            with writing(folder.parent):
+                _write(folder, made, folder.with_name(f"{group}.unfinished"))
+            _drop_old(folder.parent, group, folder)
+            arrays = _open(folder)
+            assert arrays is not None
+        return arrays
 
 
 def _is_of(group: str, folder: Path) -> bool:
@@ -93,12 +97,16 @@ def _write(folder: Path, arrays: Mapping[str, np.ndarray], unfinished: Path) -> 
     """Write to ``unfinished``, which gets its name when it is whole. Under the lock."""
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     unfinished.mkdir()
-    for name, array in arrays.items():
-        with (unfinished / f"{name}.npy").open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut could leave a named folder of empty files
-    (unfinished / _NAMES).write_text(json.dumps(list(arrays)))
+    try:
+        for name, array in arrays.items():
+            with (unfinished / f"{name}.npy").open("wb") as file:
+                np.save(file, array, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut could leave folders of empty files
+        (unfinished / _NAMES).write_text(json.dumps(list(arrays)))
+    except BaseException:  # a full disk would stay full
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 

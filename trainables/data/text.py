@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.data.errors import reading, unusable
-from trainables.data.files import find
+from trainables.data.files import find, warn_of_a_part
 from trainables.data.prepared import from_files
 
 TEXT8_SYMBOLS = " " + string.ascii_lowercase
@@ -24,7 +24,7 @@ def text8() -> np.ndarray:
         DataError: the file is missing and cannot be downloaded, damaged, or another text.
     """
     path = find("text8", "text8", "text8.zip", checksum="md5:3bea1919949baf155f99411df5fada7e")
-    return _codes("text8", path, TEXT8_SYMBOLS)
+    return _codes("text8", path, TEXT8_SYMBOLS, 10**8)
 
 
 def shakespeare() -> np.ndarray:
@@ -38,11 +38,12 @@ def shakespeare() -> np.ndarray:
         "input.txt",
         checksum="sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     )
-    return _codes("tinyshakespeare", path, SHAKESPEARE_SYMBOLS)
+    return _codes("tinyshakespeare", path, SHAKESPEARE_SYMBOLS, 1_115_394)
 
 
-def _codes(dataset: str, path: Path, symbols: str) -> np.ndarray:
+def _codes(dataset: str, path: Path, symbols: str, whole: int) -> np.ndarray:
     arrays = from_files(dataset, [path], lambda: {"codes": encode(path, symbols)})
+    warn_of_a_part(path, len(arrays["codes"]), whole, "characters")
     return arrays["codes"]
 
 

@@ -12,6 +12,8 @@ from trainables import space
 from trainables.external import why
 from trainables.registry import OptionError
 from trainables.space import Domain, draw
+from trainables.tasks.classification import Classification
+from trainables.tasks.regression import Regression
 from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
 
 LANES, SIZE = 2, 3  # lanes and samples of a batch
@@ -58,6 +60,8 @@ def _fault_of_attributes(task: Task) -> str:
         value = getattr(task, name, None)
         if not isinstance(value, int) or value < 1:
             return f"its '{name}' is {value!r}, but must be a whole number of 1 or more"
+    if task.training_size is not None and task.training_size < 1:
+        return f"its 'training_size' is {task.training_size}, but must be 1 or more, or None"
     first: Any = getattr(task, "first_output", None)
     if not isinstance(first, int) or not 0 <= first < task.length:
         return f"its 'first_output' is {first!r}, but must be one of its {task.length} steps"
@@ -97,6 +101,9 @@ def _fault_of_samples(task: Task) -> str:
             return f"its inputs are {[*inputs.shape]}, but must be {[*wanted]}"
         if targets.shape[:1] != (SIZE,):
             return f"its targets are {[*targets.shape]}, but must begin with the batch, {SIZE}"
+        fault = _fault_of_targets(task, targets)
+        if fault:
+            return fault
     for split in splits[1:]:
         held_out = task.held_out(split, seed=0)
         sizes = (held_out.inputs.shape[2], held_out.targets.shape[1])
@@ -105,6 +112,25 @@ def _fault_of_samples(task: Task) -> str:
                 f"its {split} set has {sizes[0]} inputs and {sizes[1]} targets, but must have "
                 f"{task.held_out_size} ('held_out_size')"
             )
+    first, second = (task.held_out(split, seed=0) for split in splits[1:])
+    if not task.memorizes and torch.equal(first.inputs, second.inputs):
+        return "its validation and evaluation sets are the same, though it does not memorize"
+    return ""
+
+
+def _fault_of_targets(task: Task, targets: Tensor) -> str:
+    """Of one of the two kinds whose losses would take, and spread, targets of another shape."""
+    steps = task.length - task.first_output
+    if isinstance(task, Regression):
+        wanted: tuple[int, ...] = (SIZE, steps, task.outputs)
+    elif isinstance(task, Classification):
+        wanted = (SIZE, steps)
+        if targets.is_floating_point() or targets.min() < 0 or targets.max() >= task.outputs:
+            return f"its targets must be whole numbers from 0 to {task.outputs - 1}"
+    else:
+        return ""
+    if targets.shape != wanted:
+        return f"its targets are {[*targets.shape]}, but must be {[*wanted]}"
     return ""
 
 
@@ -121,10 +147,16 @@ def _fault_of_scores(task: Task) -> str:
                 return f"its {name} are {[*found.shape]}, but must be [lanes, batch], {wanted}"
         if not losses.requires_grad:
             return "its losses cannot be differentiated by the outputs"
+        changed = outputs.detach().clone()
+        changed[:, :, 0] += 1
+        if not torch.equal(task.losses(changed, batch.targets)[:, 1:], losses[:, 1:]):
+            return "the loss of a sample changes with the outputs of another"
     metrics = task.metric(scores.detach().mean(1))
     if metrics.shape != (LANES,):
         return "its metric must have one number a lane"
     for name, value in task.further(float(metrics[0]), PARAMETERS).items():
+        if name.startswith(("training_", "validation_", "evaluation_")):
+            return f"'{name}' of its further measures is the name of something else"
         if not isinstance(value, int | float):
             return f"'{name}' of its further measures is {value!r}, but must be a number"
     baseline = task.baseline()

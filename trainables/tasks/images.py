@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -132,6 +132,9 @@ class PermutedMNIST(SequentialMNIST):
         super().__init__(options)
         generator = np.random.default_rng(derive("psmnist", options.permutation))
         self.order = generator.permutation(self.pixels)
+
+    def facts(self) -> dict[str, Any]:
+        return {"permutation": np.arange(self.pixels)[self.order].tolist()}
 
 
 class SequentialCIFAR10(Images):

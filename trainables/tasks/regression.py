@@ -24,7 +24,7 @@ class Regression(Task):
 
     def variance(self) -> float:
         """Mean squared error of the best constant predictor."""
-        raise NotImplementedError
+        raise NotImplementedError("write 'variance', the mean squared error of the best constant")
 
     def baseline(self) -> Baseline:
         variance = self.variance()

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -118,6 +118,10 @@ class Task(ABC):
     def configured(self, configuration: Configuration, parameters: int) -> Self:
         """The task at the values of its ``hyperparameters``, for a network of ``parameters``."""
         return self
+
+    def facts(self) -> dict[str, Any]:
+        """What else the task is, beyond its options, as plain values: recorded with the sweep."""
+        return {}
 
     def prepare(self) -> None:  # noqa: B027  # most tasks have nothing to fetch
         """Fetch the data that the task needs, once a machine.

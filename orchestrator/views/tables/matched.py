@@ -23,10 +23,12 @@ def parameter_matched(study: Study) -> Table:
 
     Only completed trials compete: the loss of a stopped one is not that of a trained network.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    further: list[str] = []
     for cell in study.cells:
         best, task = study.best(cell.id), study.task(cell.id)
         baseline = task.baseline()
+        further += _further(best)
         loss_deviation = metric_deviation = np.nan
         networks = 0
         if best is not None:
@@ -71,7 +73,7 @@ def parameter_matched(study: Study) -> Table:
         name="parameter_matched",
         title="Loss at matched parameter counts",
         tidy=tidy,
-        shown=_against_architecture(tidy, study.architectures),
+        shown=_against_architecture(tidy, study.architectures, list(dict.fromkeys(further))),
         index=len(WHERE),
         notes=tuple(notes),
     )
@@ -85,7 +87,9 @@ def _further(best: dict[str, Any] | None) -> dict[str, float]:
     return further
 
 
-def _against_architecture(tidy: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
+def _against_architecture(
+    tidy: pd.DataFrame, architectures: list[str], further: list[str]
+) -> pd.DataFrame:
     rows = []
     for where, group in tidy.groupby(WHERE, sort=False):
         cells = {cell["architecture"]: cell for cell in group.to_dict("records")}
@@ -96,6 +100,13 @@ def _against_architecture(tidy: pd.DataFrame, architectures: list[str]) -> pd.Da
             cell = cells.get(architecture)
             row[architecture] = _text(cell, "evaluation_loss", "evaluation_metric") if cell else "-"
         rows.append(row)
+        for name in further:
+            if any(cell[name] == cell[name] for cell in cells.values()):  # where it is at all
+                row = dict(zip(WHERE, where, strict=True))
+                row |= {"task": f"{row['task']} {name}", "baseline": "-"}
+                for architecture in architectures:
+                    row[architecture] = number(cells.get(architecture, {}).get(name))
+                rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -136,6 +136,8 @@ class Study:
         """
         name = str(self.definition["cells"][cell]["task"]["name"])
         ours, theirs = self.task(cell), tasks.make(name)
+        if name == "adding":  # of four lengths
+            return f"adding_{ours.length}"
         same = (ours.inputs, ours.length) == (theirs.inputs, theirs.length)
         return name if same else ""
 

@@ -160,7 +160,7 @@ def test_a_missing_batch_is_named(folder):
     with pytest.raises(DataError, match=r"tar\.gz lacks cifar-10-batches-py/data_batch_5:"):
         cifar.batches(archive(folder, members=[n for n in BATCHES if n != "data_batch_5"]))
     (folder / "data_batch_5").unlink()
-    with pytest.raises(DataError, match=r"data_batch_5 cannot be read \(No such file"):
+    with pytest.raises(DataError, match=r"cifar-10-batches-py lacks data_batch_5: "):
         cifar.batches(folder)
 
 

@@ -228,3 +228,31 @@ def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(cache):
     assert output.split() == ["ready", "locking", "making", "45.0", "10"]
     assert not (cache / "prepared" / "generated.unfinished").exists()
     assert len(folders(cache)) == 1
+
+
+def test_a_disk_without_room_is_said_and_left_as_it_was(cache, monkeypatch):
+    def half(file, array, **_):
+        file.write(array.tobytes()[:100])
+        raise OSError("1000 requested and 100 written")  # as NumPy says it: without a number
+
+    monkeypatch.setattr(np, "save", half)
+    with pytest.raises(DataError) as caught:
+        generated("a", lambda: {"x": np.zeros(1000)})
+    assert str(caught.value) == (
+        f"{cache / 'prepared'} cannot be written (no room left): "
+        "set SOUNDINGS_CACHE to a folder that can, with room for the data"
+    )
+    assert [path.name for path in (cache / "prepared").iterdir()] == ["generated.lock"]
+
+
+def test_what_is_there_is_read_where_nothing_can_be_written(cache, monkeypatch):
+    generated("a", lambda: {"x": np.ones(3)})
+    forget(monkeypatch)
+
+    def refused(*_):
+        raise DataError("asked to write")
+
+    monkeypatch.setattr(prepared, "locked", refused)
+    assert generated("a", never)["x"].tolist() == [1, 1, 1]
+    with pytest.raises(DataError, match="asked to write"):
+        generated("b", never)

@@ -210,6 +210,39 @@ def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
             "its inputs are a ndarray, but must be a tensor",
         ),
         (
+            "targets = self.gain * x[0].unsqueeze(1)",
+            "targets = self.gain * x[0]",
+            "its targets are [3, 3], but must be [3, 1, 3]",
+        ),
+        (
+            "generator.standard_normal((self.length, size, 3))",
+            "torch.ones(self.length, size, 3).numpy()",
+            "its validation and evaluation sets are the same, though it does not memorize",
+        ),
+        (
+            "    def variance(self):",
+            "    def losses(self, outputs, targets):\n"
+            "        each = super().losses(outputs, targets)\n"
+            "        return each + each.mean()\n\n    def variance(self):",
+            "the loss of a sample changes with the outputs of another",
+        ),
+        (
+            "    def variance(self):",
+            "    def further(self, metric, parameters):\n"
+            "        return {'training_loss': 1.0}\n\n    def variance(self):",
+            "'training_loss' of its further measures is the name of something else",
+        ),
+        (
+            "self.held_out_size = 20",
+            "self.held_out_size = 20\n        self.training_size = 0",
+            "its 'training_size' is 0, but must be 1 or more, or None",
+        ),
+        (
+            "    def variance(self):\n        return 1.0\n",
+            "",
+            "NotImplementedError: write 'variance', the mean squared error of the best constant",
+        ),
+        (
             "size, 3))",
             "min(size, 10), 3))",
             "its validation set has 10 inputs and 10 targets, but must have 20 ('held_out_size')",
