@@ -22,11 +22,7 @@ def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Dom
     """
     if isinstance(original, Choice):
         values = given if isinstance(given, list) else [given]
-        for value in values:
-            if (type(value), value) not in ((type(known), known) for known in original.values):
-                hint = nearest(str(value), map(str, original.values))
-                raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
-        return _choice(name, values)
+        return _choice(name, [_one_of(name, original, value) for value in values])
     if isinstance(given, dict):
         like = f"{{low: {original.low:g}, high: {original.high:g}}}"
         if set(given) != {"low", "high"}:
@@ -45,6 +41,15 @@ def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Dom
         raise ValueError(f"hyperparameter '{name}' is {min(values):g}, but must be zero or more")
     _check_within(name, original, values if within else [])
     return _choice(name, values)
+
+
+def _one_of(name: str, original: Choice, value: Any) -> Value:
+    """The value as the original has it: 2.0 for a 2."""
+    for known in original.values:
+        if value == known and not isinstance(value, bool):  # to Python True is 1
+            return known
+    hint = nearest(str(value), map(str, original.values))
+    raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
 
 
 def _check_within(name: str, original: Uniform | LogUniform, values: Sequence[float]) -> None:

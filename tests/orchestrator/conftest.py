@@ -1,8 +1,11 @@
 """What several files of tests need and is not worth making twice."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 from mlflow import MlflowClient
 
 from tests.orchestrator.studies import Folder, random_folder
@@ -28,3 +31,26 @@ def store(empty_store: Path, tmp_path: Path) -> Path:
     path = tmp_path / "mlflow.db"
     path.write_bytes(empty_store.read_bytes())
     return path
+
+
+@pytest.fixture(scope="package")
+def flag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file by which a trainable of ours knows that it was killed once."""
+    path = tmp_path_factory.mktemp("flag") / "killed"
+    os.environ["SOUNDINGS_TEST_FLAG"] = str(path)  # workers inherit the environment
+    yield path
+    del os.environ["SOUNDINGS_TEST_FLAG"]
+
+
+@pytest.fixture(scope="package")
+def one_ray(flag: Path) -> Iterator[None]:
+    """One Ray instance for all tests of this process that run sweeps in it."""
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100 * 1024**2,
+    )
+    yield
+    ray.shutdown()

@@ -1,12 +1,10 @@
-"""Sweeps on a real Ray instance, one for the whole module."""
+"""Sweeps on a real Ray instance."""
 
 import json
 import math
-import os
 
 import pyarrow.parquet as pq
 import pytest
-import ray
 
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
@@ -22,25 +20,7 @@ from trainables.trial import Trial
 STEPS, INTERVAL = 16, 4
 
 
-@pytest.fixture(scope="module")
-def flag(tmp_path_factory):
-    path = tmp_path_factory.mktemp("flag") / "killed"
-    os.environ["SOUNDINGS_TEST_FLAG"] = str(path)  # workers inherit the environment
-    yield path
-    del os.environ["SOUNDINGS_TEST_FLAG"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_ray(flag):
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100 * 1024**2,
-    )
-    yield
-    ray.shutdown()
+pytestmark = pytest.mark.usefixtures("one_ray")
 
 
 class Listener:

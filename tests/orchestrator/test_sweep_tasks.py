@@ -5,7 +5,6 @@ import math
 
 import duckdb
 import pytest
-import ray
 from mlflow import MlflowClient
 
 from orchestrator.ledger import Ledger
@@ -41,21 +40,11 @@ CAPACITY_CELL, MEMORY_CELL = (cell.id for cell in small_plan(**SWEEP).cells)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory, one_ray):
     """The folder in which the sweep was run, and then its repetition."""
     results = tmp_path_factory.mktemp("results")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=100 * 1024**2,
-    )
-    try:
-        complete(results, small_plan(**SWEEP))
-        complete(results, repetition(results))
-    finally:
-        ray.shutdown()
+    complete(results, small_plan(**SWEEP))
+    complete(results, repetition(results))
     return results
 
 
