@@ -11,6 +11,7 @@ from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.spec import load
+from orchestrator.variant import has_variant
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.layer import StackOptions
 from trainables.registry import describe
@@ -55,7 +56,8 @@ def print_sweeps(console: Console, files: Path, results: Path) -> None:
     """Sweep files, and the sweeps that have results."""
     for path in sorted(files.glob("*.y*ml")):
         try:
-            _line(console, f"{path}  sweep '{load(path).name}'")
+            small = ", with a small variant (--small)" if has_variant(path) else ""
+            _line(console, f"{path}  sweep '{load(path).name}'{small}")
         except BadInput as error:
             _line(console, str(error))
     for definition in sorted(results.glob("*/sweep.json")):

@@ -18,7 +18,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger.schema import MEASURES
 from orchestrator.plan import PlannedTrial
-from trainables.tasks import find
+from trainables import tasks
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
 FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger
@@ -56,6 +56,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
     ) -> None:
         self._sweep, self._writer, self._listeners = sweep, writer, listeners
         self._planned = {trial.id: trial for trial in trials}
+        self._tasks: dict[str, tasks.Task] = {}  # by label: some read their data when made
         self._curves: dict[str, list[Row]] = defaultdict(list)
         self._news: list[Callable[[], None]] = []  # told after the next flush, in this order
         self._versions = json.dumps(
@@ -126,6 +127,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         planned = self._planned[definition["trial"]]
         cell = planned.cell
         curve = self._curves.pop(planned.id, [])
+        if cell.task.label not in self._tasks:
+            self._tasks[cell.task.label] = tasks.make(cell.task.name, cell.task.options)
+        task = self._tasks[cell.task.label]
+        baseline = task.configured(definition["configuration"], cell.parameters).baseline()
         row = {key: last.get(key) for key in COPIED} | {
             "sweep": self._sweep,
             "trial": planned.id,
@@ -140,9 +145,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             "configuration": json.dumps(definition["configuration"], sort_keys=True),
             "outcome": outcome,
             "step": last.get("step", 0),
-            "metric": find(cell.task.name).metric_name,
-            "baseline_loss": last.get("baseline_loss"),
-            "baseline_metric": last.get("baseline_metric"),
+            "metric": task.metric_name,
+            "baseline_loss": baseline.loss,
+            "baseline_metric": baseline.metric,
             "seconds": sum(report["seconds"] for report in curve),
             "error": error,
             "network_seed": definition["network_seed"],

@@ -4,10 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator import yamlfile
 from orchestrator.errors import BadInput
 from orchestrator.yamlfile import Location
 
 KEY = "small"
+
+
+def has_variant(path: Path) -> bool:
+    """Whether a sweep file has a small variant."""
+    return KEY in yamlfile.load(path)[0]
 
 
 def variant(

@@ -99,8 +99,6 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         result |= {
             "objective": self._objective(validation, result["validation_loss"]),
             "further": json.dumps(further, sort_keys=True) if further and not infeasible else None,
-            "baseline_loss": self._baseline.loss,
-            "baseline_metric": self._baseline.metric,
             "step": trainer.step,
             "infeasible": infeasible,
             "lane_infeasible_at": infeasible_at,

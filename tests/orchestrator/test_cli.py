@@ -129,6 +129,9 @@ def test_list_names_everything_that_a_sweep_file_may_name(call, tmp_path):
     small_file(tmp_path / "sweeps")
     _, out, _ = call("list", "sweeps")
     assert out == "sweeps/small.yaml  sweep 'small'\n"
+    small_file(tmp_path / "sweeps", small={"depths": [2]})
+    _, out, _ = call("list", "sweeps")
+    assert out == "sweeps/small.yaml  sweep 'small', with a small variant (--small)\n"
 
 
 def test_an_unknown_command_is_exit_code_2(call):

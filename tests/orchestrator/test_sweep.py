@@ -142,6 +142,10 @@ def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tm
     assert all("a bug on purpose" in error for error in trials.loc["gru", "error"])
     assert all("trainables_for_tests.py" in error for error in trials.loc["gru", "error"])
     assert set(trials.loc["rnn", "outcome"]) == {"completed"}
+    # The baseline is there whatever became of the trial.
+    baseline = tasks.make("parentheses", {"length": 6}).baseline()
+    assert set(trials["baseline_loss"]) == {baseline.loss}
+    assert set(trials["baseline_metric"]) == {baseline.metric}
 
     told, ledger = run_small(plan, tmp_path)
     assert len(told) == 2 and all("gru" in trial for trial in told)

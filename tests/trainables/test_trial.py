@@ -20,8 +20,6 @@ MEASURED = (
     "lane_infeasible_at",
     "objective",
     "further",
-    "baseline_loss",
-    "baseline_metric",
     "training_loss",
     "validation_loss",
     "evaluation_loss",
