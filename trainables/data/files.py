@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import cache as cache_calls
 from pathlib import Path
 
-import pooch
 from filelock import FileLock
 
 from trainables.data.errors import DataError, reading, reason
@@ -27,7 +26,8 @@ ADDRESSES = {
 
 def cache() -> Path:
     """The folder of downloads and prepared arrays: ``SOUNDINGS_CACHE``, or the user's cache."""
-    return _home(os.environ.get("SOUNDINGS_CACHE") or str(pooch.os_cache("soundings")))
+    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _home(os.environ.get("SOUNDINGS_CACHE") or f"{user}/soundings")
 
 
 def _home(folder: str) -> Path:
@@ -90,6 +90,8 @@ def _download(dataset: str, names: tuple[str, ...], checksum: str, looked: list[
     with locked(goal.parent, "download"):
         if goal.exists():  # another process was faster
             return goal
+        import pooch  # here, for tasks that need no download to work without it
+
         # In a folder of its own, so that what a killed process left is known and goes.
         unfinished = goal.parent / "unfinished"
         # A warning, since nothing less is seen in a worker, and it may take minutes.
