@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainables.registry import OptionError
-from trainables.tasks import examine, find, make
+from trainables.tasks import examination, examine, find, make
 
 MODULE = """\
 from dataclasses import dataclass
@@ -94,9 +94,13 @@ def test_a_task_that_keeps_the_rules_is_used_like_every_other(path):
     assert made.baseline().metric == 1.0
 
 
-def test_our_own_tasks_are_not_examined():
-    examine("memory", {})
-    examine("text8", {})  # whose file need not be there
+def test_only_a_users_own_tasks_are_examined(path, monkeypatch):
+    examined = []
+    monkeypatch.setattr(examination, "examine", lambda name, make: examined.append(name))
+    own = path(MODULE)
+    for name in ("memory", "text8", own):  # the file of text8 need not be there
+        examine(name, {})
+    assert examined == [own]
 
 
 def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
