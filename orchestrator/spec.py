@@ -161,11 +161,14 @@ class SchedulerSpec(Model):
         method: ``asha``, one rung table a cell, or ``none``.
         grace: training steps before a trial can be stopped.
         reduction_factor: a rung lets one in this many go on.
+        brackets: rung tables a cell; each trial is in one of them, drawn by its size. The second
+            table's first rung is the first one's second, and so on.
     """
 
     method: Literal["asha", "none"]
     grace: Count | None = None
     reduction_factor: Annotated[Number, Field(gt=1)] = 3.0
+    brackets: Annotated[int, Field(gt=0, le=20)] = 1
 
     @model_validator(mode="before")
     @classmethod
@@ -179,6 +182,20 @@ class SchedulerSpec(Model):
         if self.method == "none" and self.grace is not None:
             raise Mistake("scheduler none stops nothing and has no 'grace'", "grace")
         return self
+
+
+class RecoverySpec(Model):
+    """What guards a sweep against machines that die.
+
+    Attributes:
+        checkpoint_seconds: of training between two checkpoints of a trial; it has one at every
+            rung that it passes as well.
+        retries: how often a trial goes on in a new process after its process died, before it is
+            left errored.
+    """
+
+    checkpoint_seconds: Annotated[Number, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=100)] = 3
 
 
 class ResourcesSpec(Model):
@@ -222,6 +239,7 @@ class SweepSpec(Model):
         replicates: networks trained with each configuration, with different initial weights and
             batches, as lanes of one trial.
         resources: what one trial occupies.
+        recovery: what guards against machines that die.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
@@ -235,6 +253,7 @@ class SweepSpec(Model):
     training: TrainingSpec = TrainingSpec()
     replicates: Count = 1
     resources: ResourcesSpec = ResourcesSpec()
+    recovery: RecoverySpec = RecoverySpec()
 
     @field_validator("name")
     @classmethod
