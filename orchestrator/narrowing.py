@@ -2,16 +2,30 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from trainables.registry import nearest
-from trainables.space import Choice, Domain, LogUniform, Uniform, Value
+from trainables.space import (
+    Choice,
+    Domain,
+    Integer,
+    LogInteger,
+    LogUniform,
+    Plain,
+    Uniform,
+    Value,
+    When,
+)
+
+Range = Uniform | LogUniform | Integer | LogInteger
 
 
 def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Domain:
     """The domain of hyperparameter ``name`` where the file says ``given``.
 
-    A value fixes it, a list limits it, ``{low, high}`` narrows its range and keeps its shape.
+    A value fixes it, a list limits it, ``{low, high}`` narrows its range and keeps its shape. What
+    it is active with stays as it was.
 
     Args:
         within: whether numbers must lie in the original's range, as those of a task must; a
@@ -20,27 +34,52 @@ def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Dom
     Raises:
         ValueError: the file's value does not fit the hyperparameter.
     """
+    if isinstance(original, When):
+        return replace(original, domain=_narrow(name, original.domain, given, within))
+    return _narrow(name, original, given, within)
+
+
+def fix(name: str, original: Domain, value: Any, within: bool = False) -> Domain:
+    """The domain of hyperparameter ``name`` where a configuration in the file gives it ``value``.
+
+    Args:
+        within: as that of :func:`narrow`.
+
+    Raises:
+        ValueError: it is no value, or does not fit the hyperparameter.
+    """
+    if isinstance(value, list | dict):
+        raise ValueError(
+            f"hyperparameter '{name}' is {value!r}, but must be one value in a configuration"
+        )
+    return narrow(name, original, value, within)
+
+
+def _narrow(name: str, original: Plain, given: Any, within: bool) -> Plain:
     if isinstance(original, Choice):
         values = given if isinstance(given, list) else [given]
         return _choice(name, [_one_of(name, original, value) for value in values])
+    positive = isinstance(original, LogUniform | LogInteger)
     if isinstance(given, dict):
         like = f"{{low: {original.low:g}, high: {original.high:g}}}"
         if set(given) != {"low", "high"}:
             raise ValueError(f"the range of hyperparameter '{name}' must be like {like}")
-        low, high = (_number(name, given[key]) for key in ("low", "high"))
-        if low >= high or (isinstance(original, LogUniform) and low <= 0):
-            least = "above zero and " if isinstance(original, LogUniform) else ""
+        ends: dict[str, Any] = {k: _number(name, original, given[k]) for k in ("low", "high")}
+        low, high = ends.values()
+        if low >= high or (positive and low <= 0):
+            least = "above zero and " if positive else ""
             raise ValueError(
                 f"the range of hyperparameter '{name}' must have its low {least}below its "
                 f"high, like {like}"
             )
         _check_within(name, original, [low, high] if within else [])
-        return type(original)(low, high)
-    values = [_number(name, value) for value in (given if isinstance(given, list) else [given])]
-    if isinstance(original, LogUniform) and min(values, default=0) < 0:
-        raise ValueError(f"hyperparameter '{name}' is {min(values):g}, but must be zero or more")
-    _check_within(name, original, values if within else [])
-    return _choice(name, values)
+        return replace(original, **ends)
+    values = given if isinstance(given, list) else [given]
+    numbers = [_number(name, original, value) for value in values]
+    if positive and min(numbers, default=0) < 0:
+        raise ValueError(f"hyperparameter '{name}' is {min(numbers):g}, but must be zero or more")
+    _check_within(name, original, numbers if within else [])
+    return _choice(name, numbers)
 
 
 def _one_of(name: str, original: Choice, value: Any) -> Value:
@@ -52,7 +91,7 @@ def _one_of(name: str, original: Choice, value: Any) -> Value:
     raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
 
 
-def _check_within(name: str, original: Uniform | LogUniform, values: Sequence[float]) -> None:
+def _check_within(name: str, original: Range, values: Sequence[float]) -> None:
     for value in values:
         if not original.low <= value <= original.high:
             raise ValueError(
@@ -67,7 +106,15 @@ def _choice(name: str, values: Sequence[Value]) -> Choice:
     return Choice(tuple(values))
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"hyperparameter '{name}' is {value!r}, but must be a number")
-    return float(value)
+def _number(name: str, original: Range, value: Any) -> float:
+    """The value as the original has it: 2.0 for a 2, or 2 for a 2.0."""
+    whole = isinstance(original, Integer | LogInteger)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or (whole and value != int(value))
+    ):
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"hyperparameter '{name}' is {value!r}, but must be {kind}")
+    return int(value) if whole else float(value)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables.space import Configuration
+from trainables.space import WITH_MOMENTUM, Configuration
 
 SECOND_MOMENT_DECAY = 0.999  # Adam's second constant and epsilon stay at their defaults,
 EPSILON = 1e-8  # as in the capacity paper
@@ -47,7 +47,14 @@ class Optimizer:
             }
             for configuration in configurations
         ]
-        logits = torch.tensor([n["momentum_logit"] for n in numbers], dtype=torch.float64)
+        # An optimizer without momentum has no such hyperparameter, and uses no decay.
+        logits = torch.tensor(
+            [
+                n["momentum_logit"] if kind in WITH_MOMENTUM else 0.0
+                for kind, n in zip(kinds, numbers, strict=True)
+            ],
+            dtype=torch.float64,
+        )
         momentum = torch.sigmoid(logits).tolist()
         self._steps = steps
         self._rate_decay = column([n["learning_rate_decay"] for n in numbers])

@@ -8,7 +8,7 @@ from scipy import stats
 from orchestrator.spec import load
 from tests.orchestrator.mistakes import SWEEP, refusal, refused, write
 from tests.orchestrator.small import small_plan
-from trainables.space import Choice, LogUniform
+from trainables.space import Choice, Integer, LogUniform
 
 CAPACITY = {"name": "perceptron_capacity", "options": {"size": 4, "length": 2}}
 TASKS = ["arithmetic", CAPACITY, "digits"]
@@ -36,7 +36,7 @@ def test_each_cell_has_the_hyperparameters_of_its_own_task():
         assert {*cell.space} & ALL == OWN[cell.task.name]
         assert {"learning_rate", "forget_bias", "update_square"} < {*cell.space}
     arithmetic, capacity, _ = plan_of(TASKS).cells
-    assert arithmetic.space["compute_steps"] == Choice((1, 2, 3, 4, 5, 6))
+    assert arithmetic.space["compute_steps"] == Integer(1, 6)
     assert capacity.space["samples_per_parameter"] == LogUniform(0.1, 10.0)
     assert capacity.space["presentation"] == Choice(("first", "every"))
     said = arithmetic.definition()["space"]
@@ -62,6 +62,8 @@ def test_they_can_be_fixed_and_narrowed():
     (whole,) = {*drawn("arithmetic", "compute_steps", compute_steps=4.0)}
     assert isinstance(whole, int)
     assert {*drawn("arithmetic", "compute_steps", compute_steps=[2, 5])} == {2, 5}
+    range_ = {"low": 2, "high": 4.0}
+    assert {*drawn("arithmetic", "compute_steps", compute_steps=range_)} == {2, 3, 4}
     assert {*drawn(CAPACITY, "presentation", presentation="first")} == {"first"}
     narrow = drawn(CAPACITY, "samples_per_parameter", samples_per_parameter={"low": 2, "high": 3})
     assert 2 <= min(narrow) < max(narrow) <= 3
@@ -82,19 +84,27 @@ SPACE = "    optimizer: [adam, rmsprop]"
 MISTAKES = [
     (
         "compute_steps: 9",
-        "15: hyperparameter 'compute_steps' cannot be 9; known: 1, 2, 3, 4, 5, 6",
+        "15: hyperparameter 'compute_steps' is 9, but must be from 1 to 6",
     ),
     (
         "compute_steps: [1, 7]",
-        "15: hyperparameter 'compute_steps' cannot be 7; known: 1, 2, 3, 4, 5, 6",
+        "15: hyperparameter 'compute_steps' is 7, but must be from 1 to 6",
     ),
     (
         "compute_steps: [0, 7]",
-        "15: hyperparameter 'compute_steps' cannot be 0; known: 1, 2, 3, 4, 5, 6",
+        "15: hyperparameter 'compute_steps' is 0, but must be from 1 to 6",
     ),
     (
         "compute_steps: true",
-        "15: hyperparameter 'compute_steps' cannot be True; known: 1, 2, 3, 4, 5, 6",
+        "15: hyperparameter 'compute_steps' is True, but must be a whole number",
+    ),
+    (
+        "compute_steps: 2.5",
+        "15: hyperparameter 'compute_steps' is 2.5, but must be a whole number",
+    ),
+    (
+        "compute_steps: [1, many]",
+        "15: hyperparameter 'compute_steps' is 'many', but must be a whole number",
     ),
     (
         "samples_per_parameter: 20",
@@ -106,9 +116,17 @@ MISTAKES = [
     ),
     ("compute_steps: []", "15: hyperparameter 'compute_steps' has an empty list of values"),
     (
-        "compute_steps: {low: 1, high: 3}",
-        "15: hyperparameter 'compute_steps' cannot be {'low': 1, 'high': 3}; known: "
-        "1, 2, 3, 4, 5, 6",
+        "compute_steps: {low: 1, high: 7}",
+        "15: hyperparameter 'compute_steps' is 7, but must be from 1 to 6",
+    ),
+    (
+        "compute_steps: {low: 3, high: 3}",
+        "15: the range of hyperparameter 'compute_steps' must have its low below its high, like "
+        "{low: 1, high: 6}",
+    ),
+    (
+        "compute_steps: {low: 1.5, high: 3}",
+        "15: hyperparameter 'compute_steps' is 1.5, but must be a whole number",
     ),
     (
         "presentation: last",

@@ -5,7 +5,7 @@ import torch
 
 from trainables.architectures import ARCHITECTURES, Network, build, search_space
 from trainables.architectures.cell import Cell
-from trainables.space import draw
+from trainables.space import Choice, draw
 
 INPUTS, OUTPUTS, HIDDEN = 3, 2, 4  # an even width: some residuals rotate pairs of units
 DEPTHS = (1, 2, 4)
@@ -104,8 +104,9 @@ every_network = pytest.mark.parametrize(
 
 def configuration(name, options, *seed, **fixed):
     """One drawn configuration; of what is ``fixed``, only what the architecture has."""
-    drawn = draw(search_space(name, options), "tests", *seed)
-    return drawn | {key: value for key, value in fixed.items() if key in drawn}
+    space = search_space(name, options)
+    known = {key: Choice((value,)) for key, value in fixed.items() if key in space}
+    return draw({**space, **known}, "tests", *seed)
 
 
 def network(name, options, depth, *, configurations, seed=0, dtype=torch.float64) -> Network:

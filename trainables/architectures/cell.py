@@ -74,8 +74,7 @@ class Cell(Layer):
         if cls.nonlinearity_of(options) == "searched":
             dimensions["nonlinearity"] = space.NONLINEARITY
         for gate in cls.gates:
-            dimensions[f"{gate}_square"] = cls.square
-            dimensions[f"{gate}_square_scale"] = space.SQUARE_SCALE
+            dimensions |= space.square(gate, cls.square)
             dimensions[f"{gate}_input_scale"] = space.RECTANGULAR_SCALE
             dimensions[f"{gate}_bias_scale"] = space.BIAS_SCALE
         for name in cls.forget_gates():

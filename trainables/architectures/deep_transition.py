@@ -83,8 +83,7 @@ class DeepTransition(Cell):
             ("readout_layer", options.output_depth),
         ):
             if depth > 1:
-                dimensions[f"{layers}_square"] = cls.square
-                dimensions[f"{layers}_square_scale"] = space.SQUARE_SCALE
+                dimensions |= space.square(layers, cls.square)
                 dimensions[f"{layers}_bias_scale"] = space.BIAS_SCALE
         return dimensions
 
@@ -153,8 +152,7 @@ class DeepTransitionShortcut(DeepTransition):
     def space(cls, options: Any) -> Space:
         dimensions = dict(super().space(options))
         if options.transition_depth > 1:
-            dimensions["shortcut_square"] = cls.square
-            dimensions["shortcut_square_scale"] = space.SQUARE_SCALE
+            dimensions |= space.square("shortcut", cls.square)
         return dimensions
 
     def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:

@@ -8,9 +8,10 @@ from trainables.architectures.layer import Layer, StackOptions
 from trainables.architectures.network import Network
 from trainables.external import why
 from trainables.registry import OptionError
-from trainables.space import Domain, Space, draw
+from trainables.space import Domain, Space, draw, fault_of_conditions
 
 LANES, TIME, BATCH, INPUTS, OUTPUTS = 3, 4, 5, 7, 1  # and an even width: no two alike
+CONFIGURATIONS = 24  # that are drawn: with and without what is active only where it is used
 
 
 def examine(
@@ -35,6 +36,9 @@ def _fault(layer: type[Layer], options: StackOptions, space: Space) -> str:
     for name, domain in space.items():
         if not isinstance(domain, Domain):
             return f"hyperparameter '{name}' of its space is {domain!r}, which is no domain"
+    fault = fault_of_conditions(space)
+    if fault:
+        return fault
     multiple = layer.width_multiple(options)
     if not isinstance(multiple, int) or multiple < 1:
         return f"width_multiple is {multiple!r}, but must be a whole number of 1 or more"
@@ -52,14 +56,16 @@ def _fault(layer: type[Layer], options: StackOptions, space: Space) -> str:
     for name, parameter in named.items():
         if parameter.shape[:1] != (LANES,):
             return f"parameter '{name}' is {[*parameter.shape]}, without the leading lane axis"
-        parameter.data.fill_(torch.nan)
-    network.initialize(
-        [draw(space, "examination", lane) for lane in range(LANES)],
-        [torch.Generator().manual_seed(lane) for lane in range(LANES)],
-    )
-    for name, parameter in named.items():
-        if parameter.isnan().any():
-            return f"parameter '{name}' is not drawn: fill it in _draw"
+    for first in range(0, CONFIGURATIONS, LANES):
+        for parameter in named.values():
+            parameter.data.fill_(torch.nan)
+        network.initialize(
+            [draw(space, "examination", first + lane) for lane in range(LANES)],
+            [torch.Generator().manual_seed(lane) for lane in range(LANES)],
+        )
+        for name, parameter in named.items():
+            if parameter.isnan().any():
+                return f"parameter '{name}' is not drawn: fill it in _draw"
     return _fault_of_shapes(network) or _fault_of_gradients(network)
 
 

@@ -46,8 +46,9 @@ def square_of(
     name: str, weight: Tensor, configuration: Configuration, generator: torch.Generator
 ) -> None:
     """Fill a square matrix by the hyperparameters ``<name>_square`` and its scale."""
-    kind, scale = configuration[f"{name}_square"], configuration[f"{name}_square_scale"]
-    square(weight, str(kind), float(scale), generator)
+    kind = str(configuration[f"{name}_square"])
+    scale = 1.0 if kind == "identity" else float(configuration[f"{name}_square_scale"])
+    square(weight, kind, scale, generator)
 
 
 def bias_of(

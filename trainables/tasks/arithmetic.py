@@ -57,9 +57,7 @@ class Arithmetic(Classification):
     source = "capacity paper, appendix B; where the padding stands is ours"
     Options = ArithmeticOptions
     protocol = Protocol(steps=100_000, batch_size=128)
-    hyperparameters: ClassVar[Space] = {
-        "compute_steps": space.Choice(tuple(range(1, 1 + MOST_COMPUTE_STEPS)))
-    }
+    hyperparameters: ClassVar[Space] = {"compute_steps": space.Integer(1, MOST_COMPUTE_STEPS)}
 
     def __init__(self, options: ArithmeticOptions) -> None:
         self.inputs, self.outputs, self.length = len(SYMBOLS), len(ANSWER_SYMBOLS), LENGTH

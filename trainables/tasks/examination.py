@@ -11,13 +11,14 @@ from torch import Tensor
 from trainables import space
 from trainables.external import why
 from trainables.registry import OptionError
-from trainables.space import Domain, draw
+from trainables.space import Domain, draw, fault_of_conditions
 from trainables.tasks.classification import Classification
 from trainables.tasks.regression import Regression
 from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
 
 LANES, SIZE = 2, 3  # lanes and samples of a batch
 PARAMETERS = 1000  # of the network that is not there
+CONFIGURATIONS = 8  # that are drawn: with and without what is active only where it is used
 
 
 def examine(path: str, make: Callable[[], Task]) -> None:
@@ -42,9 +43,10 @@ def _fault(task: Task) -> str:
     if fault:
         return fault
     before = dict(vars(task))
-    configured = task.configured(draw(task.hyperparameters, "examination"), PARAMETERS)
-    if not isinstance(configured, Task):
-        return "'configured' must return a task"
+    for seed in range(CONFIGURATIONS if task.hyperparameters else 1):
+        configured = task.configured(draw(task.hyperparameters, "examination", seed), PARAMETERS)
+        if not isinstance(configured, Task):
+            return "'configured' must return a task"
     if task.hyperparameters and (configured is task or _changed(task, before)):
         return "'configured' must return a copy and leave the task itself as it was"
     configured.prepare()
@@ -81,7 +83,7 @@ def _fault_of_attributes(task: Task) -> str:
             return f"hyperparameter '{name}' is {domain!r}, which is no domain"
         if name in space.LEARNING:
             return f"its hyperparameter '{name}' has the name of one of the optimizer's"
-    return ""
+    return fault_of_conditions(task.hyperparameters)
 
 
 def _fault_of_samples(task: Task) -> str:
