@@ -158,7 +158,10 @@ class Plan:
         if cell.repeated is not None:
             repeated: Configuration = cell.repeated["configuration"]
             return repeated
-        return draw(cell.space, self.spec.seed, cell.id, index)
+        space = cell.space
+        if self.spec.search.method == "list":
+            space = {**space, **self.spec.fixed(index, cell.architecture, cell.task)}
+        return draw(space, self.spec.seed, cell.id, index)
 
 
 def make_plan(spec: SweepSpec, results: Path, to_run: bool = True) -> Plan:

@@ -4,7 +4,7 @@ Unknown keys are errors everywhere. Each model's fields are documented in its do
 example with comments is ``sweeps/quickstart.yaml``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -13,13 +13,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from orchestrator import yamlfile
 from orchestrator.errors import BadInput
 from orchestrator.mistakes import Mistake, sentences
-from orchestrator.narrowing import narrow
+from orchestrator.narrowing import fix, narrow
 from orchestrator.protocol import Count, Model, Number, Training, TrainingSpec, resolve
 from orchestrator.variant import variant
 from trainables import architectures, tasks
 from trainables.data import DataError
 from trainables.registry import OptionError, nearest
-from trainables.space import Domain
+from trainables.space import Domain, Space
 
 T = TypeVar("T")
 Depth = Annotated[int, Field(gt=0, le=1000)]
@@ -118,31 +118,66 @@ class SearchSpec(Model):
 
     Attributes:
         method: ``random``: configuration i of a cell is a pure function of (sweep seed, cell, i).
+            ``gp``: a Gaussian process proposes each from the outcomes of those before it.
+            ``list``: each of ``configurations`` once.
             ``repeat``: every trial has the best configuration that sweep ``of`` found in the cell,
             with other initial weights and batches.
         of: the name of the sweep that is repeated.
-        samples: configurations a cell, or repetitions.
+        configurations: of the method list: what each fixes. The rest is drawn as in random search,
+            for each index its own.
+        samples: configurations a cell, or repetitions; of the method list as many as it lists.
         space: hyperparameters that this sweep fixes (``optimizer: adam``), limits to a list
             (``optimizer: [adam, rmsprop]``) or to a range
             (``learning_rate: {low: 1e-3, high: 1e-1}``); all others are searched over the
             ranges of the capacity paper's appendix A.
     """
 
-    method: Literal["random", "repeat"] = "random"
+    method: Literal["random", "gp", "list", "repeat"] = "random"
     of: str | None = None
+    configurations: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
     samples: Count
     space: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("method") != "list":
+            return value
+        if "samples" in value:
+            raise Mistake(
+                "search list runs each of its configurations once and has no 'samples'", "samples"
+            )
+        listed = value.get("configurations")
+        return {**value, "samples": len(listed) if isinstance(listed, list) and listed else 1}
+
+    @field_validator("configurations")
+    @classmethod
+    def _no_twice(cls, listed: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        for index, configuration in enumerate(listed or ()):
+            if listed and configuration in listed[:index]:
+                said = ", ".join(f"{name}: {value}" for name, value in configuration.items())
+                raise Mistake(f"configuration {{{said}}} stands in the list twice", index)
+        return listed
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.method == "random" and self.of is not None:
-            raise Mistake("search random repeats nothing and has no 'of'", "of")
+        if self.method != "repeat" and self.of is not None:
+            raise Mistake(f"search {self.method} repeats nothing and has no 'of'", "of")
         if self.method == "repeat" and self.of is None:
             raise Mistake(
                 "search repeat needs 'of', the name of the sweep that it repeats", "method"
             )
         if self.method == "repeat" and self.space:
             raise Mistake("search repeat searches nothing and has no 'space'", "space")
+        if self.method != "list" and self.configurations is not None:
+            raise Mistake(
+                f"search {self.method} has no 'configurations': they are those of search list",
+                "configurations",
+            )
+        if self.method == "list" and self.configurations is None:
+            raise Mistake(
+                "search list needs 'configurations', a list like [{learning_rate: 1e-3}]", "method"
+            )
         return self
 
     def narrow(self, name: str, original: Domain, within: bool = False) -> Domain:
@@ -287,19 +322,25 @@ class SweepSpec(Model):
                         index,
                     )
                 known.setdefault(name, {})[f"task {task.name}"] = domain
-        for name in self.search.space:
-            place = ("search", "space", name)
-            if name not in known:
-                raise Mistake(f"unknown hyperparameter '{name}'{nearest(name, known)}", *place)
-            domains = known[name]
-            for owner, domain in domains.items():
-                try:
-                    self.search.narrow(name, domain, within=name not in of_networks)
-                except ValueError as error:
-                    differ = any(other != domain for other in domains.values())
-                    of = f" ({owner})" if differ else ""
-                    raise Mistake(f"{error}{of}", *place) from error
+        for name, given in self.search.space.items():
+            _check_given(narrow, name, given, known, of_networks, ("search", "space"))
+        for index, configuration in enumerate(self.search.configurations or ()):
+            place = ("search", "configurations", index)
+            for name, given in configuration.items():
+                _check_given(fix, name, given, known, of_networks, place)
         return self
+
+    def fixed(self, index: int, architecture: ArchitectureSpec, task: TaskSpec) -> Space:
+        """What configuration ``index`` of ``search.configurations`` says for one kind of cell.
+
+        A hyperparameter that neither the architecture nor the task has is left out.
+        """
+        said = (self.search.configurations or [])[index]
+        known = {
+            **architectures.search_space(architecture.name, architecture.options),
+            **tasks.find(task.name).hyperparameters,
+        }
+        return {name: fix(name, known[name], said[name]) for name in known.keys() & said.keys()}
 
     def training_of(self, task: TaskSpec) -> Training:
         """How trials on ``task`` train: its own words, then the sweep's, then its protocol."""
@@ -327,6 +368,33 @@ class SweepSpec(Model):
                 "scheduler",
                 "grace",
             )
+
+
+def _check_given(
+    allowed: Callable[[str, Domain, Any, bool], Domain],
+    name: str,
+    given: Any,
+    known: Mapping[str, Mapping[str, Domain]],
+    of_networks: Collection[str],
+    place: tuple[str | int, ...],
+) -> None:
+    """Whether what the file gives hyperparameter ``name`` at ``place`` does for all who have it.
+
+    Args:
+        allowed: :func:`.narrow` or :func:`.fix`.
+        known: hyperparameter -> owner -> domain.
+        of_networks: the names of those that are of networks.
+    """
+    if name not in known:
+        raise Mistake(f"unknown hyperparameter '{name}'{nearest(name, known)}", *place, name)
+    domains = known[name]
+    for owner, domain in domains.items():
+        try:
+            allowed(name, domain, given, name not in of_networks)
+        except ValueError as error:
+            differ = any(other != domain for other in domains.values())
+            of = f" ({owner})" if differ else ""
+            raise Mistake(f"{error}{of}", *place, name) from error
 
 
 def load(path: Path, small: bool = False) -> SweepSpec:

@@ -76,7 +76,7 @@ UNKNOWN = [
     (
         "  space:",
         "  xyz: 1\n  space:",
-        ["13: unknown key 'xyz'; known: method, of, samples, space"],
+        ["13: unknown key 'xyz'; known: configurations, method, of, samples, space"],
     ),
 ]
 

@@ -81,7 +81,7 @@ TOGETHER = [
     (
         "samples: 3",
         "samples: 3\n  method: grid",
-        "13: 'search.method' is 'grid', but must be 'random' or 'repeat'",
+        "13: 'search.method' is 'grid', but must be 'random', 'gp', 'list' or 'repeat'",
     ),
 ]
 
