@@ -183,16 +183,19 @@ def fault_of_conditions(space: Space) -> str:
                 return f"{condition}, and that on '{above[-1]}' again"
             on = space[domain.on]
             for value in domain.values:
-                if not _may_be(on.domain if isinstance(on, When) else on, value):
+                if not may_be(on, value):
                     return f"{condition} being {value!r}, which it cannot be ({on})"
             above.append(domain.on)
             domain = on
     return ""
 
 
-def _may_be(domain: Plain, value: Value) -> bool:
+def may_be(domain: Domain, value: Value) -> bool:
+    """Whether a draw from ``domain`` can well be ``value``: of a continuum as good as never."""
+    if isinstance(domain, When):
+        return may_be(domain.domain, value)
     if isinstance(domain, Choice):
         return value in domain.values
     if isinstance(domain, Integer | LogInteger):
         return isinstance(value, int) and domain.low <= value <= domain.high
-    return False  # as good as never, where it is drawn from a continuum
+    return False
