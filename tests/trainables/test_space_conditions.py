@@ -1,0 +1,224 @@
+"""Whole numbers and conditional hyperparameters: what is drawn, and what is left out."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tests.trainables.helpers import CASES, network
+from trainables.architectures import search_space
+from trainables.optimizers import Optimizer
+from trainables.space import (
+    Choice,
+    Integer,
+    LogInteger,
+    LogUniform,
+    Uniform,
+    When,
+    active,
+    draw,
+    fault_of_conditions,
+)
+from trainables.tasks import TASKS
+
+NUMBERS = [Uniform(-2.0, 3.0), LogUniform(1e-3, 10.0), Integer(-2, 4), LogInteger(1, 30)]
+
+
+def samples(domain, count=3000):
+    return [draw({"x": domain}, "whole", i)["x"] for i in range(count)]
+
+
+def test_whole_numbers_are_each_as_likely():
+    values = samples(Integer(-1, 3))
+    assert {type(value) for value in values} == {int}
+    assert stats.chisquare([values.count(k) for k in range(-1, 4)]).pvalue > 1e-3
+
+
+def test_a_whole_number_is_drawn_as_the_choice_among_them():
+    """So that compute_steps of arithmetic are what they were before they were a range."""
+    assert samples(Integer(1, 6)) == samples(Choice((1, 2, 3, 4, 5, 6)))
+
+
+def test_log_whole_numbers_have_their_share_of_the_logarithm():
+    values = samples(LogInteger(1, 8))
+    assert {type(value) for value in values} == {int}
+    whole = math.log(8.5 / 0.5)
+    expected = [3000 * math.log((k + 0.5) / (k - 0.5)) / whole for k in range(1, 9)]
+    assert stats.chisquare([values.count(k) for k in range(1, 9)], expected).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        (Integer(1, 6), "whole number in [1, 6]"),
+        (LogInteger(1, 64), "log-uniform whole number in [1, 64]"),
+        (When(Integer(1, 6), "a", ("x", "y")), "whole number in [1, 6], where a is x or y"),
+    ],
+)
+def test_a_domain_in_words(domain, said):
+    assert str(domain) == said
+
+
+@st.composite
+def spaces(draw_):
+    """A chain of hyperparameters, each of which may hang on an earlier one, and some that do not.
+
+    Returns the space and, for each name, what it hangs on.
+    """
+    space, hangs = {}, {}
+    for index in range(draw_(st.integers(1, 6))):
+        name = f"h{index}"
+        domain = draw_(
+            st.sampled_from([Choice(("a", "b", "c")), Choice((1, 2)), Integer(0, 2), *NUMBERS])
+        )
+        earlier = [n for n in space if _values(space[n])]
+        hangs[name] = None
+        if earlier and draw_(st.booleans()):
+            on = draw_(st.sampled_from(earlier))
+            some = draw_(st.sets(st.sampled_from(_values(space[on])), min_size=1))
+            domain = When(domain, on, tuple(some))
+            hangs[name] = (on, some)
+        space[name] = domain
+    order = draw_(st.permutations(list(space)))
+    return {name: space[name] for name in order}, hangs
+
+
+def _values(domain):
+    if isinstance(domain, When):
+        return _values(domain.domain)
+    if isinstance(domain, Choice):
+        return domain.values
+    return tuple(range(domain.low, domain.high + 1)) if isinstance(domain, Integer) else ()
+
+
+@settings(max_examples=300, deadline=None)
+@given(spaces(), st.integers(0, 2**40))
+def test_a_configuration_has_what_is_active_and_nothing_else(made, seed):
+    space, hangs = made
+    assert fault_of_conditions(space) == ""
+    drawn = draw(space, seed)
+
+    def is_active(name):
+        if hangs[name] is None:
+            return True
+        on, some = hangs[name]
+        return is_active(on) and drawn[on] in some
+
+    assert list(drawn) == sorted(name for name in space if is_active(name))
+    # Each as it would be alone: conditions and other hyperparameters change no draw.
+    for name, value in drawn.items():
+        domain = space[name]
+        domain = domain.domain if isinstance(domain, When) else domain
+        assert draw({name: domain}, seed) == {name: value}
+        if isinstance(domain, Choice):
+            assert value in domain.values
+        else:
+            assert domain.low <= value <= domain.high
+            assert type(value) is (int if isinstance(domain, Integer | LogInteger) else float)
+
+
+def test_the_active_part_of_values_that_hang_on_each_other():
+    space = {
+        "leaf": When(Uniform(0, 1), "middle", (2,)),
+        "middle": When(Integer(1, 2), "root", ("yes",)),
+        "root": Choice(("yes", "no")),
+    }
+    whole = {"leaf": 0.5, "middle": 2, "root": "yes"}
+    assert active(space, whole) == whole
+    assert active(space, whole | {"middle": 1}) == {"middle": 1, "root": "yes"}
+    assert active(space, whole | {"root": "no"}) == {"root": "no"}
+
+
+ROOT = {"root": Choice(("yes", "no"))}
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        (ROOT | {"a": When(Uniform(0, 1), "root", ("yes",))}, ""),
+        (
+            {"a": When(Uniform(0, 1), "root", ("yes",))},
+            "hyperparameter 'a' hangs on 'root', which is not there",
+        ),
+        (
+            ROOT | {"a": When(Uniform(0, 1), "root", ("maybe",))},
+            "hyperparameter 'a' hangs on 'root' being 'maybe', which it cannot be (yes | no)",
+        ),
+        (
+            {"a": When(Uniform(0, 1), "b", (0.5,)), "b": Uniform(0, 1)},
+            "hyperparameter 'a' hangs on 'b' being 0.5, which it cannot be (uniform in [0, 1])",
+        ),
+        (
+            {"a": When(Choice((1,)), "b", (1,)), "b": When(Choice((1,)), "a", (1,))},
+            "hyperparameter 'b' hangs on 'a', and that on 'b' again",
+        ),
+    ],
+)
+def test_what_is_wrong_with_conditions(space, said):
+    assert fault_of_conditions(space) == said
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_the_conditions_of_every_architecture_are_right(name, options):
+    assert fault_of_conditions(search_space(name, options)) == ""
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_conditions_of_every_task_are_right(name):
+    assert fault_of_conditions(TASKS[name].hyperparameters) == ""
+
+
+def test_only_optimizers_with_momentum_have_its_logit():
+    drawn = [draw(search_space("gru"), "momentum", i) for i in range(100)]
+    assert {c["optimizer"] for c in drawn if "momentum_logit" not in c} == {"sgd"}
+    assert {c["optimizer"] for c in drawn if "momentum_logit" in c} == {
+        "momentum",
+        "rmsprop",
+        "adam",
+    }
+
+
+def test_only_squares_that_are_not_the_identity_have_a_scale():
+    drawn = [draw(search_space("lstm"), "square", i) for i in range(100)]
+    for gate in ("input", "forget", "candidate", "output"):
+        without = {c[f"{gate}_square"] for c in drawn if f"{gate}_square_scale" not in c}
+        scaled = {c[f"{gate}_square"] for c in drawn if f"{gate}_square_scale" in c}
+        assert (without, scaled) == ({"identity"}, {"orthogonal", "normal"})
+
+
+@pytest.mark.parametrize(("name", "options"), [("lstm", {}), ("deep_transition_shortcut", {})])
+def test_a_network_starts_alike_with_a_key_that_nothing_uses(name, options):
+    """Trials of before there were conditions have such keys, and are trained again from them."""
+    space = search_space(name, options)
+    squares = [key for key in space if key.endswith("_square")]
+    drawn = draw({**space, **dict.fromkeys(squares, Choice(("identity",)))}, 3)
+    assert not [key for key in drawn if key.endswith("_square_scale")]
+    old = drawn | {f"{key}_scale": 0.7 for key in squares}
+    one, other = (network(name, options, 2, configurations=[c]).state_dict() for c in (drawn, old))
+    assert all(one[key].equal(other[key]) for key in one)
+
+
+def test_sgd_steps_alike_with_a_momentum_that_it_does_not_use():
+    lane = {"optimizer": "sgd", "learning_rate": 0.1, "learning_rate_decay": 0.5}
+    lane |= {"clip_norm": 1.0, "l2": 1e-3}
+    others = [lane | {"optimizer": kind, "momentum_logit": 2.0} for kind in ("adam", "momentum")]
+    start = torch.linspace(-1, 1, 12).reshape(3, 4)
+    results = []
+    for sgd in (lane, lane | {"momentum_logit": 5.0}):
+        matrix = start.clone()
+        optimizer = Optimizer([sgd, *others], matrix, 3)
+        for step in range(3):
+            optimizer.step(matrix.sin(), step, torch.ones(3, dtype=torch.bool))
+        results.append(matrix)
+    assert torch.equal(*results)
+    assert not torch.equal(results[0][0], start[0])
+
+
+@pytest.mark.parametrize("kind", ["momentum", "rmsprop", "adam"])
+def test_an_optimizer_with_momentum_does_not_do_without_it(kind):
+    lane = {"optimizer": kind, "learning_rate": 0.1, "learning_rate_decay": 0.5}
+    with pytest.raises(KeyError, match="momentum_logit"):
+        Optimizer([lane | {"clip_norm": 1.0, "l2": 0.0}], torch.zeros(1, 2), 3)
