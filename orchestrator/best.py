@@ -51,3 +51,13 @@ def best_configurations(results: Path, sweep: str) -> dict[str, dict[str, Any]]:
             best["cell"], best["trial"], best["configuration"], strict=True
         )
     }
+
+
+def recorded_repetitions(paths: SweepPaths, of: str) -> dict[str, dict[str, Any]]:
+    """What the cells of a sweep repeat that has been begun, if they repeat sweep ``of``."""
+    if not paths.definition.exists():
+        return {}
+    definition = paths.read_definition()
+    if definition["search"].get("of") != of:
+        return {}
+    return {cell: recorded["repeated"] for cell, recorded in definition["cells"].items()}

@@ -1,11 +1,13 @@
 """The command line. Modules that take seconds to import are imported by the command they serve."""
 
+import json
 import logging
 import os
 import re
 import shlex
 import shutil
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,9 +20,11 @@ from orchestrator.paths import SweepPaths
 from trainables.registry import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
-    from orchestrator.plan import Plan, PlannedTrial
+    from orchestrator.lock import Holder
+    from orchestrator.plan import Plan
+    from orchestrator.remaining import Which
 
 app = typer.Typer(
     name="soundings",
@@ -46,6 +50,7 @@ Small = Annotated[
     bool, typer.Option("--small", help="Take the small variant that the file has under 'small'.")
 ]
 DEFAULT_RESULTS = Path("results")
+STOP_SECONDS = 60  # that `soundings stop` waits for a run to end
 
 
 @app.command()
@@ -75,23 +80,133 @@ def run(
 
     What the ledger already holds is not run again; trials that errored are.
     """
-    from orchestrator.lock import only_run
+    _execute(_plan(sweep, small, results), results, mlflow)
+
+
+@app.command()
+def resume(
+    sweep: SweepName,
+    errored: Annotated[bool, typer.Option("--errored", help="Only trials that errored.")] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Errored trials start over: what is recorded of them goes."),
+    ] = False,
+    results: Results = DEFAULT_RESULTS,
+    mlflow: MLflow = None,
+) -> None:
+    """Finish a sweep: trials go on from their last checkpoints, errored ones are tried again.
+
+    By its name it is what it was when it last ran; by its file it must still be that.
+    """
+    from orchestrator.remaining import Which
+
+    planned = _recorded_plan(_paths(sweep, results)) if _is_name(sweep) else None
+    planned = planned or _plan(Path(sweep), False, results)
+    _execute(planned, results, mlflow, Which(unfinished=not errored, fresh=fresh))
+
+
+@app.command()
+def extend(
+    sweep: SweepFile,
+    small: Small = False,
+    results: Results = DEFAULT_RESULTS,
+    mlflow: MLflow = None,
+) -> None:
+    """Run what is new after a sweep's file gained cells, depths, budgets or samples.
+
+    What the ledger holds stays as it is; a file that contradicts it is refused.
+    """
+    from orchestrator.remaining import Which
 
     planned = _plan(sweep, small, results)
+    _execute(planned, results, mlflow, Which(errored=False), extended=True)
+
+
+@app.command()
+def stop(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
+    """End a running sweep cleanly; it can be resumed."""
+    from orchestrator.lock import holder, request_stop
+
+    paths = _paths(sweep, results)
+    run = holder(paths)
+    if run is None:
+        _say(f"No run of sweep '{paths.sweep}' is at work.")
+        return
+    request_stop(paths, run)
+    deadline = time.monotonic() + STOP_SECONDS
+    while holder(paths) == run:
+        if time.monotonic() > deadline:
+            raise RunFailed(
+                f"sweep '{paths.sweep}' was asked to end, but {run} is still at work after "
+                f"{STOP_SECONDS} s; look at its output, or end that process"
+            )
+        time.sleep(0.1)
+    _say(
+        f"Sweep '{paths.sweep}' has ended. Go on with: {_command()} resume {paths.sweep}"
+        f"{_options(results, None)}"
+    )
+
+
+@app.command()
+def status(
+    sweep: Annotated[
+        str | None, typer.Argument(metavar="[SWEEP]", help="A sweep's name, or its file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Show how a sweep stands, whether it runs or not; without a name, all of them in a line."""
+    from orchestrator.status import print_status, read_status, summary_line
+
+    if sweep is not None:
+        found = read_status(_paths(sweep, results))
+        if as_json:
+            print(json.dumps(found.to_json(), indent=1))
+        else:
+            print_status(found, console)
+        return
+    names = sorted(path.parent.name for path in results.glob("*/sweep.json"))
+    all_of_them = [read_status(SweepPaths(results, name)) for name in names]
+    if as_json:
+        print(json.dumps([found.to_json() for found in all_of_them], indent=1))
+        return
+    for found in all_of_them:
+        _say(summary_line(found))
+    if not names:
+        _say(f"{results} holds no sweep.")
+
+
+def _execute(
+    planned: "Plan",
+    results: Path,
+    mlflow: str | None,
+    which: "Which | None" = None,
+    extended: bool = False,
+) -> None:
+    """Run what is left of a sweep and end with its tables.
+
+    Args:
+        which: trials; all that have not ended for good if left out.
+        extended: whether the sweep may be more than what was recorded of it.
+    """
+    from orchestrator.claim import claim
+    from orchestrator.lock import only_run
+    from orchestrator.remaining import EVERYTHING
+
     paths = SweepPaths(results, planned.spec.name)
     options = _options(results, mlflow)
-    variant = " --small" if small else ""
-    again = f"{_command()} run {shlex.quote(str(sweep))}{variant}{options}"
-    with only_run(paths):
+    again = f"{_command()} resume {shlex.quote(paths.sweep)}{options}"
+    with only_run(paths) as us:
+        claim(planned, paths, extended)
         try:
-            trouble = _finish(planned, paths, mlflow or paths.mlflow_store)
+            trouble = _finish(planned, paths, mlflow or paths.mlflow_store, which or EVERYTHING, us)
         except (RunFailed, KeyboardInterrupt) as error:
             raise RunFailed(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
     _show_tables(paths)
-    _say(f"\nLedger  {paths.ledger} (Parquet: trials and results)")
+    _say(f"\nLedger  {paths.ledger} (Parquet: trials, results and starts)")
     _say(f"Tables  {paths.tables} (CSV and Markdown)")
     if trouble:
         _say(
@@ -105,27 +220,34 @@ def run(
     _fail_if_errored(paths, again)
 
 
-def _finish(planned: "Plan", paths: SweepPaths, uri: str) -> str:
+def _finish(planned: "Plan", paths: SweepPaths, uri: str, which: "Which", us: "Holder") -> str:
     """Run what is not recorded yet; returns why the MLflow view is incomplete, or nothing.
 
     Raises:
         RunFailed: the run was interrupted or broke off.
     """
+    from orchestrator.ledger import Ledger
     from orchestrator.progress import Progress
+    from orchestrator.remaining import remaining
     from orchestrator.sweep import run as run_trials
-    from orchestrator.sweep import unfinished
     from orchestrator.views.background import BackgroundView, first_line
 
-    left = unfinished(planned, paths)
-    _prepare(left.trials)
-    view = BackgroundView(uri, paths.sweep, left.recorded, left.results)
-    if not left.trials:
-        _say(f"Sweep '{paths.sweep}' is complete: all {planned.trial_count} trials are recorded.")
+    left = remaining(planned, paths, which)
+    _prepare(planned, left.indices)
+    view = BackgroundView(uri, paths.sweep, Ledger(paths.ledger), left.recorded)
+    if not left.count:
+        recorded = len(left.recorded)
+        _say(
+            f"Sweep '{paths.sweep}' is complete: all {recorded} trials are recorded."
+            if recorded == planned.trial_count
+            else f"Sweep '{paths.sweep}': nothing of what was asked for is left to run; "
+            f"{recorded} of {planned.trial_count} trials are recorded."
+        )
         _say("Nothing was run.")
     else:
-        _announce(planned, len(left.trials))
+        _announce(planned, left.count)
         with Progress(planned, left.recorded, console) as progress:
-            finished = run_trials(planned, paths, left, [progress, view])
+            finished = run_trials(planned, paths, left, [progress, view], us)
             _say(progress.line())
         if not finished:
             raise RunFailed("interrupted")
@@ -153,7 +275,7 @@ def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = 
     if trials.empty:
         raise BadInput(f"{paths.ledger} holds no finished trial: there is nothing to sync")
     try:
-        added = open_view(uri, paths.sweep).sync(trials, ledger.results())
+        added = open_view(uri, paths.sweep).sync(trials, ledger.curves)
     except Exception as error:  # whatever a store, a network or a driver of it may raise
         store = _without_password(uri)
         raise RunFailed(f"cannot write to the MLflow store {store}: {first_line(error)}") from error
@@ -238,8 +360,16 @@ def _plan(sweep: Path, small: bool, results: Path, to_run: bool = True) -> "Plan
         raise BadInput(f"{sweep}: {error}") from error
 
 
-def _prepare(trials: "Iterable[PlannedTrial]") -> None:
-    """Fetch the data of the trials' tasks, that none of them finds out that they are missing.
+def _recorded_plan(paths: SweepPaths) -> "Plan":
+    """Of a sweep that was begun, as its last run understood it."""
+    from orchestrator.claim import recorded_spec
+    from orchestrator.plan import make_plan
+
+    return make_plan(recorded_spec(paths), paths.results)
+
+
+def _prepare(planned: "Plan", indices: "Mapping[str, Sequence[int]]") -> None:
+    """Fetch the data of the tasks of trials to run, that none finds out that they are missing.
 
     Raises:
         BadInput: they are missing or damaged.
@@ -247,17 +377,23 @@ def _prepare(trials: "Iterable[PlannedTrial]") -> None:
     from trainables import tasks
     from trainables.data import DataError
 
-    for task in {trial.cell.task.label: trial.cell.task for trial in trials}.values():
+    needed = {cell.task.label: cell.task for cell in planned.cells if indices[cell.id]}
+    for task in needed.values():
         try:
             tasks.make(task.name, task.options).prepare()
         except DataError as error:
             raise BadInput(f"task {task.label}: {error}") from error
 
 
+def _is_name(sweep: str) -> bool:
+    """Whether a sweep is given by its name; else by its file."""
+    return not sweep.endswith((".yaml", ".yml"))
+
+
 def _paths(sweep: str, results: Path) -> SweepPaths:
     """Of a sweep that has been run, by its name or its file."""
     name = sweep
-    if sweep.endswith((".yaml", ".yml")):
+    if not _is_name(sweep):
         from orchestrator.spec import load
 
         name = load(Path(sweep)).name
@@ -297,7 +433,7 @@ def _fail_if_errored(paths: SweepPaths, again: str) -> None:
     if errored:
         raise RunFailed(
             f"{errored} trials errored; the column 'error' of {paths.ledger / 'trials'} has their "
-            f"tracebacks. Run them again with: {again}"
+            f"tracebacks. Try them again with: {again} --errored (and --fresh to start them over)"
         )
 
 

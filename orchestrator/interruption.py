@@ -1,29 +1,46 @@
-"""Ctrl-C and SIGTERM end a sweep cleanly instead of tearing it apart."""
+"""Ctrl-C, SIGTERM and `soundings stop` end a sweep cleanly instead of tearing it apart."""
 
 import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from ray import tune
 
+LOOK_SECONDS = 0.25
+
 
 class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types for it
     """Tune asks it, several times a second, whether to stop; a signal makes it say yes.
 
     The second Ctrl-C is the ordinary one: it tears.
+
+    Args:
+        requested: whether another process asked the run to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, requested: Callable[[], bool]) -> None:
         self.happened = False
+        self._requested, self._looked = requested, time.monotonic()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
+        now = time.monotonic()
+        if not self.happened and now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            if self._requested():
+                self.happened = True
+                print("Ending the sweep, as 'soundings stop' asks.", file=sys.stderr)
         return self.happened
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        """Tune pickles its stopper into snapshots that we never read."""
+        return tune.stopper.NoopStopper, ()
 
     @contextmanager
     def caught(self) -> Iterator[None]:

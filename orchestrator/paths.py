@@ -37,6 +37,15 @@ class SweepPaths:
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
+    def checkpoints_of(self, trial: str) -> Path:
+        """The folder with the checkpoints of a trial that has not ended, or errored."""
+        return self.checkpoints / trial
+
+    @property
+    def stop_request(self) -> Path:
+        """Names the run that is asked to stop."""
+        return self.folder / ".stop"
+
     @property
     def tables(self) -> Path:
         return self.folder / "tables"

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from orchestrator.best import best_configurations
+from orchestrator.best import best_configurations, recorded_repetitions
 from orchestrator.errors import BadInput
+from orchestrator.paths import SweepPaths
 from orchestrator.protocol import Training
 from orchestrator.spec import ArchitectureSpec, SweepSpec, TaskSpec
 from trainables import architectures, sizing, tasks
@@ -118,14 +119,22 @@ class Plan:
         """
         for index in range(self.spec.search.samples):
             for cell in self.cells:
-                yield self._trial(cell, index)
+                yield self.trial(cell, index)
 
-    def _trial(self, cell: Cell, index: int) -> PlannedTrial:
+    def trial(
+        self, cell: Cell, index: int, configuration: Configuration | None = None
+    ) -> PlannedTrial:
+        """Trial ``index`` of a cell.
+
+        Args:
+            configuration: its hyperparameters, where they do not follow from the plan.
+        """
         spec = self.spec
-        trial = f"{cell.id}_{index:05d}"
+        trial = trial_id(cell.id, index)
         definition = Definition(
             trial=trial,
             cell=cell.id,
+            index=index,
             architecture=cell.architecture.name,
             architecture_options=cell.architecture.options,
             depth=cell.depth,
@@ -141,7 +150,9 @@ class Plan:
             objective=cell.training.objective,
             shared_batches=cell.training.shared_batches,
             gpus=spec.resources.gpus,
-            configuration=self.configuration(cell, index),
+            configuration=(
+                self.configuration(cell, index) if configuration is None else configuration
+            ),
             # A repetition starts from other weights than the trial that it repeats.
             network_seed=derive(
                 spec.seed, cell.id, index, "network" if cell.repeated is None else "repetition"
@@ -164,11 +175,22 @@ class Plan:
         return draw(space, self.spec.seed, cell.id, index)
 
 
+def trial_id(cell: str, index: int) -> str:
+    """The name of trial ``index`` of a cell, unique in the sweep."""
+    return f"{cell}_{index:05d}"
+
+
+def index_of(cell: str, trial: str) -> int:
+    """The other way round."""
+    return int(trial.removeprefix(f"{cell}_"))
+
+
 def make_plan(spec: SweepSpec, results: Path, to_run: bool = True) -> Plan:
     """Solve every cell's width; cells that cannot be are listed with the reason.
 
     Args:
-        results: where the sweep lies that this one repeats, if it does.
+        results: where the sweep lies that this one repeats, if it does. What it repeats is settled
+            by its first run: the other may have found better since.
         to_run: whether that must be there. Without it, everything but the configurations is known.
 
     Raises:
@@ -177,12 +199,14 @@ def make_plan(spec: SweepSpec, results: Path, to_run: bool = True) -> Plan:
     """
     repeated, lacking = None, ""
     if spec.search.of is not None:
+        repeated = recorded_repetitions(SweepPaths(results, spec.name), spec.search.of)
         try:
-            repeated = best_configurations(results, spec.search.of)
+            repeated = best_configurations(results, spec.search.of) | repeated
         except BadInput as error:
-            if to_run:
+            if to_run and not repeated:
                 raise
-            lacking = str(error)
+            lacking = "" if repeated else str(error)
+            repeated = repeated or None
     cells: list[Cell] = []
     impossible: list[ImpossibleCell] = []
     for task_spec in spec.tasks:
@@ -241,6 +265,9 @@ def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]
             f"sweep '{spec.search.of}' has no completed trial of cell {cell.id} to repeat"
         )
     found = repeated[cell.id]
+    kept = {"trial": found["trial"], "configuration": found["configuration"]}
+    if "training" not in found:
+        return replace(cell, repeated=kept)
     ours = {key: value for key, value in asdict(cell.training).items() if key in _SAME}
     theirs = {key: found["training"][key] for key in ours}
     if ours != theirs:
@@ -251,9 +278,7 @@ def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]
             f"the best configurations of sweep '{spec.search.of}' were trained otherwise "
             f"({differing}): training must be the same to repeat them"
         )
-    return replace(
-        cell, repeated={"trial": found["trial"], "configuration": found["configuration"]}
-    )
+    return replace(cell, repeated=kept)
 
 
 # What a configuration means hangs on these: the rate decays over the steps.

@@ -1,10 +1,8 @@
 """How far a sweep is: a live table on a terminal, plain lines anywhere else."""
 
-import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,55 +10,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from orchestrator.plan import Cell, Plan
-from trainables.tasks import find
+from orchestrator.counts import COLUMNS, CellCount, clock, seconds_left
+from orchestrator.outcome import OUTCOMES
+from orchestrator.plan import Plan
 
-OUTCOMES = ("completed", "stopped", "infeasible", "errored")
 LIVE_SECONDS = 0.5
 LINE_SECONDS = 10.0
 OTHER_COLUMNS = 72  # characters of the live table that are not labels
-
-
-@dataclass
-class CellProgress:
-    """What has become of one cell's trials."""
-
-    cell: Cell
-    planned: int
-    outcomes: Counter[str] = field(default_factory=Counter)
-    running: set[str] = field(default_factory=set)
-    best: float = math.inf  # objective
-    seconds: float = 0.0  # of trials that ended, as their processes spent them
-
-    @property
-    def done(self) -> int:
-        """Trials that need not run again."""
-        return self.outcomes.total() - self.outcomes["errored"]
-
-    @property
-    def left(self) -> int:
-        return self.planned - self.outcomes.total()
-
-    @property
-    def name(self) -> str:
-        cell = self.cell
-        return f"{cell.task.label} {cell.architecture.label} depth {cell.depth}, {cell.budget:,}"
-
-    @property
-    def best_text(self) -> str:
-        """The best objective as the loss or the metric that it is, or nothing."""
-        if self.best == math.inf:
-            return ""
-        task = find(self.cell.task.name)
-        if self.cell.training.objective == "loss":
-            return f"{self.best:.4g}"
-        return f"{-self.best if task.higher_is_better else self.best:.4g} {task.metric_name}"
-
-    def add(self, outcome: str, objective: float | None, seconds: float) -> None:
-        self.outcomes[outcome] += 1
-        self.seconds += seconds
-        if outcome == "completed" and objective is not None:
-            self.best = min(self.best, objective)
 
 
 class Progress:
@@ -74,11 +30,10 @@ class Progress:
     def __init__(self, plan: Plan, recorded: pd.DataFrame, console: Console) -> None:
         self._console = console
         samples = plan.spec.search.samples
-        self._cells = {cell.id: CellProgress(cell, samples) for cell in plan.cells}
-        columns = ("cell", "outcome", "objective", "seconds")
-        for cell, outcome, loss, seconds in zip(*(recorded[c] for c in columns), strict=True):
-            if outcome != "errored":
-                self._cells[cell].add(outcome, loss, seconds)
+        self._cells = {cell.id: CellCount.of(cell.definition(), samples) for cell in plan.cells}
+        for trial in recorded[COLUMNS].to_dict("records"):
+            if trial["outcome"] != "errored":
+                self._cells[trial["cell"]].add(trial)
         self._slots = 1
         self._began = self._shown = time.monotonic()
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -98,13 +53,13 @@ class Progress:
     def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
         progress = self._cells[trial["cell"]]
         progress.running.discard(trial["trial"])
-        progress.add(trial["outcome"], trial["objective"], trial["seconds"])
+        progress.add(trial)
         if trial["error"]:
             reason = trial["error"].strip().splitlines()[-1]
             self._say(f"errored: {trial['trial']}: {reason}")
         if progress.left == 0 and not self._live.is_started:
             best = progress.best_text or "none"
-            seen = progress.cell.training.objective
+            seen = progress.objective
             self._say(f"{progress.name}: all trials ended, best validation {seen} {best}")
 
     def tick(self) -> None:
@@ -124,24 +79,19 @@ class Progress:
         parts = [f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome]]
         running = sum(len(progress.running) for progress in cells)
         planned = sum(progress.planned for progress in cells)
-        clock, left = _clock(time.monotonic() - self._began), self._time_left(cells)
+        since, left = clock(time.monotonic() - self._began), self._time_left(cells)
         return (
-            f"{clock}  {outcomes.total()} of {planned} trials ended "
+            f"{since}  {outcomes.total()} of {planned} trials ended "
             f"({', '.join(parts) or 'none yet'}), {running} running, {left} left"
         )
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _time_left(self, cells: Any) -> str:
-        """Work left over the processes at work, by the mean time of the trials that ended."""
-        ended = [p for p in self._cells.values() if p.outcomes]
-        trials = sum(p.outcomes.total() for p in ended)
-        if not trials:
-            return "?"
-        mean = sum(p.seconds for p in ended) / trials
-        work = sum(p.left * (p.seconds / p.outcomes.total() if p.outcomes else mean) for p in cells)
-        return _clock(work / self._slots)
+    def _time_left(self, cells: Collection[CellCount]) -> str:
+        """Over the processes at work."""
+        work = seconds_left(cells, self._cells.values())
+        return clock(None if work is None else work / self._slots)
 
     def _table(self) -> Table:
         cells = list(self._cells.values())
@@ -157,10 +107,10 @@ class Progress:
         label_width = max((self._console.width - OTHER_COLUMNS) // 2, 8)
         for p in cells[:room]:
             table.add_row(
-                shorten(p.cell.task.label, label_width),
-                shorten(p.cell.architecture.label, label_width),
-                str(p.cell.depth),
-                f"{p.cell.budget:,}",
+                shorten(p.task, label_width),
+                shorten(p.architecture, label_width),
+                str(p.depth),
+                f"{p.budget:,}",
                 f"{p.done}/{p.planned}",
                 str(len(p.running) or ""),
                 *(str(p.outcomes[outcome] or "") for outcome in OUTCOMES[1:]),
@@ -171,12 +121,6 @@ class Progress:
         if len(cells) > room:
             table.caption = f"and {len(cells) - room} more cells"
         return table
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def shorten(text: str, width: int) -> str:

@@ -1,8 +1,10 @@
-"""From Tune's events to ledger rows: what was reported, and how each trial ended."""
+"""From Tune's events to ledger rows: what was given out and reported, how each trial ended."""
 
 import json
+import logging
 import platform
 import re
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +19,19 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger.schema import MEASURES
-from orchestrator.plan import PlannedTrial
+from orchestrator.outcome import Outcome, outcome_of
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import Plan
 from trainables import tasks
+from trainables.definition import Definition
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
-FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger
+FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger,
+FLUSH_SHARE = 0.1  # unless writing it would take more than this share of the driver's time
 COPIED = [name for name, _ in MEASURES]
 
 Row = dict[str, Any]
+log = logging.getLogger("soundings")
 
 
 class Listener(Protocol):
@@ -41,101 +48,141 @@ class Listener(Protocol):
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for it
-    """Writes every report and every end of a trial to the ledger, then tells the listeners.
+    """Writes every start, every report and every end of a trial to the ledger.
 
-    An end is told only once its row is on the disk, so that nothing that a user saw as
-    finished is run again after a crash.
+    An end is told to the listeners only once its row is on the disk, so that nothing that a user
+    saw as finished is run again after a crash; only then do its checkpoints go. A report that a
+    trial makes again, because it went on from a checkpoint, is not written again.
+
+    Args:
+        curves: the reports that the ledger has of trials that have not ended.
+        run: the name of this one.
     """
 
     def __init__(
         self,
-        sweep: str,
-        trials: Sequence[PlannedTrial],
+        plan: Plan,
+        paths: SweepPaths,
         writer: LedgerWriter,
         listeners: Sequence[Listener],
+        curves: Mapping[str, list[Row]],
+        run: str,
     ) -> None:
-        self._sweep, self._writer, self._listeners = sweep, writer, listeners
-        self._planned = {trial.id: trial for trial in trials}
+        self._sweep, self._paths, self._run = plan.spec.name, paths, run
+        self._cells = {cell.id: cell for cell in plan.cells}
+        self._writer, self._listeners = writer, listeners
         self._tasks: dict[str, tasks.Task] = {}  # by label: some read their data when made
-        self._curves: dict[str, list[Row]] = defaultdict(list)
+        self._curves: dict[str, list[Row]] = defaultdict(list, curves)
         self._news: list[Callable[[], None]] = []  # told after the next flush, in this order
         self._versions = json.dumps(
             {"python": platform.python_version()}
             | {package: version(package) for package in ("soundings", "torch", "ray", "numpy")}
         )
-        self._flushed = time.monotonic()
+        self._flushed, self._took = time.monotonic(), 0.0
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
         """Tune pickles its callbacks into snapshots that we never read; ours holds a thread."""
         return tune.Callback, ()
+
+    def given(self, definition: Definition, learnt: bool) -> None:
+        """A trial was given out.
+
+        Args:
+            learnt: whether its configuration follows from what other trials showed. Then it is in
+                the ledger before the trial begins.
+        """
+        row = {
+            "sweep": self._sweep,
+            "trial": definition["trial"],
+            "index": definition["index"],
+            "configuration": json.dumps(definition["configuration"], sort_keys=True),
+            "run": self._run,
+            "started": datetime.now(UTC),
+        }
+        self._writer.add("starts", definition["cell"], row)
+        if learnt:
+            self.flush()
+
+    def settle(self, definition: Definition, outcome: Outcome) -> None:
+        """The reports that are in the ledger ended a trial whose row was not written any more."""
+        self._end(definition, outcome, error=None)
 
     def on_trial_start(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         definition = trial.config["definition"]
         for listener in self._listeners:
-            self._news.append(partial(listener.started, definition["cell"], definition["trial"]))
+            listener.started(definition["cell"], definition["trial"])
 
     def on_trial_result(
-        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: Row, **info: Any
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: Row,
+        **info: Any,
     ) -> None:
         definition = trial.config["definition"]
+        for warning in result.get("warnings", ()):
+            log.warning("%s", warning)
+        if "error" in result:
+            return
+        curve = self._curves[definition["trial"]]
+        if curve and result["step"] <= curve[-1]["step"]:
+            return
         row = {key: result[key] for key in COPIED} | {
             "sweep": self._sweep,
             "trial": definition["trial"],
             "seconds": result["seconds"],
+            "host": result["hostname"],
             "reported": datetime.now(UTC),
         }
         row["sequence"] = self._writer.add("results", definition["cell"], row)
-        self._curves[definition["trial"]].append(row)
+        curve.append(row)
 
     def on_trial_complete(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        last = trial.last_result
-        if last["infeasible"]:
-            outcome = "infeasible"
-        elif last["step"] >= trial.config["definition"]["steps"]:
-            outcome = "completed"
-        else:
-            outcome = "stopped"
-        self._end(trial, outcome, last, error=None)
+        definition, last = trial.config["definition"], trial.last_result
+        self._end(definition, outcome_of(last, definition["steps"]), last.get("error"))
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
         last = COLOURS.sub("", text.rpartition("Failure # ")[2])  # the file has every attempt
-        self._end(trial, "errored", trial.last_result or {}, error=last.strip())
+        self._end(trial.config["definition"], "errored", last)
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+        pause = max(FLUSH_SECONDS, self._took / FLUSH_SHARE)
+        if time.monotonic() - self._flushed > pause:
             self.flush()
         for listener in self._listeners:
             listener.tick()
 
     def flush(self) -> None:
         """Put everything into the ledger, then tell the listeners which trials ended."""
+        began = time.monotonic()
         self._writer.flush()
         news, self._news = self._news, []
         for tell in news:
             tell()
         self._flushed = time.monotonic()
+        self._took = self._flushed - began
 
-    def _end(self, trial: TuneTrial, outcome: str, last: Row, error: str | None) -> None:
-        definition = trial.config["definition"]
-        planned = self._planned[definition["trial"]]
-        cell = planned.cell
-        curve = self._curves.pop(planned.id, [])
+    def _end(self, definition: Definition, outcome: Outcome, error: str | None) -> None:
+        cell, trial = self._cells[definition["cell"]], definition["trial"]
+        curve = self._curves.pop(trial, [])
+        last: Row = curve[-1] if curve else {}
         if cell.task.label not in self._tasks:
             self._tasks[cell.task.label] = tasks.make(cell.task.name, cell.task.options)
         task = self._tasks[cell.task.label]
         baseline = task.configured(definition["configuration"], cell.parameters).baseline()
         row = {key: last.get(key) for key in COPIED} | {
             "sweep": self._sweep,
-            "trial": planned.id,
+            "trial": trial,
             "cell": cell.id,
-            "index": planned.index,
+            "index": definition["index"],
             "task": cell.task.label,
             "architecture": cell.architecture.label,
             "depth": cell.depth,
@@ -149,12 +196,15 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             "baseline_loss": baseline.loss,
             "baseline_metric": baseline.metric,
             "seconds": sum(report["seconds"] for report in curve),
-            "error": error,
+            "error": error.strip() if error else None,
             "network_seed": definition["network_seed"],
             "data_seed": definition["data_seed"],
             "versions": self._versions,
-            "host": last.get("hostname"),
+            "host": last.get("host"),
             "ended": datetime.now(UTC),
         }
         row["sequence"] = self._writer.add("trials", cell.id, row)
         self._news += [partial(listener.ended, row, curve) for listener in self._listeners]
+        if outcome != "errored":  # one that errored may go on from its checkpoint
+            folder = self._paths.checkpoints_of(trial)
+            self._news.append(partial(shutil.rmtree, folder, ignore_errors=True))

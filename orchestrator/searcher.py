@@ -1,28 +1,113 @@
-"""Gives Tune the planned trials, in their order, and then says that there are no more."""
+"""Gives Tune the trials of a sweep, the first of every cell before the second of any."""
 
-from collections.abc import Iterable
-from typing import Any
+import heapq
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ray.tune.search import Searcher
 
-from orchestrator.plan import PlannedTrial
+from orchestrator.outcome import outcome_of
+from orchestrator.plan import Cell, Plan, PlannedTrial, trial_id
+from orchestrator.remaining import Remaining
+from trainables.definition import Definition
+from trainables.space import Configuration
+from trainables.trial import Checkpointing
+
+if TYPE_CHECKING:
+    from orchestrator.proposals import Proposals
 
 
 class PlannedTrials(Searcher):  # type: ignore[misc]  # Ray ships no types for it
-    """One suggestion a planned trial: ``{"definition": ...}``."""
+    """One suggestion a trial: ``{"definition": .., "checkpointing": ..}``.
 
-    def __init__(self, trials: Iterable[PlannedTrial]) -> None:
+    Inside a cell trials come in the order of their indices. A cell whose next configuration is
+    still being worked out lets the others go first.
+
+    Args:
+        left: which trials, and the configurations of those that began.
+        proposals: works out configurations, where the search learns.
+        checkpointing: of a trial.
+        given: told of every trial that is given out, and whether its configuration was learnt.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        left: Remaining,
+        proposals: "Proposals | None",
+        checkpointing: Callable[[Definition], Checkpointing],
+        given: Callable[[Definition, bool], None],
+    ) -> None:
         super().__init__(metric="objective", mode="min")
-        self._trials = iter(trials)
+        self._plan, self._proposals = plan, proposals
+        self._begun: Mapping[str, Configuration] = left.configurations()
+        self._checkpointing, self._on_given = checkpointing, given
+        self._given: dict[str, PlannedTrial] = {}  # by Tune's id, until they end
+        self._indices = {cell: iter(indices) for cell, indices in left.indices.items()}
+        self._next: list[tuple[int, int]] = []  # a heap: index, position of its cell in the plan
+        for position in range(len(plan.cells)):
+            self._advance(position)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        trial = next(self._trials, None)
-        return self.FINISHED if trial is None else {"definition": dict(trial.definition)}
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if not self._next:
+            return str(self.FINISHED)
+        trial = self._ready()
+        if trial is None and not self._given and self._proposals is not None:
+            self._proposals.wait()  # there is nothing else to do
+            trial = self._ready()
+        if trial is None:
+            return None
+        self._given[trial_id] = trial
+        definition = trial.definition
+        if self._proposals is not None:
+            self._proposals.began(definition)
+        self._on_given(definition, self._proposals is not None)
+        return {
+            "definition": dict(definition),
+            "checkpointing": dict(self._checkpointing(definition)),
+        }
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Nothing is learnt: random search is a pure function of the plan."""
+        trial = self._given.pop(trial_id)
+        if self._proposals is None:
+            return
+        if error or not result:
+            self._proposals.ended(trial.definition, "errored", math.nan)
+        else:
+            outcome = outcome_of(result, trial.definition["steps"])
+            self._proposals.ended(trial.definition, outcome, result["objective"])
+
+    def _ready(self) -> PlannedTrial | None:
+        """The first trial whose configuration is known."""
+        waiting, found = [], None
+        while self._next and found is None:
+            index, position = head = heapq.heappop(self._next)
+            cell = self._plan.cells[position]
+            configuration = self._configuration(cell, index)
+            if configuration is None:
+                waiting.append(head)
+            else:
+                self._advance(position)
+                found = self._plan.trial(cell, index, configuration)
+        for head in waiting:
+            heapq.heappush(self._next, head)
+        return found
+
+    def _configuration(self, cell: Cell, index: int) -> Configuration | None:
+        begun = self._begun.get(trial_id(cell.id, index))
+        if begun is not None:
+            return begun
+        if self._proposals is None:
+            return self._plan.configuration(cell, index)
+        return self._proposals.configuration(cell, index)
+
+    def _advance(self, position: int) -> None:
+        index = next(self._indices[self._plan.cells[position].id], None)
+        if index is not None:
+            heapq.heappush(self._next, (index, position))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is saved: what is left to do follows from the plan and the ledger."""

@@ -11,10 +11,12 @@ class Definition(TypedDict):
 
     ``replicates`` networks with different initial weights and, unless ``shared_batches``, batches
     train side by side as lanes of the trial; the batches are those of ``first_lane`` and so on.
+    ``index`` is that of the configuration inside its cell.
     """
 
     trial: str
     cell: str
+    index: int
     architecture: str
     architecture_options: dict[str, Any]
     depth: int

@@ -1,6 +1,6 @@
 """Training of K networks of one shape side by side, each lane apart from all others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,10 +101,16 @@ class Trainer:
         """For each lane the loss of the last batch it trained on."""
         return [float(loss) for loss in self._last_losses.tolist()]
 
-    def train(self, until: int) -> None:
-        """Train up to training step ``until``, or until no lane is feasible any more."""
+    def train(self, until: int, after_step: Callable[[], None] | None = None) -> None:
+        """Train up to training step ``until``, or until no lane is feasible any more.
+
+        Args:
+            after_step: called after each step.
+        """
         while self.step < until:
             self._train_one()
+            if after_step is not None:
+                after_step()
             if self.device.type == "cpu" and bool((self._infeasible_at >= 0).all()):
                 return
 

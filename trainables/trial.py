@@ -4,23 +4,39 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from ray import tune
-from ray.tune.result import DONE, SHOULD_CHECKPOINT
+from ray.tune.result import DONE
 
-from trainables import tasks
+from trainables import checkpoints, tasks
 from trainables.allocator import keep_freed_memory
 from trainables.architectures import build
 from trainables.definition import Definition
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
-CHECKPOINT_SECONDS = 60.0  # of training between two checkpoints of a trial
+LEAST_SECONDS = 1.0  # between two checkpoints, however close the rungs are
+
+# After these a process is not what it was: its trial goes on in a new one.
+MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+
+
+class Checkpointing(TypedDict):
+    """Where a trial keeps its checkpoints, and when it writes one.
+
+    ``seconds`` of training lie between two, and a trial that goes on from a report at which it
+    passed one of ``rungs`` has one there, unless the last was written this very second.
+    """
+
+    folder: str
+    seconds: float
+    rungs: Sequence[float]
 
 
 @lru_cache(maxsize=32)
@@ -32,23 +48,65 @@ def _task(name: str, options: str) -> tasks.Task:
 class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """Trains one configuration and reports after every ``evaluation_interval`` steps.
 
-    An actor serves one trial after the other (``reset_config``), also across cells. A restored
-    trial goes on bit for bit: weights, optimizer state and counters are in the checkpoint, and
-    batches are pure functions of the step.
+    An actor serves one trial after the other (``reset_config``), also across cells. A trial goes
+    on from its newest checkpoint, wherever and by whichever process that was written, bit for
+    bit: weights, optimizer state and counters are in it, and batches are pure functions of the
+    step.
+
+    An error in the code that is trained (a bug in an architecture or a task) is tried once more
+    from there; the second is reported as ``error``, the traceback. What means that the process or
+    the machine is in trouble is raised.
+
+    Args of ``config``:
+        definition: a :class:`Definition`.
+        checkpointing: a :class:`Checkpointing`; a trial without it keeps none.
     """
 
     def setup(self, config: Mapping[str, Any]) -> None:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
         keep_freed_memory()
-        self._begin(config)
+        self._take_up(config)
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
-        self._begin(new_config)
+        self._take_up(new_config)
         return True
 
-    def _begin(self, config: Mapping[str, Any]) -> None:
-        definition: Definition = config["definition"]
-        self._definition = definition
+    def _take_up(self, config: Mapping[str, Any]) -> None:
+        self._definition: Definition = config["definition"]
+        self._checkpointing: Checkpointing | None = config.get("checkpointing")
+        self._begun, self._failed = False, False
+
+    def step(self) -> dict[str, Any]:
+        while True:
+            try:
+                if not self._begun:
+                    self._begin()
+                    self._begun = True
+                return self.report()
+            except MACHINE_ERRORS:
+                raise
+            except Exception as error:
+                if isinstance(error, RuntimeError) and "allocate memory" in str(error):
+                    raise  # torch's own, on a CPU
+                if self._failed:
+                    return {"error": traceback.format_exc(), "objective": math.nan, DONE: True}
+                self._failed, self._begun = True, False
+
+    def _begin(self) -> None:
+        """Start the trial, or go on from its newest checkpoint."""
+        self._trainer = self._make_trainer()
+        self._warnings: list[str] = []
+        if self._checkpointing is not None:
+            used, self._warnings = checkpoints.load(
+                self._folder, self._identity, self._trainer.load_state_dict
+            )
+            if self._warnings and not used:  # the one that did not fit may have left its traces
+                self._trainer = self._make_trainer()
+        self._checkpointed = time.monotonic()
+        self._checkpoint_due = False
+
+    def _make_trainer(self) -> Trainer:
+        definition = self._definition
         configuration: Configuration = definition["configuration"]
         task = _task(definition["task"], json.dumps(definition["task_options"], sort_keys=True))
         task = task.configured(configuration, definition["parameters"])
@@ -63,7 +121,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             options=definition["architecture_options"],
             device=torch.device("cuda" if definition["gpus"] > 0 else "cpu"),
         )
-        self._trainer = Trainer(
+        self._baseline = task.baseline()
+        return Trainer(
             network,
             task,
             Schedule(
@@ -77,13 +136,18 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             data_seed=definition["data_seed"],
             first_lane=definition["first_lane"],
         )
-        self._baseline = task.baseline()
-        self._checkpointed = time.monotonic()
 
-    def step(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
+        """Train up to the next report."""
         definition, trainer, task = self._definition, self._trainer, self._trainer.task
         start = time.perf_counter()
-        trainer.train(min(trainer.step + definition["evaluation_interval"], definition["steps"]))
+        # Not when it was due: a trial that its rung stops needs none, and one that goes on has
+        # had the report of that step taken.
+        self._write_checkpoint_if_due()
+        before, interval = trainer.step, definition["evaluation_interval"]
+        # A checkpoint may lie between two reports; these stay where they are.
+        until = min((before // interval + 1) * interval, definition["steps"])
+        trainer.train(until, self._write_checkpoint_if_due)
         validation = trainer.evaluate("validation")
         evaluation = validation if task.memorizes else trainer.evaluate("evaluation")
         infeasible_at = trainer.infeasible_at
@@ -105,10 +169,40 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             "seconds": time.perf_counter() - start,
             DONE: infeasible or trainer.step >= definition["steps"],
         }
-        if time.monotonic() - self._checkpointed > CHECKPOINT_SECONDS:
-            result[SHOULD_CHECKPOINT] = True
-            self._checkpointed = time.monotonic()
+        if self._warnings:
+            result["warnings"] = self._warnings
+            self._warnings = []
+        if self._checkpointing is not None and not result[DONE]:
+            rungs = self._checkpointing["rungs"]
+            self._checkpoint_due |= any(before < rung <= trainer.step for rung in rungs)
         return result
+
+    def _write_checkpoint_if_due(self) -> None:
+        """A checkpoint that cannot be written is a warning: the trial itself is well."""
+        if self._checkpointing is None or self._trainer.step == 0:
+            return
+        age = time.monotonic() - self._checkpointed
+        due = self._checkpoint_due and age > LEAST_SECONDS
+        if due or age > self._checkpointing["seconds"]:
+            try:
+                checkpoints.write(
+                    self._folder, self._trainer.step, self._identity, self._trainer.state_dict()
+                )
+            except OSError as error:
+                self._warnings.append(f"the checkpoint could not be written: {error}")
+            self._checkpointed = time.monotonic()
+            self._checkpoint_due = False
+
+    @property
+    def _folder(self) -> Path:
+        assert self._checkpointing is not None
+        return Path(self._checkpointing["folder"])
+
+    @property
+    def _identity(self) -> str:
+        """All that the trial is; on which device it trains does not matter."""
+        known = {key: value for key, value in self._definition.items() if key != "gpus"}
+        return json.dumps(known, sort_keys=True)
 
     def _objective(self, validation: Scores, loss: float) -> float:
         """What search and early stopping see: less is better, nan where there is nothing.
@@ -121,14 +215,6 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         lanes = [self._baseline.metric if math.isnan(m) else m for m in validation.metrics]
         mean = sum(lanes) / len(lanes)
         return -mean if self._trainer.task.higher_is_better else mean
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        torch.save(self._trainer.state_dict(), Path(checkpoint_dir) / "state.pt")
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        path = Path(str(checkpoint)) / "state.pt"
-        state = torch.load(path, weights_only=True, map_location=self._trainer.device)
-        self._trainer.load_state_dict(state)
 
 
 def summarize(

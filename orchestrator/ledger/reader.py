@@ -1,15 +1,19 @@
 """Reading a ledger: whole files only, each (trial) and (trial, step) once."""
 
 import logging
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.errors import BadInput
-from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY
-from orchestrator.ledger.writer import Dataset
+from orchestrator.ledger.parts import Part, parts
+from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY, Dataset
 
 log = logging.getLogger("soundings")
 
@@ -24,34 +28,84 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def trials(self) -> pd.DataFrame:
+    def trials(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row a trial, its last one, in the order of their first; ``cell`` included."""
-        return self._read("trials")
+        return self._read("trials", columns)
 
-    def results(self) -> pd.DataFrame:
-        """One row a (trial, step), the last one, in the order in which they first arrived."""
-        return self._read("results")
+    def results(
+        self, columns: Sequence[str] | None = None, trials: Collection[str] | None = None
+    ) -> pd.DataFrame:
+        """One row a (trial, step), the last one, in the order in which they first arrived.
 
-    def _read(self, dataset: Dataset) -> pd.DataFrame:
-        cell_field = pa.field("cell", pa.string())
-        tables = [DATASETS[dataset].append(cell_field).empty_table()]
-        for path in sorted(self.folder.glob(f"{dataset}/cell=*/*.parquet")):
-            table = _read_file(path, DATASETS[dataset])
-            if table is not None:
-                cell = path.parent.name.removeprefix("cell=")
-                column = pa.array([cell] * len(table), pa.string())
-                tables.append(table.append_column(cell_field, column))
+        Args:
+            columns: all by default; ``cell``, ``trial``, ``step`` and ``sequence`` always.
+            trials: all by default.
+        """
+        return self._read("results", columns, trials)
+
+    def curves(self, trials: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+        """All reports of some trials in their order, as plain values, None where there is none."""
+        table = pa.concat_tables(self._tables("results", DATASETS["results"], trials))
+        found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        for row in table.sort_by("sequence").to_pylist():
+            found[row["trial"]][row["step"]] = row
+        return {trial: list(curve.values()) for trial, curve in found.items()}
+
+    def starts(self) -> pd.DataFrame:
+        """One row a trial, its last start, in the order of their first."""
+        return self._read("starts")
+
+    def _read(
+        self,
+        dataset: Dataset,
+        columns: Sequence[str] | None = None,
+        trials: Collection[str] | None = None,
+    ) -> pd.DataFrame:
+        keys = KEYS[dataset]
+        schema = DATASETS[dataset]
+        if columns is not None:
+            wanted = {"sequence", *keys, *columns}
+            schema = pa.schema([field for field in schema if field.name in wanted])
+        tables = self._tables(dataset, schema, trials)
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas().sort_values("sequence")
-        first = frame.groupby(KEYS[dataset])["sequence"].transform("min")
-        last = frame.assign(_first=first).drop_duplicates(KEYS[dataset], keep="last")
+        if not frame.duplicated(keys).any():
+            return frame.reset_index(drop=True)
+        first = frame.groupby(keys)["sequence"].transform("min")
+        last = frame.assign(_first=first).drop_duplicates(keys, keep="last")
         return last.sort_values("_first").drop(columns="_first").reset_index(drop=True)
 
+    def _tables(
+        self, dataset: Dataset, schema: pa.Schema, trials: Collection[str] | None
+    ) -> list[pa.Table]:
+        cell_field = pa.field("cell", pa.string())
+        while True:
+            tables = [schema.append(cell_field).empty_table()]
+            try:
+                for part in parts(self.folder, dataset):
+                    table = read_part(part, schema)
+                    if table is not None:
+                        if trials is not None:
+                            chosen = pa.array(list(trials), pa.string())
+                            table = table.filter(pc.is_in(table["trial"], chosen))
+                        cell = pa.array([part.cell] * len(table), pa.string())
+                        tables.append(table.append_column(cell_field, cell))
+            except FileNotFoundError:
+                continue  # merged into another by a run at work: look again
+            return tables
 
-def _read_file(path: Path, schema: pa.Schema) -> pa.Table | None:
+
+def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
+    """The columns of ``schema``; None, and the file set aside, if it is not a whole one.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        BadInput: another version of the ledger.
+    """
+    path = part.path
     try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read()
-        _check_version(path, table.schema)
-        table = table.select(schema.names).cast(schema)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            _check_version(path, file.schema_arrow)
+            table = file.read(columns=schema.names).select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the machine's trouble, not the file's

@@ -1,16 +1,19 @@
-"""The two datasets of a ledger, column by column.
+"""The three datasets of a ledger, column by column.
 
-``trials`` has a row each time a trial ended, ``results`` a row each time one reported. Both are
-partitioned by cell, hive style (``trials/cell=<id>/part-*.parquet``), so ``cell`` is a column of
-the dataset and stands in the paths. A trial that ran again has a row again: the row with the
-highest ``sequence`` counts, and likewise for a (trial, step) of ``results``.
+``starts`` has a row each time a trial was given out to be trained, ``results`` a row each time one
+reported, ``trials`` a row each time one ended. All are partitioned by cell, hive style
+(``trials/cell=<id>/part-*.parquet``), so ``cell`` is a column of the dataset and stands in the
+paths. A trial that errored and ran again has a row of ``trials`` again: the row with the highest
+``sequence`` counts.
 
 A loss or metric is null where there is none (an infeasible network, an errored trial).
 """
 
+from typing import Literal
+
 import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 VERSION_KEY = b"soundings.ledger.version"
 
 _LANES = pa.list_(pa.float64())
@@ -69,8 +72,26 @@ RESULTS = _schema(
     ("sequence", pa.int64()),
     *MEASURES,
     ("seconds", pa.float64()),  # since the report before
+    ("host", pa.string()),
     ("reported", pa.timestamp("us", tz="UTC")),
 )
 
-DATASETS = {"trials": TRIALS, "results": RESULTS}
-KEYS = {"trials": ["trial"], "results": ["trial", "step"]}
+STARTS = _schema(
+    ("sweep", pa.string()),
+    ("trial", pa.string()),
+    ("sequence", pa.int64()),
+    ("index", pa.int64()),
+    ("configuration", pa.string()),  # JSON object; of a search that learns, it is decided here
+    ("run", pa.string()),  # of the command that gave it out
+    ("started", pa.timestamp("us", tz="UTC")),
+)
+
+Dataset = Literal["results", "trials", "starts"]
+
+# In the order in which they are written: a trial that has its row has all its results.
+DATASETS: dict[Dataset, pa.Schema] = {"results": RESULTS, "trials": TRIALS, "starts": STARTS}
+KEYS: dict[Dataset, list[str]] = {
+    "results": ["trial", "step"],
+    "trials": ["trial"],
+    "starts": ["trial"],
+}

@@ -1,27 +1,27 @@
 """Appending to a ledger: rows gathered in memory, written as whole files that appear at once."""
 
 import math
-import uuid
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from orchestrator.ledger.schema import DATASETS
+from orchestrator.ledger.parts import Part, parts, superseded
+from orchestrator.ledger.reader import read_part
+from orchestrator.ledger.schema import DATASETS, Dataset
 
-Dataset = Literal["trials", "results"]
+MERGED_AT_ONCE = 16  # parts of about one size become one
+LARGEST_MERGED = 16 * 1024**2  # bytes; a part beyond it is left as it is
 
 
 class LedgerWriter:
-    """Writes rows of both datasets; nothing is on disk before :meth:`flush`.
+    """Writes rows of all datasets; nothing is on disk before :meth:`flush`.
 
-    A file is written under a name that no reader looks at and then renamed, results before
-    trials: a trial that has its row has all its results.
-
-    A ledger has one writer at a time.
+    A ledger has one writer at a time. Parts that have become many are merged, so that a dataset
+    and cell has some dozens of files however many trials it has.
 
     Args:
         folder: of the ledger.
@@ -32,11 +32,13 @@ class LedgerWriter:
         self._folder = folder
         for broken in folder.glob("*/cell=*/.*.tmp"):  # of a writer that was killed
             broken.unlink()
+        for merged in superseded(folder):
+            merged.path.unlink()
         self._sequence = sequence
         self._rows: dict[Dataset, dict[str, list[dict[str, Any]]]] = {
-            "results": defaultdict(list),
-            "trials": defaultdict(list),
+            dataset: defaultdict(list) for dataset in DATASETS
         }
+        self._parts: dict[tuple[Dataset, str], list[Part]] = {}
 
     def add(self, dataset: Dataset, cell: str, row: Mapping[str, Any]) -> int:
         """Keep ``row`` for the next flush and return its sequence number."""
@@ -54,21 +56,62 @@ class LedgerWriter:
             for cell in list(cells):
                 self._write(dataset, cell, cells[cell])
                 del cells[cell]
+                self._merge_many(dataset, cell)
+
+    def forget(self, trials: Mapping[str, Collection[str]]) -> None:
+        """Take all rows of some trials out of the ledger.
+
+        Args:
+            trials: by cell.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        for cell, forgotten in trials.items():
+            for dataset in DATASETS:
+                if there := self._parts_of(dataset, cell):
+                    self._merge(dataset, cell, there, without=forgotten)
 
     def _write(self, dataset: Dataset, cell: str, rows: list[dict[str, Any]]) -> None:
         schema = DATASETS[dataset]
         columns = {name: [_null_if_nan(row.get(name)) for row in rows] for name in schema.names}
+        there = self._parts_of(dataset, cell)
         folder = self._folder / dataset / f"cell={cell}"
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"part-{rows[0]['sequence']:012d}-{uuid.uuid4().hex[:8]}.parquet"
-        hidden = folder / f".{name}.tmp"
-        try:
-            table = pa.table(columns, schema=schema)
-            pq.write_table(table, hidden, compression="zstd", write_page_checksum=True)
-            hidden.rename(folder / name)
-        except OSError:
-            hidden.unlink(missing_ok=True)
-            raise
+        part = Part(rows[0]["sequence"], rows[-1]["sequence"], folder)
+        part.write(pa.table(columns, schema=schema))
+        there.append(part)
+
+    def _parts_of(self, dataset: Dataset, cell: str) -> list[Part]:
+        if (dataset, cell) not in self._parts:
+            self._parts[dataset, cell] = parts(self._folder, dataset, cell)
+        return self._parts[dataset, cell]
+
+    def _merge_many(self, dataset: Dataset, cell: str) -> None:
+        """Merge the last parts once enough of them are of about one size: each row is rewritten
+        a few times in all, not once a merge.
+        """
+        there = self._parts_of(dataset, cell)
+        tail = there[-MERGED_AT_ONCE:]
+        if len(tail) < MERGED_AT_ONCE:
+            return
+        sizes = [part.path.stat().st_size if part.path.exists() else 0 for part in tail]
+        if max(sizes) <= min(LARGEST_MERGED, 4 * sorted(sizes)[len(sizes) // 2]):
+            self._merge(dataset, cell, tail)
+
+    def _merge(
+        self, dataset: Dataset, cell: str, old: Sequence[Part], without: Collection[str] = ()
+    ) -> None:
+        tables = [read_part(part, DATASETS[dataset]) for part in old]
+        table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
+        table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
+        merged = Part(old[0].first, old[-1].last, old[0].folder)
+        merged.write(table, durable=True)
+        for part in old:
+            if part != merged:
+                part.path.unlink(missing_ok=True)
+        kept = [part for part in self._parts_of(dataset, cell) if part not in old]
+        self._parts[dataset, cell] = sorted([*kept, merged])
 
 
 def _null_if_nan(value: Any) -> Any:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from orchestrator.ledger import Ledger
+
 if TYPE_CHECKING:
     from orchestrator.views.mlflow import MLflowView
 
@@ -32,13 +34,13 @@ class BackgroundView:
     Args:
         uri: of the tracking store.
         sweep: its experiment.
-        trials: what the ledger held when the sweep began; what the view lacks of it comes first.
-        results: likewise.
+        ledger: of the sweep.
+        trials: what it held when the sweep began; what the view lacks of it comes first.
     """
 
-    def __init__(self, uri: str, sweep: str, trials: pd.DataFrame, results: pd.DataFrame) -> None:
+    def __init__(self, uri: str, sweep: str, ledger: Ledger, trials: pd.DataFrame) -> None:
         self._uri, self._sweep = uri, sweep
-        self._trials, self._results = trials, results
+        self._ledger, self._trials = ledger, trials
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
         self._closing = threading.Event()
         self._trouble: Exception | None = None
@@ -83,7 +85,7 @@ class BackgroundView:
 
     def _open(self) -> "MLflowView":
         view = open_view(self._uri, self._sweep)
-        view.sync(self._trials, self._results)
+        view.sync(self._trials, self._ledger.curves)
         self._written += len(self._trials)
         return view
 

@@ -7,7 +7,7 @@ run replaced, and a run that was left half-written is written anew.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 CURVE_POINTS = 100  # kept of each curve: MLflow's pages slow down with millions of metrics
+READ_AT_ONCE = 500  # trials whose reports are in memory together
 BATCH = 1000  # metrics a request, MLflow's own limit
 ERROR_CHARACTERS = 4000
 STATUS = {
@@ -95,13 +96,21 @@ class MLflowView:
         self._runs[trial["trial"]] = (run_id, trial["sequence"])
         return True
 
-    def sync(self, trials: pd.DataFrame, results: pd.DataFrame) -> int:
-        """Write what the ledger holds and the view lacks; returns how many runs were written."""
+    def sync(
+        self, trials: pd.DataFrame, curves: Callable[[list[str]], Mapping[str, Iterable[Row]]]
+    ) -> int:
+        """Write what the ledger holds and the view lacks; returns how many runs were written.
+
+        Args:
+            trials: the ledger's.
+            curves: the reports of some of them.
+        """
         missing = [row for row in _rows(trials) if not self.has(row)]
-        if missing:
-            curves = dict(iter(results.sort_values("step").groupby("trial")))
-            for row in missing:
-                self.write(row, _rows(curves.get(row["trial"], results.head(0))))
+        for start in range(0, len(missing), READ_AT_ONCE):
+            some = missing[start : start + READ_AT_ONCE]
+            reports = curves([row["trial"] for row in some])
+            for row in some:
+                self.write(row, reports.get(row["trial"], []))
         return len(missing)
 
 

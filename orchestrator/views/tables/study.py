@@ -11,9 +11,9 @@ import pandas as pd
 
 from orchestrator.best import best_trials
 from orchestrator.errors import BadInput
+from orchestrator.labels import make_label
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.spec import make_label
 from trainables import tasks
 
 CELL = ["task", "depth", "budget", "architecture"]

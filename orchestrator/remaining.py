@@ -1,0 +1,166 @@
+"""What is left of a sweep: the plan, less what the ledger holds."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.errors import BadInput
+from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.outcome import FINAL
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import Plan
+from trainables import checkpoints
+from trainables.definition import Definition
+from trainables.space import Configuration
+
+MOST_TRIALS = 10_000_000  # of a sweep
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which trials a run takes up, of those that have not ended for good.
+
+    Attributes:
+        unfinished: those that never ended, begun or not.
+        errored: those that errored.
+        fresh: whether errored ones start over: what is recorded of them is forgotten.
+    """
+
+    unfinished: bool = True
+    errored: bool = True
+    fresh: bool = False
+
+
+EVERYTHING = Which()
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What is left to do, and what the ledger says of it.
+
+    Attributes:
+        indices: of the trials to run, in order, cell by cell.
+        recorded: the ledger's trials.
+        reports: the ledger's results: cell, trial, step, objective, in their order.
+        undecided: trials whose last report may have ended them, and its step.
+        starts: cell, trial, index and configuration of the trials that began.
+        curves: all reports of the trials that began and have not ended for good.
+        sequence: the ledger's next number.
+    """
+
+    indices: Mapping[str, list[int]]
+    recorded: pd.DataFrame
+    reports: pd.DataFrame
+    undecided: Mapping[str, int]
+    starts: pd.DataFrame
+    curves: Mapping[str, list[Row]]
+    sequence: int
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.indices.values()))
+
+    def without(self, trials: Iterable[Definition]) -> "Remaining":
+        """The same with fewer trials to run."""
+        indices = {cell: list(of) for cell, of in self.indices.items()}
+        for trial in trials:
+            if trial["index"] in indices[trial["cell"]]:
+                indices[trial["cell"]].remove(trial["index"])
+        return replace(self, indices=indices)
+
+    def configurations(self) -> dict[str, Configuration]:
+        """Of the trials that began and have not ended for good."""
+        final = self.recorded.loc[self.recorded["outcome"].isin(FINAL), "trial"]
+        begun = self.starts[~self.starts["trial"].isin(final)]
+        pairs = zip(begun["trial"], begun["configuration"], strict=True)
+        return {trial: json.loads(configuration) for trial, configuration in pairs}
+
+
+def remaining(plan: Plan, paths: SweepPaths, which: Which = EVERYTHING) -> Remaining:
+    """Subtract the ledger from the plan.
+
+    Raises:
+        BadInput: the sweep has more trials than a run can hold.
+    """
+    if plan.trial_count > MOST_TRIALS:
+        raise BadInput(
+            f"sweep '{plan.spec.name}' has {plan.trial_count:,} trials, but may have at most "
+            f"{MOST_TRIALS:,}; lower search.samples, or split the sweep"
+        )
+    ledger = Ledger(paths.ledger)
+    recorded = ledger.trials()
+    errored = recorded[recorded["outcome"] == "errored"]
+    if which.fresh:
+        _forget(errored, paths)
+        recorded = recorded[recorded["outcome"] != "errored"].reset_index(drop=True)
+    reports, starts = ledger.results(["objective"]), ledger.starts()
+    last = reports.drop_duplicates("trial", keep="last")
+    ended = recorded.loc[recorded["outcome"].isin(FINAL), "trial"]
+    last = last[~last["trial"].isin(ended)]
+    # What an errored trial has reported since may have ended it.
+    since = errored.set_index("trial")["sequence"].reindex(last["trial"], fill_value=-1)
+    undecided = last[last["sequence"].to_numpy() > since.to_numpy()]
+    frames = (recorded, reports, starts)
+    return Remaining(
+        indices=_indices(plan, recorded, errored, which),
+        recorded=recorded,
+        reports=reports,
+        undecided=dict(zip(undecided["trial"], undecided["step"].astype(int), strict=True)),
+        starts=starts,
+        curves=ledger.curves(set(last["trial"])) if len(last) else {},
+        sequence=1 + max((int(f["sequence"].max()) for f in frames if len(f)), default=-1),
+    )
+
+
+def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
+    """Remove checkpoints that no trial can go on from.
+
+    Those of trials that ended, and those of steps beyond a report that is not recorded: that
+    report has to be made again.
+    """
+    intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
+    begun = dict(zip(left.starts["trial"], left.starts["cell"], strict=True))
+    ended = set(left.recorded.loc[left.recorded["outcome"].isin(FINAL), "trial"])
+    for folder in paths.checkpoints.glob("*"):
+        trial = folder.name
+        if trial in ended or trial not in begun:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        curve = left.curves.get(trial)
+        seen = curve[-1]["step"] if curve else 0
+        interval = intervals[begun[trial]]
+        checkpoints.discard_after(folder, (seen // interval + 1) * interval - 1)
+
+
+def _indices(
+    plan: Plan, recorded: pd.DataFrame, errored: pd.DataFrame, which: Which
+) -> dict[str, list[int]]:
+    final = _by_cell(recorded[recorded["outcome"].isin(FINAL)])
+    failed = _by_cell(errored)
+    nothing: set[int] = set()
+    return {
+        cell.id: [
+            index
+            for index in range(plan.spec.search.samples)
+            if index not in final.get(cell.id, nothing)
+            and (which.errored if index in failed.get(cell.id, nothing) else which.unfinished)
+        ]
+        for cell in plan.cells
+    }
+
+
+def _by_cell(trials: pd.DataFrame) -> dict[str, set[int]]:
+    return {str(cell): set(group) for cell, group in trials.groupby("cell")["index"]}
+
+
+def _forget(errored: pd.DataFrame, paths: SweepPaths) -> None:
+    for trial in errored["trial"]:
+        shutil.rmtree(paths.checkpoints_of(trial), ignore_errors=True)
+    by_cell = {str(cell): set(group) for cell, group in errored.groupby("cell")["trial"]}
+    LedgerWriter(paths.ledger).forget(by_cell)
