@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator import yamlfile
 from orchestrator.errors import BadInput
+from orchestrator.labels import make_label
 from orchestrator.mistakes import Mistake, sentences
 from orchestrator.narrowing import fix, narrow
 from orchestrator.protocol import Count, Model, Number, Training, TrainingSpec, resolve
@@ -24,19 +25,6 @@ from trainables.space import Domain, Space
 T = TypeVar("T")
 Depth = Annotated[int, Field(gt=0, le=1000)]
 Budget = Annotated[int, Field(gt=0, le=10**12)]
-
-
-def make_label(name: str, options: Mapping[str, Any]) -> str:
-    """How tables call something: its name, and the options that were given."""
-    given = ", ".join(f"{key}={_written(value)}" for key, value in sorted(options.items()))
-    return f"{name}({given})" if given else name
-
-
-def _written(value: Any) -> str:
-    """As in the file: ``true``, not ``True``."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Named(Model):
