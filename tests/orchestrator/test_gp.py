@@ -1,0 +1,408 @@
+"""Proposals of the Gaussian process: what it is told, and what comes of it."""
+
+import logging
+import math
+import warnings
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator import gp
+from orchestrator.gp import STARTUP, Observation, is_ready, propose, told
+from trainables.architectures import search_space
+from trainables.space import (
+    Choice,
+    Integer,
+    LogInteger,
+    LogUniform,
+    Uniform,
+    When,
+    draw,
+)
+
+SPACE = {
+    "kind": Choice(("a", "b", "c")),
+    "rate": LogUniform(1e-4, 1.0),
+    "shift": Uniform(-2.0, 2.0),
+    "layers": Integer(1, 5),
+    "width": LogInteger(1, 64),
+    "inner": When(Uniform(0.0, 1.0), "kind", ("a", "b")),
+    "count": When(Integer(1, 3), "kind", ("c",)),
+    "deepest": When(LogUniform(0.1, 10.0), "count", (2, 3)),
+    "fixed": Choice((7,)),
+}
+
+
+def bowl(c):
+    """Its minimum is 0, at kind b, rate 0.01, shift 1, layers 2, width 8 and inner 0.3."""
+    value = {"a": 0.5, "b": 0.0, "c": 1.0}[c["kind"]] + 0.1 * (c["layers"] - 2) ** 2
+    value += math.log10(c["rate"] / 0.01) ** 2 + (c["shift"] - 1) ** 2
+    value += 0.1 * math.log2(c["width"] / 8) ** 2
+    return value + (c.get("inner", 0.3) - 0.3) ** 2
+
+
+def history(count, *seed, objective=bowl, space=SPACE):
+    drawn = [draw(space, "gp", *seed, index) for index in range(count)]
+    return [Observation(c, "completed", objective(c)) for c in drawn]
+
+
+def stopped(configuration, objective=math.nan):
+    return Observation(configuration, "stopped", objective)
+
+
+def assert_in(space, configuration):
+    """Everything that is active, in its domain, and nothing else."""
+
+    def is_active(name):
+        domain = space[name]
+        if not isinstance(domain, When):
+            return True
+        return is_active(domain.on) and configuration[domain.on] in domain.values
+
+    assert set(configuration) == {name for name in space if is_active(name)}
+    for name, value in configuration.items():
+        domain = space[name]
+        domain = domain.domain if isinstance(domain, When) else domain
+        if isinstance(domain, Choice):
+            assert any(value is known for known in domain.values)
+            continue
+        assert domain.low <= value <= domain.high
+        assert type(value) is (int if isinstance(domain, Integer | LogInteger) else float)
+
+
+# -- what it is told ---------------------------------------------------------------------------
+
+
+def values_of(observations, baseline):
+    return [value for _, value in told(observations, baseline)]
+
+
+def of(*outcomes):
+    """Observations: a number is of a completed trial."""
+    made = [
+        Observation({"x": index}, outcome)
+        if isinstance(outcome, str)
+        else Observation({"x": index}, "completed", outcome)
+        for index, outcome in enumerate(outcomes)
+    ]
+    assert len(made) == len(outcomes)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "baseline", "values"),
+    [
+        ((1.0, 2.0, "infeasible"), 3.0, [1.0, 2.0, 3.0]),
+        # Worse than the baseline in more than a quarter: the upper quartile of 1, 2, 5, 9 is 6.
+        ((1.0, 9.0, "infeasible", 2.0, 5.0), 3.0, [1.0, 6.0, 6.0, 2.0, 5.0]),
+        ((1.0, 1e4, 2.0, 3.0, 1.5), 2.5, [1.0, 3.0, 2.0, 3.0, 1.5]),
+        (("infeasible", "infeasible"), 0.7, [0.7, 0.7]),
+        # Bits with their sign turned: the baseline has none.
+        ((-120.0, -3.0, "infeasible", -40.0), 0.0, [-120.0, -3.0, 0.0, -40.0]),
+        ((math.nan, 1.0, math.inf, -math.inf), 2.0, [2.0, 1.0, 2.0, 2.0]),
+        ((), 2.0, []),
+    ],
+)
+def test_values_end_at_the_ceiling_and_infeasible_trials_are_there(outcomes, baseline, values):
+    assert values_of(of(*outcomes), baseline) == pytest.approx(values)
+
+
+def test_stopped_and_running_trials_have_no_value():
+    observations = of("stopped", 1.0, "running", "infeasible")
+    assert [c["x"] for c, _ in told(observations, 3.0)] == [1, 3]
+    loud = [*observations, stopped({"x": 4}, -1e9), Observation({"x": 5}, "running", -1e9)]
+    assert told(loud, 3.0) == told(observations, 3.0)
+
+
+@given(
+    st.lists(st.floats(-1e30, 1e30) | st.sampled_from(["infeasible", math.nan]), max_size=40),
+    st.floats(-1e6, 1e6),
+)
+def test_values_are_the_objectives_up_to_the_highest_of_them(outcomes, baseline):
+    values = values_of(of(*outcomes), baseline)
+    numbers = [o for o in outcomes if o != "infeasible" and math.isfinite(o)]
+    above = 0
+    for outcome, value in zip(outcomes, values, strict=True):
+        if outcome in numbers:
+            assert value == outcome or value == max(values) < outcome
+            above += value < outcome
+        else:
+            assert baseline <= value == max(values) < math.inf
+    assert len(values) == len(outcomes)
+    assert above <= math.ceil((len(numbers) - 1) / 4)  # those above the upper quartile
+
+
+def test_of_many_the_lowest_half_stays_and_the_others_thin_out_evenly():
+    count = 3 * gp.MODELLED
+    order = np.random.default_rng(0).permutation(count).tolist()
+    kept = told(of(*map(float, order)), baseline=1e9)
+    indices = [c["x"] for c, _ in kept]
+    assert indices == sorted(indices)
+    assert len(indices) == gp.MODELLED == len(set(indices))
+    half = gp.MODELLED // 2
+    values = [value for _, value in kept]
+    assert set(range(half)) <= set(map(int, values))
+    rest = [index for index in indices if order[index] >= half]
+    assert len(rest) == half
+    assert max(np.diff(rest)) < 4 * count / half  # no time is left out
+    assert values == [order[index] for index in indices]
+
+
+def test_up_to_the_limit_all_are_told():
+    assert len(told(of(*map(float, range(gp.MODELLED))), 1e9)) == gp.MODELLED
+
+
+@pytest.mark.parametrize("ended", [("completed", "infeasible"), ("infeasible",), ("completed",)])
+def test_it_begins_when_ten_trials_ended(ended):
+    def some(count):
+        return [Observation({}, ended[i % len(ended)], 1.0) for i in range(count)]
+
+    others = [Observation({}, "stopped", 1.0), Observation({}, "running")] * 20
+    assert STARTUP == 10
+    assert not is_ready([*others, *some(9)])
+    assert is_ready([*some(9), *others, *some(1)])
+
+
+# -- what Optuna sees --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def study(monkeypatch):
+    """Proposals are random; what was in the study and in the sampler is returned."""
+    seen = {}
+
+    class Spy(optuna.samplers.RandomSampler):
+        def __init__(self, model, seed):
+            super().__init__(seed=seed)
+            seen["seed"] = seed
+
+        def before_trial(self, study, trial):
+            seen["direction"] = study.direction
+            seen["trials"] = study.get_trials(deepcopy=True)[:-1]
+
+    monkeypatch.setattr(gp, "_Sampler", Spy)
+    return seen
+
+
+def test_the_study_has_each_trial_in_its_state(study):
+    observations = [
+        *history(3),
+        Observation(draw(SPACE, 50), "infeasible", 1e9),
+        Observation(draw(SPACE, 51), "running"),
+        stopped(draw(SPACE, 52), 0.25),
+    ]
+    propose(SPACE, observations, 8.0, seed=2**32 + 5)
+    assert study["direction"] == optuna.study.StudyDirection.MINIMIZE
+    assert study["seed"] == 5
+    complete = [t for t in study["trials"] if t.state.name == "COMPLETE"]
+    running = [t for t in study["trials"] if t.state.name == "RUNNING"]
+    assert len(complete) + len(running) == len(study["trials"])
+    ceiling = max(8.0, np.quantile([o.objective for o in observations[:3]], 0.75))
+    expected = [*(min(o.objective, ceiling) for o in observations[:3]), ceiling]
+    assert [t.value for t in complete] == pytest.approx(expected)
+    assert [t.value for t in running] == [None, None]
+    configurations = [o.configuration for o in [*observations[:4], *observations[:3:-1]]]
+    for trial, configuration in zip([*complete, *running], configurations, strict=True):
+        assert {k: v for k, v in trial.params.items() if k in configuration} == configuration
+        assert set(trial.params) == set(SPACE)
+
+
+def test_domains_are_optunas_and_inactive_ones_are_in_the_middle(study):
+    space = {**SPACE, "log_when": When(LogInteger(2, 32), "kind", ("b",))}
+    base = {"rate": 0.1, "shift": 0.0, "layers": 1, "width": 1, "fixed": 7}
+    configurations = [base | {"kind": "a", "inner": 0.9}, base | {"kind": "c", "count": 1}]
+    propose(space, [Observation(c, "completed", 1.0) for c in configurations], 1.0, 0)
+    first, second = study["trials"]
+    assert second.params == base | {
+        "kind": "c",
+        "count": 1,
+        "inner": 0.5,
+        "deepest": pytest.approx(1.0),
+        "log_when": 8,
+    }
+    assert (first.params["count"], first.params["inner"]) == (2, 0.9)
+    assert first.distributions["kind"] == optuna.distributions.CategoricalDistribution("abc")
+    assert first.distributions["rate"] == optuna.distributions.FloatDistribution(1e-4, 1, log=True)
+    assert first.distributions["shift"] == optuna.distributions.FloatDistribution(-2, 2)
+    assert first.distributions["layers"] == optuna.distributions.IntDistribution(1, 5)
+    assert first.distributions["width"] == optuna.distributions.IntDistribution(1, 64, log=True)
+    assert first.distributions["log_when"] == optuna.distributions.IntDistribution(2, 32, log=True)
+
+
+def test_a_value_rounded_out_of_its_range_is_told_at_its_end(study):
+    space = {"rate": LogUniform(1e-3, 0.1)}
+    outside = [math.nextafter(1e-3, 0), math.nextafter(0.1, 1)]
+    propose(space, [Observation({"rate": r}, "completed", 1.0) for r in outside], 1.0, 0)
+    assert [t.params["rate"] for t in study["trials"]] == [1e-3, 0.1]
+
+
+# -- what it proposes --------------------------------------------------------------------------
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**63 - 1), ended=st.integers(0, 25), pending=st.integers(0, 3))
+def test_proposals_lie_in_the_space(seed, ended, pending):
+    observations = history(ended, seed)
+    for index in range(pending):
+        observations.insert(index, Observation(draw(SPACE, seed, index), "running"))
+        observations.append(stopped(draw(SPACE, seed, -1 - index), 1.0))
+    assert_in(SPACE, propose(SPACE, observations, 2.0, seed))
+
+
+@pytest.mark.parametrize("name", ["lstm", "s4d"])
+def test_proposals_lie_in_the_space_of_an_architecture(name):
+    space = search_space(name)
+    observations = history(30, space=space, objective=lambda c: math.log(c["learning_rate"]) ** 2)
+    found = [propose(space, observations, 100.0, seed) for seed in range(3)]
+    for configuration in found:
+        assert_in(space, configuration)
+    assert found[0] != found[1]
+
+
+def test_the_same_arguments_give_the_same_proposal():
+    observations = [*history(20), Observation(draw(SPACE, 1), "running"), stopped(draw(SPACE, 2))]
+    first = propose(SPACE, observations, 2.0, 9)
+    np.random.seed(5)  # some other drawing in between
+    torch.manual_seed(5)
+    assert propose(dict(reversed(SPACE.items())), list(observations), 2.0, 9) == first
+    assert propose(SPACE, observations, 2.0, 10) != first
+
+
+def test_what_a_stopped_or_running_trial_showed_changes_nothing():
+    drawn = [draw(SPACE, "stopped", index) for index in range(4)]
+    kinds = ["stopped", "running"] * 2
+
+    def proposed(objective):
+        pending = [Observation(c, k, objective) for c, k in zip(drawn, kinds, strict=True)]
+        return propose(SPACE, [*history(20), *pending], 2.0, 3)
+
+    assert proposed(math.nan) == proposed(-1e6) == proposed(1e6) == proposed(0.5)
+
+
+def test_a_diverged_loss_does_not_matter_by_its_size():
+    def proposed(worst):
+        observations = history(24)
+        observations[5] = Observation(observations[5].configuration, "completed", worst)
+        return propose(SPACE, observations, 4.0, 3)
+
+    assert max(o.objective for o in history(24)) < 1e4
+    assert proposed(1e4) == proposed(1e30)
+
+
+def test_it_learns_from_what_is_infeasible():
+    """The objective falls towards a cliff, beyond which trials diverge."""
+    space = {"x": Uniform(0.0, 1.0), "y": Uniform(0.0, 1.0)}
+
+    def run(count):
+        observations = []
+        for index in range(count):
+            c = (
+                propose(space, observations, 0.0, index)
+                if is_ready(observations)
+                else draw(space, index)
+            )
+            cliff = c["x"] > 0.7
+            observations.append(
+                Observation(
+                    c, "infeasible" if cliff else "completed", -c["x"] + (c["y"] - 0.5) ** 2
+                )
+            )
+        return observations
+
+    observations = run(30)
+    infeasible = [o for o in observations[STARTUP:] if o.outcome == "infeasible"]
+    assert len(infeasible) <= 10
+    best = min(o.objective for o in observations if o.outcome == "completed")
+    assert best < -0.6
+
+
+def best_of(choose, count):
+    observations = []
+    for index in range(count):
+        configuration = choose(observations, index)
+        observations.append(Observation(configuration, "completed", bowl(configuration)))
+    return min(o.objective for o in observations)
+
+
+def test_it_finds_a_minimum_better_than_random_search():
+    def random(seed):
+        return lambda observations, index: draw(SPACE, "race", seed, index)
+
+    def guided(seed):
+        def choose(observations, index):
+            if not is_ready(observations):
+                return random(seed)(observations, index)
+            return propose(SPACE, observations, 4.0, 1000 * seed + index)
+
+        return choose
+
+    ours = [best_of(guided(seed), 30) for seed in range(2)]
+    theirs = [best_of(random(seed), 30) for seed in range(2)]
+    assert max(ours) < 0.3 * min(theirs)
+
+
+def test_a_proposal_keeps_away_from_what_is_pending():
+    """The same model without the pending trial asks for its configuration."""
+    space = {"x": Uniform(0.0, 1.0), "y": Uniform(0.0, 1.0)}
+    observations = history(20, space=space, objective=lambda c: (c["x"] - 0.4) ** 2 + c["y"])
+    alone = propose(space, observations, 2.0, 1)
+
+    def distance(c):
+        return math.hypot(c["x"] - alone["x"], c["y"] - alone["y"])
+
+    for outcome in ("running", "stopped"):
+        beside = propose(space, [*observations, Observation(alone, outcome, 1.0)], 2.0, 1)
+        again = propose(space, observations, 2.0, 2)
+        assert distance(beside) > 10 * distance(again)
+
+
+def test_inactive_hyperparameters_do_not_count():
+    """Of kind a all is known, but for a hyperparameter that it has not."""
+    space = {
+        "kind": Choice(("a", "b")),
+        "of_b": When(Uniform(0.0, 1.0), "kind", ("b",)),
+        "x": Integer(1, 3),
+    }
+    observations = [
+        *(Observation({"kind": "a", "x": x}, "completed", 0.01 * x) for x in (1, 2, 3) * 4),
+        *(Observation({"kind": "b", "of_b": 0.1, "x": x}, "completed", 1.0) for x in (1, 2, 3)),
+    ]
+    for seed in range(5):
+        assert propose(space, observations, 1.0, seed)["kind"] == "b"
+
+
+def test_nothing_is_tried_twice_while_there_is_something_else():
+    space = {"kind": Choice(("a", "b", "c")), "count": Integer(1, 4)}
+    observations = []
+    for index in range(12):
+        observations.append(
+            Observation(propose(space, observations, 1.0, index), "completed", 0.1 * index)
+        )
+    seen = {(o.configuration["kind"], o.configuration["count"]) for o in observations}
+    assert len(seen) == 12
+    assert_in(space, propose(space, observations, 1.0, 0))  # and then it is
+
+
+def test_parallel_proposals_differ():
+    observations = history(20)
+    for _ in range(4):
+        configuration = propose(SPACE, observations, 2.0, 4)
+        assert configuration not in [o.configuration for o in observations]
+        observations.append(Observation(configuration, "running"))
+
+
+def test_it_is_silent_and_leaves_the_process_as_it_was(capsys, caplog):
+    threads, verbosity = torch.get_num_threads(), optuna.logging.get_verbosity()
+    optuna.logging.enable_propagation()
+    try:
+        with warnings.catch_warnings(), caplog.at_level(logging.DEBUG):
+            warnings.simplefilter("error")
+            propose(SPACE, history(12), 2.0, 0)
+    finally:
+        optuna.logging.disable_propagation()
+    assert (caplog.records, *capsys.readouterr()) == ([], "", "")
+    assert (torch.get_num_threads(), optuna.logging.get_verbosity()) == (threads, verbosity)
