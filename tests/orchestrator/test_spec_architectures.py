@@ -165,6 +165,26 @@ MODULES = {
                 return {**super().space(options), "scale": 3}
 
 
+        from trainables.space import Uniform, When
+
+
+        class HangsOnNothing(Works):
+            @classmethod
+            def space(cls, options):
+                return {**super().space(options), "scale": When(Uniform(0, 1), "kind", ("a",))}
+
+
+        class ReadsWhatIsInactive(Works):
+            @classmethod
+            def space(cls, options):
+                some = When(Uniform(0, 1), "optimizer", ("sgd", "momentum", "rmsprop"))
+                return {**super().space(options), "scale": some}
+
+            def _draw(self, lane, configuration, generator):
+                super()._draw(lane, configuration, generator)
+                configuration["scale"]
+
+
         class SpaceRaises(Works):
             @classmethod
             def space(cls, options):
@@ -222,6 +242,8 @@ BROKEN = [
     ("Mixes", "its lanes mix: what happens in one changes the outputs of another"),
     ("Random", "the same input gives another output the second time"),
     ("NoDomain", "hyperparameter 'scale' of its space is 3, which is no domain"),
+    ("HangsOnNothing", "hyperparameter 'scale' hangs on 'kind', which is not there"),
+    ("ReadsWhatIsInactive", "{folder}/own_cells/broken.py:120: KeyError: 'scale'"),
     ("SpaceRaises", "KeyError: 'scale'"),
     ("NoMultiple", "width_multiple is 0, but must be a whole number of 1 or more"),
 ]

@@ -177,6 +177,11 @@ def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
             "[0.5, 2.0]",
             "hyperparameter 'gain' is [0.5, 2.0], which is no domain",
         ),
+        (
+            "space.Uniform(0.5, 2.0)",
+            "space.When(space.Uniform(0.5, 2.0), 'optimizer', ('sgd',))",
+            "hyperparameter 'gain' hangs on 'optimizer', which is not there",
+        ),
         ("        return made\n", "", "'configured' must return a task"),
         (
             "        return x, targets",
@@ -386,6 +391,12 @@ def test_options_decide_too(path):
             "AssertionError",
         ),
         ("        pass\n", "        raise SystemExit('no data')\n", "SystemExit: no data"),
+        (  # what there is in half of the configurations
+            '"gain": space.Uniform(0.5, 2.0)}',
+            '"gain": space.When(space.Uniform(0.5, 2.0), "half", (1,)), "half": '
+            "space.Choice((1, 2))}",
+            "KeyError: 'gain'",
+        ),
     ],
 )
 def test_what_a_sweep_would_trip_over_later_is_found_at_once(path, right, wrong, raised):
