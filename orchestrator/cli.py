@@ -20,11 +20,11 @@ from orchestrator.paths import SweepPaths
 from trainables.registry import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchestrator.lock import Holder
     from orchestrator.plan import Plan
-    from orchestrator.remaining import Which
+    from orchestrator.remaining import Remaining, Which
 
 app = typer.Typer(
     name="soundings",
@@ -198,8 +198,15 @@ def _execute(
     again = f"{_command()} resume {shlex.quote(paths.sweep)}{options}"
     with only_run(paths) as us:
         claim(planned, paths, extended)
+
+        def lost(what: str) -> None:
+            message = f"Ray died ({what}); everything recorded is in {paths.ledger}. Go on with: "
+            print(f"{message}{again}", file=sys.stderr, flush=True)
+            os._exit(1)  # the main thread may be waiting for Ray, for ever
+
+        uri = mlflow or paths.mlflow_store
         try:
-            trouble = _finish(planned, paths, mlflow or paths.mlflow_store, which or EVERYTHING, us)
+            trouble = _finish(planned, paths, uri, which or EVERYTHING, lost, us)
         except (RunFailed, KeyboardInterrupt) as error:
             raise RunFailed(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
@@ -214,13 +221,19 @@ def _execute(
             f"{_command()} sync {paths.sweep}{options}"
         )
     else:
-        uri = _without_password(mlflow or paths.mlflow_store)
-        _say(f"MLflow  {uri}, experiment '{paths.sweep}'")
+        _say(f"MLflow  {_without_password(uri)}, experiment '{paths.sweep}'")
         _say(f"Open the MLflow runs with: {_command()} browse {paths.sweep}{options}")
     _fail_if_errored(paths, again)
 
 
-def _finish(planned: "Plan", paths: SweepPaths, uri: str, which: "Which", us: "Holder") -> str:
+def _finish(
+    planned: "Plan",
+    paths: SweepPaths,
+    uri: str,
+    which: "Which",
+    lost: "Callable[[str], None]",
+    us: "Holder",
+) -> str:
     """Run what is not recorded yet; returns why the MLflow view is incomplete, or nothing.
 
     Raises:
@@ -245,9 +258,9 @@ def _finish(planned: "Plan", paths: SweepPaths, uri: str, which: "Which", us: "H
         )
         _say("Nothing was run.")
     else:
-        _announce(planned, left.count)
+        _announce(planned, left)
         with Progress(planned, left.recorded, console) as progress:
-            finished = run_trials(planned, paths, left, [progress, view], us)
+            finished = run_trials(planned, paths, left, [progress, view], lost, us)
             _say(progress.line())
         if not finished:
             raise RunFailed("interrupted")
@@ -406,13 +419,14 @@ def _paths(sweep: str, results: Path) -> SweepPaths:
     return paths
 
 
-def _announce(planned: "Plan", left: int) -> None:
-    recorded = planned.trial_count - left
-    ledger = f", {recorded} of them in the ledger already" if recorded else ""
+def _announce(planned: "Plan", left: "Remaining") -> None:
+    recorded = planned.trial_count - left.count
+    parts = [f"{recorded} of them in the ledger already"] if recorded else []
+    parts += [f"{len(left.curves)} begun"] if left.curves else []
     impossible = f"; {len(planned.impossible)} cells are impossible" if planned.impossible else ""
     _say(
         f"Sweep '{planned.spec.name}': {len(planned.cells)} cells{impossible}; "
-        f"{planned.trial_count} trials{ledger}; starting Ray."
+        f"{', '.join([f'{planned.trial_count} trials', *parts])}; starting Ray."
     )
 
 

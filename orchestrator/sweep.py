@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -30,6 +30,7 @@ def run(
     paths: SweepPaths,
     left: Remaining,
     listeners: Sequence[Listener],
+    lost: Callable[[str], None],
     us: Holder = NOBODY,
     trainable: type = Trial,
 ) -> bool:
@@ -39,6 +40,7 @@ def run(
 
     Args:
         listeners: told of every trial that ended.
+        lost: called, in a thread of its own, when Ray itself dies; it has to end the process.
         us: the run that this is, which holds the sweep's lock.
         trainable: what a trial does; anything that reports as :class:`Trial` does.
 
@@ -81,7 +83,7 @@ def run(
     # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
     with (
         interruption.caught(),
-        local_ray() as there,
+        local_ray(lost) as there,
         interruption.caught(),
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
     ):

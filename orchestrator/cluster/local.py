@@ -3,9 +3,14 @@
 import logging
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
+import psutil
+
+WATCH_SECONDS = 1.0
 OBJECT_STORE_BYTES = 128 * 1024**2  # only small messages pass through it
 
 ENVIRONMENT = {
@@ -20,8 +25,13 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def local_ray() -> Iterator[dict[str, float]]:
-    """Start Ray unless this process already has one; yields what it has of ``CPU`` and ``GPU``."""
+def local_ray(lost: Callable[[str], None]) -> Iterator[dict[str, float]]:
+    """Start Ray unless this process already has one; yields what it has of ``CPU`` and ``GPU``.
+
+    Args:
+        lost: called, in a thread of its own, if a part of Ray dies under the sweep: Ray then leaves
+            the driver waiting for ever. The workers have been killed by then.
+    """
     # A local instance has token authentication on, for its ports are open to the network. This is
     # a token of this run alone: the file that Ray would else make and use for ever is readable by
     # every user of the machine.
@@ -40,9 +50,29 @@ def local_ray() -> Iterator[dict[str, float]]:
             logging_level=logging.CRITICAL,
             object_store_memory=OBJECT_STORE_BYTES,
         )
+    over = threading.Event()
     try:
         there = ray.cluster_resources()
+        if ours:
+            node = ray._private.worker._global_node
+            threading.Thread(target=_watch, args=(node, over, lost), daemon=True).start()
         yield {"CPU": there.get("CPU", 0.0), "GPU": there.get("GPU", 0.0)}
     finally:
+        over.set()
         if ours:
             ray.shutdown()
+
+
+def _watch(node: Any, over: threading.Event, lost: Callable[[str], None]) -> None:
+    """Look after Ray's own processes until the sweep is over."""
+    family: list[psutil.Process] = []
+    while not over.wait(WATCH_SECONDS):
+        dead = node.dead_processes()
+        if not dead:
+            family = psutil.Process().children(recursive=True)
+        elif not over.is_set():
+            for process in family:
+                with suppress(psutil.Error):
+                    process.kill()
+            lost(", ".join(sorted(kind for kind, _ in dead)))
+            return
