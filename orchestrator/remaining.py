@@ -10,6 +10,8 @@ import pandas as pd
 
 from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger.parts import parts
+from orchestrator.ledger.schema import DATASETS
 from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan
@@ -106,7 +108,9 @@ def remaining(plan: Plan, paths: SweepPaths, which: Which = EVERYTHING) -> Remai
     # What an errored trial has reported since may have ended it.
     since = errored.set_index("trial")["sequence"].reindex(last["trial"], fill_value=-1)
     undecided = last[last["sequence"].to_numpy() > since.to_numpy()]
-    frames = (recorded, reports, starts)
+    # By the files' names: one with forgotten rows stands for their numbers still, and would stand
+    # for rows that were given them again.
+    there = [part.last for dataset in DATASETS for part in parts(paths.ledger, dataset)]
     return Remaining(
         indices=_indices(plan, recorded, errored, which),
         recorded=recorded,
@@ -114,7 +118,7 @@ def remaining(plan: Plan, paths: SweepPaths, which: Which = EVERYTHING) -> Remai
         undecided=dict(zip(undecided["trial"], undecided["step"].astype(int), strict=True)),
         starts=starts,
         curves=ledger.curves(set(last["trial"])) if len(last) else {},
-        sequence=1 + max((int(f["sequence"].max()) for f in frames if len(f)), default=-1),
+        sequence=1 + max(there, default=-1),
     )
 
 
