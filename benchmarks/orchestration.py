@@ -1,31 +1,42 @@
-"""Seconds a trial that does no work: Soundings against stock Tune without actor reuse.
+"""Trials that do no work: Soundings against stock Tune, with and without actor reuse.
 
-    python benchmarks/orchestration.py [--trials 200] [--record]
+    python benchmarks/orchestration.py [--trials 10000] [--stock 300] [--record]
 
-Both run the same trials on one Ray instance of this process, one after the other: one report
-each, one processor core each. Soundings runs its whole path: plan, scheduler, ledger on disk,
-MLflow view in SQLite. Stock Tune is ``tune.Tuner`` with its defaults but for its files, which
-go to a temporary folder. Starting Ray counts for neither.
+All run trials of one report and one processor core on one Ray instance of this process, one after
+the other. Soundings runs its whole path: plan, scheduler, ledger on disk, MLflow view in SQLite.
+Stock Tune is ``tune.Tuner`` with its defaults, and once more with ``reuse_actors=True``, but for
+its files, which go to a temporary folder; its time a trial grows with their number, so it runs
+fewer. Starting Ray counts for none.
+
+Then the time from `soundings resume` to the first report of a trial on the ledger of as many
+trials, Ray's start apart.
 """
 
 import argparse
+import itertools
 import math
+import resource
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 from recording import record
 
+from orchestrator.claim import claim
 from orchestrator.cluster.local import local_ray
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan, make_plan
+from orchestrator.remaining import remaining
 from orchestrator.spec import SweepSpec
-from orchestrator.sweep import run, unfinished
+from orchestrator.sweep import run
 from orchestrator.views.background import BackgroundView
 
 CELLS = 4
+PART = 1000  # trials of which the rate is shown apart
 
 
 class Idle(tune.Trainable):
@@ -46,6 +57,8 @@ class Idle(tune.Trainable):
         }
         return lanes | {
             "step": 1,
+            "objective": 1.0,
+            "further": None,
             "infeasible": False,
             "lane_infeasible_at": [None],
             "training_loss": 1.0,
@@ -64,7 +77,24 @@ class Idle(tune.Trainable):
         pass
 
 
-def idle_plan(trials: int) -> Plan:
+class Clock:
+    """Notes when the first trial began and each one ended."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self.ends: list[float] = []
+
+    def started(self, cell: str, trial: str) -> None:
+        self.began = self.began or time.perf_counter()
+
+    def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
+        self.ends.append(time.perf_counter())
+
+    def tick(self) -> None:
+        pass
+
+
+def idle_plan(trials: int, folder: Path) -> Plan:
     return make_plan(
         SweepSpec.model_validate(
             {
@@ -78,52 +108,77 @@ def idle_plan(trials: int) -> Plan:
                 "scheduler": {"method": "asha", "grace": 1},
                 "training": {"steps": 1, "batch_size": 1, "evaluation_interval": 1},
             }
-        )
+        ),
+        folder,
     )
 
 
-def soundings(trials: int) -> float:
-    plan = idle_plan(trials)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = SweepPaths(Path(folder), "idle")
-        start = time.perf_counter()
-        left = unfinished(plan, paths)
-        view = BackgroundView(paths.mlflow_store, "idle", left.recorded, left.results)
-        assert run(plan, paths, left, [view], Idle)
-        assert view.close() is None
-        seconds = time.perf_counter() - start
-        assert len(Ledger(paths.ledger).trials()) == plan.trial_count
-    return seconds / plan.trial_count
+def lost(what: str) -> None:
+    raise SystemExit(f"Ray died: {what}")
 
 
-def stock(trials: int) -> float:
+def soundings(trials: int, folder: Path) -> Clock:
+    """Run what is lacking of so many trials."""
+    paths, clock = SweepPaths(folder, "idle"), Clock()
+    plan = idle_plan(trials, folder)
+    paths.make_writable()
+    claim(plan, paths, extend=True)
+    left = remaining(plan, paths)
+    view = BackgroundView(paths.mlflow_store, "idle", Ledger(paths.ledger), left.recorded)
+    assert run(plan, paths, left, [clock, view], lost, trainable=Idle)
+    assert view.close() is None
+    assert len(Ledger(paths.ledger).trials()) == plan.trial_count
+    return clock
+
+
+def stock(trials: int, reuse: bool) -> float:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         results = tune.Tuner(
             tune.with_resources(Idle, {"cpu": 1}),
-            tune_config=tune.TuneConfig(num_samples=trials, metric="validation_loss", mode="min"),
+            tune_config=tune.TuneConfig(
+                num_samples=trials, metric="validation_loss", mode="min", reuse_actors=reuse
+            ),
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         ).fit()
         seconds = time.perf_counter() - start
         assert len(results) == trials and not results.errors
-    return seconds / trials
+    return trials / seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--stock", type=int, default=300)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     given = parser.parse_args()
-    with local_ray():
-        ours = soundings(given.trials)
-        print(f"soundings {ours:.4f} s a trial", flush=True)
-        theirs = stock(given.trials)
-    figures = {
-        "trials": given.trials,
-        "soundings_seconds_a_trial": round(ours, 4),
-        "stock_tune_seconds_a_trial": round(theirs, 4),
-        "stock_over_soundings": round(theirs / ours, 1),
-    }
+    figures: dict[str, Any] = {"trials": given.trials}
+    with local_ray(lost), tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        clock = soundings(given.trials, Path(folder))
+        ends = [start, *clock.ends]
+        bounds = [*range(0, len(ends) - 1, PART), len(ends) - 1]
+        parts = [
+            round((to - at) / (ends[to] - ends[at]), 1) for at, to in itertools.pairwise(bounds)
+        ]
+        figures |= {
+            "soundings_trials_a_second": round(given.trials / (ends[-1] - start), 1),
+            "seconds_more_for_mlflow": round(time.perf_counter() - ends[-1], 1),
+            "soundings_of_each_thousand": parts,
+            "driver_peak_gigabytes": round(
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, 2
+            ),
+            "ledger_files": sum(1 for _ in Path(folder).rglob("*.parquet")),
+        }
+        print(figures, flush=True)
+        start = time.perf_counter()
+        again = soundings(given.trials + CELLS, Path(folder))
+        assert again.began is not None
+        figures["seconds_from_resume_to_first_trial"] = round(again.began - start, 1)
+        print(figures, flush=True)
+        figures["stock_trials"] = given.stock
+        figures["stock_tune_trials_a_second"] = round(stock(given.stock, reuse=False), 1)
+        figures["stock_tune_with_reuse_trials_a_second"] = round(stock(given.stock, True), 1)
     record("orchestration", figures, given.record)
 
 

@@ -50,6 +50,7 @@ Small = Annotated[
     bool, typer.Option("--small", help="Take the small variant that the file has under 'small'.")
 ]
 DEFAULT_RESULTS = Path("results")
+MANY_RUNS = 100  # so many take MLflow seconds
 STOP_SECONDS = 60  # that `soundings stop` waits for a run to end
 
 
@@ -197,7 +198,6 @@ def _execute(
     options = _options(results, mlflow)
     again = f"{_command()} resume {shlex.quote(paths.sweep)}{options}"
     with only_run(paths) as us:
-        claim(planned, paths, extended)
 
         def lost(what: str) -> None:
             message = f"Ray died ({what}); everything recorded is in {paths.ledger}. Go on with: "
@@ -206,8 +206,9 @@ def _execute(
 
         uri = mlflow or paths.mlflow_store
         try:
+            claim(planned, paths, extended)
             trouble = _finish(planned, paths, uri, which or EVERYTHING, lost, us)
-        except (RunFailed, KeyboardInterrupt) as error:
+        except (RunFailed, OSError, KeyboardInterrupt) as error:
             raise RunFailed(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
@@ -264,7 +265,12 @@ def _finish(
             _say(progress.line())
         if not finished:
             raise RunFailed("interrupted")
-    trouble = view.close()
+    if view.unwritten > MANY_RUNS:
+        _say(f"MLflow lacks {view.unwritten} runs still; writing them (Ctrl-C leaves them out).")
+    try:
+        trouble = view.close()
+    except KeyboardInterrupt:
+        trouble = InterruptedError("interrupted")
     return f"lacks {view.unwritten} trials: {first_line(trouble)}" if trouble else ""
 
 

@@ -36,6 +36,7 @@ class Proposals:
         self._plan = plan
         self._most = 1 + int(cores) // CORES_A_PROPOSAL
         self._histories: dict[str, dict[int, Observation]] = {cell.id: {} for cell in plan.cells}
+        self._ready: set[str] = set()  # cells with enough to go by
         self._asked: dict[str, ray.ObjectRef] = {}  # by cell
         self._propose = _remote(propose)
         starts, recorded = left.starts, left.recorded
@@ -51,11 +52,14 @@ class Proposals:
 
     def configuration(self, cell: Cell, index: int) -> Configuration | None:
         """Of trial ``index`` of a cell; None while it is being worked out."""
-        history = self._histories[cell.id]
-        observations = [history[key] for key in sorted(history)]
         if cell.id not in self._asked:
+            if cell.id in self._ready and len(self._asked) >= self._most:
+                return None
+            history = self._histories[cell.id]
+            observations = [history[key] for key in sorted(history)]
             if not is_ready(observations):
                 return self._plan.configuration(cell, index)
+            self._ready.add(cell.id)
             if len(self._asked) < self._most:
                 seed = derive(self._plan.spec.seed, cell.id, index, "proposal")
                 self._asked[cell.id] = self._propose.remote(

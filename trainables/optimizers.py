@@ -103,8 +103,11 @@ class Optimizer:
         w.addcdiv_(self._mean, torch.sqrt(self._square, out=g).mul_(slope).add_(least), value=-1)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"mean": self._mean, "square": self._square}
+        """The moments that a later step depends on: a checkpoint holds no zeros."""
+        mean = {"mean": self._mean} if bool((self._decay > 0).any()) else {}
+        return mean | ({"square": self._square} if self._any_adaptive else {})
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self._mean.copy_(state["mean"])
-        self._square.copy_(state["square"])
+        moments = {"mean": self._mean, "square": self._square}
+        for name, moment in state.items():
+            moments[name].copy_(moment)

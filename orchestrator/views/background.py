@@ -23,7 +23,8 @@ log = logging.getLogger("soundings")
 
 RETRY_SECONDS = 5.0
 LOCK_SECONDS = 5.0
-PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for the view
+PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for a view that writes nothing
+MOST_QUEUED = 500  # trials with their reports in memory; what is beyond is read from the ledger
 
 
 class BackgroundView:
@@ -44,6 +45,8 @@ class BackgroundView:
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
         self._closing = threading.Event()
         self._trouble: Exception | None = None
+        self._view: MLflowView | None = None
+        self._left_out = False
         self._handed, self._written = len(trials), 0  # each counted by one thread alone
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
@@ -62,32 +65,47 @@ class BackgroundView:
     def ended(self, trial: Row, curve: Sequence[Row]) -> None:
         """Hand over a trial whose rows are in the ledger."""
         self._handed += 1
-        self._queue.put((trial, curve))
+        if self._queue.qsize() < MOST_QUEUED:
+            self._queue.put((trial, curve))
+        else:
+            self._left_out = True
 
     def close(self) -> Exception | None:
         """Wait for what was handed over; returns why the view is incomplete, if it is."""
         self._queue.put(None)
         self._closing.set()
-        self._thread.join(PATIENCE_SECONDS)
-        if self._thread.is_alive():
-            return self._trouble or TimeoutError(
-                f"not finished {PATIENCE_SECONDS:.0f} s after the last trial"
-            )
+        while self._thread.is_alive():
+            before = self._runs_written()
+            self._thread.join(PATIENCE_SECONDS)
+            if self._thread.is_alive() and self._runs_written() == before:
+                return self._trouble or TimeoutError(f"no answer for {PATIENCE_SECONDS:.0f} s")
         return self._trouble
+
+    def _runs_written(self) -> int:
+        return self._view.written if self._view is not None else 0
 
     def _work(self) -> None:
         view = self._retry(self._open)
         while view is not None:
             item = self._queue.get()
-            if item is None or self._retry(partial(view.write, *item)) is None:
+            if item is None:
+                if self._left_out:
+                    self._retry(partial(self._catch_up, view))
+                return
+            if self._retry(partial(view.write, *item)) is None:
                 return
             self._written += 1
 
     def _open(self) -> "MLflowView":
-        view = open_view(self._uri, self._sweep)
+        view = self._view = open_view(self._uri, self._sweep)
         view.sync(self._trials, self._ledger.curves)
         self._written += len(self._trials)
         return view
+
+    def _catch_up(self, view: "MLflowView") -> bool:
+        view.sync(self._ledger.trials(), self._ledger.curves)
+        self._written = self._handed
+        return True
 
     def _retry(self, action: Callable[[], T]) -> T | None:
         """The action's result once it succeeds; None if it does not when the sweep has ended."""

@@ -47,6 +47,7 @@ class MLflowView:
             if experiment is None
             else experiment.experiment_id
         )
+        self.written = 0  # runs, by this process
         self._runs: dict[str, tuple[str, int]] = {}  # trial -> run, sequence of its row
         self._find_runs()
 
@@ -94,6 +95,7 @@ class MLflowView:
         self._client.log_batch(run_id, params=_parameters(trial), tags=_tags(trial))
         self._client.set_terminated(run_id, STATUS[trial["outcome"]], end_time=ended)
         self._runs[trial["trial"]] = (run_id, trial["sequence"])
+        self.written += 1
         return True
 
     def sync(
