@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from orchestrator.errors import RunFailed
+
 WATCH_SECONDS = 1.0
 OBJECT_STORE_BYTES = 128 * 1024**2  # only small messages pass through it
 
@@ -31,6 +33,9 @@ def local_ray(lost: Callable[[str], None]) -> Iterator[dict[str, float]]:
     Args:
         lost: called, in a thread of its own, if a part of Ray dies under the sweep: Ray then leaves
             the driver waiting for ever. The workers have been killed by then.
+
+    Raises:
+        RunFailed: Ray could not be started.
     """
     # A local instance has token authentication on, for its ports are open to the network. This is
     # a token of this run alone: the file that Ray would else make and use for ever is readable by
@@ -42,14 +47,18 @@ def local_ray(lost: Callable[[str], None]) -> Iterator[dict[str, float]]:
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
     ours = not ray.is_initialized()
     if ours:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
+        try:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                _node_ip_address="127.0.0.1",
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                object_store_memory=OBJECT_STORE_BYTES,
+            )
+        except Exception as error:  # a part of it died, or is slow beyond Ray's patience
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise RunFailed(f"Ray could not be started: {reason}") from error
     over = threading.Event()
     try:
         there = ray.cluster_resources()
