@@ -9,10 +9,11 @@ from typing import Any
 
 import duckdb
 
+from orchestrator.claim import claim
 from orchestrator.ledger import LedgerWriter
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan, PlannedTrial
-from orchestrator.sweep import unfinished
+from orchestrator.remaining import EVERYTHING, Remaining, Which, remaining
 from orchestrator.views.tables import Study
 from tests.orchestrator.rows import NOON
 from tests.orchestrator.small import small_plan
@@ -38,7 +39,8 @@ class Folder:
         """Of the small sweep with changes, as its first run claims it."""
         plan = small_plan(results, **changes)
         paths = SweepPaths(results, plan.spec.name)
-        unfinished(plan, paths)
+        paths.make_writable()
+        claim(plan, paths)
         return cls(plan, paths)
 
     @property
@@ -53,28 +55,45 @@ class Folder:
     def write(self, ends: dict[str, dict[str, Any]]) -> None:
         """Rows by trial: a trial's row, and under ``reports`` those of its reports."""
         trials = {trial.id: trial for trial in self.plan.trials()}
-        left = unfinished(self.plan, self.paths)
-        frames = (left.recorded, left.results)
-        last = max((int(f["sequence"].max()) for f in frames if len(f)), default=-1)
-        writer = LedgerWriter(self.paths.ledger, last + 1)
+        writer = LedgerWriter(self.paths.ledger, remaining(self.plan, self.paths).sequence)
         for trial, end in ends.items():
             cell = trials[trial].cell
+            writer.add("starts", cell.id, _started(trials[trial], self.plan))
             for report in end.get("reports", ()):
                 row = {"sweep": self.plan.spec.name, "trial": trial, "reported": NOON}
                 writer.add("results", cell.id, row | report)
-            writer.add("trials", cell.id, _described(trials[trial], self.plan) | end)
+            if "outcome" in end:  # else it began and has not ended
+                writer.add("trials", cell.id, _described(trials[trial], self.plan) | end)
         writer.flush()
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """A query over the ledger as a user of duckdb would write it."""
         connection = duckdb.connect()
-        for name, key in (("trials", "trial"), ("results", "trial, step")):
+        for name, key in (("trials", "trial"), ("results", "trial, step"), ("starts", "trial")):
             connection.execute(
                 f"create view {name} as select * from read_parquet("
                 f"'{self.paths.ledger}/{name}/*/*.parquet', hive_partitioning = true) "
                 f"qualify row_number() over (partition by {key} order by sequence desc) = 1"
             )
         return connection.execute(query).fetchall()
+
+
+def left_of(plan: Plan, paths: SweepPaths, which: Which = EVERYTHING) -> Remaining:
+    """What a run of the plan finds left, as the command does it."""
+    paths.make_writable()
+    claim(plan, paths)
+    return remaining(plan, paths, which)
+
+
+def _started(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
+    return {
+        "sweep": plan.spec.name,
+        "trial": trial.id,
+        "index": trial.index,
+        "configuration": json.dumps(trial.definition["configuration"]),
+        "run": "a run",
+        "started": NOON,
+    }
 
 
 def _described(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import yaml
 
 from orchestrator import cli
 from orchestrator.ledger import LedgerWriter
-from orchestrator.sweep import unfinished
 from tests.orchestrator.command import soundings
 from tests.orchestrator.small import SMALL, small_file
+from tests.orchestrator.studies import left_of
 from trainables.architectures import ARCHITECTURES
 
 
@@ -81,7 +81,7 @@ def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
 def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
     path = small_file(tmp_path)
     plan, paths = cli._plan(path, False, Path("results")), cli.SweepPaths(Path("results"), "small")
-    unfinished(plan, paths)
+    left_of(plan, paths)
     writer = LedgerWriter(paths.ledger)
     writer.add("results", plan.cells[0].id, {"trial": "t", "step": 4})
     writer.flush()

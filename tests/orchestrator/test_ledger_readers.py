@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.ledger.schema import DATASETS
+from orchestrator.ledger.schema import DATASETS, KEYS
 from tests.orchestrator.rows import NOON, ended, files, plain, random_row, records, report, write
 
 CELLS = ("parentheses-length-20_wcrnn-alpha-0.98_d1_p10000", "digits_gru_d2_p200000")
@@ -28,14 +28,13 @@ def with_pyarrow(folder):
 
 def with_duckdb(folder, columns):
     """Times as microseconds, since duckdb's own conversion needs one more package."""
-    wanted = ", ".join(
-        f"epoch_us({c})" if c in ("ended", "reported") else f'"{c}"' for c in columns
-    )
+    times = ("ended", "reported", "started")
+    wanted = ", ".join(f"epoch_us({c})" if c in times else f'"{c}"' for c in columns)
     query = f"select {wanted} from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
     return [
         {
             name: NOON + timedelta(microseconds=value - round(NOON.timestamp() * 1e6))
-            if name in ("ended", "reported") and value is not None
+            if name in times and value is not None
             else plain(value)
             for name, value in zip(columns, row, strict=True)
         }
@@ -49,12 +48,13 @@ def by_sequence(rows):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two cells, three files each of results and trials, with and without numbers in them."""
+    """Two cells, three files each of every dataset, with and without numbers in them."""
     writer = LedgerWriter(tmp_path)
     for part in range(3):
         for cell in CELLS:
             trial = f"{cell}_{part:05d}"
             lanes = [0.25 * part, math.nan]
+            writer.add("starts", cell, {"sweep": "s", "trial": trial, "started": NOON})
             for step in (10, 20):
                 later = {"reported": NOON + timedelta(seconds=step), "seconds": 0.5}
                 writer.add("results", cell, report(trial, step, step / 7, **later))
@@ -73,7 +73,7 @@ def folder(tmp_path):
 def test_every_reader_finds_the_same(folder, dataset):
     ours = getattr(Ledger(folder), dataset)()
     truth = by_sequence(records(ours))
-    assert len(truth) == {"results": 12, "trials": 6}[dataset]
+    assert len(truth) == {"results": 12, "trials": 6, "starts": 6}[dataset]
     assert {row["cell"] for row in truth} == {*CELLS}
     assert [*ours.columns] == [*DATASETS[dataset].names, "cell"]
     for found in (
@@ -112,7 +112,7 @@ def test_what_is_being_written_or_set_aside_is_seen_by_no_reader(folder, dataset
 def test_every_file_names_its_schemas_version_and_has_the_documented_columns(folder, dataset):
     for path in files(folder, dataset):
         schema = pq.read_schema(path)
-        assert schema.metadata[b"soundings.ledger.version"] == b"2"
+        assert schema.metadata[b"soundings.ledger.version"] == b"3"
         assert schema.equals(DATASETS[dataset])
 
 
@@ -123,7 +123,9 @@ def test_every_file_names_its_schemas_version_and_has_the_documented_columns(fol
 @given(data=st.data())
 def test_any_row_comes_back(tmp_path_factory, dataset, data):
     given_rows = data.draw(st.lists(random_row(dataset), min_size=1, max_size=4))
-    rows = [{**row, "trial": f"t{i}", "step": i} for i, row in enumerate(given_rows)]
+    keys = [{"trial": f"t{i}", "step": i} for i in range(len(given_rows))]
+    keys = [{name: key[name] for name in KEYS[dataset]} for key in keys]
+    rows = [row | key for row, key in zip(given_rows, keys, strict=True)]
     folder = tmp_path_factory.mktemp("ledger")
     path = write(folder, dataset, rows)
     empty = dict.fromkeys(DATASETS[dataset].names)

@@ -48,8 +48,7 @@ def test_the_sequence_decides_and_not_the_order_of_files(tmp_path):
         writer = LedgerWriter(tmp_path, sequence)
         writer.add("results", "cell", report("a", 1, loss))
         writer.flush()
-    # The last in the alphabet, for its number has a digit more than names have room for.
-    writer = LedgerWriter(tmp_path, 10**12)
+    writer = LedgerWriter(tmp_path, 10**12 - 1)  # the last that names have room for
     writer.add("results", "cell", report("b", 1, 9.0))
     writer.flush()
     assert seen(Ledger(tmp_path).results(), "trial", "validation_loss") == [("a", 3.0), ("b", 9.0)]

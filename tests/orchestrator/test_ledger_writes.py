@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.ledger import writer as module
+from orchestrator.ledger import parts as module
 from tests.orchestrator.rows import ended, files, records, report
 
 

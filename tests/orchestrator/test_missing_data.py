@@ -94,8 +94,8 @@ def test_only_the_data_of_what_is_left_are_asked_for(call, tmp_path, results, mo
     )
     started = []
 
-    def run(plan, paths, left, listeners):
-        started.append({trial.cell.task.name for trial in left.trials})
+    def run(plan, paths, left, *others):
+        started.append({cell.task.name for cell in plan.cells if left.indices[cell.id]})
         raise RunFailed("as far as this test goes")
 
     monkeypatch.setattr(sweep, "run", run)

@@ -5,8 +5,8 @@ import socket
 import sqlite3
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
@@ -14,7 +14,14 @@ from orchestrator.views import background
 from orchestrator.views.background import BackgroundView, open_view
 from tests.orchestrator.test_mlflow_view import curve, frames, trial_row
 
-NOTHING = (pd.DataFrame(), pd.DataFrame())
+
+def held(*numbers):
+    """A ledger that holds some trials, and they."""
+    trials, curves = frames(*numbers)
+    return SimpleNamespace(curves=curves), trials
+
+
+NOTHING = held()
 
 
 def trials_in(store):
@@ -24,7 +31,7 @@ def trials_in(store):
 
 
 def test_what_the_ledger_held_and_what_ends_meanwhile_are_written(store):
-    view = BackgroundView(f"sqlite:///{store}", "s", *frames(1, 2))
+    view = BackgroundView(f"sqlite:///{store}", "s", *held(1, 2))
     for number in (3, 4):
         view.ended(trial_row(number), curve(number))
     assert view.close() is None

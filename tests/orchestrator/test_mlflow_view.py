@@ -109,8 +109,11 @@ def test_an_error_is_a_tag_of_bounded_length(uri):
 
 def frames(*numbers):
     trials = pd.DataFrame([trial_row(number) for number in numbers])
-    results = pd.DataFrame([row for number in numbers for row in curve(number)])
-    return trials, results
+
+    def curves(wanted):
+        return {trial: curve(int(trial[1:])) for trial in wanted}
+
+    return trials, curves
 
 
 def test_a_second_sync_adds_nothing_and_a_third_only_what_is_new(uri):

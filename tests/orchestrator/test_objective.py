@@ -13,14 +13,15 @@ from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
 from orchestrator.best import best_trials
+from orchestrator.counts import COLUMNS
 from orchestrator.progress import Progress
 from orchestrator.scheduler import PerCellASHA
 from orchestrator.spec import SchedulerSpec
-from orchestrator.sweep import _reports, unfinished
 from orchestrator.views.tables.matched import parameter_matched
 from orchestrator.views.tables.trainability import trainability
 from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import Folder, completed, stopped
+from tests.orchestrator.studies import Folder, completed, left_of, stopped
+from tests.trainables.trainers import begun
 from trainables import tasks
 from trainables.trial import Trial
 
@@ -100,6 +101,7 @@ def test_a_metric_of_which_less_is_better_stays_as_it_is():
 
 def poisoned(task, lanes=(0,), **training):
     made, _ = trial(task, **training)
+    begun(made)
     with torch.no_grad():
         for lane in lanes:
             made._trainer.network.readout_weight[lane] = torch.nan
@@ -157,7 +159,7 @@ def handed(number):
 def decisions(reports):
     """What is decided of trials that reach the first rung one after the other."""
     spec = SchedulerSpec(method="asha", grace=10, reduction_factor=2.0)
-    scheduler = PerCellASHA(spec, {"a": 100})
+    scheduler = PerCellASHA(spec, {"a": 100}, seed=1)
     return [
         scheduler.on_trial_result(None, handed(number), {"step": 10, "infeasible": False, **report})
         for number, report in enumerate(reports)
@@ -183,8 +185,8 @@ def test_early_stopping_goes_by_the_objective_where_the_loss_disagrees():
 @pytest.mark.parametrize(
     ("task", "training", "shown"),
     [
-        (CAPACITY, {}, "metric 12.35 bits"),
-        (MEMORY, {"objective": "metric"}, "metric -12.35 rms"),
+        (CAPACITY, {}, "metric 0.625 bits"),
+        (MEMORY, {"objective": "metric"}, "metric 0.625 rms"),
         (CAPACITY, {"objective": "loss"}, "loss -12.35"),
     ],
 )
@@ -194,11 +196,12 @@ def test_the_best_of_a_cell_is_said_as_what_it_is(task, training, shown):
     )
     (cell,) = plan.cells
     console = Console(file=io.StringIO(), width=150)
-    columns = ("cell", "outcome", "objective", "seconds")
-    progress = Progress(plan, pd.DataFrame({name: [] for name in columns}), console)
+    progress = Progress(plan, pd.DataFrame({name: [] for name in COLUMNS}), console)
     row = {"cell": cell.id, "outcome": "completed", "seconds": 1.0, "error": None}
+    metric = tasks.find(task["name"]).metric_name
     for number, objective in enumerate([-12.345678, -3.0]):
-        progress.ended({**row, "trial": f"{number}", "objective": objective}, [])
+        measured = {"objective": objective, "validation_metric": 0.625, "metric": metric}
+        progress.ended({**row, "trial": f"{number}", **measured}, [])
     assert console.file.getvalue().endswith(f": all trials ended, best validation {shown}\n")
 
 
@@ -218,15 +221,16 @@ def test_rungs_are_rebuilt_from_the_objectives_in_the_ledger(tmp_path):
         ),
     )
     (rnn, _), spec = (cell.id for cell in folder.plan.cells), folder.plan.spec.scheduler
-    found = [*_reports(unfinished(folder.plan, folder.paths).results)]
-    assert [(cell, trial[-1], r["step"]) for cell, trial, r in found] == [
+    reports = left_of(folder.plan, folder.paths).reports
+    found = [*zip(*(reports[c] for c in ("cell", "trial", "step", "objective")), strict=True)]
+    assert [(cell, trial[-1], step) for cell, trial, step, _ in found] == [
         (rnn, str(index), 4) for index in range(4)
     ]
-    assert [r["infeasible"] for _, _, r in found] == [False, False, True, False]
+    assert [math.isnan(objective) for *_, objective in found] == [False, False, True, False]
 
     def decided(objective, loss):
-        scheduler = PerCellASHA(spec, {rnn: 16})
-        scheduler.replay(found)
+        scheduler = PerCellASHA(spec, {rnn: 16}, seed=1)
+        assert scheduler.replay(found, stopped={}, undecided={}) == set()
         definition = {"cell": rnn, "trial": "new"}
         tried = SimpleNamespace(config={"definition": definition}, trial_id="tune")
         report = {"step": 4, "objective": objective, "validation_loss": loss, "infeasible": False}

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from orchestrator.counts import COLUMNS
 from orchestrator.progress import Progress, shorten
 from tests.orchestrator.small import small_plan
 
-COLUMNS = ("cell", "outcome", "objective", "seconds")
 NONE = pd.DataFrame({name: [] for name in COLUMNS})
 
 
@@ -19,6 +19,8 @@ def ended(cell, number, outcome="completed", loss=1.0, seconds=2.0, error=None):
         "trial": f"{cell}_{number}",
         "outcome": outcome,
         "objective": loss,
+        "validation_metric": 0.5,
+        "metric": "rms",
         "seconds": seconds,
         "error": error,
     }
@@ -54,7 +56,7 @@ def test_what_the_ledger_held_counts_but_for_errored_trials(plain):
     recorded = pd.DataFrame(
         [ended(first, 0), ended(first, 1, "stopped"), ended(first, 2, "errored", None)]
     )
-    progress = Progress(plan, recorded[list(COLUMNS)], plain)
+    progress = Progress(plan, recorded, plain)
     assert "2 of 12 trials ended (1 completed, 1 stopped)" in progress.line()
 
 

@@ -1,6 +1,7 @@
 """``search: {method: repeat, of: ..}``: every trial has the best configuration of its cell."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -8,7 +9,6 @@ import yaml
 from orchestrator import cli
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.sweep import unfinished
 from tests.orchestrator.mistakes import refused
 from tests.orchestrator.small import SMALL, small_plan
 from tests.orchestrator.studies import (
@@ -17,6 +17,7 @@ from tests.orchestrator.studies import (
     end,
     errored,
     infeasible,
+    left_of,
     stopped,
 )
 
@@ -77,7 +78,7 @@ def test_repetitions_differ_in_their_weights_and_batches_and_in_nothing_else(tmp
     assert len(seeds) == 8 and not seeds & originals
     assert [t.definition["first_lane"] for t in trials if t.cell.id == RNN] == [0, 3, 6, 9]
     assert [t.definition["first_lane"] for t in trials if t.cell.id == GRU] == [0, 3, 6, 9]
-    own = ("trial", "network_seed", "first_lane")
+    own = ("trial", "index", "network_seed", "first_lane")
     first, *others = (
         {key: value for key, value in trial.definition.items() if key not in own}
         for trial in trials
@@ -102,13 +103,15 @@ def test_a_search_that_repeats_nothing_begins_at_the_first_lane():
 def test_the_sweeps_definition_names_the_trial_that_is_repeated(tmp_path, folder):
     plan = repeat(tmp_path)
     paths = SweepPaths(tmp_path, "again")
-    unfinished(plan, paths)
+    left_of(plan, paths)
     written = json.loads(paths.definition.read_text())
     for cell, trial in ((RNN, f"{RNN}_00003"), (GRU, f"{GRU}_00002")):
         repeated = written["cells"][cell]["repeated"]
         (original,) = [t for t in folder.plan.trials() if t.id == trial]
         assert repeated == {"trial": trial, "configuration": original.definition["configuration"]}
-    assert written["search"] == {"method": "repeat", "of": "small", "samples": 4, "space": {}}
+    assert written["search"] == {"method": "repeat", "of": "small", "samples": 4, "space": {}} | {
+        "configurations": None
+    }
     assert json.loads(folder.paths.definition.read_text())["cells"][RNN]["repeated"] is None
 
 
@@ -147,24 +150,40 @@ def test_an_objective_that_is_not_there_is_never_the_best(tmp_path):
     assert repeat(tmp_path).cells[0].repeated["trial"] == f"{RNN}_00001"
 
 
-def test_once_it_has_run_another_best_is_refused_with_the_difference(tmp_path, folder):
+def test_what_it_repeats_is_settled_by_its_first_run(tmp_path, folder):
+    """The other sweep may find better since: this one goes on with what it began with."""
     again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
     again.fill("rnn", completed(1.0, 1.0))
-    assert len(unfinished(repeat(tmp_path), again.paths).trials) == 7
+    assert left_of(repeat(tmp_path), again.paths).count == 7
     before = again.paths.definition.read_bytes()
     folder.fill("rnn", *[None] * 5, completed(0.2, 0.2))  # more trials of the other sweep
-    with pytest.raises(BadInput) as caught:
-        unfinished(repeat(tmp_path), again.paths)
-    start = (
-        f"{again.paths.folder} holds another sweep called 'again': cells.{RNN}.repeated.trial was "
-        f'"{RNN}_00003" and is "{RNN}_00005" in the file; cells.{RNN}.repeated.configuration.'
-    )
-    assert str(caught.value).startswith(start)
+    assert repeat(tmp_path, name="other").cells[0].repeated["trial"] == f"{RNN}_00005"
+    plan = repeat(tmp_path)
+    assert [cell.repeated for cell in plan.cells] == [cell.repeated for cell in again.plan.cells]
+    assert plan.cells[0].repeated["trial"] == f"{RNN}_00003"
+    assert left_of(plan, again.paths).count == 7
     assert again.paths.definition.read_bytes() == before
-    # More trials that change nothing are no difference.
-    folder.fill("gru", *[None] * 4, completed(0.2, 0.2))
-    folder.fill("rnn", *[None] * 5, errored())
-    assert len(unfinished(repeat(tmp_path), again.paths).trials) == 7
+
+
+def test_a_repetition_goes_on_without_the_sweep_that_it_repeats(tmp_path, folder):
+    """Its results may have been moved away since."""
+    again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
+    again.fill("rnn", completed(1.0, 1.0))
+    shutil.rmtree(folder.paths.folder)
+    plan = repeat(tmp_path)
+    assert left_of(plan, again.paths).count == 7
+    assert [t.definition for t in plan.trials()] == [t.definition for t in again.plan.trials()]
+
+
+def test_of_another_sweep_than_it_began_with_it_repeats_nothing(tmp_path, folder):
+    again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
+    again.fill("rnn", completed(1.0, 1.0))
+    third = Folder.of(tmp_path, name="third")
+    third.fill("rnn", completed(0.2, 0.2))
+    third.fill("gru", completed(0.2, 0.2))
+    with pytest.raises(BadInput) as caught:
+        left_of(repeat(tmp_path, search=REPEAT | {"of": "third"}), again.paths)
+    assert 'search.of was "small" and is "third" in the file' in str(caught.value)
 
 
 NOTHING = (

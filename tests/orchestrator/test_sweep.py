@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.sweep import run, unfinished
+from orchestrator.sweep import run
+from tests.orchestrator.rows import records
 from tests.orchestrator.small import small_plan
+from tests.orchestrator.studies import left_of
 from tests.orchestrator.trainables_for_tests import Broken, KilledOnce
 from trainables import tasks
 from trainables.architectures import build
@@ -28,12 +31,14 @@ class Listener:
 
     def __init__(self, paths):
         self.ledger, self.told, self.running = Ledger(paths.ledger), [], set()
+        self.trained = []
 
     def started(self, cell, trial):
         self.running.add(trial)
+        self.trained.append(trial)
 
     def ended(self, trial, curve):
-        self.running.remove(trial["trial"])
+        self.running.discard(trial["trial"])
         recorded = self.ledger.trials().set_index("trial")["outcome"]
         assert recorded[trial["trial"]] == trial["outcome"]
         self.told.append(trial["trial"])
@@ -42,13 +47,20 @@ class Listener:
         pass
 
 
-def run_small(plan, results, trainable=Trial):
-    """Run what is left of the plan; returns the ids of the trials that ran and the ledger."""
+def follow(plan, results, trainable=Trial):
+    """Run what is left of the plan; returns who listened."""
     paths = SweepPaths(results, plan.spec.name)
     listener = Listener(paths)
-    assert run(plan, paths, unfinished(plan, paths), [listener], trainable)
+    assert run(plan, paths, left_of(plan, paths), [listener], pytest.fail, trainable=trainable)
     assert not listener.running
-    return listener.told, Ledger(paths.ledger)
+    return listener
+
+
+def run_small(plan, results, trainable=Trial):
+    """The ids of the trials that ran, as they ended, and the ledger."""
+    listener = follow(plan, results, trainable)
+    assert sorted(listener.told) == sorted(set(listener.trained))
+    return listener.told, listener.ledger
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +124,7 @@ def test_a_trial_under_ray_has_the_numbers_of_the_same_training_without_ray(plai
 
 def test_a_finished_sweep_has_nothing_left(plain):
     plan, results, _, _ = plain
-    assert unfinished(plan, SweepPaths(results, "small")).trials == []
+    assert left_of(plan, SweepPaths(results, "small")).count == 0
 
 
 def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
@@ -120,10 +132,10 @@ def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
     paths = SweepPaths(tmp_path, "small")
     _, ledger = run_small(plan, tmp_path)
     before = ledger.trials().set_index("trial")
-    victim = sorted(paths.ledger.glob("trials/*/*.parquet"))[0]
-    victim.unlink()
-    lost = sorted(set(before.index) - set(ledger.trials()["trial"]))
-    assert lost
+    for place in paths.ledger.glob("*/cell=*_gru_*"):
+        shutil.rmtree(place)
+    lost = sorted(trial for trial in before.index if "_gru_" in trial)
+    assert len(lost) == 6
     told, ledger = run_small(plan, tmp_path)
     assert sorted(told) == lost
     after = ledger.trials().set_index("trial")
@@ -132,6 +144,21 @@ def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
     results = ledger.results()
     assert not results.duplicated(["trial", "step"]).any()
     assert set(after.index) == set(whole.trials()["trial"])
+
+
+def test_a_trial_whose_end_was_not_written_any_more_is_settled_without_training(tmp_path):
+    """Its last report is in the ledger, and so are those that its rung held against it."""
+    plan = small_plan()
+    _, ledger = run_small(plan, tmp_path)
+    before = ledger.trials().set_index("trial")
+    shutil.rmtree(ledger.folder / "trials")
+    listener = follow(plan, tmp_path)
+    assert listener.trained == []
+    assert sorted(listener.told) == sorted(before.index)
+    after = ledger.trials().set_index("trial").loc[before.index]
+    news = ["sequence", "ended"]
+    assert set(after["outcome"]) >= {"completed", "stopped"}
+    assert records(after.drop(columns=news)) == records(before.drop(columns=news))
 
 
 def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tmp_path):
@@ -195,7 +222,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_completes(tmp
             run_small(plan, tmp_path)
     ledger = Ledger(tmp_path / "small" / "ledger")
     assert len(ledger.results()) > 0 and not list(ledger.folder.rglob(".*.tmp"))
-    run_small(plan, tmp_path)
+    follow(plan, tmp_path)
     assert len(ledger.trials()) == plan.trial_count
     assert not ledger.results().duplicated(["trial", "step"]).any()
 

@@ -6,10 +6,9 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.sweep import unfinished
 from orchestrator.views.tables import Study
 from tests.orchestrator.small import SMALL, small_plan
-from tests.orchestrator.studies import Folder, completed, errored, infeasible, stopped
+from tests.orchestrator.studies import Folder, completed, errored, infeasible, left_of, stopped
 
 REMEDY = "; change the sweep's name, name another folder with --results, or take the change back"
 
@@ -29,15 +28,15 @@ def begun(tmp_path):
 
 def refusal(paths, plan):
     with pytest.raises(BadInput) as caught:
-        unfinished(plan, paths)
+        left_of(plan, paths)
     return str(caught.value)
 
 
 def test_a_new_sweep_is_written_down_and_all_of_it_is_left(paths):
     plan = small_plan()
-    left = unfinished(plan, paths)
-    assert [t.id for t in left.trials] == [t.id for t in plan.trials()]
-    assert (len(left.trials), len(left.recorded), len(left.results)) == (12, 0, 0)
+    left = left_of(plan, paths)
+    assert left.indices == {cell.id: [*range(6)] for cell in plan.cells}
+    assert (left.count, len(left.recorded), len(left.reports), left.sequence) == (12, 0, 0, 0)
     written = json.loads(paths.definition.read_text())
     assert {cell: of["hidden"] for cell, of in written["cells"].items()} == {
         cell.id: cell.hidden for cell in plan.cells
@@ -47,27 +46,36 @@ def test_a_new_sweep_is_written_down_and_all_of_it_is_left(paths):
 
 
 def test_the_same_sweep_is_accepted_again_and_nothing_is_written_anew(begun):
-    before = begun.definition.read_bytes()
-    same = small_plan(resources={"cpus": 2, "gpus": 1})  # where it runs is not what it is
-    assert len(unfinished(same, begun).trials) == 11
-    assert begun.definition.read_bytes() == before
+    before = begun.definition.stat()
+    assert left_of(small_plan(), begun).count == 11
+    after = begun.definition.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_where_and_how_carefully_it_runs_is_not_what_it_is_and_is_remembered(begun):
+    before = json.loads(begun.definition.read_text())
+    elsewhere = {"cpus": 2.0, "gpus": 1.0}
+    careful = {"checkpoint_seconds": 5.0, "retries": 0}
+    assert left_of(small_plan(resources=elsewhere, recovery=careful), begun).count == 11
+    after = json.loads(begun.definition.read_text())
+    assert after == before | {"resources": elsewhere, "recovery": careful}
 
 
 def test_what_ended_is_subtracted_and_what_errored_is_not(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", completed(1.0, 1.0), errored(), stopped(), infeasible(), None, errored())
     folder.fill("rnn", *[None] * 5, completed(1.0, 1.0))  # ran again
-    left = unfinished(folder.plan, folder.paths)
-    assert [t.index for t in left.trials if t.cell.architecture.name == "rnn"] == [1, 4]
-    assert [t.index for t in left.trials if t.cell.architecture.name == "gru"] == [*range(6)]
+    left = left_of(folder.plan, folder.paths)
+    rnn, gru = (cell.id for cell in folder.plan.cells)
+    assert left.indices == {rnn: [1, 4], gru: [*range(6)]}
     assert len(left.recorded) == 5
 
 
 def test_a_complete_sweep_has_nothing_left(tmp_path):
     folder = Folder.of(tmp_path)
     folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
-    left = unfinished(folder.plan, folder.paths)
-    assert (left.trials, len(left.recorded)) == ([], 12)
+    left = left_of(folder.plan, folder.paths)
+    assert (left.count, len(left.recorded)) == (0, 12)
 
 
 CHANGES = [
@@ -105,13 +113,13 @@ def test_another_sweep_of_the_same_name_is_refused_with_the_difference(begun, ch
         f"{begun.folder} holds another sweep called 'small': {difference}{REMEDY}"
     )
     assert begun.definition.read_bytes() == before
-    assert len(unfinished(small_plan(), begun).trials) == 11
+    assert left_of(small_plan(), begun).count == 11
 
 
 def test_while_nothing_is_recorded_the_folder_takes_the_changed_sweep(paths):
-    unfinished(small_plan(), paths)
+    left_of(small_plan(), paths)
     changed = small_plan(seed=4, architectures=["lstm"])
-    assert len(unfinished(changed, paths).trials) == 6
+    assert left_of(changed, paths).count == 6
     written = json.loads(paths.definition.read_text())
     assert (written["seed"], [*written["cells"]]) == (4, [changed.cells[0].id])
 
@@ -140,7 +148,7 @@ def test_a_sweep_whose_cells_now_have_other_widths_is_refused(begun):
 def test_sweeps_of_different_names_share_a_results_folder(tmp_path):
     for name in ("small", "other"):
         plan = small_plan(name=name, seed=len(name))
-        assert len(unfinished(plan, SweepPaths(tmp_path, name)).trials) == 12
+        assert left_of(plan, SweepPaths(tmp_path, name)).count == 12
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"cells": {}}', "\x00"])
@@ -162,10 +170,10 @@ def test_a_damaged_definition_is_bad_input_everywhere(tmp_path, text):
 def test_more_trials_than_a_run_can_hold_are_refused_at_once(tmp_path):
     paths = SweepPaths(tmp_path, "small")
     assert refusal(paths, small_plan(search={"samples": 10**9})) == (
-        "sweep 'small' has 2,000,000,000 trials, but one run holds at most 20,000; lower "
+        "sweep 'small' has 2,000,000,000 trials, but may have at most 10,000,000; lower "
         "search.samples, or split the sweep"
     )
-    assert not paths.folder.exists()
+    assert not paths.ledger.exists()
 
 
 def test_a_question_mark_in_the_results_folder_is_refused(tmp_path):

@@ -9,11 +9,12 @@ from mlflow import MlflowClient
 
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.sweep import run, unfinished
+from orchestrator.sweep import run
 from orchestrator.views.mlflow import MLflowView
 from orchestrator.views.tables import Study
 from orchestrator.views.tables.matched import parameter_matched
 from tests.orchestrator.small import small_plan
+from tests.orchestrator.studies import left_of
 from trainables import tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer
@@ -50,8 +51,8 @@ def results(tmp_path_factory, one_ray):
 
 def complete(results, plan):
     paths = SweepPaths(results, plan.spec.name)
-    assert run(plan, paths, unfinished(plan, paths), [])
-    assert unfinished(plan, paths).trials == []
+    assert run(plan, paths, left_of(plan, paths), [], pytest.fail)
+    assert left_of(plan, paths).count == 0
 
 
 def repetition(results):
@@ -212,7 +213,7 @@ def test_tables_show_bits_a_parameter_and_the_baseline(results):
 def test_mlflow_has_what_follows_and_the_baselines(results, store):
     uri = f"sqlite:///{store}"
     ledger = Ledger(results / "small/ledger")
-    assert MLflowView(uri, "small").sync(ledger.trials(), ledger.results()) == 8
+    assert MLflowView(uri, "small").sync(ledger.trials(), ledger.curves) == 8
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("small")
     runs = {run.data.tags["trial"]: run for run in client.search_runs([experiment.experiment_id])}

@@ -48,6 +48,13 @@ def steady(count, **changed):
     return [configuration("gru", {}, i, optimizer=kinds[i], **fixed) for i in range(count)]
 
 
+def begun(trial):
+    """A trial whose network is there already, for a test to reach into."""
+    trial._begin()
+    trial._begun = True
+    return trial
+
+
 def weights(made, lane):
     return torch.cat([p.detach()[lane].flatten() for p in made.network.parameters()])
 
