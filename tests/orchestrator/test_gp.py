@@ -148,7 +148,7 @@ def test_of_many_the_lowest_half_stays_and_the_others_thin_out_evenly():
     assert set(range(half)) <= set(map(int, values))
     rest = [index for index in indices if order[index] >= half]
     assert len(rest) == half
-    assert max(np.diff(rest)) < 4 * count / half  # no time is left out
+    assert max(np.diff([0, *rest, count])) < 4 * count / half  # no time is left out
     assert values == [order[index] for index in indices]
 
 
@@ -340,9 +340,9 @@ def test_it_finds_a_minimum_better_than_random_search():
 
         return choose
 
-    ours = [best_of(guided(seed), 30) for seed in range(2)]
-    theirs = [best_of(random(seed), 30) for seed in range(2)]
-    assert max(ours) < 0.3 * min(theirs)
+    ours = [best_of(guided(seed), 30) for seed in range(3)]
+    theirs = [best_of(random(seed), 30) for seed in range(3)]
+    assert np.mean(ours) < 0.25 * np.mean(theirs)  # a twentieth, where this was written
 
 
 def test_a_proposal_keeps_away_from_what_is_pending():
@@ -396,13 +396,16 @@ def test_parallel_proposals_differ():
 
 
 def test_it_is_silent_and_leaves_the_process_as_it_was(capsys, caplog):
-    threads, verbosity = torch.get_num_threads(), optuna.logging.get_verbosity()
+    before, verbosity = torch.get_num_threads(), optuna.logging.get_verbosity()
+    torch.set_num_threads(3)
     optuna.logging.enable_propagation()
     try:
         with warnings.catch_warnings(), caplog.at_level(logging.DEBUG):
             warnings.simplefilter("error")
             propose(SPACE, history(12), 2.0, 0)
+        threads = torch.get_num_threads()
     finally:
+        torch.set_num_threads(before)
         optuna.logging.disable_propagation()
     assert (caplog.records, *capsys.readouterr()) == ([], "", "")
-    assert (torch.get_num_threads(), optuna.logging.get_verbosity()) == (threads, verbosity)
+    assert (threads, optuna.logging.get_verbosity()) == (3, verbosity)
