@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cost import Device, cost
+from orchestrator.labels import heading
 from orchestrator.plan import Plan
-from orchestrator.views.tables.render import heading
 from trainables.architectures import check_options, find
 
 

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.counts import COLUMNS, CellCount, clock, seconds_left
+from orchestrator.labels import heading
 from orchestrator.ledger import Ledger
 from orchestrator.lock import Holder, holder
 from orchestrator.outcome import OUTCOMES
 from orchestrator.paths import SweepPaths
-from orchestrator.views.tables.render import heading
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Tables as files for papers and as text for a terminal."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import pandas as pd
 from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 
+from orchestrator.labels import heading
 from orchestrator.views.tables.study import Table
-
-NARROW = 13  # characters that an option may have before it is broken
 
 
 def write(tables: Iterable[Table], folder: Path) -> list[Path]:
@@ -89,15 +87,3 @@ def _grid(frame: pd.DataFrame, index: int) -> RichTable:
         texts = [heading(str(value)) if i < index else str(value) for i, value in enumerate(row)]
         grid.add_row(*[""] * repeats, *texts[repeats:])
     return grid
-
-
-def heading(name: str) -> str:
-    """A label broken before its options and between them, so that columns stay narrow."""
-    name, bracket, options = name.partition("(")
-    if not bracket:
-        return name
-    parts = [
-        part if len(part) < NARROW else part.replace("=", "=\n")
-        for part in re.split(r", (?![^\[]*\])", options)  # not inside [low, high]
-    ]
-    return name + "\n(" + ",\n".join(parts)
