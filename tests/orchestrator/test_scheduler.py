@@ -2,16 +2,31 @@
 
 import math
 import random
+from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orchestrator.scheduler import PerCellASHA
+from orchestrator.scheduler import PerCellASHA, PerCellFIFO
 from orchestrator.spec import SchedulerSpec
+from trainables.seeds import derive
 
+STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
+SEED = 5
 SPEC = SchedulerSpec(method="asha", grace=10, reduction_factor=3.0)
 STEPS = {"a": 100, "b": 160, "easy": 100, "hard": 90}  # training steps, cell by cell
+LOSSES = (0.5, 1.0, 1.0, 2.0, 3.0, 1e-9, 1e9)  # ties, too
+
+
+class NoController:
+    """Of Tune's controller, what is looked at to let go of trials that ended."""
+
+    def __init__(self):
+        self._trials, self._live_trials = [], set()
 
 
 def tune_trial(cell, trial):
@@ -24,73 +39,109 @@ def report(step, loss):
     return {"step": step, "objective": loss, "infeasible": math.isnan(loss)}
 
 
-def arrivals(seed, cells=("a", "b"), trials=12):
-    """A random order in which trials of several cells report; losses differ by cell a lot."""
-    generator = random.Random(seed)
-    pending = {(cell, f"{i}"): 0 for cell in cells for i in range(trials)}
-    while pending:
-        key = generator.choice(sorted(pending)[: len(cells) * 3])
-        pending[key] += 10
-        scale = 1.0 if key[0] == "a" else 1000.0
-        alive = yield *key, report(pending[key], scale * generator.random())
-        if not alive or pending[key] >= STEPS[key[0]]:
-            del pending[key]
+@dataclass(frozen=True)
+class World:
+    """Cells whose trials report in a random order, each loss a function of (trial, step).
 
+    ``cells`` has training steps and evaluation interval by cell.
+    """
 
-def stock(cell):
-    return AsyncHyperBandScheduler(
-        time_attr="step",
-        metric="objective",
-        mode="min",
-        grace_period=10,
-        reduction_factor=3,
-        max_t=STEPS[cell],
-    )
+    cells: dict
+    trials: int
+    spec: SchedulerSpec
+    seed: int
+    diverging: float = 0.0
 
+    @property
+    def steps(self):
+        return {cell: steps for cell, (steps, _) in self.cells.items()}
 
-def drive(seed, decide):
-    """Run the arrivals of ``seed`` past ``decide``; returns what was decided."""
-    stream, decisions = arrivals(seed), []
-    item = next(stream)
-    try:
-        while True:
-            decision = decide(*item)
-            decisions.append((item[0], item[1], item[2]["step"], decision))
-            item = stream.send(decision == TrialScheduler.CONTINUE)
-    except StopIteration:
+    def scheduler(self):
+        return PerCellASHA(self.spec, self.steps, SEED)
+
+    def loss(self, cell, trial, step):
+        chance = random.Random(f"{self.seed} {trial} {step}")
+        if chance.random() < self.diverging:
+            return math.nan
+        # As in training some cells have losses of another size, and some losses are equal.
+        scale = 1.0 if cell == min(self.cells) else 1000.0
+        return scale * (chance.choice(LOSSES) if chance.random() < 0.5 else chance.random())
+
+    def play(self, decide):
+        """Put every report to ``decide``; returns what arrived and what was decided."""
+        order, decisions = random.Random(self.seed), []
+        at = {(cell, f"{cell}{i}"): 0 for cell in self.cells for i in range(self.trials)}
+        while at:
+            cell, trial = order.choice(sorted(at)[: order.choice([1, 2, 100])])
+            steps, interval = self.cells[cell]
+            step = at[cell, trial] = min((at[cell, trial] // interval + 1) * interval, steps)
+            decision = decide(cell, trial, report(step, self.loss(cell, trial, step)))
+            decisions.append((cell, trial, step, decision))
+            if decision == STOP:
+                del at[cell, trial]
         return decisions
 
 
-def as_tune_does(put, complete):
+@st.composite
+def worlds(draw, diverging=0.0):
+    cells = {}
+    for cell in "abc"[: draw(st.integers(1, 3))]:
+        steps = draw(st.integers(1, 90))
+        cells[cell] = (steps, draw(st.integers(1, steps)))
+    shortest = min(steps for steps, _ in cells.values())
+    spec = SchedulerSpec(
+        method="asha",
+        grace=draw(st.integers(1, min(shortest, 12))),
+        reduction_factor=draw(st.sampled_from([1.5, 2.0, 3.0, 4.0])),
+        brackets=draw(st.integers(1, 4)),
+    )
+    return World(cells, draw(st.integers(1, 9)), spec, draw(st.integers(0, 10**6)), diverging)
+
+
+def as_tune_does(steps, put, complete):
     """Tune puts no finished trial to a decision, and completes those that are stopped."""
 
     def decide(cell, trial, result):
-        decision = TrialScheduler.STOP
-        if result["step"] < STEPS[cell]:
-            decision = put(cell, trial, result)
-        if decision == TrialScheduler.STOP:
+        done = result["infeasible"] or result["step"] >= steps[cell]
+        decision = STOP if done else put(cell, trial, result)
+        if decision == STOP:
             complete(cell, trial, result)
         return decision
 
     return decide
 
 
-def ours(scheduler):
+def ours(scheduler, steps):
+    there = NoController()
     return as_tune_does(
-        lambda cell, trial, r: scheduler.on_trial_result(None, tune_trial(cell, trial), r),
-        lambda cell, trial, r: scheduler.on_trial_complete(None, tune_trial(cell, trial), r),
+        steps,
+        lambda cell, trial, r: scheduler.on_trial_result(there, tune_trial(cell, trial), r),
+        lambda cell, trial, r: scheduler.on_trial_complete(there, tune_trial(cell, trial), r),
     )
 
 
-def rays_own():
-    """Ray's own scheduler, one a cell, under the ids that Tune would give."""
+def rays_own(world):
+    """Ray's own scheduler, one a cell, which draws the bracket of a trial as ours does."""
     schedulers, added = {}, set()
 
     def on_cell(cell, trial):
+        if cell not in schedulers:
+            schedulers[cell] = AsyncHyperBandScheduler(
+                time_attr="step",
+                metric="objective",
+                mode="min",
+                grace_period=world.spec.grace,
+                reduction_factor=world.spec.reduction_factor,
+                brackets=world.spec.brackets,
+                max_t=world.steps[cell],
+            )
         handed = SimpleNamespace(trial_id=trial)
         if (cell, trial) not in added:
             added.add((cell, trial))
-            schedulers.setdefault(cell, stock(cell)).on_trial_add(None, handed)
+            generator = np.random.default_rng(derive(SEED, trial, "bracket"))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(np.random, "choice", generator.choice)
+                schedulers[cell].on_trial_add(None, handed)
         return schedulers[cell], handed
 
     def put(cell, trial, result):
@@ -101,65 +152,181 @@ def rays_own():
         scheduler, handed = on_cell(cell, trial)
         scheduler.on_trial_complete(None, handed, result)
 
-    return as_tune_does(put, complete)
+    return as_tune_does(world.steps, put, complete)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_decisions_equal_rays_scheduler_run_on_each_cell_alone(seed):
-    decisions = drive(seed, ours(PerCellASHA(SPEC, STEPS)))
-    assert decisions == drive(seed, rays_own())
-    stopped = [
-        cell
-        for cell, _, step, decision in decisions
-        if decision == TrialScheduler.STOP and step < STEPS[cell]
-    ]
-    assert {*stopped} == {"a", "b"}, "nothing was stopped: the comparison shows nothing"
+@settings(max_examples=300, deadline=None)
+@given(worlds())
+def test_decisions_equal_rays_scheduler_run_on_each_cell_alone(world):
+    assert world.play(ours(world.scheduler(), world.steps)) == world.play(rays_own(world))
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_rungs_replayed_from_the_ledger_decide_as_if_nothing_had_happened(seed):
-    undisturbed = drive(seed, ours(PerCellASHA(SPEC, STEPS)))
-    half = len(undisturbed) // 2
-    seen = []
-    interrupted = PerCellASHA(SPEC, STEPS)
+@pytest.mark.parametrize("brackets", [1, 3])
+@pytest.mark.parametrize("interval", [10, 7])
+def test_what_is_compared_with_rays_stops_some_trials_and_spares_others(brackets, interval):
+    """The worlds are of a kind in which something happens."""
+    spec = SchedulerSpec(method="asha", grace=10, reduction_factor=2.0, brackets=brackets)
+    found = set()
+    for seed in range(5):
+        world = World({"a": (100, interval), "b": (90, interval)}, 12, spec, seed)
+        decisions = world.play(ours(world.scheduler(), world.steps))
+        assert decisions == world.play(rays_own(world))
+        found |= {
+            (cell, step >= world.steps[cell]) for cell, _, step, how in decisions if how == STOP
+        }
+    assert found == {("a", True), ("a", False), ("b", True), ("b", False)}
+
+
+def ledger_of(seen, steps):
+    """What the ledger has after some arrivals; of the last one the decision is not known."""
+    rows = [(cell, trial, result["step"], result["objective"]) for cell, trial, result, _ in seen]
+    stopped = {
+        trial: result["step"]
+        for cell, trial, result, decision in seen[:-1]
+        if decision == STOP and not result["infeasible"] and result["step"] < steps[cell]
+    }
+    ended = {trial for _, trial, _, decision in seen[:-1] if decision == STOP}
+    last = {trial: result["step"] for _, trial, result, _ in seen}
+    return rows, stopped, {trial: step for trial, step in last.items() if trial not in ended}
+
+
+# Reports skip rungs: Ray enters a stopped trial into the one below as well.
+SKIPPING = World({"a": (40, 5)}, 9, SchedulerSpec(method="asha", grace=2, reduction_factor=1.5), 5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds(diverging=0.02), st.sets(st.floats(0, 1), min_size=1, max_size=3))
+@example(SKIPPING, {10})
+@example(SKIPPING, {23})
+def test_killed_anywhere_and_replayed_from_the_ledger_it_decides_as_if_nothing_had_been(
+    world, where
+):
+    undisturbed = world.play(ours(world.scheduler(), world.steps))
+    kills = {round(at * len(undisturbed)) if at <= 1 else at for at in where} - {0}
+    seen, scheduler, told = [], world.scheduler(), []
 
     def decide(cell, trial, result):
-        nonlocal interrupted
-        if len(seen) == half:  # the driver died; what it recorded is all that is left
-            interrupted = PerCellASHA(SPEC, STEPS)
-            interrupted.replay(seen)
-        seen.append((cell, trial, result))
-        return ours(interrupted)(cell, trial, result)
+        nonlocal scheduler
+        if len(seen) in kills:  # the driver died; what it recorded is all that is left
+            scheduler = world.scheduler()
+            rows, stopped, undecided = ledger_of(seen, world.steps)
+            told.append((seen[-1], scheduler.replay(rows, stopped, undecided)))
+        seen.append((cell, trial, result, ours(scheduler, world.steps)(cell, trial, result)))
+        return seen[-1][-1]
 
-    assert drive(seed, decide) == undisturbed
+    assert world.play(decide) == undisturbed
+    # The report before the kill is decided by the replay as it was decided then.
+    for (cell, trial, result, decision), stops in told:
+        by_its_rung = result["step"] < world.steps[cell] and not result["infeasible"]
+        assert stops == ({trial} if decision == STOP and by_its_rung else set())
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds(), st.integers(0, 10**6))
+def test_reports_that_are_made_again_count_once(world, seed):
+    """A trial that went on from a checkpoint makes some reports again, with the same numbers."""
+    undisturbed = world.play(ours(world.scheduler(), world.steps))
+    scheduler, chance, made = world.scheduler(), random.Random(seed), {}
+
+    def decide(cell, trial, result):
+        for again in made.setdefault(trial, []):
+            if chance.random() < 0.3:
+                decision = scheduler.on_trial_result(NoController(), tune_trial(cell, trial), again)
+                assert decision == CONTINUE
+        made[trial].append(result)
+        return ours(scheduler, world.steps)(cell, trial, result)
+
+    assert world.play(decide) == undisturbed
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds(), st.integers(0, 10**6))
+def test_how_the_cells_arrive_among_each_other_changes_nothing(world, seed):
+    """Each cell's decisions follow from its own arrivals alone."""
+    queues = {}
+    for cell, of in world.cells.items():
+        alone = World({cell: of}, world.trials, world.spec, world.seed)
+        decide, arrived = ours(alone.scheduler(), alone.steps), queues.setdefault(cell, [])
+
+        def remembered(*arrival, decide=decide, arrived=arrived):
+            arrived.append((arrival, decide(*arrival)))
+            return arrived[-1][1]
+
+        alone.play(remembered)
+    decide, chance = ours(world.scheduler(), world.steps), random.Random(seed)
+    while any(queues.values()):
+        cell = chance.choice(sorted(cell for cell, queue in queues.items() if queue))
+        arrival, decision = queues[cell].pop(0)
+        assert decide(*arrival) == decision
+
+
+def test_rungs_are_where_trials_may_be_stopped():
+    spec = SchedulerSpec(method="asha", grace=4, reduction_factor=2.0, brackets=2)
+    scheduler = PerCellASHA(spec, {"a": 16, "b": 40}, SEED)
+    assert scheduler.rungs("a") == [4, 8, 16]
+    assert scheduler.rungs("b") == [4, 8, 16, 32]
+    assert PerCellFIFO().rungs("a") == []
+
+
+def test_a_trial_is_in_the_bracket_it_was_in_and_larger_brackets_have_more():
+    spec = SchedulerSpec(method="asha", grace=1, reduction_factor=2.0, brackets=3)
+    schedulers = [PerCellASHA(spec, {"a": 64}, SEED) for _ in range(2)]
+    for scheduler in schedulers:
+        for index in range(400):
+            scheduler.on_trial_result(None, tune_trial("a", f"{index}"), report(1, 0.0))
+    first, second = (
+        [s._of("a")._brackets.index(s._of("a")._trial_info[f"{i}"]) for i in range(400)]
+        for s in schedulers
+    )
+    assert first == second
+    # Seven, six and five rungs: Ray draws them with the softmax of these.
+    counts = np.bincount(first, minlength=3) / 400
+    wanted = np.exp([0.0, -1.0, -2.0]) / np.exp([0.0, -1.0, -2.0]).sum()
+    deviation = np.sqrt(wanted * (1 - wanted) / 400)
+    assert (abs(counts - wanted) < 4 * deviation).all()
+
+
+def test_a_single_trial_is_never_stopped_early():
+    world = World({"a": (90, 7)}, 1, SPEC, 3)
+    decisions = world.play(ours(world.scheduler(), world.steps))
+    assert [d for *_, d in decisions] == [CONTINUE] * 12 + [STOP]
+    assert decisions[-1][2] == 90
+
+
+def test_of_equals_none_is_stopped():
+    scheduler = PerCellASHA(SPEC, STEPS, SEED)
+    for index in range(20):
+        handed = tune_trial("a", f"{index}")
+        assert scheduler.on_trial_result(None, handed, report(10, 0.25)) == CONTINUE
 
 
 def test_a_loss_is_never_held_against_another_cells():
-    scheduler = PerCellASHA(SPEC, STEPS)
+    scheduler = PerCellASHA(SPEC, STEPS, SEED)
     for index in range(20):
         scheduler.on_trial_result(None, tune_trial("easy", f"{index}"), report(10, 0.001))
     first = scheduler.on_trial_result(None, tune_trial("hard", "0"), report(10, 1000.0))
-    assert first == TrialScheduler.CONTINUE
+    assert first == CONTINUE
 
 
 def test_an_infeasible_trial_ends_at_once_and_leaves_the_rungs_alone():
-    scheduler, spared = PerCellASHA(SPEC, STEPS), PerCellASHA(SPEC, STEPS)
+    scheduler, spared = PerCellASHA(SPEC, STEPS, SEED), PerCellASHA(SPEC, STEPS, SEED)
     for index, loss in enumerate([1.0, 2.0, 3.0, 0.5, 2.5, 0.7]):
-        diverged = scheduler.on_trial_result(
-            None, tune_trial("a", f"nan{index}"), report(10, math.nan)
-        )
-        assert diverged == TrialScheduler.STOP
-        scheduler.on_trial_complete(None, tune_trial("a", f"nan{index}"), report(10, math.nan))
+        ended = tune_trial("a", f"nan{index}")
+        assert scheduler.on_trial_result(None, ended, report(10, math.nan)) == STOP
+        scheduler.on_trial_complete(NoController(), ended, report(10, math.nan))
         handed = tune_trial("a", f"{index}")
         assert scheduler.on_trial_result(None, handed, report(10, loss)) == spared.on_trial_result(
             None, handed, report(10, loss)
         )
 
 
-def test_a_trial_that_ended_before_it_reported_is_nothing_to_the_rungs():
-    scheduler = PerCellASHA(SPEC, STEPS)
-    scheduler.on_trial_complete(None, tune_trial("a", "0"), {})
-    assert (
-        scheduler.on_trial_result(None, tune_trial("a", "1"), report(10, 5.0))
-        == TrialScheduler.CONTINUE
-    )
+@pytest.mark.parametrize("last", [{}, {"error": "Traceback", "objective": math.nan}])
+def test_a_trial_that_ended_without_a_report_or_failed_is_nothing_to_the_rungs(last):
+    scheduler = PerCellASHA(SPEC, STEPS, SEED)
+    failed = tune_trial("a", "0")
+    if last:
+        assert scheduler.on_trial_result(None, failed, last) == STOP
+    scheduler.on_trial_complete(NoController(), failed, last)
+    assert scheduler._of("a")._brackets[0]._rungs[-1] == (10, {})
+    first = scheduler.on_trial_result(None, tune_trial("a", "1"), report(10, 5.0))
+    assert first == CONTINUE
