@@ -17,7 +17,10 @@ from trainables.architectures import search_space
 QUICKSTART = yaml.safe_load(
     (Path(__file__).parents[2] / "sweeps" / "quickstart.yaml").read_text(encoding="utf-8")
 )
+LISTED = [{"optimizer": "adam", "learning_rate": 1e-3}, {"h_square": "normal"}, {"l2": 0}]
+LIST = QUICKSTART | {"search": {"method": "list", "configurations": LISTED}}
 WORDS = ["name", "options", "gru", "wcrnn", "digits", "low", "high", "adam", "none", "optimizer"]
+WORDS += ["method", "gp", "list", "configurations", "samples"]
 WORDS += ["h_square", "identity", "learning_rate", "grace", "scaled", "length", "residual", "alpha"]
 
 words = st.sampled_from(WORDS) | st.text(max_size=8)
@@ -57,8 +60,8 @@ def places(data, place=()):
 
 @st.composite
 def mutated(draw):
-    """The quickstart's data after one to three random changes."""
-    data = copy.deepcopy(QUICKSTART)
+    """The quickstart's data, or those with a list, after one to three random changes."""
+    data = copy.deepcopy(draw(st.sampled_from([QUICKSTART, LIST])))
     for _ in range(draw(st.integers(1, 3))):
         *above, last = draw(st.sampled_from(list(places(data))))
         inside = data
@@ -100,3 +103,5 @@ def test_a_sweep_or_sentences_with_lines(file, data):
             space = search_space(architecture.name, architecture.options)
             for name, domain in space.items():
                 spec.search.narrow(name, domain)  # as the plan does it
+            for index in range(len(spec.search.configurations or [])):
+                spec.fixed(index, architecture, spec.tasks[0])
