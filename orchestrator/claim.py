@@ -96,10 +96,8 @@ def _contradictions(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
 
 def _grown(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
     """How ``ours``, which contradicts nothing, is more."""
-    skipped = (*DERIVED, *FREE)
-    said = list(_differences(_without(theirs, skipped), _without(ours, skipped)))
-    if set(ours["cells"]) == set(theirs["cells"]):
-        said = []  # the same in other words
+    new = [cell for cell in ours["cells"] if cell not in theirs["cells"]]
+    said = [f"the file has {len(new)} more cells, the first of them {new[0]}"] if new else []
     for key in ("samples", "configurations"):
         said += _differences(theirs["search"].get(key), ours["search"].get(key), f"search.{key}")
     return said
