@@ -1,9 +1,12 @@
 """Checkpoints of a trial: whole files, the two newest kept, a damaged one set aside.
 
 A checkpoint is a file ``step-<training steps>.pt`` in a folder of the trial's own, written under
-another name and then renamed. It is read with ``weights_only``: nothing in it is executed.
+another name and then renamed. It begins with the SHA-256 of the rest, for torch itself reads over
+flipped bits; the rest is read with ``weights_only``: nothing in it is executed.
 """
 
+import hashlib
+import io
 import os
 import pickle
 import re
@@ -41,13 +44,16 @@ def write(folder: Path, step: int, identity: str, state: Mapping[str, Any]) -> N
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(folder, step)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = io.BytesIO()
+    torch.save({"identity": identity, "state": dict(state)}, content)
     try:
         with hidden.open("wb") as file:
-            torch.save({"identity": identity, "state": dict(state)}, file)
+            file.write(hashlib.sha256(content.getbuffer()).digest())
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         hidden.rename(path)
-    except (OSError, RuntimeError) as error:  # torch's own where a disk is full
+    except OSError as error:
         hidden.unlink(missing_ok=True)
         raise OSError(f"{path}: {error}") from error
     for old in steps(folder)[KEPT:]:
@@ -99,8 +105,12 @@ def _path(folder: Path, step: int) -> Path:
 
 
 def _read(path: Path, identity: str) -> Mapping[str, Any]:
+    with path.open("rb") as file:
+        digest, content = file.read(hashlib.sha256().digest_size), file.read()
+    if hashlib.sha256(content).digest() != digest:
+        raise CheckpointError("damaged")
     try:
-        found = torch.load(path, weights_only=True, map_location="cpu")
+        found = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
         theirs, state = found["identity"], found["state"]
     except (pickle.UnpicklingError, KeyError, TypeError) as error:
         raise CheckpointError("damaged") from error
