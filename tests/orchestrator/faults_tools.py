@@ -1,0 +1,251 @@
+"""Sweeps that real processes run and real signals hit, and what has to be true of their records."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections import Counter, defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+import psutil
+import yaml
+
+from orchestrator.ledger import Ledger
+from orchestrator.ledger.schema import RESULTS, TRIALS
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import make_plan
+from orchestrator.spec import load
+from tests.orchestrator import faults_own
+from tests.orchestrator.command import SOUNDINGS, environment
+from tests.orchestrator.rows import records
+
+LINE = len("00000000 00000000 00000000\n")  # of the log of steps
+# What differs from run to run: when, where and how long.
+PASSING = {"sequence", "seconds", "host", "ended", "reported", "versions"}
+
+SWEEP = {
+    "name": "hit",
+    "seed": 5,
+    "architectures": ["rnn", "gru", "ugrnn"],
+    "depths": [1],
+    "tasks": [{"name": "own:Watched", "options": {"pause": 0.01}}],
+    "budgets": [300],
+    "search": {
+        "samples": 20,
+        "space": {"trouble": "none", "learning_rate": {"low": 1e-3, "high": 2.0}},
+    },
+    "scheduler": "none",
+    "training": {
+        "steps": 24,
+        "batch_size": 8,
+        "evaluation_interval": 4,
+        "divergence_threshold": 20.0,
+    },
+    "recovery": {"checkpoint_seconds": 0.05, "retries": 30},
+}
+ASHA = {"method": "asha", "grace": 4, "reduction_factor": 2}
+ONE_SLOT = {"cpus": (os.cpu_count() or 1) // 2 + 1}
+
+
+class Place:
+    """A folder with a sweep file, from which the command line is called; ends what it started."""
+
+    def __init__(self, folder, store=None, wrapper=(), **changes):
+        folder.mkdir(exist_ok=True)
+        self.folder, self.wrapper = folder, list(wrapper)
+        self._started = []
+        shutil.copy(faults_own.__file__, folder / "own.py")
+        self.write(**changes)
+        self.paths = SweepPaths(folder / "results", self.sweep["name"])
+        if store is not None:  # MLflow takes seconds to make one
+            self.paths.results.mkdir(parents=True, exist_ok=True)
+            shutil.copy(store, self.paths.results / "mlflow.db")
+
+    def write(self, **changes):
+        """The sweep file anew."""
+        self.sweep = {**SWEEP, **changes}
+        (self.folder / "hit.yaml").write_text(yaml.safe_dump(self.sweep))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        for process in self._started:
+            for one in self.family(process):
+                with suppress(psutil.Error):
+                    one.kill()
+            process.kill()
+            process.wait()
+
+    # -- commands ----------------------------------------------------------------------------
+
+    def start(self, *arguments, **options):
+        """Start the command in a session of its own; what it says is in ``said(process)``."""
+        log = self.folder / f"output-{len(self._started)}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [*self.wrapper, SOUNDINGS, *map(str, arguments)],
+                cwd=self.folder,
+                env=environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **options,
+            )
+        process.log = log
+        self._started.append(process)
+        return process
+
+    def call(self, *arguments, code=0):
+        """Run the command to its end; returns what it said. Its exit code is checked."""
+        process = self.start(*arguments)
+        self.ended(process, code)
+        return self.said(process)
+
+    def said(self, process):
+        return process.log.read_text()
+
+    def ended(self, process, code):
+        """Wait for the end of a process that ends by itself."""
+        found = process.wait(timeout=300)
+        assert found == code, f"exit code {found}:\n{self.said(process)}"
+
+    def until(self, condition, process=None, seconds=120):
+        """Wait for a condition; returns its first true value.
+
+        Args:
+            process: that is not to end before.
+        """
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            if process is not None and process.poll() is not None and not condition():
+                raise AssertionError(f"it ended with {process.returncode}:\n{self.said(process)}")
+            assert time.monotonic() < deadline, f"in vain, of {self.folder}"
+            time.sleep(0.01)
+        return found
+
+    def status(self):
+        return json.loads(self.call("status", "hit", "--json"))
+
+    # -- processes ---------------------------------------------------------------------------
+
+    def family(self, process):
+        """What runs in the session of a command, whoever its parent is by now."""
+        found = []
+        for one in psutil.process_iter():
+            with suppress(psutil.Error, ProcessLookupError):
+                if os.getsid(one.pid) == process.pid and one.status() != psutil.STATUS_ZOMBIE:
+                    found.append(one)
+        return found
+
+    def members(self, process, kind):
+        """Those of its family that are a ``worker``, the ``raylet``, the ``gcs_server``."""
+        found = []
+        for one in self.family(process):
+            with suppress(psutil.Error):
+                words = one.cmdline() or [""]
+                trains = words[0].startswith(("ray::ResourceTrainable", "ray::Trial"))
+                name = "worker" if trains else Path(words[0]).name
+                if name == kind:
+                    found.append(one)
+        return found
+
+    def gone(self, process):
+        """Wait until nothing of a command's session is left."""
+        self.until(lambda: not self.family(process), seconds=60)
+
+    # -- what it left ------------------------------------------------------------------------
+
+    @property
+    def ledger(self):
+        return Ledger(self.paths.ledger)
+
+    @property
+    def plan(self):
+        """The plan that the sweep file means."""
+        sys.modules.setdefault("own", faults_own)  # what lies in the folder is a copy of it
+        return make_plan(load(self.folder / "hit.yaml"), self.paths.results)
+
+    def steps(self):
+        """How many steps were trained in all, however often."""
+        log = self.folder / faults_own.STEPS
+        return log.stat().st_size // LINE if log.exists() else 0
+
+    def trained(self, since=0):
+        """Trial -> the steps that were trained, in their order, since the log had a length."""
+        starts = self.ledger.starts()
+        names = {
+            f"{zlib.crc32(configuration.encode()):08x}": trial
+            for trial, configuration in zip(starts["trial"], starts["configuration"], strict=True)
+        }
+        assert len(names) == len(starts), "two configurations of one fingerprint"
+        found = defaultdict(list)
+        lines = (self.folder / faults_own.STEPS).read_text().splitlines()
+        for line in lines[since:]:
+            _, fingerprint, step = line.split()
+            if fingerprint in names:
+                found[names[fingerprint]].append(int(step))
+        return found
+
+    def ended_trials(self):
+        """Trial -> the sequence number of its row."""
+        trials = self.ledger.trials(["sequence"])
+        return dict(zip(trials["trial"], trials["sequence"].astype(int), strict=True))
+
+    def reports(self):
+        """(trial, step) -> all that was reported, bit for bit."""
+        return self._rows(self.ledger.results(), RESULTS, ("trial", "step"))
+
+    def trials(self):
+        """Trial -> all that is recorded of its end, bit for bit."""
+        return self._rows(self.ledger.trials(), TRIALS, ("trial",))
+
+    def orders(self):
+        """Cell -> its (trial, step) in the order of the ledger."""
+        found = defaultdict(list)
+        for row in records(self.ledger.results([])):
+            found[row["cell"]].append((row["trial"], row["step"]))
+        return found
+
+    def _rows(self, frame, schema, key):
+        columns = [name for name in schema.names if name not in PASSING]
+        return {
+            tuple(row[k] for k in key): repr([row[c] for c in columns]) for row in records(frame)
+        }
+
+    def assert_nothing_is_doubled(self):
+        """Neither to our reader nor to one that knows nothing of sequence numbers."""
+        assert not self.ledger.results([]).duplicated(["trial", "step"]).any()
+        assert not self.ledger.trials([]).duplicated("trial").any()
+        for dataset, key in (("results", "trial, step"), ("trials", "trial")):
+            files = self.paths.ledger / dataset / "*" / "*.parquet"
+            found = duckdb.sql(
+                f"select {key}, count(*) from read_parquet('{files}', hive_partitioning = true) "
+                f"group by {key} having count(*) > 1"
+            ).fetchall()
+            assert found == []
+
+    def assert_same_as(self, other):
+        """Every report and every end is the other's, to the last bit."""
+        assert self.reports().keys() == other.reports().keys()
+        assert self.reports() == other.reports()
+        assert self.trials() == other.trials()
+
+    def outcomes(self):
+        return Counter(self.ledger.trials(["outcome"])["outcome"])
+
+
+def kill(processes):
+    """SIGKILL, to those that are there still; returns how many it hit."""
+    hit = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            process.send_signal(signal.SIGKILL)
+            hit += 1
+    return hit
