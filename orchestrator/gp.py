@@ -43,6 +43,7 @@ from trainables.space import (
 STARTUP = 10  # trials that ended before there is anything to model
 MODELLED = 256  # trials in the model: the fit takes their number cubed, half a second for these
 PENDING = 16  # trials without a value that a proposal keeps away from, if no more are running
+RUNNING = 128  # of those that run, the latest: each takes 5 MB more
 DRAWS = 100  # at random, when what the model proposes was tried already
 
 Outcome = Literal["completed", "stopped", "infeasible", "running"]
@@ -125,7 +126,7 @@ def told(history: Sequence[Observation], baseline: float) -> list[tuple[Configur
 
 def _pending(history: Sequence[Observation]) -> list[Configuration]:
     """Those that are running, and the latest of the stopped ones as far as there is room."""
-    running = [o.configuration for o in history if o.outcome == "running"]
+    running = [o.configuration for o in history if o.outcome == "running"][-RUNNING:]
     stopped = [o.configuration for o in history if o.outcome == "stopped"]
     room = max(PENDING - len(running), 0)
     return [*stopped[len(stopped) - room :], *running] if room else running

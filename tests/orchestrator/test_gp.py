@@ -211,6 +211,23 @@ def test_the_study_has_each_trial_in_its_state(study):
         assert set(trial.params) == set(SPACE)
 
 
+@pytest.mark.parametrize(
+    ("stopped_ones", "running_ones", "seen"),
+    [
+        (20, 3, [*range(7, 20), *range(20, 23)]),
+        (4, 3, range(7)),
+        (20, 0, range(4, 20)),
+        (20, 16, range(20, 36)),
+        (20, 140, range(32, 160)),
+    ],
+)
+def test_the_latest_of_what_has_no_value_is_pending(study, stopped_ones, running_ones, seen):
+    kinds = ["stopped"] * stopped_ones + ["running"] * running_ones
+    pending = [Observation({"x": float(i)}, kind) for i, kind in enumerate(kinds)]
+    propose({"x": Uniform(0.0, 1000.0)}, [*of(1.0), *pending], 1.0, 0)
+    assert [t.params["x"] for t in study["trials"] if t.state.name == "RUNNING"] == [*seen]
+
+
 def test_domains_are_optunas_and_inactive_ones_are_in_the_middle(study):
     space = {**SPACE, "log_when": When(LogInteger(2, 32), "kind", ("b",))}
     base = {"rate": 0.1, "shift": 0.0, "layers": 1, "width": 1, "fixed": 7}
