@@ -1,15 +1,15 @@
-"""A trial without a cluster: reports, reuse of an actor, checkpoints, the end."""
+"""A trial without a cluster: reports, reuse of an actor, the end."""
 
 import math
 
 import pytest
 import ray
 import torch
-from ray.tune.result import DONE, SHOULD_CHECKPOINT, TRAINING_ITERATION
+from ray.tune.result import DONE
 
 from tests.trainables.helpers import configuration
+from tests.trainables.trainers import begun
 from trainables import tasks
-from trainables import trial as module
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer
 from trainables.trial import Trial
@@ -45,6 +45,7 @@ def definition(architecture="gru", **changed):
     return {
         "trial": "a",
         "cell": "b",
+        "index": 0,
         "architecture": architecture,
         "architecture_options": options,
         "depth": 1,
@@ -142,7 +143,7 @@ def test_a_trial_ends_early_when_every_lane_is_infeasible():
 
 
 def test_a_trial_goes_on_as_long_as_a_lane_is_feasible():
-    made = Trial(config={"definition": definition()})
+    made = begun(Trial(config={"definition": definition()}))
     with torch.no_grad():
         made._trainer.network.readout_weight[0] = torch.nan
     reports = run(made)
@@ -161,39 +162,3 @@ def test_an_actor_reused_for_another_cell_gives_the_numbers_of_a_fresh_one(after
     reused.train()
     assert reused.reset({"definition": second})
     assert plain(run(reused)) == plain(fresh)
-
-
-@pytest.mark.parametrize("index", range(len(CELLS)))
-def test_a_saved_trial_goes_on_bit_for_bit_in_another_actor(index, tmp_path):
-    whole = Trial(config={"definition": CELLS[index]})
-    whole.train()
-    saved = whole.save(str(tmp_path / "checkpoint"))
-    other = Trial(config={"definition": CELLS[index - 1]})
-    assert other.reset({"definition": CELLS[index]})
-    other.restore(saved)
-    expected, report = whole.train(), other.train()
-    assert plain(measured(report)) == plain(measured(expected))
-    assert report[TRAINING_ITERATION] == expected[TRAINING_ITERATION]
-    expected_state = whole._trainer.state_dict()
-    for part in ("network", "optimizer"):
-        for key, value in other._trainer.state_dict()[part].items():
-            assert torch.equal(value, expected_state[part][key]), key
-
-
-def test_a_checkpoint_holds_nothing_that_could_run(tmp_path):
-    made = Trial(config={"definition": definition()})
-    made.train()
-    made.save(str(tmp_path / "checkpoint"))
-    state = torch.load(tmp_path / "checkpoint" / "state.pt", weights_only=True)
-    assert state["step"] == 4
-
-
-def test_a_checkpoint_is_asked_for_only_after_a_while(monkeypatch):
-    clock = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    made = Trial(config={"definition": definition(evaluation_interval=1)})
-    asked = []
-    for seconds in (1, 58, 2, 59, 2):
-        clock[0] += seconds
-        asked.append(bool(made.step().get(SHOULD_CHECKPOINT)))
-    assert asked == [False, False, True, False, True]
