@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,10 @@ class LedgerWriter:
     def _merge(
         self, dataset: Dataset, cell: str, old: Sequence[Part], without: Collection[str] = ()
     ) -> None:
-        tables = [read_part(part, DATASETS[dataset]) for part in old]
+        tables = []
+        for part in old:
+            with suppress(FileNotFoundError):  # a reader found it damaged and set it aside
+                tables.append(read_part(part, DATASETS[dataset]))
         table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
         table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
         merged = Part(old[0].first, old[-1].last, old[0].folder)
