@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 import psutil
+import pytest
 import yaml
 
 from orchestrator.ledger import Ledger
@@ -54,16 +55,23 @@ ONE_SLOT = {"cpus": (os.cpu_count() or 1) // 2 + 1}
 
 
 class Place:
-    """A folder with a sweep file, from which the command line is called; ends what it started."""
+    """A folder with a sweep file, from which the command line is called; ends what it started.
 
-    def __init__(self, folder, store=None, wrapper=(), **changes):
+    Args:
+        store: an MLflow store to begin with: MLflow takes seconds to make one.
+        mounts: that the commands see.
+    """
+
+    def __init__(self, folder, store=None, mounts=None, **changes):
         folder.mkdir(exist_ok=True)
-        self.folder, self.wrapper = folder, list(wrapper)
+        self.folder, self.mounts = folder, mounts
+        self.variables = {}
         self._started = []
         shutil.copy(faults_own.__file__, folder / "own.py")
         self.write(**changes)
-        self.paths = SweepPaths(folder / "results", self.sweep["name"])
-        if store is not None:  # MLflow takes seconds to make one
+        seen = folder if mounts is None else mounts.seen(folder)
+        self.paths = SweepPaths(seen / "results", self.sweep["name"])
+        if store is not None:
             self.paths.results.mkdir(parents=True, exist_ok=True)
             shutil.copy(store, self.paths.results / "mlflow.db")
 
@@ -90,9 +98,13 @@ class Place:
         log = self.folder / f"output-{len(self._started)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [*self.wrapper, SOUNDINGS, *map(str, arguments)],
+                [
+                    *(self.mounts.inside(self.folder) if self.mounts else ()),
+                    SOUNDINGS,
+                    *map(str, arguments),
+                ],
                 cwd=self.folder,
-                env=environment(),
+                env={**environment(), **self.variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -186,12 +198,13 @@ class Place:
         }
         assert len(names) == len(starts), "two configurations of one fingerprint"
         found = defaultdict(list)
-        lines = (self.folder / faults_own.STEPS).read_text().splitlines()
+        log = self.folder / faults_own.STEPS
+        lines = log.read_text().splitlines() if log.exists() else []
         for line in lines[since:]:
             _, fingerprint, step = line.split()
             if fingerprint in names:
                 found[names[fingerprint]].append(int(step))
-        return found
+        return dict(found)
 
     def ended_trials(self):
         """Trial -> the sequence number of its row."""
@@ -239,6 +252,40 @@ class Place:
 
     def outcomes(self):
         return Counter(self.ledger.trials(["outcome"])["outcome"])
+
+
+class Mounts:
+    """Mounts that only the processes started inside see; any user may have them on most systems."""
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", "echo there; exec cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        if self._process.stdout.readline() != b"there\n":
+            self.__exit__()
+            pytest.skip("this system lets no user have mounts of their own (unshare -Urm)")
+        return self
+
+    def __exit__(self, *error):
+        self._process.kill()
+        self._process.communicate()
+
+    def inside(self, folder):
+        """What a command begins with, to run in a folder and see the mounts."""
+        enter = ["nsenter", f"--target={self._process.pid}", "--user", "--mount"]
+        change = ["sh", "-c", 'cd "$0" && exec "$@"', str(folder)]
+        return [*enter, "--preserve-credentials", "--", *change]
+
+    def do(self, *command, folder):
+        """Run another command inside."""
+        subprocess.run([*self.inside(folder), *map(str, command)], check=True, timeout=60)
+
+    def seen(self, path):
+        """Where a path inside is seen from outside."""
+        return Path(f"/proc/{self._process.pid}/root{path}")
 
 
 def kill(processes):
