@@ -85,8 +85,8 @@ def _definition(plan: Plan) -> dict[str, Any]:
 
 def _contradictions(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
     """How ``ours`` is another sweep: what is recorded would not be a part of it."""
-    cells = list(_differences(theirs["cells"], ours["cells"], "cells"))
-    cells = [difference for difference in cells if not difference.endswith(_NEW)]
+    there = {cell: of for cell, of in ours["cells"].items() if cell in theirs["cells"]}
+    cells = list(_differences(theirs["cells"], there, "cells"))
     skipped = (*DERIVED, *FREE, *(() if cells else GRID))
     # What the file says comes first, then what it means.
     said = list(_differences(_without(theirs, skipped), _without(ours, skipped)))
@@ -118,9 +118,6 @@ def _fewer(theirs: dict[str, Any], ours: dict[str, Any]) -> Iterator[str]:
         yield from _differences(configuration, now, f"search.configurations.{index}")
 
 
-_NEW = " is new in the file"
-
-
 def _differences(theirs: Any, ours: Any, where: str = "") -> Iterator[str]:
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key in [*theirs, *(key for key in ours if key not in theirs)]:
@@ -128,7 +125,7 @@ def _differences(theirs: Any, ours: Any, where: str = "") -> Iterator[str]:
             if key not in ours:
                 yield f"{place} was there and is not in the file"
             elif key not in theirs:
-                yield f"{place}{_NEW}"
+                yield f"{place} is new in the file"
             else:
                 yield from _differences(theirs[key], ours[key], place)
     elif theirs != ours:
