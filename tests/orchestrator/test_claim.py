@@ -1,0 +1,290 @@
+"""Whose results a folder holds: the same sweep, a larger one, or another."""
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from orchestrator.claim import claim, recorded_spec
+from orchestrator.errors import BadInput
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import Plan, make_plan
+from orchestrator.remaining import Which, remaining
+from orchestrator.spec import SweepSpec
+from tests.orchestrator.small import SMALL, small_plan
+from tests.orchestrator.studies import MEMORY, Folder, completed, errored, stopped
+from tests.orchestrator.test_spec_any import QUICKSTART, mutated
+
+SEARCH, TRAINING, SCHEDULER = SMALL["search"], SMALL["training"], SMALL["scheduler"]
+LISTED = [{"learning_rate": 1e-3}, {"learning_rate": 2e-3, "optimizer": "adam"}]
+LIST = {"search": {"method": "list", "configurations": LISTED}}
+MORE = [*LISTED, {"l2": 0}]
+OTHER = "; change the sweep's name, name another folder with --results, or take the change back"
+SMALLER = "; run what is new with 'soundings extend', or take the change back"
+
+
+def begun(results, **changes):
+    """A folder of the small sweep of which a trial is recorded."""
+    folder = Folder.of(results, **changes)
+    folder.fill("rnn", completed(1.0, 1.0))
+    return folder
+
+
+def refusal(folder, plan, extend=False):
+    before = folder.paths.definition.read_bytes()
+    with pytest.raises(BadInput) as caught:
+        claim(plan, folder.paths, extend)
+    assert folder.paths.definition.read_bytes() == before
+    return str(caught.value)
+
+
+GROWN = {
+    "an architecture": ({}, {"architectures": ["rnn", "lstm", "gru"]}),
+    "a depth": ({}, {"depths": [2, 1]}),
+    "a task": ({}, {"tasks": [MEMORY, *SMALL["tasks"]]}),
+    "a budget": ({}, {"budgets": [4000, 9000]}),
+    "a task's own budget": ({}, {"tasks": [{**SMALL["tasks"][0], "budgets": [4000, 6000]}]}),
+    "samples": ({}, {"search": SEARCH | {"samples": 9}}),
+    "configurations": (LIST, {"search": LIST["search"] | {"configurations": MORE}}),
+    "cells and samples": ({}, {"depths": [1, 2], "search": SEARCH | {"samples": 7}}),
+    "a cell of the gp": (
+        {"search": SEARCH | {"method": "gp"}},
+        {"search": SEARCH | {"method": "gp", "samples": 20}, "depths": [1, 3]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("first", "more"), GROWN.values(), ids=GROWN)
+def test_a_sweep_that_grew_is_extended_on_request_and_only_then(tmp_path, first, more):
+    folder = begun(tmp_path, **first)
+    plan = small_plan(tmp_path, **{**first, **more})
+    said = refusal(folder, plan)
+    assert said.startswith(f"{folder.paths.folder} holds a smaller sweep 'small': ")
+    assert said.endswith(SMALLER)
+    claim(plan, folder.paths, extend=True)
+    written = json.loads(folder.paths.definition.read_text())
+    assert list(written["cells"]) == [cell.id for cell in plan.cells]
+    assert written["search"]["samples"] == plan.spec.search.samples
+    assert recorded_spec(folder.paths) == plan.spec
+    claim(plan, folder.paths)  # from now on it is the same
+    # Only the new is left, and what there was and had not ended.
+    left = remaining(plan, folder.paths, Which(errored=False))
+    assert left.count == plan.trial_count - 1
+    (rnn,) = [c.id for c in folder.plan.cells if c.architecture.name == "rnn"]
+    assert left.indices[rnn] == [*range(1, plan.spec.search.samples)]
+
+
+def test_what_is_new_is_said_in_cells_samples_and_configurations(tmp_path):
+    folder = begun(tmp_path, **LIST)
+    cell = "parentheses-held-out-size-32-length-6_rnn_d2_p4000"
+    longer = LIST["search"] | {"configurations": MORE}
+    assert refusal(folder, small_plan(tmp_path, search=longer, depths=[1, 2])) == (
+        f"{folder.paths.folder} holds a smaller sweep 'small': the file has 2 more cells, the "
+        f"first of them {cell}; search.samples was 2 and is 3 in the file; search.configurations "
+        f"was {json.dumps(LISTED)} and is {json.dumps(MORE)} in the file{SMALLER}"
+    )
+
+
+def test_an_extension_runs_what_is_new_and_leaves_what_errored(tmp_path):
+    folder = Folder.of(tmp_path)
+    ends = [completed(1.0, 1.0), errored(), stopped(), None, {}]
+    folder.fill("rnn", *ends)
+    plan = small_plan(tmp_path, depths=[1, 2], search=SEARCH | {"samples": 8})
+    claim(plan, folder.paths, extend=True)
+    left = remaining(plan, folder.paths, Which(errored=False))
+    rnn, gru, *new = (cell.id for cell in plan.cells)
+    assert left.indices[rnn] == [3, 4, 5, 6, 7]
+    assert left.indices[gru] == [*range(8)]
+    assert [left.indices[cell] for cell in new] == [[*range(8)]] * 2
+
+
+SAME = {
+    "the order of a list": {"architectures": ["gru", "rnn"]},
+    "budgets of the task": {"tasks": [{**SMALL["tasks"][0], "budgets": [4000]}], "budgets": [99]},
+    "training of the task": {
+        "tasks": [{**SMALL["tasks"][0], "training": TRAINING}],
+        "training": {"steps": 99},
+    },
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("changes", SAME.values(), ids=SAME)
+def test_the_same_cells_in_other_words_are_the_same_sweep(tmp_path, changes):
+    folder = begun(tmp_path)
+    plan = small_plan(tmp_path, **changes)
+    claim(plan, folder.paths)
+    assert recorded_spec(folder.paths) == plan.spec
+    assert remaining(plan, folder.paths).count == 11
+
+
+GONE = "parentheses-held-out-size-32-length-6_{}_d1_p4000 was there and is not in the file"
+CONTRADICTING = {
+    "training": ({"training": TRAINING | {"steps": 32}}, "training.steps was 16 and is 32 in"),
+    "interval": (
+        {"training": TRAINING | {"evaluation_interval": 8}},
+        "training.evaluation_interval was 4 and is 8 in the file",
+    ),
+    "seed": ({"seed": 4}, "seed was 3 and is 4 in the file"),
+    "scheduler": ({"scheduler": SCHEDULER | {"grace": 8}}, "scheduler.grace was 4 and is 8 in"),
+    "brackets": ({"scheduler": SCHEDULER | {"brackets": 2}}, "scheduler.brackets was 1 and is 2"),
+    "replicates": ({"replicates": 5}, "replicates was 2 and is 5 in the file"),
+    "method": ({"search": SEARCH | {"method": "gp"}}, 'search.method was "random" and is "gp" in'),
+    "space": (
+        {"search": SEARCH | {"space": {"learning_rate": 1e-3}}},
+        "search.space.learning_rate was {",
+    ),
+    "fewer samples": (
+        {"search": SEARCH | {"samples": 5}},
+        "search.samples was 6 and is 5 in the file",
+    ),
+    "a removed cell": ({"architectures": ["rnn"]}, GONE.format("gru")),
+    "another option of its task": (
+        {"tasks": [{"name": "parentheses", "options": {"length": 7, "held_out_size": 32}}]},
+        "tasks was [",
+    ),
+    "a removed and a new one": ({"architectures": ["rnn", "lstm"]}, GONE.format("gru")),
+    "one task's own training": (
+        {"tasks": [{**SMALL["tasks"][0], "training": {"batch_size": 9}}]},
+        '"batch_size": 9,',
+    ),
+}
+
+
+@pytest.mark.parametrize("extend", [False, True])
+@pytest.mark.parametrize(("changes", "said"), CONTRADICTING.values(), ids=CONTRADICTING)
+def test_what_contradicts_the_ledger_is_refused_however_it_is_asked(
+    tmp_path, changes, said, extend
+):
+    folder = begun(tmp_path)
+    message = refusal(folder, small_plan(tmp_path, **changes), extend)
+    assert message.startswith(f"{folder.paths.folder} holds another sweep called 'small': ")
+    assert message.endswith(OTHER)
+    if said in (GONE.format("gru"),):  # said of the file's lists first
+        assert 'architectures was [{"name": "rnn"' in message
+    else:
+        assert said in message
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (LISTED[:1], "search.samples was 2 and is 1 in the file; search.configurations.1 was "),
+        (
+            LISTED[::-1],
+            "search.configurations.0.learning_rate was 0.001 and is 0.002 in the file; "
+            "search.configurations.0.optimizer is new in the file; "
+            "search.configurations.1.learning_rate was 0.002 and is 0.001 in the file (and 1 more)",
+        ),
+        (
+            [{"learning_rate": 5e-3}, *MORE[1:]],
+            "search.configurations.0.learning_rate was 0.001 and is 0.005 in the file",
+        ),
+    ],
+)
+def test_configurations_that_have_run_stay_where_they_are(tmp_path, now, said):
+    folder = begun(tmp_path, **LIST)
+    plan = small_plan(tmp_path, search=LIST["search"] | {"configurations": now})
+    assert said in refusal(folder, plan, extend=True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"facts": {"new": 1}},
+        {"hidden": 99},
+        {"space": {}},
+        {"training": None},
+    ],
+    ids=str,
+)
+def test_a_cell_that_now_means_something_else_is_refused(tmp_path, changed):
+    """The file is the same, but the release or a user's own code is another."""
+    folder = begun(tmp_path)
+    cell = folder.plan.cells[0]
+    if changed == {"training": None}:
+        changed = {"training": dataclasses.replace(cell.training, batch_size=99)}
+    if "facts" in changed:
+        changed = {"facts": cell.facts | changed["facts"]}
+    cells = (dataclasses.replace(cell, **changed), *folder.plan.cells[1:])
+    plan = dataclasses.replace(folder.plan, cells=cells)
+    for extend in (False, True):
+        message = refusal(folder, plan, extend)
+        assert f"holds another sweep called 'small': cells.{cell.id}.{next(iter(changed))}" in (
+            message
+        )
+
+
+def test_what_is_recorded_is_not_lost_when_a_write_is_cut_off(tmp_path, monkeypatch):
+    folder = begun(tmp_path)
+    before = folder.paths.definition.read_bytes()
+    plan = small_plan(tmp_path, depths=[1, 2])
+
+    def killed(path, target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            claim(plan, folder.paths, extend=True)
+    assert folder.paths.definition.read_bytes() == before
+    claim(plan, folder.paths, extend=True)
+    assert recorded_spec(folder.paths) == plan.spec
+
+
+METHODS = st.sampled_from(
+    [
+        {},
+        {"search": {"method": "gp", "samples": 7, "space": {"learning_rate": {"low": 1e-4}}}},
+        {"search": {"method": "repeat", "of": "other", "samples": 3}},
+        {"search": {"method": "list", "configurations": MORE}},
+        {"scheduler": "none", "recovery": {"checkpoint_seconds": 2, "retries": 0}},
+        {"scheduler": {"method": "asha", "grace": 1, "reduction_factor": 2, "brackets": 3}},
+        {"resources": {"cpus": 2, "gpus": 0.25}},
+    ]
+)
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+@given(data=st.just(QUICKSTART) | mutated(), changes=METHODS)
+def test_the_recorded_sweep_is_the_one_that_was_claimed(tmp_path_factory, data, changes):
+    try:
+        spec = SweepSpec.model_validate(data | changes)
+    except ValidationError:
+        assume(False)
+    paths = SweepPaths(tmp_path_factory.mktemp("results"), spec.name)
+    paths.make_writable()
+    claim(Plan(spec, (), ()), paths)
+    found = recorded_spec(paths)
+    assert found == spec
+    assert repr(found) == repr(spec)  # 1 is not 1.0
+
+
+@pytest.mark.parametrize("small", [SMALL, SMALL | LIST, SMALL | {"scheduler": "none"}])
+def test_the_recorded_sweep_has_the_same_trials(tmp_path, small):
+    spec = SweepSpec.model_validate(small)
+    plan, paths = make_plan(spec, tmp_path), SweepPaths(tmp_path, "small")
+    paths.make_writable()
+    claim(plan, paths)
+    again = make_plan(recorded_spec(paths), tmp_path)
+    assert [t.definition for t in again.trials()] == [t.definition for t in plan.trials()]
+    claim(again, paths)
+
+
+def test_a_folder_without_a_sweep_or_with_one_of_another_release_is_bad_input(tmp_path):
+    paths = SweepPaths(tmp_path, "small")
+    with pytest.raises(BadInput, match="holds no sweep: start it first with 'soundings run FILE'"):
+        recorded_spec(paths)
+    folder = begun(tmp_path)
+    written = json.loads(folder.paths.definition.read_text())
+    folder.paths.definition.write_text(json.dumps(written | {"invented": 1}))
+    with pytest.raises(BadInput, match="this Soundings does not understand it") as caught:
+        recorded_spec(paths)
+    assert "use the release that wrote it" in str(caught.value)
