@@ -70,6 +70,8 @@ class Folder:
         """A query over the ledger as a user of duckdb would write it."""
         connection = duckdb.connect()
         for name, key in (("trials", "trial"), ("results", "trial, step"), ("starts", "trial")):
+            if not any(self.paths.ledger.glob(f"{name}/*/*.parquet")):
+                continue
             connection.execute(
                 f"create view {name} as select * from read_parquet("
                 f"'{self.paths.ledger}/{name}/*/*.parquet', hive_partitioning = true) "
