@@ -141,6 +141,7 @@ def test_the_state_of_a_sweep_that_is_not_at_work(tmp_path, every, state):
 def test_what_runs_was_given_out_by_the_run_at_work_and_has_not_ended(folder):
     rnn, gru = (cell.id for cell in folder.plan.cells)
     with only_run(folder.paths) as us:
+        assert found(folder)["running"] == 0  # one began in a run that has gone
         begin(folder, us.run, f"{rnn}_00004", f"{rnn}_00005", f"{gru}_00001", f"{gru}_00002")
         folder.fill("gru", None, completed(0.5, 0.5, seconds=8.0))  # begins, and ends
         status = found(folder)
@@ -184,7 +185,7 @@ def test_the_best_by_a_metric_is_shown_as_the_metric(tmp_path):
 
 def test_an_objective_that_is_not_there_is_no_best(tmp_path):
     folder = Folder.of(tmp_path)
-    folder.fill("rnn", completed(math.nan, 1.0), completed(0.5, 1.0))
+    folder.fill("rnn", completed(math.nan, 1.0), completed(0.5, 1.0), completed(math.nan, 1.0))
     assert found(folder)["cells"][0]["best_objective"] == 0.5
 
 

@@ -1,0 +1,206 @@
+"""Which trial Tune gets next, and what it is told of their ends."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.remaining import Which, remaining
+from orchestrator.searcher import PlannedTrials
+from tests.orchestrator.small import small_plan
+from tests.orchestrator.studies import Folder, completed, errored, stopped
+
+KEEPING = {"folder": "somewhere", "seconds": 1.0, "rungs": []}
+
+
+class FakeProposals:
+    """Configurations that are there once the test says so."""
+
+    def __init__(self, ready=()):
+        self.ready, self.told, self.waits = set(ready), [], 0
+
+    def configuration(self, cell, index):
+        return {"of": (cell.id, index)} if (cell.id, index) in self.ready else None
+
+    def wait(self):
+        self.waits += 1
+
+    def began(self, definition):
+        self.told.append(("began", definition["trial"]))
+
+    def ended(self, definition, outcome, objective):
+        self.told.append((outcome, definition["trial"], repr(objective)))
+
+
+class Search:
+    """A searcher, and what it gave out."""
+
+    def __init__(self, folder, proposals=None, which=None):
+        self.plan, self.given, self.count = folder.plan, [], 0
+        left = remaining(folder.plan, folder.paths, which or Which())
+        self.searcher = PlannedTrials(
+            folder.plan,
+            left,
+            proposals,
+            lambda definition: KEEPING,
+            lambda definition, learnt: self.given.append((definition["trial"], learnt)),
+        )
+
+    def next(self):
+        """The next trial as cell and index; or what else the searcher says."""
+        self.count += 1
+        config = self.searcher.suggest(f"tune{self.count}")
+        if not isinstance(config, dict):
+            return config
+        assert config["checkpointing"] == KEEPING
+        definition = config["definition"]
+        assert self.given[-1][0] == definition["trial"]
+        return definition["architecture"], definition["index"]
+
+    def all(self):
+        found = []
+        while (trial := self.next()) != PlannedTrials.FINISHED:
+            found.append(trial)
+        return found
+
+
+def test_the_first_of_every_cell_comes_before_the_second_of_any(tmp_path):
+    folder = Folder.of(tmp_path, search={"samples": 3})
+    search = Search(folder)
+    assert search.all() == [(a, i) for i in range(3) for a in ("rnn", "gru")]
+    assert search.given == [(trial.id, False) for trial in folder.plan.trials()]
+    assert search.next() == PlannedTrials.FINISHED
+
+
+@settings(max_examples=30, deadline=None)
+@given(ended=st.lists(st.booleans(), min_size=12, max_size=12))
+def test_what_is_left_comes_in_the_plans_order_with_the_plans_definitions(tmp_path_factory, ended):
+    folder = Folder.of(tmp_path_factory.mktemp("results"))
+    trials = [*folder.plan.trials()]
+    folder.write({t.id: completed(1.0, 1.0) for t, done in zip(trials, ended, strict=True) if done})
+    searcher = Search(folder).searcher
+    wanted = [t.definition for t, done in zip(trials, ended, strict=True) if not done]
+    assert [searcher.suggest(f"{i}")["definition"] for i in range(len(wanted))] == wanted
+    assert searcher.suggest("end") == PlannedTrials.FINISHED
+
+
+def test_nothing_left_is_the_end_at_once(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
+    assert Search(folder).next() == PlannedTrials.FINISHED
+
+
+def test_a_cell_that_waits_for_its_configuration_lets_the_others_go_first(tmp_path):
+    folder = Folder.of(tmp_path, search={"samples": 2})
+    rnn, gru = (cell.id for cell in folder.plan.cells)
+    proposals = FakeProposals({(gru, 0), (gru, 1)})
+    search = Search(folder, proposals)
+    assert [search.next(), search.next()] == [("gru", 0), ("gru", 1)]
+    assert search.next() is None  # Tune asks again later
+    assert proposals.waits == 0  # for two trials run
+    proposals.ready.add((rnn, 0))
+    assert search.next() == ("rnn", 0)
+    assert search.next() is None
+    proposals.ready.add((rnn, 1))
+    assert [search.next(), search.next()] == [("rnn", 1), PlannedTrials.FINISHED]
+    assert search.given == [(f"{c}_0000{i}", True) for c in (gru, rnn) for i in (0, 1)]
+
+
+def test_inside_a_cell_none_overtakes_another(tmp_path):
+    folder = Folder.of(tmp_path, architectures=["rnn"], search={"samples": 3})
+    (rnn,) = (cell.id for cell in folder.plan.cells)
+    search = Search(folder, FakeProposals({(rnn, 1), (rnn, 2)}))
+    assert search.next() is None
+
+
+def test_where_nothing_runs_it_waits_for_a_configuration(tmp_path):
+    folder = Folder.of(tmp_path, architectures=["rnn"], search={"samples": 1})
+    (rnn,) = (cell.id for cell in folder.plan.cells)
+    proposals = FakeProposals()
+    search = Search(folder, proposals)
+    assert search.next() is None and proposals.waits == 1
+    proposals.wait = lambda: proposals.ready.add((rnn, 0))
+    assert search.next() == ("rnn", 0)
+
+
+def test_a_trial_that_began_has_the_configuration_that_it_began_with(tmp_path):
+    folder = Folder.of(tmp_path, search={"samples": 3})
+    rnn = folder.plan.cells[0].id
+    folder.fill("rnn", completed(1.0, 1.0), {}, errored())
+    search = Search(folder, FakeProposals())
+    planned = {t.id: t.definition for t in folder.plan.trials()}
+    for index in (1, 2):  # of the ledger: no proposal is needed
+        definition = search.searcher.suggest(f"{index}")["definition"]
+        assert definition == planned[f"{rnn}_0000{index}"]
+    assert search.next() is None
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "told"),
+    [
+        ({"objective": 0.25, "step": 16}, False, ("completed", "0.25")),
+        ({"objective": 0.25, "step": 8}, False, ("stopped", "0.25")),
+        ({"objective": math.nan, "step": 8}, False, ("infeasible", "nan")),
+        ({"objective": math.nan, "error": "Traceback"}, False, ("errored", "nan")),
+        ({"objective": 0.25, "step": 8}, True, ("errored", "nan")),
+        (None, True, ("errored", "nan")),
+        (None, False, ("errored", "nan")),
+        ({}, False, ("errored", "nan")),
+    ],
+)
+def test_proposals_are_told_how_a_trial_ended(tmp_path, result, error, told):
+    folder = Folder.of(tmp_path)
+    (rnn, _) = (cell.id for cell in folder.plan.cells)
+    proposals = FakeProposals({(rnn, 0)})
+    search = Search(folder, proposals)
+    assert search.next() == ("rnn", 0)
+    search.searcher.on_trial_complete("tune1", result, error)
+    trial = f"{rnn}_00000"
+    assert proposals.told == [("began", trial), (told[0], trial, told[1])]
+
+
+def test_without_proposals_an_end_is_nothing_to_it(tmp_path):
+    search = Search(Folder.of(tmp_path))
+    search.next()
+    search.searcher.on_trial_complete("tune1", None, True)
+    assert search.searcher._given == {}
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_however_configurations_arrive_every_trial_is_given_out_once(tmp_path_factory, seed):
+    folder = Folder.of(tmp_path_factory.mktemp("r"), depths=[1, 2], search={"samples": 4})
+    chance, proposals = random.Random(seed), FakeProposals()
+    search, found, running = Search(folder, proposals), [], []
+    coming = {cell.id: 0 for cell in folder.plan.cells}
+    while (trial := search.next()) != PlannedTrials.FINISHED:
+        if trial is not None:
+            found.append(search.given[-1][0])
+            running.append(f"tune{search.count}")
+        elif running and chance.random() < 0.5:
+            ended = running.pop(chance.randrange(len(running)))
+            search.searcher.on_trial_complete(ended, {"objective": 1.0, "step": 16})
+        else:
+            cell = chance.choice([*coming])
+            proposals.ready.add((cell, coming[cell]))
+            coming[cell] += 1
+    assert sorted(found) == sorted(trial.id for trial in folder.plan.trials())
+    for cell in coming:
+        of_cell = [trial for trial in found if trial.startswith(f"{cell}_")]
+        assert of_cell == sorted(of_cell)
+
+
+def test_of_errored_trials_only_those_are_given_out(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", errored(), stopped(), None, errored())
+    assert Search(folder, which=Which(unfinished=False)).all() == [("rnn", 0), ("rnn", 3)]
+
+
+def test_tunes_own_snapshots_are_neither_written_nor_read(tmp_path):
+    search = Search(Folder.of(tmp_path / "results"))
+    search.searcher.save(str(tmp_path / "snapshot"))
+    search.searcher.restore(str(tmp_path / "snapshot"))
+    assert not (tmp_path / "snapshot").exists()
+    assert small_plan().trial_count == len(search.all())
