@@ -1,0 +1,121 @@
+"""A driver holds the trials that run and a few more, however many there were."""
+
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.experiment import Trial as TuneTrial
+
+from orchestrator import letting_go, scheduler
+from orchestrator.letting_go import ENDED
+from orchestrator.paths import SweepPaths
+from orchestrator.scheduler import PerCellASHA, PerCellFIFO
+from orchestrator.spec import SchedulerSpec
+from orchestrator.sweep import run
+from tests.orchestrator.small import small_plan
+from tests.orchestrator.studies import Folder, left_of
+from tests.orchestrator.trainables_for_tests import Idle
+
+HELD = 20
+SIZES = ("_trials", "_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
+SIZES += ("_pending_trials_list", "_trial_metadata", "_trial_to_actor")
+
+
+@pytest.mark.usefixtures("one_ray")
+def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(letting_go, "MOST_ENDED", HELD)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tunes own"))
+    (tmp_path / "tunes own").mkdir()
+    most, folders, turns = dict.fromkeys(SIZES, 0), [], [0]
+
+    def let_go(controller):
+        letting_go.let_go(controller)
+        turns[0] += 1
+        for name in SIZES:
+            most[name] = max(most[name], len(getattr(controller, name)))
+        if turns[0] % 20 == 0:
+            folders.append(len([*(tmp_path / "tunes own").glob("*/run/*/")]))
+
+    monkeypatch.setattr(scheduler, "let_go", let_go)
+    plan = small_plan(
+        tmp_path,
+        search={"samples": 70},
+        training={"steps": 4, "batch_size": 1, "evaluation_interval": 4},
+        scheduler={"method": "asha", "grace": 4},
+        recovery={"retries": 0},
+    )
+    paths = SweepPaths(tmp_path / "results", "small")
+    assert run(plan, paths, left_of(plan, paths), [], pytest.fail, trainable=Idle)
+    assert turns[0] >= 140
+    # Two run; each may have a successor that waits.
+    assert max(most.values()) <= HELD + 2 * 4 + 1, most
+    assert folders and max(folders) <= HELD + 2 * 4 + 1
+    counted = Folder(plan, paths).sql("select outcome, count(*) from trials group by all")
+    assert dict(counted) == {"completed": 138, "errored": 2}
+
+
+@pytest.mark.parametrize("method", ["none", "asha"])
+def test_either_scheduler_lets_go_whenever_a_trial_ended(monkeypatch, method):
+    asked = []
+    monkeypatch.setattr(scheduler, "let_go", asked.append)
+    spec = SchedulerSpec(method="asha", grace=4)
+    made = PerCellFIFO() if method == "none" else PerCellASHA(spec, {"a": 16}, 1)
+    ended = SimpleNamespace(config={"definition": {"cell": "a", "trial": "a0"}})
+    made.on_trial_complete("one", ended, {"step": 4, "objective": 1.0, "infeasible": False})
+    made.on_trial_error("two", ended)
+    assert asked == ["one", "two"]
+
+
+class Controller:
+    """Of Tune's controller, where it has trials."""
+
+    def __init__(self, trials, running):
+        self._trials, self._pending_trials_list = [*trials], [*trials[-2:]]
+        self._live_trials, self._failed_trials = {*running}, {*trials[:3]}
+        self._stopped_trials, self._trials_to_cache = {*trials[3:9]}, {*trials}
+        self._trial_metadata = {trial.trial_id: "{}" for trial in trials}
+        self._trial_to_actor = dict.fromkeys(running)
+
+
+class Stub:
+    def __init__(self, number, status, folder):
+        self.trial_id, self.status = f"t{number}", status
+        self.local_path = str(folder / self.trial_id) if folder else None
+        if folder:
+            (folder / self.trial_id).mkdir()
+
+
+@pytest.mark.parametrize("count", [10, HELD + 4, HELD + 5, 60])
+def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, count):
+    monkeypatch.setattr(letting_go, "MOST_ENDED", HELD)
+    statuses = [TuneTrial.TERMINATED] * (count - 4)
+    statuses += [TuneTrial.ERROR, TuneTrial.TERMINATED, TuneTrial.RUNNING, TuneTrial.PENDING]
+    trials = [Stub(i, status, tmp_path if i % 2 else None) for i, status in enumerate(statuses)]
+    with_actor = trials[-3:-1]  # one of them has ended, but its actor is not reused yet
+    controller = Controller(trials, with_actor)
+    letting_go.let_go(controller)
+    if count <= HELD + 2 * 2:
+        assert controller._trials == trials
+        return
+    kept = trials[-3:]
+    assert controller._trials == kept
+    assert controller._pending_trials_list == trials[-2:]
+    assert controller._live_trials == {*with_actor}
+    assert controller._failed_trials == controller._stopped_trials == set()
+    assert controller._trials_to_cache == {*kept}
+    assert [*controller._trial_metadata] == [trial.trial_id for trial in kept]
+    there = {path.name for path in Path(tmp_path).iterdir()}
+    assert there == {trial.trial_id for trial in kept if trial.local_path}
+    assert {*ENDED} == {"TERMINATED", "ERROR"}
+
+
+def test_rays_controller_has_its_trials_where_they_are_looked_for():
+    """Another version of Ray may keep them elsewhere: then memory grows again."""
+    import inspect
+
+    from ray.tune.execution.tune_controller import TuneController
+
+    source = inspect.getsource(TuneController.__init__)
+    for name in (*letting_go._LISTS, *letting_go._SETS, "_trial_metadata", "_trial_to_actor"):
+        assert f"self.{name}" in source, name
