@@ -71,7 +71,7 @@ class Controller:
     """Of Tune's controller, where it has trials."""
 
     def __init__(self, trials, running):
-        self._trials, self._pending_trials_list = [*trials], [*trials[-2:]]
+        self._trials, self._pending_trials_list = [*trials], [*trials[::2]]
         self._live_trials, self._failed_trials = {*running}, {*trials[:3]}
         self._stopped_trials, self._trials_to_cache = {*trials[3:9]}, {*trials}
         self._trial_metadata = {trial.trial_id: "{}" for trial in trials}
@@ -100,7 +100,7 @@ def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, c
         return
     kept = trials[-3:]
     assert controller._trials == kept
-    assert controller._pending_trials_list == trials[-2:]
+    assert controller._pending_trials_list == [t for t in trials[::2] if t in kept]
     assert controller._live_trials == {*with_actor}
     assert controller._failed_trials == controller._stopped_trials == set()
     assert controller._trials_to_cache == {*kept}
