@@ -18,6 +18,7 @@ from trainables import space
 from trainables.tasks import Protocol, Regression
 
 STEPS, ATTEMPTS, REPAIRED = Path("steps.log"), Path("attempts.log"), Path("repaired")
+LIMIT = Path("limit")  # how many steps may be trained, while there is this file
 BEGINS = 10  # the step that goes wrong
 HYPERPARAMETERS = {
     "trouble": space.Choice(("none", "memory", "limit", "killed", "bug")),
@@ -30,11 +31,9 @@ class WatchedOptions:
     """
     Attributes:
         pause: seconds that a step takes at least.
-        wait_at: a step before which training waits for the file ``go-on``.
     """
 
     pause: float = 0.0
-    wait_at: int = -1
 
 
 class Watched(Regression):
@@ -66,12 +65,13 @@ class Watched(Regression):
         return self.gain**2 / 6
 
     def batch(self, *, seed, lanes, step, size):
-        log(STEPS, f"{os.getpid():08d} {self.fingerprint:08x} {step:08d}")
         if step == BEGINS and self.trouble != "none" and not REPAIRED.exists():
+            log(STEPS, f"{os.getpid():08d} {self.fingerprint:08x} {step:08d}")
             log(ATTEMPTS, f"{os.getpid():08d} {self.trouble}")
             go_wrong(self.trouble)
-        while step == self.options.wait_at and not Path("go-on").exists():
+        while LIMIT.exists() and step >= int(LIMIT.read_text()):
             time.sleep(0.01)
+        log(STEPS, f"{os.getpid():08d} {self.fingerprint:08x} {step:08d}")
         time.sleep(self.options.pause)
         return super().batch(seed=seed, lanes=lanes, step=step, size=size)
 

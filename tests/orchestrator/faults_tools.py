@@ -184,6 +184,15 @@ class Place:
         sys.modules.setdefault("own", faults_own)  # what lies in the folder is a copy of it
         return make_plan(load(self.folder / "hit.yaml"), self.paths.results)
 
+    def limit(self, steps):
+        """Let trials train so many steps and then wait; None: let them go on."""
+        hidden = self.folder / ".limit"
+        if steps is None:
+            (self.folder / faults_own.LIMIT).unlink()
+        else:
+            hidden.write_text(str(steps))
+            hidden.rename(self.folder / faults_own.LIMIT)
+
     def steps(self):
         """How many steps were trained in all, however often."""
         log = self.folder / faults_own.STEPS

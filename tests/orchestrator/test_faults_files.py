@@ -5,33 +5,33 @@ import shutil
 import pytest
 
 from tests.orchestrator.faults_tools import SWEEP, Place, kill
-from tests.orchestrator.test_faults_stop import REPORTS, WAIT_AT, WAITING, waiting
-from trainables import checkpoints
+from tests.orchestrator.test_faults_stop import REPORTS, TWO_AT_ONCE, waiting
 from trainables.trial import Trial
 
-
-def killed_while_two_wait(place):
-    process = place.start("run", "hit.yaml")
-    begun = waiting(place, process)
-    kill(place.family(process))
-    process.wait()
-    return begun
+LIMIT = 14
+OTHER = {**TWO_AT_ONCE, "training": {**SWEEP["training"], "batch_size": 4}}
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_are_set_aside_and_change_no_number(tmp_path, store, monkeypatch):
-    with Place(tmp_path / "hit", store, **WAITING) as place:
-        truncated, garbage = killed_while_two_wait(place)
+    """Nor does the sweep file, which is changed: the sweep is completed by its name."""
+    with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
+        planned = [*place.plan.trials()]
+        place.limit(LIMIT)
+        process = place.start("run", "hit.yaml")
+        truncated, garbage = waiting(place, process, 0, LIMIT)
+        kill(place.family(process))
+        process.wait()
+        place.write(**OTHER)
         folders = [place.paths.checkpoints_of(trial) for trial in (truncated, garbage)]
-        for folder in folders:
-            assert checkpoints.steps(folder) == [WAIT_AT, WAIT_AT - 1]
-        newest, before = (f"step-{step:012d}.pt" for step in (WAIT_AT, WAIT_AT - 1))
+        newest, before = (f"step-{step:012d}.pt" for step in (LIMIT, LIMIT - 1))
         whole = (folders[0] / newest).read_bytes()
         (folders[0] / newest).write_bytes(whole[: len(whole) // 2])
         (folders[1] / newest).write_bytes(b"garbage" * 100)
         shutil.copy(folders[0] / before, folders[1] / before)  # whole, but another trial's
 
         since = place.steps()
-        (place.folder / "go-on").touch()
+        place.limit(None)
         said = place.call("resume", "hit").replace("\n", " ")
         for folder, name in ((0, newest), (1, newest), (1, before)):
             where = f"results/hit/checkpoints/{(truncated, garbage)[folder]}/{name}"
@@ -39,16 +39,16 @@ def test_damaged_checkpoints_are_set_aside_and_change_no_number(tmp_path, store,
         assert said.count("set aside as _damaged-step-") == 3
         assert "it is of another trial" in said
         trained = place.trained(since)
-        assert trained[truncated] == [*range(WAIT_AT - 1, 24)]
+        assert trained[truncated] == [*range(LIMIT - 1, 24)]
         assert trained[garbage] == [*range(24)]
         place.assert_nothing_is_doubled()
         assert sorted(place.reports()) == sorted((t, s) for t in trained for s in REPORTS)
         # The same training without Ray, in one go.
         monkeypatch.chdir(place.folder)
         seen = place.ledger.results(["objective", "training_loss", "evaluation_loss"])
-        for planned in place.plan.trials():
-            trial = Trial(config={"definition": planned.definition})
-            for row in seen[seen["trial"] == planned.id].itertuples():
+        for one in planned:
+            trial = Trial(config={"definition": one.definition})
+            for row in seen[seen["trial"] == one.id].itertuples():
                 result = trial.train()
                 for name in ("step", "objective", "training_loss", "evaluation_loss"):
                     assert result[name] == getattr(row, name)
@@ -56,15 +56,15 @@ def test_damaged_checkpoints_are_set_aside_and_change_no_number(tmp_path, store,
 
 @pytest.mark.slow
 def test_a_file_that_is_edited_mid_run_is_held_against_the_record(tmp_path, store):
-    more = {**WAITING, "search": {**WAITING["search"], "samples": 6}}
-    other = {**WAITING, "training": {**SWEEP["training"], "batch_size": 4}}
-    with Place(tmp_path / "hit", store, **WAITING) as place:
+    more = {**TWO_AT_ONCE, "search": {**TWO_AT_ONCE["search"], "samples": 6}}
+    with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
+        place.limit(LIMIT)
         process = place.start("run", "hit.yaml")
-        begun = waiting(place, process)
-        place.write(**other)
-        (place.folder / "go-on").touch()
+        begun = waiting(place, process, 0, LIMIT)
+        place.write(**OTHER)
+        place.limit(None)
         place.ended(process, 0)  # it goes on with what it has read
-        assert len(place.trials()) == 4 and begun.keys() <= place.trained().keys()
+        assert len(place.trials()) == 4 and set(begun) <= place.trained().keys()
         record = place.paths.definition.read_text()
         rows, trained = place.ended_trials(), place.steps()
 
@@ -89,17 +89,3 @@ def test_a_file_that_is_edited_mid_run_is_held_against_the_record(tmp_path, stor
         new = after.keys() - rows.keys()
         assert place.trained(trained) == {trial: [*range(24)] for trial in new}
         assert place.status()["state"] == "complete"
-
-
-@pytest.mark.slow
-def test_a_sweep_whose_file_was_changed_is_completed_by_its_name(tmp_path, store):
-    with Place(tmp_path / "hit", store, **WAITING) as place:
-        begun = killed_while_two_wait(place)
-        place.write(**{**WAITING, "training": {**SWEEP["training"], "batch_size": 4}})
-        (place.folder / "go-on").touch()
-        since = place.steps()
-        place.call("resume", "hit")
-        trained = place.trained(since)
-        assert len(place.trials()) == 4
-        assert {trial: trained[trial][0] for trial in begun} == dict.fromkeys(begun, WAIT_AT)
-        place.assert_nothing_is_doubled()

@@ -5,6 +5,7 @@ import random
 import signal
 
 import pytest
+from mlflow import MlflowClient
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from orchestrator.outcome import FINAL
@@ -95,9 +96,10 @@ def test_a_sweep_hit_by_twenty_kills_has_the_undisturbed_sweep_s_numbers(tmp_pat
         gcs_server=[LATER],
     )
     with Place(tmp_path / "hit", store) as place, Place(tmp_path / "plain", store) as plain:
-        plain.call("run", "hit.yaml")
+        undisturbed = plain.start("run", "hit.yaml")
         hits = Hits(place, 11, wanted, steps=(5, 60))
         hits.run()
+        plain.ended(undisturbed, 0)
         assert len(hits.hits) >= 20
         place.assert_nothing_is_doubled()
         assert len(place.trials()) == 60
@@ -105,13 +107,19 @@ def test_a_sweep_hit_by_twenty_kills_has_the_undisturbed_sweep_s_numbers(tmp_pat
         # A trial whose end was recorded when its driver died did not train again.
         assert place.ended_trials().items() >= hits.known.items()
         assert set(place.outcomes()) == {"completed", "infeasible"}
-        assert not place.paths.checkpoints.exists() or not list(place.paths.checkpoints.iterdir())
+        assert place.status()["checkpoints_bytes"] == 0
+        # MLflow has caught up with what was recorded before each kill.
+        client = MlflowClient(tracking_uri=place.paths.mlflow_store)
+        experiment = client.get_experiment_by_name("hit")
+        runs = client.search_runs([experiment.experiment_id])
+        assert sorted(run.data.tags["trial"] for run in runs) == sorted(place.ended_trials())
+        assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}
 
 
 @pytest.mark.slow
 def test_the_rungs_of_a_sweep_that_is_killed_are_those_of_its_record(tmp_path, store):
     """Two workers: which decisions there are depends on the order of arrival, and no more."""
-    wanted = victims(worker=[LATER] * 4, driver=[LATER] * 3, raylet=[LATER])
+    wanted = victims(worker=[LATER] * 4, driver=[LATER] * 2, raylet=[LATER])
     with Place(tmp_path / "hit", store, scheduler=ASHA) as place:
         Hits(place, 12, wanted, steps=(5, 60)).run()
         place.assert_nothing_is_doubled()

@@ -10,12 +10,12 @@ import termios
 import pytest
 
 from tests.orchestrator.faults_tools import Place, kill
+from trainables import checkpoints
 
-# Two trials train side by side up to a step between two reports and wait there.
-WAIT_AT = 14
-WAITING = {
+# Two trials train side by side, with a checkpoint after every step.
+TWO_AT_ONCE = {
     "architectures": ["rnn"],
-    "tasks": [{"name": "own:Watched", "options": {"pause": 0.06, "wait_at": WAIT_AT}}],
+    "tasks": [{"name": "own:Watched", "options": {"pause": 0.06}}],
     "search": {
         "samples": 4,
         "space": {"trouble": "none", "learning_rate": {"low": 1e-3, "high": 1e-2}},
@@ -25,74 +25,87 @@ WAITING = {
 REPORTS = [4, 8, 12, 16, 20, 24]
 
 
-def waiting(place, process, step=WAIT_AT):
-    """Wait until two trials wait; returns them, each with the steps that it trained."""
-    place.until(lambda: [*place.trained().values()] == [[*range(step + 1)]] * 2, process)
-    place.until(lambda: len(place.reports()) == 2 * (step // 4), process)
-    return place.trained()
+def waiting(place, process, first, limit, since=0):
+    """Wait until two trials have trained from a step to the limit; returns these trials."""
+    place.until(lambda: [*place.trained(since).values()] == [[*range(first, limit)]] * 2, process)
+    place.until(lambda: len(place.reports()) == 2 * (limit // 4), process)
+    begun = sorted(place.trained(since))
+    for folder in map(place.paths.checkpoints_of, begun):
+        place.until(lambda at=folder: checkpoints.steps(at) == [limit, limit - 1], process)
+    return begun
 
 
-def assert_whole_and_not_trained_again(place, begun, since, first=WAIT_AT):
-    """All trials are there, and those that had begun went on from their last checkpoints."""
+def assert_whole(place, begun, since, first):
+    """All four trials are there, and those that had begun went on from their last checkpoints."""
     place.assert_nothing_is_doubled()
     trained = place.trained(since)
     assert len(trained) == len(place.trials()) == 4
     for trial, steps in trained.items():
         assert steps == [*range(first if trial in begun else 0, 24)]
     assert sorted(place.reports()) == sorted((trial, s) for trial in trained for s in REPORTS)
-    # The seconds of a report are what training and evaluation took, whoever trained.
-    seconds = place.ledger.results(["seconds"]).set_index(["trial", "step"])["seconds"]
-    for trial in begun:
-        assert seconds[trial, 4] > 4 * 0.06 and seconds[trial, 20] > 4 * 0.06
-    assert place.status()["state"] == "complete"
-    assert place.status()["checkpoints_bytes"] == 0
+    status = place.status()
+    assert (status["state"], status["completed"]) == ("complete", 4)
+    assert status["checkpoints_bytes"] == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["ctrl-c in a terminal", "SIGTERM", "soundings stop"])
-def test_a_sweep_that_is_stopped_ends_cleanly_and_goes_on_from_its_checkpoints(
-    tmp_path, store, how
-):
-    leader, follower = pty.openpty()
-    with Place(tmp_path / "hit", store, **WAITING) as place, os.fdopen(leader, "wb", 0) as keys:
+def test_a_sweep_that_is_stopped_ends_cleanly_and_goes_on_from_its_checkpoints(tmp_path, store):
+    """By Ctrl-C in a terminal, then by SIGTERM, then by another process."""
+    with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
+        leader, follower = pty.openpty()
+        place.limit(6)
         process = place.start(
             "run",
             "hit.yaml",
             stdin=follower,
             preexec_fn=lambda: fcntl.ioctl(follower, termios.TIOCSCTTY, 0),
         )
-        os.close(follower)
-        begun = waiting(place, process)
+        begun = waiting(place, process, 0, 6)
         assert_status_says_what_runs(place, process)
         assert_second_run_is_refused(place, process)
-        if how == "SIGTERM":
-            process.send_signal(signal.SIGTERM)
-        elif how == "soundings stop":
-            said = place.call("stop", "hit")
-            assert said.startswith("Sweep 'hit' has ended. Go on with: ")
-            assert said.endswith(" resume hit\n")
-        else:
-            keys.write(b"\x03")  # the terminal sends SIGINT to Ray's processes too
-        place.ended(process, 1)
-        said = place.said(process)
-        *_, last = said.strip().splitlines()
-        assert last.startswith("interrupted; everything recorded is in results/hit/ledger. Go on")
-        assert last.endswith(" resume hit")
-        assert "Traceback" not in said and "*** SIGTERM" not in said
-        assert ("as 'soundings stop' asks" if how == "soundings stop" else "Ctrl-C again") in said
-        place.gone(process)
-
-        status = place.status()
-        assert (status["state"], status["run"]) == ("unfinished", None)
-        assert (status["running"], status["completed"], status["planned"]) == (0, 0, 4)
-        assert status["checkpoints_bytes"] > 0
-        assert sorted(p.name for p in place.paths.checkpoints.iterdir()) == sorted(begun)
+        os.write(leader, b"\x03")  # the terminal sends SIGINT to Ray's processes too
+        assert "Ending the sweep; Ctrl-C again tears it off." in ended(place, process)
+        for end in (leader, follower):
+            os.close(end)
+        assert_status_says_what_is_there(place, begun)
         assert place.call("stop", "hit") == "No run of sweep 'hit' is at work.\n"
 
         since = place.steps()
-        (place.folder / "go-on").touch()
-        assert "2 begun" in place.call("resume", "hit")
-        assert_whole_and_not_trained_again(place, begun, since)
+        place.limit(10)
+        process = place.start("resume", "hit")
+        assert waiting(place, process, 6, 10, since) == begun
+        process.send_signal(signal.SIGTERM)
+        said = ended(place, process)
+        assert "2 begun; starting Ray" in said and "*** SIGTERM" not in said
+
+        since = place.steps()
+        place.limit(14)
+        process = place.start("resume", "hit")
+        assert waiting(place, process, 10, 14, since) == begun
+        said = place.call("stop", "hit")
+        assert said.startswith("Sweep 'hit' has ended. Go on with: ")
+        assert said.endswith(" resume hit\n")
+        assert "Ending the sweep, as 'soundings stop' asks." in ended(place, process)
+
+        since = place.steps()
+        place.limit(None)
+        place.call("resume", "hit")
+        assert_whole(place, begun, since, first=14)
+        # The seconds of a report are what its own steps took, whoever trained them.
+        seconds = place.ledger.results(["seconds"])["seconds"]
+        assert (seconds > 4 * 0.06).mean() > 0.5
+
+
+def ended(place, process):
+    """Wait for the clean end of a run that was stopped; returns what it said."""
+    place.ended(process, 1)
+    said = place.said(process)
+    *_, last = said.strip().splitlines()
+    assert last.startswith("interrupted; everything recorded is in results/hit/ledger. Go on with")
+    assert last.endswith(" resume hit")
+    assert "Traceback" not in said
+    place.gone(process)
+    return said
 
 
 def assert_status_says_what_runs(place, process):
@@ -113,28 +126,38 @@ def assert_second_run_is_refused(place, process):
         )
 
 
-def test_the_lock_of_a_killed_run_is_taken_over_at_once(tmp_path, store):
-    """Not when what it has left behind is gone as well: that may take a while."""
-    with Place(tmp_path / "hit", store, **WAITING) as place:
+def assert_status_says_what_is_there(place, begun):
+    status = place.status()
+    assert (status["state"], status["run"]) == ("unfinished", None)
+    assert (status["running"], status["completed"], status["planned"]) == (0, 0, 4)
+    assert status["checkpoints_bytes"] > 0
+    assert sorted(path.name for path in place.paths.checkpoints.iterdir()) == begun
+
+
+@pytest.mark.slow
+def test_the_lock_of_a_killed_run_is_taken_over_and_its_stop_with_it(tmp_path, store):
+    """At once: not when what it has left behind is gone as well, which may take a while."""
+    with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
+        place.limit(14)
         process = place.start("run", "hit.yaml")
-        begun = waiting(place, process)
-        left = place.family(process)
-        for one in left:  # none of them can end by itself
-            if one.pid != process.pid:
-                one.suspend()
+        begun = waiting(place, process, 0, 14)
+        for one in place.family(process):  # none of them can end by itself
+            one.suspend()
+        asking = place.start("stop", "hit")
+        place.until(place.paths.stop_request.exists, asking)
         kill([process])
         process.wait()
+        place.ended(asking, 0)
         status = place.status()
         assert (status["state"], status["run"], status["running"]) == ("unfinished", None, 0)
-        assert place.call("stop", "hit") == "No run of sweep 'hit' is at work.\n"
         since = place.steps()
-        (place.folder / "go-on").touch()
-        place.call("resume", "hit")
-        assert_whole_and_not_trained_again(place, begun, since)
+        place.limit(None)
+        place.call("resume", "hit")  # it is not the one that was asked to stop
+        assert_whole(place, begun, since, first=14)
 
 
 def test_ctrl_c_while_it_starts_and_twice_still_says_how_to_go_on(tmp_path, store):
-    with Place(tmp_path / "hit", store, **WAITING) as place:
+    with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
         process = place.start("run", "hit.yaml")
         place.until(lambda: "starting Ray" in place.said(process), process)
         process.send_signal(signal.SIGINT)
@@ -145,18 +168,3 @@ def test_ctrl_c_while_it_starts_and_twice_still_says_how_to_go_on(tmp_path, stor
         assert last.endswith(" resume hit")
         assert "Traceback" not in said
         place.gone(process)
-
-
-def test_a_stop_that_was_asked_of_a_run_that_has_gone_stops_no_other(tmp_path, store):
-    with Place(tmp_path / "hit", store, **WAITING) as place:
-        (place.folder / "go-on").touch()
-        process = place.start("run", "hit.yaml")
-        place.until(lambda: place.steps() > 10, process)
-        process.send_signal(signal.SIGSTOP)
-        asking = place.start("stop", "hit")
-        place.until(place.paths.stop_request.exists, asking)
-        kill([process])
-        process.wait()
-        place.ended(asking, 0)
-        place.call("resume", "hit")
-        assert len(place.trials()) == 4
