@@ -251,13 +251,19 @@ class Place:
                 f"select {key}, count(*) from read_parquet('{files}', hive_partitioning = true) "
                 f"group by {key} having count(*) > 1"
             ).fetchall()
-            assert found == []
+            assert found == [], f"doubled: {found[:3]}"
 
     def assert_same_as(self, other):
         """Every report and every end is the other's, to the last bit."""
-        assert self.reports().keys() == other.reports().keys()
-        assert self.reports() == other.reports()
-        assert self.trials() == other.trials()
+        for ours, theirs in (
+            (self.reports(), other.reports()),
+            (self.trials(), other.trials()),
+        ):
+            differing = [
+                key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)
+            ]
+            shown = [(key, ours.get(key), theirs.get(key)) for key in sorted(differing)[:3]]
+            assert not differing, f"{len(differing)} differ: {shown}"
 
     def outcomes(self):
         return Counter(self.ledger.trials(["outcome"])["outcome"])
