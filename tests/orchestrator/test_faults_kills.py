@@ -210,6 +210,7 @@ def test_with_one_worker_five_kills_of_the_driver_change_no_decision(tmp_path, s
         assert len(learnt) >= 4, "too few trials of a Gaussian process to show anything"
 
 
+@pytest.mark.slow
 def test_a_run_whose_whole_ray_is_killed_says_how_to_go_on(tmp_path, store):
     with Place(tmp_path / "hit", store, architectures=["rnn"]) as place:
         process = place.start("run", "hit.yaml")
