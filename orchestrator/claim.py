@@ -1,6 +1,7 @@
 """What a results folder is of: recorded by the first run, held against every later one."""
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +15,8 @@ FREE = ("resources", "recovery")  # where and how carefully it runs, not what it
 GRID = ("architectures", "depths", "tasks", "budgets", "training")  # the cells say what they mean
 
 
-def claim(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
-    """Record what the sweep is, or hold it against what is recorded.
+def check(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
+    """Hold the sweep against what is recorded.
 
     Args:
         extend: whether it may have become more: cells, samples, configurations of a list.
@@ -23,29 +24,41 @@ def claim(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     Raises:
         BadInput: the results folder holds another sweep of this name, or a smaller one.
     """
-    ours = _definition(plan)
-    if any(paths.ledger.rglob("*.parquet")):
-        if not paths.definition.exists():
-            raise BadInput(
-                f"{paths.folder} has a ledger, but not {paths.definition.name}, which says what "
-                "sweep it is of; put it back, or name another folder with --results"
-            )
-        theirs = paths.read_definition()
-        if contradictions := _contradictions(theirs, ours):
-            raise BadInput(
-                f"{paths.folder} holds another sweep called '{plan.spec.name}': "
-                f"{_shown(contradictions)}; change the sweep's name, name another folder with "
-                "--results, or take the change back"
-            )
-        if not extend and (additions := _grown(theirs, ours)):
-            raise BadInput(
-                f"{paths.folder} holds a smaller sweep '{plan.spec.name}': {_shown(additions)}; "
-                "run what is new with 'soundings extend', or take the change back"
-            )
-        if ours == theirs:
-            return
+    if not any(paths.ledger.rglob("*.parquet")):
+        return
+    if not paths.definition.exists():
+        raise BadInput(
+            f"{paths.folder} has a ledger, but not {paths.definition.name}, which says what "
+            "sweep it is of; put it back, or name another folder with --results"
+        )
+    theirs, ours = paths.read_definition(), _definition(plan)
+    if contradictions := _contradictions(theirs, ours):
+        raise BadInput(
+            f"{paths.folder} holds another sweep called '{plan.spec.name}': "
+            f"{_shown(contradictions)}; change the sweep's name, name another folder with "
+            "--results, or take the change back"
+        )
+    if not extend and (additions := _grown(theirs, ours)):
+        raise BadInput(
+            f"{paths.folder} holds a smaller sweep '{plan.spec.name}': {_shown(additions)}; "
+            "run what is new with 'soundings extend', or take the change back"
+        )
+
+
+def claim(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
+    """Record what the sweep is, if that does not contradict what is recorded.
+
+    Args and errors are those of :func:`check`.
+    """
+    check(plan, paths, extend)
+    ours = json.dumps(_definition(plan), indent=1)
+    if paths.definition.exists() and paths.definition.read_text(encoding="utf-8") == ours:
+        return
     hidden = paths.definition.with_name(f".{paths.definition.name}.tmp")
-    hidden.write_text(json.dumps(ours, indent=1), encoding="utf-8")
+    with hidden.open("w", encoding="utf-8") as file:
+        file.write(ours)
+        file.flush()
+        os.fsync(file.fileno())  # without it the ledger beside it is of nothing
     hidden.rename(paths.definition)
 
 
@@ -128,8 +141,15 @@ def _differences(theirs: Any, ours: Any, where: str = "") -> Iterator[str]:
                 yield f"{place} is new in the file"
             else:
                 yield from _differences(theirs[key], ours[key], place)
+    elif _mappings(theirs) and _mappings(ours) and len(theirs) == len(ours):
+        for index, pair in enumerate(zip(theirs, ours, strict=True)):
+            yield from _differences(*pair, f"{where}.{index}")
     elif theirs != ours:
         yield f"{where} was {json.dumps(theirs)} and is {json.dumps(ours)} in the file"
+
+
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _shown(differences: list[str]) -> str:

@@ -101,8 +101,9 @@ def resume(
     """
     from orchestrator.remaining import Which
 
-    planned = _recorded_plan(_paths(sweep, results)) if _is_name(sweep) else None
-    planned = planned or _plan(Path(sweep), False, results)
+    paths = _paths(sweep, results)
+    by_name = _is_name(sweep)
+    planned = _recorded_plan(paths) if by_name else _plan(Path(sweep), False, results)
     _execute(planned, results, mlflow, Which(unfinished=not errored, fresh=fresh))
 
 
@@ -126,13 +127,18 @@ def extend(
 @app.command()
 def stop(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """End a running sweep cleanly; it can be resumed."""
-    from orchestrator.lock import holder, request_stop
+    from orchestrator.lock import NOBODY, holder, request_stop
 
     paths = _paths(sweep, results)
     run = holder(paths)
     if run is None:
         _say(f"No run of sweep '{paths.sweep}' is at work.")
         return
+    if run == NOBODY:
+        raise RunFailed(
+            f"{paths.lock} is held, but does not say by whom; look for a 'soundings run' or "
+            "'soundings resume' of this sweep and end that process"
+        )
     request_stop(paths, run)
     deadline = time.monotonic() + STOP_SECONDS
     while holder(paths) == run:
@@ -167,7 +173,12 @@ def status(
             print_status(found, console)
         return
     names = sorted(path.parent.name for path in results.glob("*/sweep.json"))
-    all_of_them = [read_status(SweepPaths(results, name)) for name in names]
+    all_of_them = []
+    for name in names:
+        try:
+            all_of_them.append(read_status(SweepPaths(results, name)))
+        except BadInput as error:  # of the others there is something to say
+            print(error, file=sys.stderr)
     if as_json:
         print(json.dumps([found.to_json() for found in all_of_them], indent=1))
         return
@@ -190,9 +201,9 @@ def _execute(
         which: trials; all that have not ended for good if left out.
         extended: whether the sweep may be more than what was recorded of it.
     """
-    from orchestrator.claim import claim
+    from orchestrator.claim import check, claim
     from orchestrator.lock import only_run
-    from orchestrator.remaining import EVERYTHING
+    from orchestrator.remaining import EVERYTHING, remaining
 
     paths = SweepPaths(results, planned.spec.name)
     options = _options(results, mlflow)
@@ -206,8 +217,11 @@ def _execute(
 
         uri = mlflow or paths.mlflow_store
         try:
-            claim(planned, paths, extended)
-            trouble = _finish(planned, paths, uri, which or EVERYTHING, lost, us)
+            check(planned, paths, extended)
+            left = remaining(planned, paths, which or EVERYTHING)
+            _prepare(planned, left.indices)
+            claim(planned, paths, extended)  # nothing stands in the way of a run any more
+            trouble = _finish(planned, paths, uri, left, lost, us)
         except (RunFailed, OSError, KeyboardInterrupt) as error:
             raise RunFailed(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
@@ -231,7 +245,7 @@ def _finish(
     planned: "Plan",
     paths: SweepPaths,
     uri: str,
-    which: "Which",
+    left: "Remaining",
     lost: "Callable[[str], None]",
     us: "Holder",
 ) -> str:
@@ -242,18 +256,16 @@ def _finish(
     """
     from orchestrator.ledger import Ledger
     from orchestrator.progress import Progress
-    from orchestrator.remaining import remaining
     from orchestrator.sweep import run as run_trials
     from orchestrator.views.background import BackgroundView, first_line
 
-    left = remaining(planned, paths, which)
-    _prepare(planned, left.indices)
     view = BackgroundView(uri, paths.sweep, Ledger(paths.ledger), left.recorded)
     if not left.count:
         recorded = len(left.recorded)
+        errored = (left.recorded["outcome"] == "errored").any()
         _say(
             f"Sweep '{paths.sweep}' is complete: all {recorded} trials are recorded."
-            if recorded == planned.trial_count
+            if recorded == planned.trial_count and not errored
             else f"Sweep '{paths.sweep}': nothing of what was asked for is left to run; "
             f"{recorded} of {planned.trial_count} trials are recorded."
         )
@@ -266,7 +278,7 @@ def _finish(
         if not finished:
             raise RunFailed("interrupted")
     if view.unwritten > MANY_RUNS:
-        _say(f"MLflow lacks {view.unwritten} runs still; writing them (Ctrl-C leaves them out).")
+        _say(f"Waiting for MLflow, which may lack {view.unwritten} runs (Ctrl-C leaves them out).")
     try:
         trouble = view.close()
     except KeyboardInterrupt:

@@ -19,12 +19,12 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
     The second Ctrl-C is the ordinary one: it tears.
 
     Args:
-        requested: whether another process asked the run to stop.
+        reason: why the run has to end, if another process asked it to.
     """
 
-    def __init__(self, requested: Callable[[], bool]) -> None:
+    def __init__(self, reason: Callable[[], str]) -> None:
         self.happened = False
-        self._requested, self._looked = requested, time.monotonic()
+        self._reason, self._looked = reason, time.monotonic()
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -33,9 +33,9 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
         now = time.monotonic()
         if not self.happened and now - self._looked > LOOK_SECONDS:
             self._looked = now
-            if self._requested():
+            if reason := self._reason():
                 self.happened = True
-                print("Ending the sweep, as 'soundings stop' asks.", file=sys.stderr)
+                print(f"Ending the sweep, {reason}.", file=sys.stderr)
         return self.happened
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
@@ -48,6 +48,8 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def handle(number: int, frame: FrameType | None) -> None:
+            if self.happened:
+                raise KeyboardInterrupt
             self.happened = True
             print("Ending the sweep; Ctrl-C again tears it off.", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -53,10 +53,10 @@ def only_run(paths: SweepPaths) -> Iterator[Holder]:
                     "wait for it, or end it with 'soundings stop'"
                 )
             time.sleep(0.05)
+        paths.stop_request.unlink(missing_ok=True)  # to one that has gone
         file.truncate(0)
         file.write(json.dumps(asdict(us)))
         file.flush()
-        paths.stop_request.unlink(missing_ok=True)  # to one that has gone
         yield us
 
 
@@ -78,11 +78,15 @@ def request_stop(paths: SweepPaths, run: Holder) -> None:
     hidden.rename(paths.stop_request)
 
 
-def stop_requested(paths: SweepPaths, run: Holder) -> bool:
-    """Whether this run was asked to end."""
+def reason_to_stop(paths: SweepPaths, run: Holder) -> str:
+    """Why this run has to end, or nothing."""
     with suppress(OSError):  # there is none
-        return paths.stop_request.read_text(encoding="utf-8") == run.run
-    return False
+        if paths.stop_request.read_text(encoding="utf-8") == run.run:
+            return "as 'soundings stop' asks"
+    there = _written(paths)
+    if run == NOBODY or there == run or (there == NOBODY and paths.lock.exists()):
+        return ""
+    return f"for its lock {paths.lock} was taken away and another run may be at work"
 
 
 def _locked(file: int, how: int) -> bool:

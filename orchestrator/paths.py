@@ -42,6 +42,11 @@ class SweepPaths:
         return self.checkpoints / trial
 
     @property
+    def tune(self) -> Path:
+        """What Ray Tune itself writes during a run."""
+        return self.folder / ".tune"
+
+    @property
     def stop_request(self) -> Path:
         """Names the run that is asked to stop."""
         return self.folder / ".stop"
@@ -63,7 +68,7 @@ class SweepPaths:
         """
         try:
             found = json.loads(self.definition.read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or not {"cells", "impossible"} <= set(found):
+            if not isinstance(found, dict) or not {"cells", "impossible", "search"} <= set(found):
                 raise ValueError("no definition of a sweep")
         except ValueError as error:
             raise BadInput(

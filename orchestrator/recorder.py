@@ -101,7 +101,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         }
         self._writer.add("starts", definition["cell"], row)
         if learnt:
-            self.flush()
+            self.flush(durable=True)
 
     def settle(self, definition: Definition, outcome: Outcome) -> None:
         """The reports that are in the ledger ended a trial whose row was not written any more."""
@@ -150,7 +150,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-        last = COLOURS.sub("", text.rpartition("Failure # ")[2])  # the file has every attempt
+        # The file has every attempt, each after a line with its number and time.
+        last = COLOURS.sub("", text.rpartition("Failure # ")[2].partition("\n")[2])
         self._end(trial.config["definition"], "errored", last)
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
@@ -160,10 +161,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         for listener in self._listeners:
             listener.tick()
 
-    def flush(self) -> None:
+    def flush(self, durable: bool = False) -> None:
         """Put everything into the ledger, then tell the listeners which trials ended."""
         began = time.monotonic()
-        self._writer.flush()
+        self._writer.flush(durable)
         news, self._news = self._news, []
         for tell in news:
             tell()

@@ -1,11 +1,13 @@
 """What is left of a sweep: the plan, less what the ledger holds."""
 
 import json
+import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from orchestrator.errors import BadInput
@@ -22,6 +24,7 @@ from trainables.space import Configuration
 MOST_TRIALS = 10_000_000  # of a sweep
 
 Row = dict[str, Any]
+log = logging.getLogger("soundings")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Remaining:
         sequence: the ledger's next number.
     """
 
-    indices: Mapping[str, list[int]]
+    indices: Mapping[str, Sequence[int]]
     recorded: pd.DataFrame
     reports: pd.DataFrame
     undecided: Mapping[str, int]
@@ -70,16 +73,20 @@ class Remaining:
 
     def without(self, trials: Iterable[Definition]) -> "Remaining":
         """The same with fewer trials to run."""
-        indices = {cell: list(of) for cell, of in self.indices.items()}
+        gone: dict[str, set[int]] = {}
         for trial in trials:
-            if trial["index"] in indices[trial["cell"]]:
-                indices[trial["cell"]].remove(trial["index"])
-        return replace(self, indices=indices)
+            gone.setdefault(trial["cell"], set()).add(trial["index"])
+        fewer = {
+            cell: [index for index in self.indices[cell] if index not in indices]
+            for cell, indices in gone.items()
+        }
+        return replace(self, indices={**self.indices, **fewer})
 
     def configurations(self) -> dict[str, Configuration]:
         """Of the trials that began and have not ended for good."""
-        final = self.recorded.loc[self.recorded["outcome"].isin(FINAL), "trial"]
-        begun = self.starts[~self.starts["trial"].isin(final)]
+        final = self.recorded["outcome"].isin(FINAL)
+        begun = pd.concat([self.recorded[~final], self.starts])[["trial", "configuration"]]
+        begun = begun[~begun["trial"].isin(self.recorded.loc[final, "trial"])]
         pairs = zip(begun["trial"], begun["configuration"], strict=True)
         return {trial: json.loads(configuration) for trial, configuration in pairs}
 
@@ -96,12 +103,18 @@ def remaining(plan: Plan, paths: SweepPaths, which: Which = EVERYTHING) -> Remai
             f"{MOST_TRIALS:,}; lower search.samples, or split the sweep"
         )
     ledger = Ledger(paths.ledger)
-    recorded = ledger.trials()
+    recorded, reports, starts = ledger.trials(), ledger.results(["objective"]), ledger.starts()
+    if broken := _broken(plan, ledger, recorded, reports, starts):
+        log.warning(
+            "%s: %d trials lack a part of their record and start over", paths.ledger, len(broken)
+        )
+        _forget(broken, paths)
+        recorded, reports, starts = ledger.trials(), ledger.results(["objective"]), ledger.starts()
     errored = recorded[recorded["outcome"] == "errored"]
     if which.fresh:
-        _forget(errored, paths)
+        _forget(dict(zip(errored["trial"], errored["cell"], strict=True)), paths)
         recorded = recorded[recorded["outcome"] != "errored"].reset_index(drop=True)
-    reports, starts = ledger.results(["objective"]), ledger.starts()
+        reports, starts = ledger.results(["objective"]), ledger.starts()
     last = reports.drop_duplicates("trial", keep="last")
     ended = recorded.loc[recorded["outcome"].isin(FINAL), "trial"]
     last = last[~last["trial"].isin(ended)]
@@ -144,27 +157,58 @@ def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
 
 def _indices(
     plan: Plan, recorded: pd.DataFrame, errored: pd.DataFrame, which: Which
-) -> dict[str, list[int]]:
+) -> dict[str, Sequence[int]]:
     final = _by_cell(recorded[recorded["outcome"].isin(FINAL)])
     failed = _by_cell(errored)
-    nothing: set[int] = set()
-    return {
-        cell.id: [
+    planned = range(plan.spec.search.samples)
+    indices: dict[str, Sequence[int]] = {}
+    for cell in plan.cells:
+        done, errors = final.get(cell.id, set()), failed.get(cell.id, set())
+        if not done and not errors:  # of a cell that was not begun, however large
+            indices[cell.id] = planned if which.unfinished else ()
+            continue
+        indices[cell.id] = [
             index
-            for index in range(plan.spec.search.samples)
-            if index not in final.get(cell.id, nothing)
-            and (which.errored if index in failed.get(cell.id, nothing) else which.unfinished)
+            for index in planned
+            if index not in done and (which.errored if index in errors else which.unfinished)
         ]
-        for cell in plan.cells
-    }
+    return indices
 
 
 def _by_cell(trials: pd.DataFrame) -> dict[str, set[int]]:
     return {str(cell): set(group) for cell, group in trials.groupby("cell")["index"]}
 
 
-def _forget(errored: pd.DataFrame, paths: SweepPaths) -> None:
-    for trial in errored["trial"]:
+def _broken(
+    plan: Plan,
+    ledger: Ledger,
+    recorded: pd.DataFrame,
+    reports: pd.DataFrame,
+    starts: pd.DataFrame,
+) -> dict[str, str]:
+    """Trials, and their cells, of whose record a part is missing.
+
+    A report before their last one, if a file of their cell was damaged; or, where the
+    configuration does not follow from the plan, the start that says it.
+    """
+    intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
+    known = recorded[recorded["outcome"].isin(FINAL)][["trial", "cell", "step"]]
+    seen = reports[["trial", "cell", "step"]]
+    last = pd.concat([known, seen]).groupby(["trial", "cell"], as_index=False)["step"].max()
+    expected = np.ceil(last["step"] / last["cell"].map(intervals).astype(float))
+    there = seen.groupby("trial").size().reindex(last["trial"], fill_value=0)
+    lacking = there.to_numpy() < expected.to_numpy()
+    lacking &= last["cell"].isin(ledger.damaged("results")).to_numpy()
+    if plan.spec.search.method == "gp":
+        configured = set(starts["trial"]) | set(recorded["trial"])
+        lacking |= ~last["trial"].isin(configured).to_numpy()
+    return dict(zip(last.loc[lacking, "trial"], last.loc[lacking, "cell"], strict=True))
+
+
+def _forget(trials: Mapping[str, str], paths: SweepPaths) -> None:
+    """Drop the record of some trials, each with its cell, and their checkpoints."""
+    by_cell: dict[str, set[str]] = {}
+    for trial, cell in trials.items():
         shutil.rmtree(paths.checkpoints_of(trial), ignore_errors=True)
-    by_cell = {str(cell): set(group) for cell, group in errored.groupby("cell")["trial"]}
+        by_cell.setdefault(cell, set()).add(trial)
     LedgerWriter(paths.ledger).forget(by_cell)

@@ -4,6 +4,7 @@ Unknown keys are errors everywhere. Each model's fields are documented in its do
 example with comments is ``sweeps/quickstart.yaml``.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -204,6 +205,8 @@ class SchedulerSpec(Model):
             raise ValueError("scheduler asha needs 'grace', the training steps before it may stop")
         if self.method == "none" and self.grace is not None:
             raise Mistake("scheduler none stops nothing and has no 'grace'", "grace")
+        if self.method == "none" and self.brackets != 1:
+            raise Mistake("scheduler none stops nothing and has no 'brackets'", "brackets")
         return self
 
 
@@ -356,6 +359,17 @@ class SweepSpec(Model):
                 "scheduler",
                 "grace",
             )
+        if self.scheduler.grace is not None:
+            factor = math.log(self.scheduler.reduction_factor)
+            rungs = int(math.log(training.steps / self.scheduler.grace) / factor + 1)  # as Ray
+            if self.scheduler.brackets > rungs:
+                raise Mistake(
+                    f"scheduler.brackets is {self.scheduler.brackets}, but a trial{of} has only "
+                    f"{rungs} rung{'s' if rungs > 1 else ''}: trials in a bracket without rungs "
+                    "would never be stopped",
+                    "scheduler",
+                    "brackets",
+                )
 
 
 def _check_given(

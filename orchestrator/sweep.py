@@ -1,9 +1,9 @@
 """Running a sweep: train under Ray Tune what the ledger lacks of the plan, and record it."""
 
 import math
-import tempfile
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from ray import tune
@@ -12,7 +12,7 @@ from orchestrator.cluster.local import local_ray
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.interruption import Interruption
 from orchestrator.ledger import LedgerWriter
-from orchestrator.lock import NOBODY, Holder, stop_requested
+from orchestrator.lock import NOBODY, Holder, reason_to_stop
 from orchestrator.outcome import Outcome, outcome_of
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan, index_of
@@ -70,7 +70,6 @@ def run(
     left = left.without([definition for definition, _, _ in settled])
     if not left.count:
         return True
-    clear_checkpoints(plan, paths, left)
 
     def checkpointing(definition: Definition) -> Checkpointing:
         return {
@@ -79,14 +78,15 @@ def run(
             "rungs": scheduler.rungs(definition["cell"]),
         }
 
-    interruption = Interruption(partial(stop_requested, paths, us))
+    interruption = Interruption(partial(reason_to_stop, paths, us))
     # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
     with (
         interruption.caught(),
         local_ray(lost) as there,
         interruption.caught(),
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        _tunes_own_files(paths) as folder,
     ):
+        clear_checkpoints(plan, paths, left)  # now that no process of an earlier run is alive
         slots = min(_slots(spec.resources, there), left.count)
         proposals = None
         if spec.search.method == "gp":
@@ -110,7 +110,7 @@ def run(
             ),
             run_config=tune.RunConfig(
                 name="run",
-                storage_path=folder,  # Tune's own files: nothing of theirs is read again
+                storage_path=folder,
                 callbacks=[recorder],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=spec.recovery.retries),
@@ -127,6 +127,17 @@ def run(
             # Tune says that something failed; what failed is the cause.
             raise RunFailed(f"the run broke off: {error.__cause__ or error}") from error
     return not interruption.happened
+
+
+@contextmanager
+def _tunes_own_files(paths: SweepPaths) -> Iterator[str]:
+    """A folder for what Tune writes and nobody reads again, also gone after a run was killed."""
+    shutil.rmtree(paths.tune, ignore_errors=True)
+    paths.tune.mkdir()
+    try:
+        yield str(paths.tune.absolute())
+    finally:
+        shutil.rmtree(paths.tune, ignore_errors=True)
 
 
 def _steps_of_stopped(left: Remaining) -> dict[str, int]:

@@ -16,6 +16,9 @@ from typing import Any
 
 import torch
 
+# After these a process is not what it was; they say nothing of the file that it was reading.
+MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+
 KEPT = 2  # the second newest for the case that the newest is damaged, or ahead of the record
 _NAME = re.compile(r"step-(\d{12})\.pt")
 
@@ -43,6 +46,8 @@ def write(folder: Path, step: int, identity: str, state: Mapping[str, Any]) -> N
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = _path(folder, step)
+    for broken in folder.glob(".*.tmp"):  # of a process that was killed
+        broken.unlink(missing_ok=True)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     content = io.BytesIO()
     torch.save({"identity": identity, "state": dict(state)}, content)
@@ -81,6 +86,8 @@ def load(
             use(_read(path, identity))
         except FileNotFoundError:
             continue
+        except MACHINE_ERRORS:
+            raise
         except Exception as error:  # whatever a file of any content makes torch raise
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             aside = path.with_name(f"_damaged-{path.name}.aside")

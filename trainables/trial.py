@@ -85,7 +85,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 return self.report()
             except MACHINE_ERRORS:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if isinstance(error, RuntimeError) and "allocate memory" in str(error):
                     raise  # torch's own, on a CPU
                 if self._failed:
@@ -95,15 +95,18 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     def _begin(self) -> None:
         """Start the trial, or go on from its newest checkpoint."""
         self._trainer = self._make_trainer()
+        self._spent = 0.0  # seconds since the last report, before the checkpoint
         self._warnings: list[str] = []
         if self._checkpointing is not None:
-            used, self._warnings = checkpoints.load(
-                self._folder, self._identity, self._trainer.load_state_dict
-            )
+            used, self._warnings = checkpoints.load(self._folder, self._identity, self._go_on_from)
             if self._warnings and not used:  # the one that did not fit may have left its traces
-                self._trainer = self._make_trainer()
+                self._trainer, self._spent = self._make_trainer(), 0.0
         self._checkpointed = time.monotonic()
         self._checkpoint_due = False
+
+    def _go_on_from(self, state: Mapping[str, Any]) -> None:
+        self._trainer.load_state_dict(state["trainer"])
+        self._spent = state["spent"]
 
     def _make_trainer(self) -> Trainer:
         definition = self._definition
@@ -140,7 +143,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     def report(self) -> dict[str, Any]:
         """Train up to the next report."""
         definition, trainer, task = self._definition, self._trainer, self._trainer.task
-        start = time.perf_counter()
+        self._started = time.perf_counter() - self._spent
+        self._spent = 0.0
         # Not when it was due: a trial that its rung stops needs none, and one that goes on has
         # had the report of that step taken.
         self._write_checkpoint_if_due()
@@ -166,7 +170,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             "step": trainer.step,
             "infeasible": infeasible,
             "lane_infeasible_at": infeasible_at,
-            "seconds": time.perf_counter() - start,
+            "seconds": time.perf_counter() - self._started,
             DONE: infeasible or trainer.step >= definition["steps"],
         }
         if self._warnings:
@@ -185,9 +189,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         due = self._checkpoint_due and age > LEAST_SECONDS
         if due or age > self._checkpointing["seconds"]:
             try:
-                checkpoints.write(
-                    self._folder, self._trainer.step, self._identity, self._trainer.state_dict()
-                )
+                spent = time.perf_counter() - self._started
+                state = {"trainer": self._trainer.state_dict(), "spent": spent}
+                checkpoints.write(self._folder, self._trainer.step, self._identity, state)
             except OSError as error:
                 self._warnings.append(f"the checkpoint could not be written: {error}")
             self._checkpointed = time.monotonic()

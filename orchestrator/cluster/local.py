@@ -13,6 +13,8 @@ import psutil
 from orchestrator.errors import RunFailed
 
 WATCH_SECONDS = 1.0
+GRACE_SECONDS = 5.0  # for the run to end by itself
+VITAL = {"raylet", "gcs_server"}
 OBJECT_STORE_BYTES = 128 * 1024**2  # only small messages pass through it
 
 ENVIRONMENT = {
@@ -76,12 +78,13 @@ def _watch(node: Any, over: threading.Event, lost: Callable[[str], None]) -> Non
     """Look after Ray's own processes until the sweep is over."""
     family: list[psutil.Process] = []
     while not over.wait(WATCH_SECONDS):
-        dead = node.dead_processes()
+        dead = {kind for kind, _ in node.dead_processes()} & VITAL
         if not dead:
             family = psutil.Process().children(recursive=True)
-        elif not over.is_set():
+        # A signal to all processes of the group ends Ray and the run at once.
+        elif not over.wait(GRACE_SECONDS):
             for process in family:
                 with suppress(psutil.Error):
                     process.kill()
-            lost(", ".join(sorted(kind for kind, _ in dead)))
+            lost(", ".join(sorted(dead)))
             return

@@ -15,6 +15,7 @@ from orchestrator.errors import BadInput
 from orchestrator.ledger.parts import Part, parts
 from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY, Dataset
 
+ASIDE = "_damaged-{name}.aside"  # no reader looks at it
 log = logging.getLogger("soundings")
 
 
@@ -54,6 +55,11 @@ class Ledger:
     def starts(self) -> pd.DataFrame:
         """One row a trial, its last start, in the order of their first."""
         return self._read("starts")
+
+    def damaged(self, dataset: Dataset) -> set[str]:
+        """The cells of which a file was once set aside."""
+        aside = self.folder.glob(f"{dataset}/cell=*/{ASIDE.format(name='*')}")
+        return {path.parent.name.removeprefix("cell=") for path in aside}
 
     def _read(
         self,
@@ -124,7 +130,7 @@ def _check_version(path: Path, schema: pa.Schema) -> None:
 
 
 def _set_aside(path: Path, reason: str) -> None:
-    aside = path.with_name(f"_damaged-{path.name}.aside")
+    aside = path.with_name(ASIDE.format(name=path.name))
     try:
         path.rename(aside)
         what = f"set aside as {aside.name}"

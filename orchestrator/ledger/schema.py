@@ -88,8 +88,9 @@ STARTS = _schema(
 
 Dataset = Literal["results", "trials", "starts"]
 
-# In the order in which they are written: a trial that has its row has all its results.
-DATASETS: dict[Dataset, pa.Schema] = {"results": RESULTS, "trials": TRIALS, "starts": STARTS}
+# In the order in which they are written: a trial that has its row has all its results, and one
+# that has results has its start.
+DATASETS: dict[Dataset, pa.Schema] = {"starts": STARTS, "results": RESULTS, "trials": TRIALS}
 KEYS: dict[Dataset, list[str]] = {
     "results": ["trial", "step"],
     "trials": ["trial"],

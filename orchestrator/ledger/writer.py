@@ -47,15 +47,18 @@ class LedgerWriter:
         self._rows[dataset][cell].append({**row, "sequence": sequence})
         return sequence
 
-    def flush(self) -> None:
+    def flush(self, durable: bool = False) -> None:
         """Write what has been added, a file a dataset and cell.
+
+        Args:
+            durable: return only when it would survive the power going.
 
         Raises:
             OSError: the disk is full or gone; rows not yet written are kept.
         """
         for dataset, cells in self._rows.items():
             for cell in list(cells):
-                self._write(dataset, cell, cells[cell])
+                self._write(dataset, cell, cells[cell], durable)
                 del cells[cell]
                 self._merge_many(dataset, cell)
 
@@ -73,14 +76,16 @@ class LedgerWriter:
                 if there := self._parts_of(dataset, cell):
                     self._merge(dataset, cell, there, without=forgotten)
 
-    def _write(self, dataset: Dataset, cell: str, rows: list[dict[str, Any]]) -> None:
+    def _write(
+        self, dataset: Dataset, cell: str, rows: list[dict[str, Any]], durable: bool
+    ) -> None:
         schema = DATASETS[dataset]
         columns = {name: [_null_if_nan(row.get(name)) for row in rows] for name in schema.names}
         there = self._parts_of(dataset, cell)
         folder = self._folder / dataset / f"cell={cell}"
         folder.mkdir(parents=True, exist_ok=True)
         part = Part(rows[0]["sequence"], rows[-1]["sequence"], folder)
-        part.write(pa.table(columns, schema=schema))
+        part.write(pa.table(columns, schema=schema), durable)
         there.append(part)
 
     def _parts_of(self, dataset: Dataset, cell: str) -> list[Part]:

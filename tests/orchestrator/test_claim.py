@@ -97,8 +97,8 @@ def test_an_extension_runs_what_is_new_and_leaves_what_errored(tmp_path):
     left = remaining(plan, folder.paths, Which(errored=False))
     rnn, gru, *new = (cell.id for cell in plan.cells)
     assert left.indices[rnn] == [3, 4, 5, 6, 7]
-    assert left.indices[gru] == [*range(8)]
-    assert [left.indices[cell] for cell in new] == [[*range(8)]] * 2
+    assert [*left.indices[gru]] == [*range(8)]
+    assert [[*left.indices[cell]] for cell in new] == [[*range(8)]] * 2
 
 
 SAME = {
@@ -144,12 +144,15 @@ CONTRADICTING = {
     "a removed cell": ({"architectures": ["rnn"]}, GONE.format("gru")),
     "another option of its task": (
         {"tasks": [{"name": "parentheses", "options": {"length": 7, "held_out_size": 32}}]},
-        "tasks was [",
+        "tasks.0.options.length was 6 and is 7 in the file",
     ),
-    "a removed and a new one": ({"architectures": ["rnn", "lstm"]}, GONE.format("gru")),
+    "a removed and a new one": (
+        {"architectures": ["rnn", "lstm"]},
+        'architectures.1.name was "gru" and is "lstm" in the file',
+    ),
     "one task's own training": (
         {"tasks": [{**SMALL["tasks"][0], "training": {"batch_size": 9}}]},
-        '"batch_size": 9,',
+        "tasks.0.training.batch_size was null and is 9 in the file",
     ),
 }
 

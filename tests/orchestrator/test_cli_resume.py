@@ -8,7 +8,7 @@ import yaml
 
 from orchestrator import cli, lock, sweep
 from orchestrator.errors import RunFailed
-from orchestrator.lock import holder, only_run, stop_requested
+from orchestrator.lock import holder, only_run, reason_to_stop
 from tests.orchestrator.small import SMALL, small_file
 from tests.orchestrator.studies import Folder, completed, errored, stopped
 
@@ -167,7 +167,7 @@ def test_stop_waits_for_the_end_of_the_run_and_says_how_to_go_on(call, folder):
     def work():
         with only_run(folder.paths) as us:
             began.set()
-            while not stop_requested(folder.paths, us):
+            while not reason_to_stop(folder.paths, us):
                 pass
             seen.append(us.run)
 
@@ -185,7 +185,7 @@ def test_a_run_that_does_not_end_is_named(call, folder, monkeypatch):
     monkeypatch.setattr(cli, "STOP_SECONDS", 0)
     with only_run(folder.paths) as us:
         code, _, err = call("stop", "small")
-        assert stop_requested(folder.paths, us)
+        assert reason_to_stop(folder.paths, us)
     assert code == 1
     assert err == (
         f"sweep 'small' was asked to end, but process {us.pid} on {us.host} is still at work after "

@@ -205,15 +205,15 @@ def test_the_plan_is_that_of_the_variant(call):
 def test_a_run_that_broke_off_is_gone_on_with_by_the_same_option(
     call, tmp_path, store, monkeypatch
 ):
-    def broken(plan, paths, left, listeners):
-        assert (plan.spec.name, paths.folder.name, len(left.trials)) == (*["whole-small"] * 2, 4)
+    def broken(plan, paths, left, listeners, lost, us):
+        assert (plan.spec.name, paths.folder.name, left.count) == (*["whole-small"] * 2, 4)
         raise RunFailed("a plug was pulled")
 
     monkeypatch.setattr(sweep, "run", broken)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code, _, err = call(SWEEP, "run", "small.yaml", "--small", "--mlflow", f"sqlite:///{store}")
     assert code == 1 and "a plug was pulled" in err
-    assert f" run small.yaml --small --mlflow sqlite:///{store}\n" in err
+    assert f" resume whole-small --mlflow sqlite:///{store}\n" in err
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["whole-small"]
 
 

@@ -238,7 +238,10 @@ def test_a_state_that_fits_only_in_part_leaves_no_traces(tmp_path, clock, monkey
     killed_at(monkeypatch, config(d, tmp_path, seconds=2.0), 8)
 
     def lose_the_optimizer(folder, identity, use):
-        return load(folder, identity, lambda found: use({**found, "optimizer": {"nonsense": 1}}))
+        def lost(found):
+            use({**found, "trainer": {**found["trainer"], "optimizer": {"nonsense": 1}}})
+
+        return load(folder, identity, lost)
 
     load = checkpoints.load
     with monkeypatch.context() as patch:
