@@ -224,3 +224,43 @@ def test_resume_by_a_file_must_be_that_sweep_still(call, folder, started, tmp_pa
     assert code == 2 and "depths was [1] and is [2] in the file" in err
     call("resume", "small")  # by its name it is what it was
     assert len(started) == 1
+
+
+def test_a_sweep_that_was_never_run_is_not_started_by_resume(call, tmp_path, monkeypatch, started):
+    monkeypatch.chdir(tmp_path)
+    small_file(tmp_path)
+    code, _, err = call("resume", "small.yaml")
+    assert code == 2 and err.startswith("results/small holds no sweep: run it first")
+    assert started == [] and not (tmp_path / "results").exists()
+
+
+def test_the_status_of_all_sweeps_names_a_broken_one_and_shows_the_others(call, folder):
+    for name, text in {"a": "garbage", "b": '{"cells": {}, "impossible": []}'}.items():
+        place = folder.paths.results / name
+        place.mkdir()
+        (place / "sweep.json").write_text(text)
+    code, out, err = call("status")
+    assert code == 0
+    assert out.startswith("Sweep 'small': unfinished; 9 of 12 trials ended")
+    assert [line.partition(":")[0] for line in err.splitlines()] == [
+        "results/a/sweep.json",
+        "results/b/sweep.json",
+    ]
+    code, _, err = call("status", "b")
+    assert code == 2 and "damaged" in err
+
+
+def test_a_lock_that_says_nothing_is_named_at_once(call, folder):
+    with only_run(folder.paths):
+        folder.paths.lock.write_text("garbage")
+        code, _, err = call("stop", "small")
+    assert code == 1
+    assert err.startswith("results/small/.lock is held, but does not say by whom")
+
+
+def test_an_extension_that_cannot_run_leaves_what_is_recorded(call, folder, tmp_path, started):
+    before = folder.paths.definition.read_text()
+    small_file(tmp_path, search=SMALL["search"] | {"samples": 10**9})
+    code, _, err = call("extend", "small.yaml")
+    assert code == 2 and "may have at most 10,000,000" in err
+    assert folder.paths.definition.read_text() == before and started == []

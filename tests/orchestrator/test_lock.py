@@ -193,3 +193,15 @@ def test_tune_is_told_to_stop_once_it_is_asked_and_looks_only_now_and_then(monke
     assert [round(moment - 1000, 1) for moment in looks] == [0.3, 0.6, 0.9]
     assert stopper.happened and not stopper("a trial", {})
     assert capsys.readouterr().err == "Ending the sweep, so.\n"
+
+
+def test_a_run_whose_lock_was_taken_away_has_to_end(paths):
+    with only_run(paths) as us:
+        paths.lock.unlink()
+        assert reason_to_stop(paths, us).startswith(f"for its lock {paths.lock} was taken away")
+        with only_run(paths) as other:
+            assert holder(paths) == other
+            assert "was taken away" in reason_to_stop(paths, us)
+            assert not reason_to_stop(paths, other)
+            paths.lock.write_text("garbage")  # that says nothing of another run
+            assert not reason_to_stop(paths, us)

@@ -63,6 +63,22 @@ TOGETHER = [
         "grace: 101",
         "16: scheduler.grace is 101, but a trial of digits has only 100 training steps",
     ),
+    (  # rungs at 20 and 60
+        "grace: 20",
+        "grace: 20, brackets: 3",
+        "16: scheduler.brackets is 3, but a trial of digits has only 2 rungs: trials in a bracket "
+        "without rungs would never be stopped",
+    ),
+    (
+        "{method: asha, grace: 20}",
+        "{method: none, brackets: 2}",
+        "16: scheduler none stops nothing and has no 'brackets'",
+    ),
+    (
+        "resources: {cpus: 1}",
+        "recovery: {retries: -1}",
+        "21: 'recovery.retries' is -1, but must be greater than or equal to 0",
+    ),
     (
         "interval: 10",
         "interval: 101",
@@ -94,6 +110,7 @@ def test_a_number_that_cannot_be(tmp_path, right, wrong, sentence):
 def test_numbers_on_the_edge_are_right(tmp_path):
     text = SWEEP.replace("grace: 20", "grace: 100").replace("interval: 10", "interval: 100")
     text = text.replace("seed: 1", "seed: 0").replace("cpus: 1", "cpus: 0.01, gpus: 0")
+    assert load(write(tmp_path, SWEEP.replace("grace: 20", "grace: 20, brackets: 2")))
     text = text.replace("[1, 2]", "[1000, 1]").replace("[10_000]", "[1, 1_000_000_000_000]")
     spec = load(write(tmp_path, text))
     assert (spec.scheduler.grace, spec.training.evaluation_interval, spec.seed) == (100, 100, 0)

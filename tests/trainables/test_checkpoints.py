@@ -245,3 +245,21 @@ def test_the_file_is_a_seal_and_what_torch_writes(tmp_path):
     assert zipfile.is_zipfile(io.BytesIO(content[32:]))
     assert 40_000 < len(content) < 42_000
     assert checkpoints.KEPT == 2
+
+
+def test_what_killed_writers_left_behind_goes_with_the_next_checkpoint(tmp_path):
+    for number in (1, 2, 3):
+        (tmp_path / f".step-00000000000{number}.pt.{number}.tmp").write_bytes(b"half of one")
+    write(tmp_path, 4, "me", state(4))
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000000004.pt"]
+
+
+def test_trouble_of_the_machine_sets_no_checkpoint_aside(tmp_path):
+    write(tmp_path, 1, "me", state(1))
+
+    def use(found):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        load(tmp_path, "me", use)
+    assert steps(tmp_path) == [1]

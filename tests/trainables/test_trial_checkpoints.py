@@ -359,3 +359,43 @@ def test_a_runtime_error_of_another_kind_is_the_users(monkeypatch):
     breaking(monkeypatch, RuntimeError("mat1 and mat2 shapes cannot be multiplied"), {1, 2})
     report = Trial(config={"definition": definition()}).train()
     assert report["error"].endswith("RuntimeError: mat1 and mat2 shapes cannot be multiplied\n")
+
+
+def test_code_that_exits_is_an_error_of_its_own_and_tried_once_more(monkeypatch):
+    calls = []
+
+    def leave(trainer):
+        calls.append(trainer.step)
+        raise SystemExit(3)
+
+    monkeypatch.setattr(module.Trainer, "_train_one", leave)
+    last = Trial(config={"definition": definition()}).train()
+    assert last[DONE] and "SystemExit: 3" in last["error"] and calls == [0, 0]
+
+
+def test_seconds_before_a_checkpoint_count_in_the_report_after_it(tmp_path, monkeypatch):
+    """Half a minute a step; killed after three of five steps that lie between two reports."""
+    d = {**definition(), "evaluation_interval": 5, "steps": 10}
+    now = [0.0]
+    stands_in = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
+    monkeypatch.setattr(module, "time", stands_in)
+    train = module.Trainer._train_one
+
+    def one(trainer):
+        now[0] += 30.0
+        train(trainer)
+
+    monkeypatch.setattr(module.Trainer, "_train_one", one)
+    killed_at(monkeypatch, config(d, tmp_path, seconds=80.0), 4)
+    assert checkpoints.steps(tmp_path) == [3]
+    now[0] += 1e6  # while nothing ran
+    found = [r["seconds"] for r in run_raw(Trial(config=config(d, tmp_path)))]
+    assert found == [150.0, 150.0]
+
+
+def run_raw(made):
+    """All reports of a trial."""
+    found = [made.train()]
+    while not found[-1][DONE]:
+        found.append(made.train())
+    return found
