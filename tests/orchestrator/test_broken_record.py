@@ -58,7 +58,7 @@ def test_what_the_gp_proposed_is_not_made_up_where_the_record_of_it_is_gone(tmp_
     folder.fill("rnn", reports(4, 8, 12, 16), reports(4), errored() | reports(4), WHOLE)
     folder.fill("rnn", *[None] * 4, reports(4, 8, 12, 16))
     rnn = folder.plan.cells[0].id
-    first, second = sorted(folder.paths.ledger.glob("starts/*/part-*.parquet"))
+    first, _ = sorted(folder.paths.ledger.glob("starts/*/part-*.parquet"))
     first.unlink()
     left = remaining(folder.plan, folder.paths)
     # Only the last one's start is there; the errored and the ended one have it in their rows.
