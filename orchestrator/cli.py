@@ -213,6 +213,7 @@ def _execute(
         def lost(what: str) -> None:
             message = f"Ray died ({what}); everything recorded is in {paths.ledger}. Go on with: "
             print(f"{message}{again}", file=sys.stderr, flush=True)
+            console.show_cursor(True)  # the live display hid it
             os._exit(1)  # the main thread may be waiting for Ray, for ever
 
         uri = mlflow or paths.mlflow_store
