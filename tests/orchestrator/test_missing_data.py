@@ -68,7 +68,7 @@ def test_a_run_says_which_task_lacks_what_and_runs_nothing(call, tmp_path, resul
     assert not (results / "small/tables").exists()
     # Nothing is claimed: tables say so, and the sweep may still change.
     code, _, err = call("tables", "small")
-    assert code == 2 and "holds no finished trial yet" in err
+    assert code == 2 and "holds no sweep: run it first" in err
     folder = Folder.of(results, seed=99, tasks=[TEXT])
     folder.fill("rnn", completed(1.0, 1.0))
     assert len(Ledger(folder.paths.ledger).trials()) == 1
