@@ -13,7 +13,6 @@ import psutil
 from orchestrator.errors import RunFailed
 
 WATCH_SECONDS = 1.0
-GRACE_SECONDS = 5.0  # for the run to end by itself
 VITAL = {"raylet", "gcs_server"}
 OBJECT_STORE_BYTES = 128 * 1024**2  # only small messages pass through it
 
@@ -81,8 +80,8 @@ def _watch(node: Any, over: threading.Event, lost: Callable[[str], None]) -> Non
         dead = {kind for kind, _ in node.dead_processes()} & VITAL
         if not dead:
             family = psutil.Process().children(recursive=True)
-        # A signal to all processes of the group ends Ray and the run at once.
-        elif not over.wait(GRACE_SECONDS):
+        # At once: trials that nothing can be given to any more would soon count as errored.
+        elif not over.is_set():
             for process in family:
                 with suppress(psutil.Error):
                     process.kill()
