@@ -19,11 +19,12 @@ from unittest import mock
 from recording import record
 
 from orchestrator.cluster.local import local_ray
-from orchestrator.ledger import LedgerWriter
+from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan, make_plan
+from orchestrator.remaining import remaining
 from orchestrator.spec import load
-from orchestrator.sweep import run, unfinished
+from orchestrator.sweep import run
 from orchestrator.views.background import BackgroundView
 
 QUICKSTART = Path(__file__).parent.parent / "sweeps" / "quickstart.yaml"
@@ -32,7 +33,7 @@ QUICKSTART = Path(__file__).parent.parent / "sweeps" / "quickstart.yaml"
 class NoLedger(LedgerWriter):
     """Forgets what it is given."""
 
-    def flush(self) -> None:
+    def flush(self, durable: bool = False) -> None:
         for cells in self._rows.values():
             cells.clear()
 
@@ -58,15 +59,17 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
     work = Work()
     with tempfile.TemporaryDirectory() as folder:
         paths = SweepPaths(Path(folder), plan.spec.name)
-        left = unfinished(plan, paths)
+        paths.make_writable()
+        left = remaining(plan, paths)
         begin, driver = time.perf_counter(), time.process_time()
         if recorded:
-            view = BackgroundView(paths.mlflow_store, plan.spec.name, left.recorded, left.results)
-            assert run(plan, paths, left, [work, view])
+            ledger = Ledger(paths.ledger)
+            view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.recorded)
+            assert run(plan, paths, left, [work, view], lost)
             assert view.close() is None
         else:
             with mock.patch("orchestrator.sweep.LedgerWriter", NoLedger):
-                assert run(plan, paths, left, [work])
+                assert run(plan, paths, left, [work], lost)
         seconds = time.perf_counter() - begin
     assert work.trials == plan.trial_count
     return {
@@ -77,14 +80,18 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
     }
 
 
+def lost(what: str) -> None:
+    raise SystemExit(f"Ray died: {what}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     given = parser.parse_args()
-    plan = make_plan(load(QUICKSTART))
+    plan = make_plan(load(QUICKSTART), Path())
     runs: dict[str, list[dict[str, float]]] = {"with": [], "without": []}
-    with local_ray():
+    with local_ray(lost):
         for _ in range(given.pairs):
             for name in ("without", "with"):
                 runs[name].append(quickstart(plan, recorded=name == "with"))

@@ -36,6 +36,7 @@ class Proposals:
         self._plan = plan
         self._most = 1 + int(cores) // CORES_A_PROPOSAL
         self._histories: dict[str, dict[int, Observation]] = {cell.id: {} for cell in plan.cells}
+        self._baselines: dict[str, float] = {}  # of cells; some tasks read their data when made
         self._ready: set[str] = set()  # cells with enough to go by
         self._asked: dict[str, ray.ObjectRef] = {}  # by cell
         self._propose = _remote(propose)
@@ -62,8 +63,10 @@ class Proposals:
             self._ready.add(cell.id)
             if len(self._asked) < self._most:
                 seed = derive(self._plan.spec.seed, cell.id, index, "proposal")
+                if cell.id not in self._baselines:
+                    self._baselines[cell.id] = _baseline(cell)
                 self._asked[cell.id] = self._propose.remote(
-                    cell.space, observations, _baseline(cell), seed
+                    cell.space, observations, self._baselines[cell.id], seed
                 )
             return None
         asked = self._asked[cell.id]
