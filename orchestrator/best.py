@@ -1,7 +1,6 @@
 """Which trial of a cell is the best."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,6 +8,7 @@ import pandas as pd
 from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
+from trainables.storage import Location
 
 
 def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +27,7 @@ def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
     return ranked.drop_duplicates("cell").set_index("cell", drop=False)
 
 
-def best_configurations(results: Path, sweep: str) -> dict[str, dict[str, Any]]:
+def best_configurations(results: Location, sweep: str) -> dict[str, dict[str, Any]]:
     """Configuration, trial and training of what did best in each cell of a sweep that was run.
 
     Raises:

@@ -1,7 +1,6 @@
 """What a results folder is of: recorded by the first run, held against every later one."""
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan
 from orchestrator.spec import SweepSpec
+from trainables import storage
 
 DERIVED = ("cells", "impossible")  # what the file means: widths, spaces
 FREE = ("resources", "recovery")  # where and how carefully it runs, not what it is
@@ -24,7 +24,7 @@ def check(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     Raises:
         BadInput: the results folder holds another sweep of this name, or a smaller one.
     """
-    if not any(paths.ledger.rglob("*.parquet")):
+    if not any(file.name.endswith(".parquet") for file, _ in storage.files(paths.ledger)):
         return
     if not paths.definition.exists():
         raise BadInput(
@@ -54,12 +54,8 @@ def claim(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     ours = json.dumps(_definition(plan), indent=1)
     if paths.definition.exists() and paths.definition.read_text(encoding="utf-8") == ours:
         return
-    hidden = paths.definition.with_name(f".{paths.definition.name}.tmp")
-    with hidden.open("w", encoding="utf-8") as file:
-        file.write(ours)
-        file.flush()
-        os.fsync(file.fileno())  # without it the ledger beside it is of nothing
-    hidden.rename(paths.definition)
+    # Without it the ledger beside it is of nothing.
+    storage.write(paths.definition, ours.encode(), durable=True)
 
 
 def recorded_spec(paths: SweepPaths) -> SweepSpec:

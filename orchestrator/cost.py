@@ -14,12 +14,11 @@ from typing import Any
 
 from orchestrator.errors import BadInput
 from orchestrator.plan import Cell, Plan
+from orchestrator.workloads import held_out_sizes, work
 from trainables import tasks
 from trainables.registry import nearest
 from trainables.training import EVALUATION_CHUNK
 from trainables.workload import FORWARD, TRAINING, Workload
-
-CONFIGURATIONS = 20  # of a cell, of which the mean evaluation set is taken
 
 
 @dataclass(frozen=True)
@@ -88,37 +87,17 @@ def _trial(plan: Plan, cell: Cell, device: Device) -> Cost:
     task = tasks.make(cell.task.name, cell.task.options)
     training = cell.training
 
-    def work(batch: int) -> Workload:
-        return Workload.of(
-            task,
-            cell.architecture.name,
-            hidden=cell.hidden,
-            depth=cell.depth,
-            parameters=cell.parameters,
-            lanes=plan.spec.replicates,
-            batch=batch,
-        )
-
-    step = work(training.batch_size)
+    step = work(plan, cell, task, training.batch_size)
     trained = Cost(TRAINING * step.products, device.training_seconds(step)) * training.steps
-    chunks, rest = divmod(_mean_held_out(plan, cell, task), EVALUATION_CHUNK)
+    sizes = held_out_sizes(plan, cell, task)
+    chunks, rest = divmod(round(sum(sizes) / len(sizes)), EVALUATION_CHUNK)
     evaluated = Cost(0.0, 0.0)
     for size, times in ((EVALUATION_CHUNK, chunks), (rest, min(rest, 1))):
-        samples = work(size)
+        samples = work(plan, cell, task, size)
         once = Cost(FORWARD * samples.products, device.forward_seconds(samples))
         evaluated += once * times
     sets = 1 if task.memorizes else 2
     return trained + evaluated * (sets * training.reports)
-
-
-def _mean_held_out(plan: Plan, cell: Cell, task: tasks.Task) -> int:
-    if not task.hyperparameters:
-        return task.held_out_size
-    sizes = [
-        task.configured(plan.configuration(cell, index), cell.parameters).held_out_size
-        for index in range(min(plan.spec.search.samples, CONFIGURATIONS))
-    ]
-    return round(sum(sizes) / len(sizes))
 
 
 def _share_trained(plan: Plan, cell: Cell) -> float:

@@ -19,7 +19,7 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
     The second Ctrl-C is the ordinary one: it tears.
 
     Args:
-        reason: why the run has to end, if another process asked it to.
+        reason: why the run has to end, where it is not for a signal.
     """
 
     def __init__(self, reason: Callable[[], str]) -> None:

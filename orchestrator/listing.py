@@ -9,12 +9,13 @@ from rich.console import Console
 
 from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger
-from orchestrator.paths import SweepPaths
+from orchestrator.paths import sweeps
 from orchestrator.spec import load
 from orchestrator.variant import has_variant
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.layer import StackOptions
 from trainables.registry import describe
+from trainables.storage import Location
 from trainables.tasks import TASKS, make
 
 
@@ -52,7 +53,7 @@ def print_tasks(console: Console) -> None:
     )
 
 
-def print_sweeps(console: Console, files: Path, results: Path) -> None:
+def print_sweeps(console: Console, files: Path, results: Location) -> None:
     """Sweep files, and the sweeps that have results."""
     for path in sorted(files.glob("*.y*ml")):
         try:
@@ -60,8 +61,7 @@ def print_sweeps(console: Console, files: Path, results: Path) -> None:
             _line(console, f"{path}  sweep '{load(path).name}'{small}")
         except BadInput as error:
             _line(console, str(error))
-    for definition in sorted(results.glob("*/sweep.json")):
-        paths = SweepPaths(results, definition.parent.name)
+    for paths in sweeps(results):
         _line(console, f"{paths.folder}  {len(Ledger(paths.ledger).trials())} trials in the ledger")
 
 

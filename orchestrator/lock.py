@@ -2,49 +2,41 @@
 
 import fcntl
 import json
-import os
-import socket
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import asdict
 
+from orchestrator import lease
 from orchestrator.errors import BadInput
+from orchestrator.holder import NOBODY, Holder, ourselves, parse
 from orchestrator.paths import SweepPaths
+from trainables import storage
+from trainables.storage import ObjectPath
+
+__all__ = ["NOBODY", "Holder", "holder", "only_run", "reason_to_stop", "request_stop"]
 
 PATIENCE_SECONDS = 1.0  # `soundings status` looks by holding the lock itself for a moment
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The run that holds the lock, as it wrote itself into it."""
-
-    host: str
-    pid: int
-    run: str  # unique
-    began: str  # ISO time
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}" if self.pid else "a process that just began"
-
-
-NOBODY = Holder("", 0, "", "")
 
 
 @contextmanager
 def only_run(paths: SweepPaths) -> Iterator[Holder]:
     """Hold the sweep's lock while the block runs.
 
-    The system drops it with the process, however that ends, so a lock is never left behind.
+    On a disk the system drops it with the process, however that ends, so a lock is never left
+    behind. In an object store it is a lease that runs out (:mod:`orchestrator.lease`).
 
     Raises:
         BadInput: another process holds it, or the folder cannot be written to.
     """
     paths.make_writable()
-    us = Holder(socket.gethostname(), os.getpid(), uuid.uuid4().hex, datetime.now(UTC).isoformat())
-    with paths.lock.open("a+", encoding="utf-8") as file:
+    us, lock = ourselves(), paths.lock
+    if isinstance(lock, ObjectPath):
+        assert isinstance(paths.folder, ObjectPath)
+        with lease.only_run(lock, paths.folder, us) as us:
+            yield us
+        return
+    with lock.open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not _locked(file.fileno(), fcntl.LOCK_EX):
             if time.monotonic() > deadline:
@@ -62,8 +54,11 @@ def only_run(paths: SweepPaths) -> Iterator[Holder]:
 
 def holder(paths: SweepPaths) -> Holder | None:
     """The run at work on these results, if there is one."""
+    lock = paths.lock
+    if isinstance(lock, ObjectPath):
+        return lease.holder(lock)
     try:
-        with paths.lock.open(encoding="utf-8") as file:
+        with lock.open(encoding="utf-8") as file:
             if _locked(file.fileno(), fcntl.LOCK_SH):
                 return None
     except FileNotFoundError:
@@ -73,13 +68,16 @@ def holder(paths: SweepPaths) -> Holder | None:
 
 def request_stop(paths: SweepPaths, run: Holder) -> None:
     """Ask a run to end; it looks several times a second."""
-    hidden = paths.stop_request.with_name(f"{paths.stop_request.name}.{os.getpid()}.tmp")
-    hidden.write_text(run.run, encoding="utf-8")
-    hidden.rename(paths.stop_request)
+    if isinstance(paths.lock, ObjectPath):
+        lease.request_stop(paths.lock, run)
+    else:
+        storage.write(paths.stop_request, run.run.encode())
 
 
 def reason_to_stop(paths: SweepPaths, run: Holder) -> str:
     """Why this run has to end, or nothing."""
+    if isinstance(run, lease.Lease):
+        return "".join(run.reasons[:1])
     with suppress(OSError):  # there is none
         if paths.stop_request.read_text(encoding="utf-8") == run.run:
             return "as 'soundings stop' asks"
@@ -99,7 +97,6 @@ def _locked(file: int, how: int) -> bool:
 
 def _written(paths: SweepPaths) -> Holder:
     try:
-        found = json.loads(paths.lock.read_text(encoding="utf-8"))
-        return Holder(**{field.name: found[field.name] for field in fields(Holder)})
+        return parse(paths.lock.read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
         return NOBODY

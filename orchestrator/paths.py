@@ -6,65 +6,74 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadInput
+from trainables import storage
+from trainables.storage import Location, ObjectPath
+
+AT_HOME = Path.home() / "soundings"  # what has no better place: of sweeps at a URL, or of jobs
 
 
 @dataclass(frozen=True)
 class SweepPaths:
-    """The files of one sweep under a results folder; the MLflow store is shared by its sweeps."""
+    """The files of one sweep under a results folder; the MLflow store is shared by its sweeps.
 
-    results: Path
+    Attributes:
+        results: a folder or a URL.
+    """
+
+    results: Location
     sweep: str
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Location:
         return self.results / self.sweep
 
     @property
-    def definition(self) -> Path:
+    def definition(self) -> Location:
         """What the sweep is, as its first run understood it."""
         return self.folder / "sweep.json"
 
     @property
-    def lock(self) -> Path:
+    def lock(self) -> Location:
         """Held by the run at work."""
         return self.folder / ".lock"
 
     @property
-    def ledger(self) -> Path:
+    def ledger(self) -> Location:
         return self.folder / "ledger"
 
     @property
-    def checkpoints(self) -> Path:
+    def checkpoints(self) -> Location:
         return self.folder / "checkpoints"
 
-    def checkpoints_of(self, trial: str) -> Path:
+    def checkpoints_of(self, trial: str) -> Location:
         """The folder with the checkpoints of a trial that has not ended, or errored."""
         return self.checkpoints / trial
 
     @property
-    def tune(self) -> Path:
+    def tune(self) -> Location:
         """What Ray Tune itself writes during a run."""
         return self.folder / ".tune"
 
     @property
-    def stop_request(self) -> Path:
+    def stop_request(self) -> Location:
         """Names the run that is asked to stop."""
         return self.folder / ".stop"
 
     @property
-    def tables(self) -> Path:
+    def tables(self) -> Location:
         return self.folder / "tables"
 
     @property
     def mlflow_store(self) -> str:
-        """The tracking URI of the default MLflow store."""
-        return f"sqlite:///{self.results / 'mlflow.db'}"
+        """The tracking URI of the default MLflow store; of results in a store, at home."""
+        beside = AT_HOME if isinstance(self.results, ObjectPath) else self.results
+        return f"sqlite:///{beside / 'mlflow.db'}"
 
     def read_definition(self) -> dict[str, Any]:
         """What :attr:`definition` holds.
 
         Raises:
-            BadInput: it is damaged.
+            BadInput: it is damaged, or cannot be read.
         """
         try:
             found = json.loads(self.definition.read_text(encoding="utf-8"))
@@ -83,15 +92,22 @@ class SweepPaths:
         Raises:
             BadInput: it cannot be written to.
         """
-        if "?" in str(self.results):  # it would end the path in the store's URI
+        if isinstance(self.results, Path) and "?" in str(self.results):
+            # It would end the path in the MLflow store's URI.
             raise BadInput(f"{self.results}: name a results folder without '?'")
         probe = self.folder / ".writable"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(self.folder)
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
             raise BadInput(
-                f"{self.folder}: cannot write results there ({error.strerror}); "
+                f"{self.folder}: cannot write results there ({error.strerror or error}); "
                 "name another folder with --results"
             ) from error
+
+
+def sweeps(results: Location) -> list[SweepPaths]:
+    """Those that a results folder holds."""
+    there = (SweepPaths(results, name) for name in sorted(storage.names(results)))
+    return [paths for paths in there if paths.definition.exists()]

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from orchestrator.best import best_configurations, recorded_repetitions
@@ -18,6 +17,7 @@ from trainables import architectures, sizing, tasks
 from trainables.definition import Definition
 from trainables.seeds import derive
 from trainables.space import Configuration, Space, draw
+from trainables.storage import Location
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Plan:
             divergence_threshold=cell.training.divergence_threshold,
             objective=cell.training.objective,
             shared_batches=cell.training.shared_batches,
-            gpus=spec.resources.gpus,
+            gpus=spec.resources.gpus or 0.0,  # a run fills in what it has
             configuration=(
                 self.configuration(cell, index) if configuration is None else configuration
             ),
@@ -185,7 +185,7 @@ def index_of(cell: str, trial: str) -> int:
     return int(trial.removeprefix(f"{cell}_"))
 
 
-def make_plan(spec: SweepSpec, results: Path, to_run: bool = True) -> Plan:
+def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
     """Solve every cell's width; cells that cannot be are listed with the reason.
 
     Args:

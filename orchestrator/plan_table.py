@@ -5,8 +5,11 @@ from rich.table import Table
 
 from orchestrator.cost import Device, cost
 from orchestrator.labels import heading
+from orchestrator.needs import GIGABYTE, GPU_BYTES, needs
 from orchestrator.plan import Plan
 from trainables.architectures import check_options, find
+
+NEEDS = ("cpus", "gpus", "memory")  # of a trial
 
 
 def print_plan(plan: Plan, device: Device, console: Console) -> None:
@@ -20,9 +23,11 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("task", "architecture"):
         table.add_column(name, no_wrap=True)
-    for name in ("depth", "budget", "hidden", "counted", "under", "trials"):
+    for name in ("depth", "budget", "hidden", "counted", "under", "trials", *NEEDS):
         table.add_column(name, justify="right", no_wrap=True)
+    needed = needs(plan)
     for cell in plan.cells:
+        need = needed[cell.id]
         table.add_row(
             heading(cell.task.label),
             heading(cell.architecture.label),
@@ -32,6 +37,9 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
             f"{cell.parameters:,}",
             f"{100 * (1 - cell.parameters / cell.budget):.1f} %",
             f"{samples:,} x {cell.training.steps:,}",
+            f"{need.cpus:g}",
+            f"{need.gpus:g}",
+            f"{need.memory / GIGABYTE:g} GB",
         )
     console.print(table)
     for cell in plan.cells:
@@ -57,6 +65,14 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
     if plan.lacking:
         console.print(
             f"cannot run yet: {plan.lacking}", markup=False, highlight=False, soft_wrap=True
+        )
+    if plan.spec.resources.gpus is None and any(need.gpus for need in needed.values()):
+        console.print(
+            f"gpus: of cards with {GPU_BYTES / GIGABYTE:.0f} GB; on a machine without any, such "
+            "trials train on a core",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
     early = plan.spec.scheduler.method == "asha"
     whole, stopped = cost(plan, device)

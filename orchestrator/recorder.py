@@ -4,7 +4,6 @@ import json
 import logging
 import platform
 import re
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +21,9 @@ from orchestrator.ledger.schema import MEASURES
 from orchestrator.outcome import Outcome, outcome_of
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan
-from trainables import tasks
+from trainables import storage, tasks
 from trainables.definition import Definition
+from trainables.storage import Location
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
 FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger,
@@ -74,6 +74,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self._tasks: dict[str, tasks.Task] = {}  # by label: some read their data when made
         self._curves: dict[str, list[Row]] = defaultdict(list, curves)
         self._news: list[Callable[[], None]] = []  # told after the next flush, in this order
+        self._done: list[Location] = []  # checkpoints that nothing needs after it
         self._versions = json.dumps(
             {"python": platform.python_version()}
             | {package: version(package) for package in ("soundings", "torch", "ray", "numpy")}
@@ -168,6 +169,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         news, self._news = self._news, []
         for tell in news:
             tell()
+        done, self._done = self._done, []
+        storage.side_by_side(self._paths.checkpoints, storage.remove, done)
         self._flushed = time.monotonic()
         self._took = self._flushed - began
 
@@ -207,5 +210,4 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         row["sequence"] = self._writer.add("trials", cell.id, row)
         self._news += [partial(listener.ended, row, curve) for listener in self._listeners]
         if outcome != "errored":  # one that errored may go on from its checkpoint
-            folder = self._paths.checkpoints_of(trial)
-            self._news.append(partial(shutil.rmtree, folder, ignore_errors=True))
+            self._done.append(self._paths.checkpoints_of(trial))

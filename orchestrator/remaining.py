@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +16,7 @@ from orchestrator.ledger.schema import DATASETS
 from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan
-from trainables import checkpoints
+from trainables import checkpoints, storage
 from trainables.definition import Definition
 from trainables.space import Configuration
 
@@ -144,10 +143,10 @@ def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
     intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
     begun = dict(zip(left.starts["trial"], left.starts["cell"], strict=True))
     ended = set(left.recorded.loc[left.recorded["outcome"].isin(FINAL), "trial"])
-    for folder in paths.checkpoints.glob("*"):
-        trial = folder.name
+    for trial in storage.names(paths.checkpoints):
+        folder = paths.checkpoints_of(trial)
         if trial in ended or trial not in begun:
-            shutil.rmtree(folder, ignore_errors=True)
+            storage.remove(folder)
             continue
         curve = left.curves.get(trial)
         seen = curve[-1]["step"] if curve else 0
@@ -209,6 +208,6 @@ def _forget(trials: Mapping[str, str], paths: SweepPaths) -> None:
     """Drop the record of some trials, each with its cell, and their checkpoints."""
     by_cell: dict[str, set[str]] = {}
     for trial, cell in trials.items():
-        shutil.rmtree(paths.checkpoints_of(trial), ignore_errors=True)
+        storage.remove(paths.checkpoints_of(trial))
         by_cell.setdefault(cell, set()).add(trial)
     LedgerWriter(paths.ledger).forget(by_cell)

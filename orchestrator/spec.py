@@ -225,16 +225,25 @@ class RecoverySpec(Model):
 
 
 class ResourcesSpec(Model):
-    """What one trial occupies while it runs: processor cores, and GPUs or a fraction of one."""
+    """What one trial occupies while it runs; what is left out is computed (:mod:`.needs`).
 
-    cpus: Annotated[Number, Field(ge=0.01)] = 1.0
-    gpus: Annotated[Number, Field(ge=0)] = 0.0
+    Attributes:
+        cpus: processor cores.
+        gpus: GPUs: none, a fraction of one, or several whole ones.
+        memory: of the machine, in gigabytes.
+    """
+
+    cpus: Annotated[Number, Field(ge=0.01)] | None = None
+    gpus: Annotated[Number, Field(ge=0)] | None = None
+    memory: Annotated[Number, Field(ge=0.1)] | None = None
 
     @field_validator("gpus")
     @classmethod
-    def _enough(cls, gpus: float) -> float:
-        if 0 < gpus < 0.01:
+    def _enough(cls, gpus: float | None) -> float | None:
+        if gpus and gpus < 0.01:
             raise ValueError(f"'resources.gpus' is {gpus:g}, but must be 0, or 0.01 or more")
+        if gpus and gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"'resources.gpus' is {gpus:g}, but above 1 must be a whole number")
         return gpus
 
 

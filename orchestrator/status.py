@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +14,8 @@ from orchestrator.ledger import Ledger
 from orchestrator.lock import Holder, holder
 from orchestrator.outcome import OUTCOMES
 from orchestrator.paths import SweepPaths
+from trainables import storage
+from trainables.storage import Location
 
 
 @dataclass(frozen=True)
@@ -167,11 +168,5 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def _size(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # gone meanwhile: a run is at work
-            continue
-    return total
+def _size(folder: Location) -> int:
+    return sum(size for _, size in storage.files(folder))

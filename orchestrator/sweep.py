@@ -2,17 +2,24 @@
 
 import math
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from ray import tune
 
+from orchestrator.cluster.cluster import Cluster, Connect, Lost
 from orchestrator.cluster.local import local_ray
-from orchestrator.errors import BadInput, RunFailed
+from orchestrator.cluster.room import Room
+from orchestrator.errors import RunFailed
 from orchestrator.interruption import Interruption
 from orchestrator.ledger import LedgerWriter
 from orchestrator.lock import NOBODY, Holder, reason_to_stop
+from orchestrator.needs import GPU_BYTES, Need, needs
 from orchestrator.outcome import Outcome, outcome_of
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan, index_of
@@ -20,9 +27,11 @@ from orchestrator.recorder import Listener, Recorder
 from orchestrator.remaining import Remaining, clear_checkpoints
 from orchestrator.scheduler import PerCellASHA, PerCellFIFO
 from orchestrator.searcher import PlannedTrials
-from orchestrator.spec import ResourcesSpec
+from trainables import storage
 from trainables.definition import Definition
 from trainables.trial import Checkpointing, Trial
+
+PATIENCE_SECONDS = 300.0  # with a store that is away; the run waits
 
 
 def run(
@@ -30,11 +39,12 @@ def run(
     paths: SweepPaths,
     left: Remaining,
     listeners: Sequence[Listener],
-    lost: Callable[[str], None],
+    lost: Lost,
     us: Holder = NOBODY,
     trainable: type = Trial,
+    connect: Connect = local_ray,
 ) -> bool:
-    """Train what is left on this machine; returns False if it was interrupted.
+    """Train what is left; returns False if it was interrupted.
 
     By Ctrl-C, SIGTERM or :func:`orchestrator.lock.request_stop`.
 
@@ -43,11 +53,18 @@ def run(
         lost: called, in a thread of its own, when Ray itself dies; it has to end the process.
         us: the run that this is, which holds the sweep's lock.
         trainable: what a trial does; anything that reports as :class:`Trial` does.
+        connect: to the cluster; by default a Ray instance of this machine and run.
 
     Raises:
+        BadInput: there is no host for some trial, or a host is not fit.
         RunFailed: the ledger could not be written, or Tune itself failed.
     """
     spec = plan.spec
+    reasons: list[Callable[[], str]] = [partial(reason_to_stop, paths, us)]
+    interruption = Interruption(lambda: next(filter(None, (reason() for reason in reasons)), ""))
+    storage.be_patient(
+        paths.results, storage.Patience(PATIENCE_SECONDS, lambda: interruption.happened)
+    )
     writer = LedgerWriter(paths.ledger, left.sequence)
     recorder = Recorder(plan, paths, writer, listeners, left.curves, us.run)
     scheduler = PerCellFIFO()
@@ -78,34 +95,35 @@ def run(
             "rungs": scheduler.rungs(definition["cell"]),
         }
 
-    interruption = Interruption(partial(reason_to_stop, paths, us))
     # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
     with (
         interruption.caught(),
-        local_ray(lost) as there,
+        connect(lost) as there,
         interruption.caught(),
         _tunes_own_files(paths) as folder,
     ):
+        reasons.append(there.trouble)
+        room, asked = Room(there.look), _asked(plan, there)
+        room.check(asked[cell] for cell, indices in left.indices.items() if indices)
         clear_checkpoints(plan, paths, left)  # now that no process of an earlier run is alive
-        slots = min(_slots(spec.resources, there), left.count)
         proposals = None
         if spec.search.method == "gp":
             from orchestrator.proposals import Proposals
 
-            proposals = Proposals(plan, left, there["CPU"])
+            cores = sum(host.resources.get("CPU", 0.0) for host in there.look())
+            proposals = Proposals(plan, left, cores)
             for settlement in settled:
                 proposals.ended(*settlement)
         tuner = tune.Tuner(
-            tune.with_resources(
-                trainable, {"cpu": spec.resources.cpus, "gpu": spec.resources.gpus}
-            ),
+            tune.with_resources(trainable, _resources),
             tune_config=tune.TuneConfig(
                 num_samples=-1,
                 metric="objective",
                 mode="min",
-                search_alg=PlannedTrials(plan, left, proposals, checkpointing, recorder.given),
+                search_alg=PlannedTrials(
+                    plan, left, proposals, checkpointing, recorder.given, room, asked
+                ),
                 scheduler=scheduler,
-                max_concurrent_trials=slots,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -132,6 +150,10 @@ def run(
 @contextmanager
 def _tunes_own_files(paths: SweepPaths) -> Iterator[str]:
     """A folder for what Tune writes and nobody reads again, also gone after a run was killed."""
+    if not isinstance(paths.tune, Path):
+        with tempfile.TemporaryDirectory(prefix="soundings-") as folder:
+            yield folder
+        return
     shutil.rmtree(paths.tune, ignore_errors=True)
     paths.tune.mkdir()
     try:
@@ -166,15 +188,18 @@ def _settled(
             yield definition, outcome, seen
 
 
-def _slots(asked: ResourcesSpec, there: Mapping[str, float]) -> int:
-    """How many trials fit side by side."""
-    slots = math.inf
-    for kind, amount in (("CPU", asked.cpus), ("GPU", asked.gpus)):
-        if amount > there[kind]:
-            raise BadInput(
-                f"a trial asks for {kind.lower()}s: {amount:g}, but this machine has "
-                f"{there[kind]:g}; lower resources.{kind.lower()}s in the sweep file"
-            )
-        if amount:
-            slots = min(slots, math.floor(there[kind] / amount + 1e-9))  # 1 / 0.1 is ten
-    return int(slots)
+def _asked(plan: Plan, there: Cluster) -> dict[str, Need]:
+    """What a trial of each cell asks for on the hosts there are."""
+    hosts = there.look()
+    any_gpu = any(host.resources.get("GPU") for host in hosts)
+    asked = needs(plan, (there.gpu_bytes or GPU_BYTES) if any_gpu else None)
+    if plan.spec.resources.memory is not None:
+        return asked
+    # What was only estimated is no reason to run nothing.
+    most = int(max((host.resources.get("memory", 0.0) for host in hosts), default=0.0))
+    return {cell: replace(need, memory=min(need.memory, most)) for cell, need in asked.items()}
+
+
+def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Tune asks Ray for, trial by trial."""
+    return tune.PlacementGroupFactory([config["resources"]])

@@ -7,7 +7,6 @@ flipped bits; the rest is read with ``weights_only``: nothing in it is executed.
 
 import hashlib
 import io
-import os
 import pickle
 import re
 from collections.abc import Callable, Mapping
@@ -16,9 +15,13 @@ from typing import Any
 
 import torch
 
+from trainables import storage
+from trainables.storage import Location
+
 # After these a process is not what it was; they say nothing of the file that it was reading.
 MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
+DIGEST_SIZE = hashlib.sha256().digest_size
 KEPT = 2  # the second newest for the case that the newest is damaged, or ahead of the record
 _NAME = re.compile(r"step-(\d{12})\.pt")
 
@@ -27,14 +30,13 @@ class CheckpointError(Exception):
     """A file is not a checkpoint that can be used."""
 
 
-def steps(folder: Path) -> list[int]:
+def steps(folder: Location) -> list[int]:
     """The training steps of the checkpoints in ``folder``, the newest first."""
-    names = os.listdir(folder) if folder.is_dir() else ()  # noqa: PTH208
-    found = (_NAME.fullmatch(name) for name in names)
+    found = (_NAME.fullmatch(name) for name in storage.names(folder))
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
-def write(folder: Path, step: int, identity: str, state: Mapping[str, Any]) -> None:
+def write(folder: Location, step: int, identity: str, state: Mapping[str, Any]) -> None:
     """Write the checkpoint of a training step and drop all but the ``KEPT`` newest.
 
     Args:
@@ -44,29 +46,26 @@ def write(folder: Path, step: int, identity: str, state: Mapping[str, Any]) -> N
     Raises:
         OSError: it could not be written; those that were there are there still.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
     path = _path(folder, step)
-    for broken in folder.glob(".*.tmp"):  # of a process that was killed
-        broken.unlink(missing_ok=True)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if isinstance(folder, Path):
+        for broken in folder.glob(".*.tmp"):  # of a process that was killed
+            broken.unlink(missing_ok=True)
     content = io.BytesIO()
+    content.write(bytes(DIGEST_SIZE))
     torch.save({"identity": identity, "state": dict(state)}, content)
+    buffer = content.getbuffer()
+    buffer[:DIGEST_SIZE] = hashlib.sha256(buffer[DIGEST_SIZE:]).digest()
     try:
-        with hidden.open("wb") as file:
-            file.write(hashlib.sha256(content.getbuffer()).digest())
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        hidden.rename(path)
+        storage.write(path, buffer, durable=True)
     except OSError as error:
-        hidden.unlink(missing_ok=True)
         raise OSError(f"{path}: {error}") from error
     for old in steps(folder)[KEPT:]:
         _path(folder, old).unlink(missing_ok=True)
 
 
 def load(
-    folder: Path, identity: str, use: Callable[[Mapping[str, Any]], None]
+    folder: Location, identity: str, use: Callable[[Mapping[str, Any]], None]
 ) -> tuple[bool, list[str]]:
     """Hand the state of the newest checkpoint that can be used to ``use``, if there is one.
 
@@ -90,30 +89,30 @@ def load(
             raise
         except Exception as error:  # whatever a file of any content makes torch raise
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            aside = path.with_name(f"_damaged-{path.name}.aside")
-            path.rename(aside)
+            aside = f"_damaged-{path.name}.aside"
+            storage.move(path, aside)
             warnings.append(
-                f"{path}: not a checkpoint that can be used ({reason}); set aside as {aside.name}"
+                f"{path}: not a checkpoint that can be used ({reason}); set aside as {aside}"
             )
         else:
             return True, warnings
     return False, warnings
 
 
-def discard_after(folder: Path, step: int) -> None:
+def discard_after(folder: Location, step: int) -> None:
     """Remove the checkpoints of later steps than ``step``."""
     for found in steps(folder):
         if found > step:
             _path(folder, found).unlink(missing_ok=True)
 
 
-def _path(folder: Path, step: int) -> Path:
+def _path(folder: Location, step: int) -> Location:
     return folder / f"step-{step:012d}.pt"
 
 
-def _read(path: Path, identity: str) -> Mapping[str, Any]:
-    with path.open("rb") as file:
-        digest, content = file.read(hashlib.sha256().digest_size), file.read()
+def _read(path: Location, identity: str) -> Mapping[str, Any]:
+    whole = memoryview(path.read_bytes())
+    digest, content = whole[:DIGEST_SIZE], whole[DIGEST_SIZE:]
     if hashlib.sha256(content).digest() != digest:
         raise CheckpointError("damaged")
     try:

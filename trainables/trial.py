@@ -7,20 +7,20 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 from ray import tune
 from ray.tune.result import DONE
 
-from trainables import checkpoints, tasks
+from trainables import checkpoints, storage, tasks
 from trainables.allocator import keep_freed_memory
 from trainables.architectures import build
 from trainables.definition import Definition
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
+PATIENCE = storage.Patience(120.0)  # with a store that is away
 LEAST_SECONDS = 1.0  # between two checkpoints, however close the rungs are
 
 # After these a process is not what it was: its trial goes on in a new one.
@@ -74,6 +74,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     def _take_up(self, config: Mapping[str, Any]) -> None:
         self._definition: Definition = config["definition"]
         self._checkpointing: Checkpointing | None = config.get("checkpointing")
+        if self._checkpointing is not None:
+            self._folder = storage.location(self._checkpointing["folder"])
+            storage.be_patient(self._folder, PATIENCE)
         self._begun, self._failed = False, False
 
     def step(self) -> dict[str, Any]:
@@ -196,11 +199,6 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 self._warnings.append(f"the checkpoint could not be written: {error}")
             self._checkpointed = time.monotonic()
             self._checkpoint_due = False
-
-    @property
-    def _folder(self) -> Path:
-        assert self._checkpointing is not None
-        return Path(self._checkpointing["folder"])
 
     @property
     def _identity(self) -> str:

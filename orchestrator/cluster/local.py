@@ -4,12 +4,14 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 
+from orchestrator.cluster import hosts
+from orchestrator.cluster.cluster import Cluster, Lost
 from orchestrator.errors import RunFailed
 
 WATCH_SECONDS = 1.0
@@ -24,12 +26,13 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the sweep and says how to go on
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots are never read
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # ours gives out no more than there is room for
 }
 
 
 @contextmanager
-def local_ray(lost: Callable[[str], None]) -> Iterator[dict[str, float]]:
-    """Start Ray unless this process already has one; yields what it has of ``CPU`` and ``GPU``.
+def local_ray(lost: Lost) -> Iterator[Cluster]:
+    """Start Ray unless this process already has one.
 
     Args:
         lost: called, in a thread of its own, if a part of Ray dies under the sweep: Ray then leaves
@@ -62,18 +65,17 @@ def local_ray(lost: Callable[[str], None]) -> Iterator[dict[str, float]]:
             raise RunFailed(f"Ray could not be started: {reason}") from error
     over = threading.Event()
     try:
-        there = ray.cluster_resources()
         if ours:
             node = ray._private.worker._global_node
             threading.Thread(target=_watch, args=(node, over, lost), daemon=True).start()
-        yield {"CPU": there.get("CPU", 0.0), "GPU": there.get("GPU", 0.0)}
+        yield Cluster(hosts.alive, gpu_bytes=hosts.here()["gpu_bytes"] or None)
     finally:
         over.set()
         if ours:
             ray.shutdown()
 
 
-def _watch(node: Any, over: threading.Event, lost: Callable[[str], None]) -> None:
+def _watch(node: Any, over: threading.Event, lost: Lost) -> None:
     """Look after Ray's own processes until the sweep is over."""
     family: list[psutil.Process] = []
     while not over.wait(WATCH_SECONDS):

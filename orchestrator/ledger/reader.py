@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from orchestrator.errors import BadInput
 from orchestrator.ledger.parts import Part, parts
 from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY, Dataset
+from trainables import storage
+from trainables.storage import Location
 
 ASIDE = "_damaged-{name}.aside"  # no reader looks at it
 log = logging.getLogger("soundings")
@@ -26,7 +28,7 @@ class Ledger:
     warning and set aside under a name that no reader looks at; the rest is read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self.folder = folder
 
     def trials(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -58,8 +60,12 @@ class Ledger:
 
     def damaged(self, dataset: Dataset) -> set[str]:
         """The cells of which a file was once set aside."""
-        aside = self.folder.glob(f"{dataset}/cell=*/{ASIDE.format(name='*')}")
-        return {path.parent.name.removeprefix("cell=") for path in aside}
+        start, _, end = ASIDE.partition("{name}")
+        return {
+            path.parent.name.removeprefix("cell=")
+            for path, _ in storage.files(self.folder / dataset)
+            if path.name.startswith(start) and path.name.endswith(end)
+        }
 
     def _read(
         self,
@@ -87,16 +93,19 @@ class Ledger:
         while True:
             tables = [schema.append(cell_field).empty_table()]
             try:
-                for part in parts(self.folder, dataset):
-                    table = read_part(part, schema)
-                    if table is not None:
-                        if trials is not None:
-                            chosen = pa.array(list(trials), pa.string())
-                            table = table.filter(pc.is_in(table["trial"], chosen))
-                        cell = pa.array([part.cell] * len(table), pa.string())
-                        tables.append(table.append_column(cell_field, cell))
+                there = parts(self.folder, dataset)
+                read = storage.side_by_side(
+                    self.folder, lambda part: read_part(part, schema), there
+                )
             except FileNotFoundError:
                 continue  # merged into another by a run at work: look again
+            for part, table in zip(there, read, strict=True):
+                if table is not None:
+                    if trials is not None:
+                        chosen = pa.array(list(trials), pa.string())
+                        table = table.filter(pc.is_in(table["trial"], chosen))
+                    cell = pa.array([part.cell] * len(table), pa.string())
+                    tables.append(table.append_column(cell_field, cell))
             return tables
 
 
@@ -108,8 +117,9 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
         BadInput: another version of the ledger.
     """
     path = part.path
+    source = path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
             _check_version(path, file.schema_arrow)
             table = file.read(columns=schema.names).select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
@@ -120,7 +130,7 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
     return table
 
 
-def _check_version(path: Path, schema: pa.Schema) -> None:
+def _check_version(path: Location, schema: pa.Schema) -> None:
     version = (schema.metadata or {}).get(VERSION_KEY, b"0").decode(errors="replace")
     if version != str(VERSION):
         raise BadInput(
@@ -129,11 +139,11 @@ def _check_version(path: Path, schema: pa.Schema) -> None:
         )
 
 
-def _set_aside(path: Path, reason: str) -> None:
-    aside = path.with_name(ASIDE.format(name=path.name))
+def _set_aside(path: Location, reason: str) -> None:
+    aside = ASIDE.format(name=path.name)
     try:
-        path.rename(aside)
-        what = f"set aside as {aside.name}"
+        storage.move(path, aside)
+        what = f"set aside as {aside}"
     except OSError:
         what = "left out"
     log.warning("%s: not a whole Parquet file (%s); %s, the rest is used", path, reason, what)

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from orchestrator.ledger.parts import Part, parts, superseded
 from orchestrator.ledger.reader import read_part
 from orchestrator.ledger.schema import DATASETS, Dataset
+from trainables import storage
+from trainables.storage import Location
 
 MERGED_AT_ONCE = 16  # parts of about one size become one
 LARGEST_MERGED = 16 * 1024**2  # bytes; a part beyond it is left as it is
@@ -29,10 +31,11 @@ class LedgerWriter:
         sequence: the first sequence number to give out.
     """
 
-    def __init__(self, folder: Path, sequence: int = 0) -> None:
+    def __init__(self, folder: Location, sequence: int = 0) -> None:
         self._folder = folder
-        for broken in folder.glob("*/cell=*/.*.tmp"):  # of a writer that was killed
-            broken.unlink()
+        if isinstance(folder, Path):  # a store shows no object that is not whole
+            for broken in folder.glob("*/cell=*/.*.tmp"):  # of a writer that was killed
+                broken.unlink()
         for merged in superseded(folder):
             merged.path.unlink()
         self._sequence = sequence
@@ -57,10 +60,13 @@ class LedgerWriter:
             OSError: the disk is full or gone; rows not yet written are kept.
         """
         for dataset, cells in self._rows.items():
-            for cell in list(cells):
+
+            def write(cell: str, dataset: Dataset = dataset, cells: Any = cells) -> None:
                 self._write(dataset, cell, cells[cell], durable)
                 del cells[cell]
                 self._merge_many(dataset, cell)
+
+            storage.side_by_side(self._folder, write, list(cells))
 
     def forget(self, trials: Mapping[str, Collection[str]]) -> None:
         """Take all rows of some trials out of the ledger.
@@ -83,10 +89,9 @@ class LedgerWriter:
         columns = {name: [_null_if_nan(row.get(name)) for row in rows] for name in schema.names}
         there = self._parts_of(dataset, cell)
         folder = self._folder / dataset / f"cell={cell}"
-        folder.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(folder)
         part = Part(rows[0]["sequence"], rows[-1]["sequence"], folder)
-        part.write(pa.table(columns, schema=schema), durable)
-        there.append(part)
+        there.append(part.write(pa.table(columns, schema=schema), durable))
 
     def _parts_of(self, dataset: Dataset, cell: str) -> list[Part]:
         if (dataset, cell) not in self._parts:
@@ -101,7 +106,7 @@ class LedgerWriter:
         tail = there[-MERGED_AT_ONCE:]
         if len(tail) < MERGED_AT_ONCE:
             return
-        sizes = [part.path.stat().st_size if part.path.exists() else 0 for part in tail]
+        sizes = [part.size for part in tail]
         if max(sizes) <= min(LARGEST_MERGED, 4 * sorted(sizes)[len(sizes) // 2]):
             self._merge(dataset, cell, tail)
 
@@ -114,8 +119,7 @@ class LedgerWriter:
                 tables.append(read_part(part, DATASETS[dataset]))
         table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
         table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
-        merged = Part(old[0].first, old[-1].last, old[0].folder)
-        merged.write(table, durable=True)
+        merged = Part(old[0].first, old[-1].last, old[0].folder).write(table, durable=True)
         for part in old:
             if part != merged:
                 part.path.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator import cli
+from orchestrator import cli, terminal
 from orchestrator.ledger import LedgerWriter
 from tests.orchestrator.command import soundings
 from tests.orchestrator.small import SMALL, small_file
@@ -80,7 +80,10 @@ def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
 
 def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
     path = small_file(tmp_path)
-    plan, paths = cli._plan(path, False, Path("results")), cli.SweepPaths(Path("results"), "small")
+    plan, paths = (
+        cli.plan_of(path, False, Path("results")),
+        cli.SweepPaths(Path("results"), "small"),
+    )
     left_of(plan, paths)
     writer = LedgerWriter(paths.ledger)
     writer.add("results", plan.cells[0].id, {"trial": "t", "step": 4})
@@ -106,12 +109,12 @@ def test_a_sweep_that_never_ran_is_exit_code_2(call, command):
 def test_a_password_is_never_printed(monkeypatch):
     uri = "http://user:secret@host:5000/a"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert cli._without_password(uri) == "http://user:***@host:5000/a"
-    assert cli._options(Path("my results"), uri) == (
+    assert terminal.without_password(uri) == "http://user:***@host:5000/a"
+    assert terminal.options(Path("my results"), uri) == (
         " --results 'my results' --mlflow 'http://user:***@host:5000/a'"
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert cli._options(Path("results"), uri) == ""
+    assert terminal.options(Path("results"), uri) == ""
 
 
 def test_list_names_everything_that_a_sweep_file_may_name(call, tmp_path):

@@ -48,7 +48,7 @@ def started(monkeypatch):
     """What runs were started with; none trains."""
     seen = []
 
-    def run(plan, paths, left, listeners, lost, us):
+    def run(plan, paths, left, listeners, lost, us, connect):
         assert holder(paths) == us
         seen.append((plan, left))
         raise RunFailed("as far as this test goes")

@@ -16,6 +16,7 @@ from orchestrator.ledger import writer as writing
 from orchestrator.ledger.parts import Part, parts, superseded
 from orchestrator.ledger.schema import DATASETS
 from tests.orchestrator.rows import ended, files, records, report
+from trainables import storage
 
 
 class Killed(BaseException):
@@ -88,13 +89,13 @@ def test_a_dataset_that_is_not_there_has_no_parts(tmp_path):
 
 
 def test_many_flushes_leave_few_files_and_merging_writes_less_than_they(tmp_path, monkeypatch):
-    written, write = {True: 0, False: 0}, pq.write_table
+    written, write = {True: 0, False: 0}, storage.write
 
-    def count(table, where, **options):
-        write(table, where, **options)
-        written[len(table) > 1] += where.stat().st_size
+    def count(where, content, durable=False):
+        write(where, content, durable)
+        written[pq.read_metadata(where).num_rows > 1] += where.stat().st_size
 
-    monkeypatch.setattr(module.pq, "write_table", count)
+    monkeypatch.setattr(storage, "write", count)
     rows = flush_rows(LedgerWriter(tmp_path), 0, 600)
     assert raw(tmp_path) == seen(tmp_path) == rows
     # At most fifteen of one row, fifteen of sixteen, and two of 256: in the base sixteen.

@@ -1,13 +1,14 @@
 """Writing to a ledger: nothing half-written is visible, nothing is lost or doubled."""
 
 import errno
+import io
 
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.ledger import parts as module
 from tests.orchestrator.rows import ended, files, records, report
+from trainables import storage
 
 
 def full_disk(*args, **kwargs):
@@ -48,22 +49,19 @@ def test_rows_are_numbered_in_the_order_of_their_coming(tmp_path):
     assert [*Ledger(tmp_path).results()["sequence"]] == [100, 101, 102, 104]
 
 
-def break_in_the_middle(table, where, **options):
-    """Half of a file, and then the disk is full."""
-    pq_write_table(table, where, **options)
-    whole = where.read_bytes()
-    where.write_bytes(whole[: len(whole) // 2])
-    full_disk()
+class BreakingFile(io.FileIO):
+    """Takes half of what is written, and then the disk is full."""
 
-
-pq_write_table = pq.write_table
+    def write(self, content):
+        super().write(content[: len(content) // 2])
+        full_disk()
 
 
 @pytest.mark.parametrize("broken", ["write", "rename"])
 def test_a_write_that_fails_leaves_nothing_and_keeps_the_rows(tmp_path, ready, monkeypatch, broken):
     with monkeypatch.context() as patch:
         if broken == "write":
-            patch.setattr(module.pq, "write_table", break_in_the_middle)
+            patch.setattr("pathlib.Path.open", lambda path, mode: BreakingFile(path, mode))
         else:
             patch.setattr("pathlib.Path.rename", full_disk)
         for _ in range(2):
@@ -86,16 +84,16 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_rows(tmp_path, ready, m
 def test_what_was_written_before_a_failure_is_not_written_again(
     tmp_path, ready, monkeypatch, after
 ):
-    written = []
+    written, write = [], storage.write
 
-    def until_full(table, where, **options):
+    def until_full(where, content, durable=False):
         if len(written) == after:
             full_disk()
         written.append(where)
-        pq_write_table(table, where, **options)
+        write(where, content, durable)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module.pq, "write_table", until_full)
+        patch.setattr(storage, "write", until_full)
         with pytest.raises(OSError, match="No space left"):
             ready.flush()
     assert len(everything(tmp_path)) == len(files(tmp_path)) == after

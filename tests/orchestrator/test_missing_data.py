@@ -94,7 +94,7 @@ def test_only_the_data_of_what_is_left_are_asked_for(call, tmp_path, results, mo
     )
     started = []
 
-    def run(plan, paths, left, *others):
+    def run(plan, paths, left, *others, connect):
         started.append({cell.task.name for cell in plan.cells if left.indices[cell.id]})
         raise RunFailed("as far as this test goes")
 

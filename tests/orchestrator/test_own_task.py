@@ -120,7 +120,7 @@ def test_its_protocol_sizes_and_options_are_in_the_plan(call):
     # n units: 3 inputs, n recurrent, a bias and an initial state each; a readout of 3.
     width = max(n for n in range(1, 50) if n * (3 + n + 1 + 1) + 3 * n + 3 <= 100)
     counted = width * (3 + width + 1 + 1) + 3 * width + 3
-    under = f"{100 - counted}.0 % 2 x 40"
+    under = f"{100 - counted}.0 % 2 x 40 1 0 1 GB"
     row = f"own_tasks.echo:Echo rnn 1 100 {width} {counted} {under} (delay=5) "
     assert row in " ".join(out.split())
     assert "1 cell, 2 trials of 2 networks, 80 training steps in all" in out

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.cluster.room import Host, Room
+from orchestrator.needs import needs
 from orchestrator.remaining import Which, remaining
 from orchestrator.searcher import PlannedTrials
 from tests.orchestrator.small import small_plan
@@ -46,6 +48,8 @@ class Search:
             proposals,
             lambda definition: KEEPING,
             lambda definition, learnt: self.given.append((definition["trial"], learnt)),
+            Room(lambda: [Host("wide", {"CPU": 1e6, "memory": 1e18})]),
+            needs(folder.plan, gpu_bytes=None),
         )
 
     def next(self):

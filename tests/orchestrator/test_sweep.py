@@ -4,7 +4,6 @@ import json
 import math
 import shutil
 
-import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.errors import BadInput, RunFailed
@@ -15,7 +14,7 @@ from tests.orchestrator.rows import records
 from tests.orchestrator.small import small_plan
 from tests.orchestrator.studies import left_of
 from tests.orchestrator.trainables_for_tests import Broken, KilledOnce
-from trainables import tasks
+from trainables import storage, tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer
 from trainables.trial import Trial
@@ -208,17 +207,17 @@ def test_a_killed_worker_is_retried_and_counts_once(tmp_path, flag, plain):
 
 def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_completes(tmp_path, monkeypatch):
     plan = small_plan(search={"samples": 3})
-    write, calls = pq.write_table, []
+    write, calls = storage.write, []
 
-    def full(table, path, **options):
+    def full(path, content, durable=False):
         if len(calls) > 1:
             raise OSError(28, "No space left on device")
         if "/results/" in str(path):
             calls.append(path)
-        return write(table, path, **options)
+        return write(path, content, durable)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pq, "write_table", full)
+        patch.setattr(storage, "write", full)
         with pytest.raises(RunFailed, match="No space left on device"):
             run_small(plan, tmp_path)
     ledger = Ledger(tmp_path / "small" / "ledger")

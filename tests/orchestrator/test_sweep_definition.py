@@ -56,7 +56,7 @@ def test_the_same_sweep_is_accepted_again_and_nothing_is_written_anew(begun):
 
 def test_where_and_how_carefully_it_runs_is_not_what_it_is_and_is_remembered(begun):
     before = json.loads(begun.definition.read_text())
-    elsewhere = {"cpus": 2.0, "gpus": 1.0}
+    elsewhere = {"cpus": 2.0, "gpus": 1.0, "memory": 3.0}
     careful = {"checkpoint_seconds": 5.0, "retries": 0}
     assert left_of(small_plan(resources=elsewhere, recovery=careful), begun).count == 11
     after = json.loads(begun.definition.read_text())

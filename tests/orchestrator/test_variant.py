@@ -205,7 +205,7 @@ def test_the_plan_is_that_of_the_variant(call):
 def test_a_run_that_broke_off_is_gone_on_with_by_the_same_option(
     call, tmp_path, store, monkeypatch
 ):
-    def broken(plan, paths, left, listeners, lost, us):
+    def broken(plan, paths, left, listeners, lost, us, connect):
         assert (plan.spec.name, paths.folder.name, left.count) == (*["whole-small"] * 2, 4)
         raise RunFailed("a plug was pulled")
 

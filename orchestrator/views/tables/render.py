@@ -1,7 +1,6 @@
 """Tables as files for papers and as text for a terminal."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 from rich.console import Console, JustifyMethod
@@ -9,19 +8,19 @@ from rich.table import Table as RichTable
 
 from orchestrator.labels import heading
 from orchestrator.views.tables.study import Table
+from trainables import storage
+from trainables.storage import Location
 
 
-def write(tables: Iterable[Table], folder: Path) -> list[Path]:
+def write(tables: Iterable[Table], folder: Location) -> list[Location]:
     """Write ``<name>.csv`` (tidy) and ``<name>.md`` (for eyes) of each table, each file whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(folder)
     written = []
     for table in tables:
         texts = {"csv": table.tidy.to_csv(index=False), "md": markdown(table)}
         for suffix, text in texts.items():
             path = folder / f"{table.name}.{suffix}"
-            hidden = folder / f".{path.name}.tmp"
-            hidden.write_text(text, encoding="utf-8")
-            hidden.rename(path)
+            storage.write(path, text.encode())
             written.append(path)
     return written
 

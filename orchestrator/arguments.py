@@ -1,0 +1,146 @@
+"""What commands are given, and what that means: options that several share, sweeps by name or file.
+
+Modules that take seconds to import are imported by the functions that need them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.errors import BadInput
+from orchestrator.paths import SweepPaths
+from orchestrator.terminal import DEFAULT_RESULTS, command
+from trainables.storage import Location, location
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+
+
+def _location(given: Any) -> Location:
+    try:
+        return location(str(given))
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
+SweepOrId = Annotated[
+    str,
+    typer.Argument(metavar="SWEEP", help="A sweep's name, or its file; of a job, the sweep's id."),
+]
+Results = Annotated[
+    Any,
+    typer.Option(
+        parser=_location,
+        metavar="FOLDER|URL",
+        help="What holds the results of sweeps: a folder, s3://bucket/folder or gs://..",
+    ),
+]
+MLflow = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI",
+        help="Tracking URI of an MLflow store.  [default: mlflow.db in the results folder]",
+    ),
+]
+SubmittedMLflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        help="Tracking URI as the cluster's head sees it.  [default: MLFLOW_TRACKING_URI there]",
+    ),
+]
+Small = Annotated[
+    bool, typer.Option("--small", help="Take the small variant that the file has under 'small'.")
+]
+Attach = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT|auto",
+        help="Run on a Ray cluster that this host belongs to, not on this machine alone.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="A sweep that was submitted to the Ray cluster whose job server this is, "
+        "http://host:8265.",
+    ),
+]
+AttachOrAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL|HOST:PORT|auto",
+        help="As a job of a Ray cluster, by its job server http://host:8265; or on the cluster "
+        "that this host belongs to.",
+    ),
+]
+Server = Annotated[
+    str, typer.Option("--address", metavar="URL", help="A Ray cluster's job server.")
+]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Also on a cluster that asks for no token: anyone's."),
+]
+Package = Annotated[
+    Path | None,
+    typer.Option(help="A package or module of yours that goes with the sweep."),
+]
+
+__all__ = ["DEFAULT_RESULTS"]
+
+
+def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) -> "Plan":
+    """The plan that a sweep file means.
+
+    Raises:
+        BadInput: one sentence a mistake.
+    """
+    from orchestrator.plan import make_plan
+    from orchestrator.spec import load
+
+    spec = load(sweep, small)
+    try:
+        return make_plan(spec, results, to_run)
+    except BadInput as error:
+        raise BadInput(f"{sweep}: {error}") from error
+
+
+def recorded_plan(paths: SweepPaths) -> "Plan":
+    """Of a sweep that was begun, as its last run understood it."""
+    from orchestrator.claim import recorded_spec
+    from orchestrator.plan import make_plan
+
+    return make_plan(recorded_spec(paths), paths.results)
+
+
+def is_name(sweep: str) -> bool:
+    """Whether a sweep is given by its name; else by its file."""
+    return not sweep.endswith((".yaml", ".yml"))
+
+
+def paths_of(sweep: str, results: Location) -> SweepPaths:
+    """Of a sweep that has been run, by its name or its file."""
+    name = sweep
+    if not is_name(sweep):
+        from orchestrator.spec import load
+
+        name = load(Path(sweep)).name
+    paths = SweepPaths(results, name)
+    if not paths.definition.exists():
+        raise BadInput(
+            f"{paths.folder} holds no sweep: run it first with {command()} run, or name the "
+            "results folder with --results"
+        )
+    return paths
+
+
+def is_job_server(address: str | None) -> bool:
+    """Whether an address is that of a job server; else of a cluster that this host belongs to."""
+    return address is not None and address.startswith(("http://", "https://"))

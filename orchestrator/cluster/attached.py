@@ -1,0 +1,102 @@
+"""Running on a Ray cluster that is there already, from one of its hosts."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.cluster import auth, hosts
+from orchestrator.cluster.cluster import Cluster, Lost
+from orchestrator.cluster.local import ENVIRONMENT
+from orchestrator.errors import BadInput
+from trainables.storage import Location
+
+WATCH_SECONDS = 5.0
+HEAD_GONE_SECONDS = 20.0  # the head has not answered for so long
+
+
+@contextmanager
+def attached_ray(
+    lost: Lost, *, address: str, allow_insecure: bool, lock: Location, run: str
+) -> Iterator[Cluster]:
+    """Connect to the cluster at ``address`` and check that its hosts are fit for the sweep.
+
+    Args:
+        lost: called, in a thread of its own, when the head has been gone for a while.
+        address: of its GCS, ``host:6379``, or ``auto`` on one of its hosts.
+        allow_insecure: whether it may be a cluster that asks for no token.
+        lock: of the sweep, held by ``run``; where it is a file, all hosts must see it.
+
+    Raises:
+        BadInput: there is no such cluster, it refuses us, or a host of it is not fit.
+    """
+    if address != "auto":
+        host = address.removeprefix("ray://").rpartition(":")[0]
+        if "://" in address or not host:
+            raise BadInput(
+                f"--address {address}: write the host and port of the cluster's head, "
+                "10.0.0.1:6379, or auto; from outside of a cluster use 'soundings submit'"
+            )
+        auth.require_token(address, host)
+    else:
+        auth.use_token()
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except Exception as error:
+        raise BadInput(f"--address {address}: {_reason(error)}") from error
+    over = threading.Event()
+    try:
+        fitness = hosts.Fitness(lock, run)
+        fitness.check()
+        if not fitness.asks_for_token and not auth.is_loopback(_head()):
+            auth.insecure(address, allow_insecure)
+        threading.Thread(target=_watch, args=(over, lost), daemon=True).start()
+        there = Cluster(hosts.expected, fitness.newcomers, fitness.gpu_bytes)
+        yield there
+    finally:
+        over.set()
+        ray.shutdown()
+
+
+def _head() -> str:
+    import ray
+
+    address: str = ray.get_runtime_context().gcs_address
+    return address.rpartition(":")[0]
+
+
+def _watch(over: threading.Event, lost: Lost) -> None:
+    """Ask after the head until the sweep is over."""
+    import ray
+
+    client: Any = ray._private.worker.global_worker.gcs_client
+    silent = 0.0
+    while not over.wait(WATCH_SECONDS):
+        try:
+            client.check_alive([], timeout=WATCH_SECONDS)
+            silent = 0.0
+        except Exception:  # whatever a dead connection raises
+            silent += 2 * WATCH_SECONDS
+        if silent > HEAD_GONE_SECONDS and not over.is_set():
+            lost("the cluster's head does not answer")
+            return
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one sentence."""
+    text = str(error)
+    first = next(iter(text.splitlines()), "") or type(error).__name__
+    if "Version mismatch" in text:
+        return " ".join(text.split())
+    if type(error).__name__ == "AuthenticationError" or "oken" in first:
+        return f"the cluster refuses this process ({first}); {auth.HOW}"
+    if isinstance(error, ConnectionError):
+        return f"there is no Ray cluster ({first}); is it up, and is this one of its hosts?"
+    return first

@@ -1,0 +1,95 @@
+"""Ray's token authentication: where the token is, and that nothing goes without it.
+
+Without it, whoever reaches a cluster's ports runs code there as its user.
+"""
+
+import ipaddress
+import logging
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+
+MODE = "RAY_AUTH_MODE"
+TOKEN = "RAY_AUTH_TOKEN"
+TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
+HOW = (
+    "make a token with 'soundings token', start every host's Ray with RAY_AUTH_MODE=token and that "
+    f"token in its ~/.ray/auth_token, and pass it here in the same file or in {TOKEN}"
+)
+log = logging.getLogger("soundings")
+
+
+def token_file() -> Path:
+    """Where Ray looks for the token, unless it is in the environment."""
+    return Path(os.environ.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token").expanduser()
+
+
+def use_token() -> bool:
+    """Turn authentication on in this process, if there is a token; call it before Ray is imported.
+
+    Raises:
+        BadInput: other users of this machine may read the token's file.
+    """
+    if not os.environ.get(TOKEN):
+        path = token_file()
+        if not path.exists():
+            return False
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise BadInput(
+                f"{path}: other users of this machine may read it; make it yours alone with: "
+                f"chmod 600 {path}"
+            )
+    os.environ[MODE] = "token"
+    return True
+
+
+def make_token() -> tuple[Path, bool]:
+    """The token's file, readable by its owner alone, and whether it was made just now."""
+    path = token_file()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        path.chmod(0o600)
+        return path, False
+    with os.fdopen(number, "w") as file:
+        file.write(secrets.token_hex(32))
+    return path, True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address never leaves this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def require_token(address: str, host: str) -> None:
+    """A token for any address that is not this machine's own.
+
+    Raises:
+        BadInput: there is none, and how to make and pass one.
+    """
+    if not use_token() and not is_loopback(host):
+        raise BadInput(f"{address}: a cluster beyond this machine needs Ray's token: {HOW}")
+
+
+def insecure(address: str, allowed: bool) -> None:
+    """What to do with a cluster that asks for no token.
+
+    Raises:
+        BadInput: it is not allowed.
+    """
+    meaning = (
+        "asks for no token: whoever reaches its ports can run code there as its user, and read "
+        "and change what you send"
+    )
+    if not allowed:
+        raise BadInput(f"{address}: the cluster {meaning}; {HOW}, or go on with --insecure")
+    log.warning("%s: the cluster %s.", address, meaning)
