@@ -47,8 +47,8 @@ def loaded(config):
 def starts(commands):
     """The arguments of `ray start` in a list of commands, with what its command exports."""
     [command] = [command for command in commands if "ray start" in command]
-    exported = re.search(r"^export ([^;]+);", command)
-    environment = dict(word.split("=", 1) for word in shlex.split(exported[1]))
+    exported = " ".join(re.findall(r"export ([^;]+);", command))
+    environment = dict(word.split("=", 1) for word in shlex.split(exported))
     return shlex.split(command[command.index("ray start") :]), environment
 
 
@@ -115,9 +115,11 @@ def test_workers_have_gpus_and_the_head_takes_no_trials(name):
     assert config["idle_timeout_minutes"] > 0
 
 
-def test_the_head_of_machines_that_one_has_takes_no_trials():
+def test_machines_that_one_has_are_workers_and_the_head_takes_no_trials():
     config = loaded(launcher("local"))
-    assert "--num-cpus=0" in starts(config["head_start_ray_commands"])[0]
+    head, environment = starts(config["head_start_ray_commands"])
+    assert "--num-cpus=0" in head
+    assert environment["RAY_enable_autoscaler_v2"] == "0"  # it takes the head for a worker
     worker, _ = starts(config["worker_start_ray_commands"])
     assert not any(word.startswith(("--num-", "--resources")) for word in worker)
 
