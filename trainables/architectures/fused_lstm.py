@@ -1,4 +1,7 @@
-"""PyTorch's own LSTM kernel, one lane at a time: oneDNN's on a CPU, cuDNN's on a GPU."""
+"""PyTorch's own LSTM kernel, all layers of a lane a call: oneDNN's on a CPU, cuDNN's on a GPU."""
+
+from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -16,51 +19,57 @@ def pays(x: Tensor, hidden: int) -> bool:
 
 
 def lstm(
-    x: Tensor,
-    h: Tensor,
-    c: Tensor,
-    input_weight: Tensor,
-    recurrent_weight: Tensor,
-    bias: Tensor,
-    offset: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Over time i, f, o = sigma(.), c' = f c + i tanh(.), h' = o tanh(c').
+    x: Tensor, h: Tensor, c: Tensor, layers: Sequence[Sequence[Tensor]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Over time i, f, o = sigma(.), c' = f c + i tanh(.), h' = o tanh(c'), all layers in one call.
+
+    Between two calls of the kernel its large buffers take the place of everything else in the
+    cache. Whatever runs there is slow, Python above all: PyTorch goes through the layers.
 
     Args:
         x: inputs ``[lanes, time, batch, inputs]``.
-        h: the initial state ``[lanes, batch, hidden]``.
-        c: the initial cell, likewise.
-        input_weight: ``[lanes, inputs, 4 * hidden]``, columns input, forget, candidate, output.
-        recurrent_weight: ``[lanes, hidden, 4 * hidden]``.
-        bias: ``[lanes, 4 * hidden]``.
-        offset: added to the bias, a constant ``[lanes, 4 * hidden]``.
+        h: the initial states ``[layers, lanes, batch, hidden]``.
+        c: the initial cells, likewise.
+        layers: of each layer the input weight ``[lanes, inputs, 4 * hidden]``, columns input,
+            forget, candidate, output, the recurrent weight ``[lanes, hidden, 4 * hidden]``, the
+            bias ``[lanes, 4 * hidden]`` and a constant added to the bias.
 
     Returns:
-        The states ``[lanes, time, batch, hidden]`` and the last cell ``[lanes, batch, hidden]``.
+        The states of the last layer ``[lanes, time, batch, hidden]``, the last states and the last
+        cells, both like ``h``.
     """
     lanes = [
         torch.lstm(
             x_l,
             (h_l, c_l),
-            [to_input.mT, to_recurrent.mT, bias_l, offset_l],  # torch has two biases
-            has_biases=True,
-            num_layers=1,
+            weights,
+            has_biases=True,  # torch has two
+            num_layers=len(layers),
             dropout=0.0,
             train=torch.is_grad_enabled(),
             bidirectional=False,
             batch_first=False,
         )
-        for x_l, to_input, to_recurrent, bias_l, offset_l, h_l, c_l in zip(
-            *map(_lanes, (x, input_weight, recurrent_weight, bias, offset)),
-            *(state.contiguous().split(1) for state in (h, c)),
-            strict=True,
+        for x_l, h_l, c_l, weights in zip(
+            _lanes(x), _lanes(h, 1), _lanes(c, 1), _weights(layers), strict=True
         )
     ]
     if len(lanes) == 1:
-        return lanes[0][0].unsqueeze(0), lanes[0][2]
-    return torch.stack([output for output, _, _ in lanes]), torch.cat([c for _, _, c in lanes])
+        outputs, h, c = lanes[0]
+        return outputs.unsqueeze(0), h.unsqueeze(1), c.unsqueeze(1)
+    of_lanes = list(zip(*lanes, strict=True))
+    return torch.stack(of_lanes[0]), torch.stack(of_lanes[1], 1), torch.stack(of_lanes[2], 1)
 
 
-def _lanes(packed: Tensor) -> tuple[Tensor, ...]:
+def _weights(layers: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+    """Of each lane what ``torch.lstm`` wants: weights act from the left there."""
+    of_layers = [
+        [_lanes(matrix.mT) for matrix in layer[:2]] + [_lanes(bias) for bias in layer[2:]]
+        for layer in layers
+    ]
+    return [list(lane) for lane in zip(*chain.from_iterable(of_layers), strict=True)]
+
+
+def _lanes(packed: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Each lane's own; a lane alone is not copied, neither here nor on the way back."""
-    return (packed.squeeze(0),) if len(packed) == 1 else packed.unbind(0)
+    return (packed.squeeze(dim),) if packed.shape[dim] == 1 else packed.unbind(dim)

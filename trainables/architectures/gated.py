@@ -4,8 +4,9 @@ Gates multiply the old state: a gate of one carries it over. The forget-bias hyp
 run-time constant inside the sigmoid and is not trained.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -88,14 +89,29 @@ class LSTM(Cell):
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "forget"}
 
+    @classmethod
+    def run_all(
+        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None
+    ) -> tuple[Tensor, list[State]] | None:
+        tanh = all(layer.nonlinearity().is_tanh for layer in layers)
+        if not (tanh and fused_lstm.pays(x, layers[0].hidden)):
+            return None
+        if states is None:
+            start = torch.stack([layer.initial_state for layer in layers])
+            h, c = start.unsqueeze(2).expand(-1, -1, x.shape[2], -1).chunk(2, dim=-1)
+        else:
+            h, c = (torch.stack(parts) for parts in zip(*states, strict=True))
+        weights = [(a.input_weight, a.recurrent_weight, a.bias, a.gate_offset) for a in layers]
+        outputs, h, c = fused_lstm.lstm(x, h, c, weights)
+        return outputs, list(zip(h, c, strict=True))
+
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        phi = self.nonlinearity()
+        whole = self.run_all([self], x, [state])
+        if whole is not None:
+            outputs, (final,) = whole
+            return outputs[:, first:] if first else outputs, final
         h, c = state
-        if phi.is_tanh and fused_lstm.pays(x, self.hidden):
-            weights = self.input_weight, self.recurrent_weight, self.bias, self.gate_offset
-            outputs, c = fused_lstm.lstm(x, h, c, *weights)
-            # A slice of everything would still cost a copy on the way back.
-            return outputs[:, first:] if first else outputs, (outputs[:, -1], c)
+        phi = self.nonlinearity()
         u, weight = self.scaled(x)
         outputs, c = scans.lstm(u, h, c, weight, phi, first=first)
         return outputs, (outputs[:, -1], c)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -121,6 +121,20 @@ class Layer(nn.Module):
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         """See :meth:`forward`."""
         raise NotImplementedError
+
+    @classmethod
+    def run_all(
+        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None
+    ) -> tuple[Tensor, list[State]] | None:
+        """Run over ``x`` through ``layers`` with nothing between them, if there is a faster way.
+
+        Args:
+            states: one a layer, or None for the learned ones.
+
+        Returns:
+            All outputs of the last layer and the final states; None: call each layer instead.
+        """
+        return None
 
     def s(self, z: Tensor) -> Tensor:
         """The layer's nonlinearity, which hidden layers of its readout have too."""

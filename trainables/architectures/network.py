@@ -48,6 +48,7 @@ class Network(nn.Module):
             layer(lanes, width, hidden, options, **factory) for width in widths
         )
         self._act, self._skip = Nonlinearity(options.act), options.skip
+        self._layer, self._plain = layer, options.act == "identity" and not options.skip
         deep = layer.readout_hidden_layers(options)
         self.readout_layer_weights = parameter_list(deep, lanes, hidden, hidden, **factory)
         self.readout_layer_biases = parameter_list(deep, lanes, hidden, **factory)
@@ -105,6 +106,24 @@ class Network(nn.Module):
         Returns:
             Outputs ``[lanes, time - first_output, batch, outputs]`` and the final states.
         """
+        x, finals = self._run_layers(x, states, first_output)
+        for weight, bias in self._readout_layers():
+            top = self.layers[-1]
+            assert isinstance(top, Layer)
+            x = top.s(affine(x, weight, bias))
+        return affine(x, self.readout_weight, self.readout_bias), finals
+
+    def _run_layers(
+        self, x: Tensor, states: Sequence[State] | None, first_output: int
+    ) -> tuple[Tensor, list[State]]:
+        """What the readout sees, and the final states."""
+        if self._plain:
+            layers = [layer for layer in self.layers if isinstance(layer, Layer)]
+            whole = self._layer.run_all(layers, x, states)
+            if whole is not None:
+                outputs, finals = whole
+                # A slice of everything would still cost a copy on the way back.
+                return outputs[:, first_output:] if first_output else outputs, finals
         finals = []
         for index, layer in enumerate(self.layers):
             first = first_output if index == len(self.layers) - 1 else 0
@@ -112,8 +131,4 @@ class Network(nn.Module):
             output = self._act(output)
             x = output + x[:, first:] if self._skip and index > 0 else output
             finals.append(final)
-        for weight, bias in self._readout_layers():
-            top = self.layers[-1]
-            assert isinstance(top, Layer)
-            x = top.s(affine(x, weight, bias))
-        return affine(x, self.readout_weight, self.readout_bias), finals
+        return x, finals

@@ -59,6 +59,36 @@ def test_outputs_states_and_gradients_are_those_of_the_loop(lanes, first, calls)
         torch.testing.assert_close(own.double(), other, rtol=0, atol=2e-6 * max(1.0, scale))
 
 
+@pytest.mark.parametrize("handed_on", [False, True])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_all_layers_of_a_stack_are_one_call_a_lane(lanes, handed_on, calls):
+    single, double = (
+        build("lstm", inputs=INPUTS, outputs=2, hidden=HIDDEN, depth=3, lanes=lanes, dtype=dtype)
+        for dtype in (torch.float32, torch.float64)
+    )
+    randomize(double)
+    with torch.no_grad():
+        for own, other in zip(
+            single.state_dict().values(), double.state_dict().values(), strict=True
+        ):
+            own.copy_(other)
+    x = noise(lanes, TIME, BATCH, INPUTS)
+    given = [tuple(noise(lanes, BATCH, HIDDEN, seed=k + 9 * j) for j in (0, 1)) for k in range(3)]
+    found = []
+    for network in (single, double):
+        dtype = network.readout_weight.dtype
+        states = [tuple(part.to(dtype) for part in state) for state in given]
+        outputs, finals = network(x.to(dtype), states if handed_on else None, 2)
+        flat = [outputs, *(part for state in finals for part in state)]
+        total = sum((part * noise(*part.shape, seed=i)).sum() for i, part in enumerate(flat))
+        gradients = torch.autograd.grad(total, list(network.parameters()), allow_unused=handed_on)
+        found.append([*flat, *(g for g in gradients if g is not None)])
+        assert len(calls) == lanes  # and float64 is the loop's
+    for own, other in zip(*found, strict=True):
+        scale = float(other.detach().abs().max())
+        torch.testing.assert_close(own.double(), other, rtol=0, atol=2e-6 * max(1.0, scale))
+
+
 def test_a_state_handed_on_continues_the_run(calls):
     layer, _ = layers(2)
     x = noise(2, TIME, BATCH, INPUTS).float()
