@@ -9,6 +9,7 @@ from trainables.space import WITH_MOMENTUM, Configuration
 
 SECOND_MOMENT_DECAY = 0.999  # Adam's second constant and epsilon stay at their defaults,
 EPSILON = 1e-8  # as in the capacity paper
+BLOCK = 64  # steps whose constants are put together at once
 
 
 class Optimizer:
@@ -36,7 +37,7 @@ class Optimizer:
         self, configurations: Sequence[Configuration], parameters: Tensor, steps: int
     ) -> None:
         def column(values: list[float]) -> Tensor:
-            return torch.tensor(values, dtype=parameters.dtype, device=parameters.device)[:, None]
+            return torch.tensor(values, dtype=torch.float64, device=parameters.device)[:, None]
 
         kinds = [str(configuration["optimizer"]) for configuration in configurations]
         numbers = [
@@ -58,8 +59,8 @@ class Optimizer:
         momentum = torch.sigmoid(logits).tolist()
         self._steps = steps
         self._rate_decay = column([n["learning_rate_decay"] for n in numbers])
-        self._clip_norm = column([n["clip_norm"] for n in numbers])
-        self._l2 = column([n["l2"] for n in numbers])
+        self._clip_norm = column([n["clip_norm"] for n in numbers]).to(parameters.dtype)
+        self._l2 = column([n["l2"] for n in numbers]).to(parameters.dtype)
         per_lane = list(zip(kinds, momentum, strict=True))
         self._decay = column([mu if kind in ("momentum", "adam") else 0.0 for kind, mu in per_lane])
         self._rate = column([n["learning_rate"] for n in numbers])
@@ -71,7 +72,9 @@ class Optimizer:
         self._adam = column([float(kind == "adam") for kind in kinds]).bool()
         self._adaptive = column([float(decay is not None) for decay in second]).bool()
         self._any_adaptive = bool(self._adaptive.any())
-        self._share2 = torch.where(self._adaptive, 1 - self._decay2, 0.0)
+        self._share = (1 - self._decay).to(parameters.dtype)
+        self._share2 = torch.where(self._adaptive, 1 - self._decay2, 0.0).to(parameters.dtype)
+        self._block, self._constants = -1, self._share
         self._parameters = parameters
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
@@ -82,25 +85,41 @@ class Optimizer:
         Args:
             step: training steps done before this one.
         """
-        # Each line that touches a whole matrix costs as much as reading it: constants of a lane
-        # are put together first.
+        rate, slope, least = self._constants_of(step)
         w, alive = self._parameters, alive.unsqueeze(1)
         g = torch.addcmul(gradient, self._l2, w).masked_fill_(~alive, 0.0)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
         g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
-        self._mean.lerp_(g, 1 - self._decay)
-        rate = self._rate * self._rate_decay ** (step / self._steps)
+        self._mean.lerp_(g, self._share)
         if not self._any_adaptive:
             w.addcmul_(self._mean, torch.where(alive, rate, 0.0), value=-1)
             return
         self._square.lerp_(g * g, self._share2)
-        bias1 = torch.where(self._adam, 1 - self._decay ** (step + 1), 1.0)
-        bias2 = torch.where(self._adam, 1 - self._decay2 ** (step + 1), 1.0)
-        # w - rate (m / bias1) / (sqrt(v / bias2) + epsilon) is w - m / (sqrt(v) slope + least).
-        by_rate = torch.where(alive, bias1 / rate, torch.inf)
-        slope = torch.where(self._adaptive & alive, by_rate / bias2.sqrt(), 0.0)
-        least = torch.where(self._adaptive, EPSILON * by_rate, by_rate)
-        w.addcdiv_(self._mean, torch.sqrt(self._square, out=g).mul_(slope).add_(least), value=-1)
+        root = torch.sqrt(self._square, out=g)
+        least = torch.where(alive, least, torch.inf)
+        w.addcdiv_(self._mean, root.mul_(slope).add_(least), value=-1)
+
+    def _constants_of(self, step: int) -> tuple[Tensor, ...]:
+        """Of each lane ``[lanes, 1]``: the rate, and slope and least of the adaptive update.
+
+        w - rate (m / bias1) / (sqrt(v / bias2) + epsilon) is w - m / (sqrt(v) slope + least).
+        Beside a small network's step, these few numbers of each lane would take as long as the
+        matrices if they were computed for each step alone. Which steps share a block depends on
+        nothing but the step, so a restored optimizer has the same ones bit for bit.
+        """
+        block, index = divmod(step, BLOCK)
+        if block != self._block:
+            first = block * BLOCK
+            steps = torch.arange(first, first + BLOCK, device=self._rate.device)[:, None, None]
+            rate = self._rate * self._rate_decay ** (steps.double() / self._steps)
+            bias1 = torch.where(self._adam, 1 - self._decay ** (steps + 1), 1.0)
+            bias2 = torch.where(self._adam, 1 - self._decay2 ** (steps + 1), 1.0)
+            by_rate = bias1 / rate
+            slope = torch.where(self._adaptive, by_rate / bias2.sqrt(), 0.0)
+            least = torch.where(self._adaptive, EPSILON * by_rate, by_rate)
+            table = torch.stack([rate, slope, least], dim=1)
+            self._block, self._constants = block, table.to(self._parameters.dtype)
+        return self._constants[index].unbind(0)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The moments that a later step depends on: a checkpoint holds no zeros."""

@@ -82,6 +82,7 @@ class Trainer:
         network.initialize(configurations, generators)
         self._parameters = list(network.parameters())
         self._matrix = _as_one_matrix(self._parameters)
+        self._zero = self._matrix.new_zeros(())
         self.device = self._matrix.device
         self._optimizer = Optimizer(configurations, self._matrix, schedule.steps)
         self._held_out: dict[Split, tuple[Tensor, Tensor]] = {}
@@ -126,16 +127,16 @@ class Trainer:
         outputs, _ = self.network(inputs, first_output=self.task.first_output)
         losses = self.task.losses(outputs, targets).mean(1)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
-        gradient = torch.cat([g.reshape(self.network.lanes, -1) for g in gradients], dim=1)
-
-        losses = losses.detach()
-        feasible = self._infeasible_at < 0
-        # A comparison with a loss that is not a number is false; a sum is finite if all of it is.
-        fine = (losses <= self.schedule.divergence_threshold) & gradient.sum(1).isfinite()
-        self._infeasible_at.masked_fill_(feasible & ~fine, self.step + 1)
-        self._last_losses = torch.where(feasible, losses, self._last_losses)
         with torch.no_grad():
-            self._optimizer.step(gradient, self.step, alive=feasible & fine)
+            gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
+            feasible = self._infeasible_at < 0
+            # Zero times a sum is not a number unless all of what is summed is finite, and a
+            # comparison with what is not a number is false.
+            checked = torch.addcmul(losses, gradient.sum(1), self._zero)
+            alive = (checked <= self.schedule.divergence_threshold) & feasible
+            self._infeasible_at.masked_fill_(feasible ^ alive, self.step + 1)
+            self._last_losses = torch.where(feasible, losses, self._last_losses)
+            self._optimizer.step(gradient, self.step, alive)
         self.step += 1
 
     @torch.no_grad()
