@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.credentials import no_credentials
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
 from orchestrator.terminal import DEFAULT_RESULTS, command
@@ -42,6 +43,7 @@ MLflow = Annotated[
     str | None,
     typer.Option(
         envvar="MLFLOW_TRACKING_URI",
+        callback=no_credentials,
         help="Tracking URI of an MLflow store.  [default: mlflow.db in the results folder]",
     ),
 ]
@@ -49,6 +51,7 @@ SubmittedMLflow = Annotated[
     str | None,
     typer.Option(
         "--mlflow",
+        callback=no_credentials,
         help="Tracking URI as the cluster's head sees it.  [default: MLFLOW_TRACKING_URI there]",
     ),
 ]

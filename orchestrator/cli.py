@@ -31,6 +31,7 @@ from orchestrator.arguments import (
     plan_of,
     recorded_plan,
 )
+from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.paths import SweepPaths, sweeps
 from orchestrator.terminal import (
@@ -39,7 +40,6 @@ from orchestrator.terminal import (
     console,
     options,
     say,
-    without_password,
 )
 from trainables.registry import OptionError
 from trainables.storage import StoreError

@@ -11,6 +11,7 @@ from orchestrator.cluster.attached import attached_ray
 from orchestrator.cluster.cluster import Connect
 from orchestrator.cluster.jobs import SWEEP_ID
 from orchestrator.cluster.local import local_ray
+from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
 from orchestrator.lock import Holder, only_run
@@ -18,7 +19,7 @@ from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan
 from orchestrator.remaining import EVERYTHING, Remaining, Which, remaining
-from orchestrator.terminal import command, console, options, say, without_password
+from orchestrator.terminal import command, console, options, say
 from trainables import tasks
 from trainables.data import DataError
 from trainables.storage import Location

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestrator.credentials import without_password
 from trainables.storage import Location
 
 DEFAULT_RESULTS = Path("results")
@@ -42,7 +42,3 @@ def options(results: Location, mlflow: str | None) -> str:
     if mlflow and mlflow != os.environ.get("MLFLOW_TRACKING_URI"):
         given.append(f" --mlflow {shlex.quote(without_password(mlflow))}")
     return "".join(given)
-
-
-def without_password(uri: str) -> str:
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)

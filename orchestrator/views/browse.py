@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.views.background import open_view
 
@@ -46,13 +47,15 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise BadInput(f"port {port} is taken on this machine: name another with --port")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    # A command line is shown to every user of the machine, and the URI may hold a password.
+    environment = {**os.environ, **ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri}
     page = _page(uri, sweep)
     with tempfile.TemporaryFile() as output:
         server = subprocess.Popen(
             command,
-            env={**os.environ, **ENVIRONMENT},
+            env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # it has children: they are stopped together with it
@@ -63,7 +66,8 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
                 if not _comes_up(server, f"{address}/health"):
                     output.seek(0)
                     last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-                    raise RunFailed(f"MLflow's server did not come up: {''.join(last)}")
+                    why = without_password("".join(last))
+                    raise RunFailed(f"MLflow's server did not come up: {why}")
                 say(f"{address}{page}\nCtrl-C ends it.")
                 server.wait()
         except KeyboardInterrupt:

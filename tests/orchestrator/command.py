@@ -8,12 +8,12 @@ from pathlib import Path
 SOUNDINGS = str(Path(sys.executable).with_name("soundings"))
 
 
-def soundings(*arguments, cwd, **options):
-    """Run the command to its end."""
+def soundings(*arguments, cwd, variables=(), **options):
+    """Run the command to its end, with further ``variables`` in its environment."""
     return subprocess.run(
         [SOUNDINGS, *map(str, arguments)],
         cwd=cwd,
-        env=environment(),
+        env=environment() | dict(variables),
         capture_output=True,
         text=True,
         check=False,

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from orchestrator import cli, terminal
+from orchestrator.credentials import without_password
 from orchestrator.ledger import LedgerWriter
 from tests.orchestrator.command import soundings
 from tests.orchestrator.small import SMALL, small_file
@@ -109,7 +110,7 @@ def test_a_sweep_that_never_ran_is_exit_code_2(call, command):
 def test_a_password_is_never_printed(monkeypatch):
     uri = "http://user:secret@host:5000/a"
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert terminal.without_password(uri) == "http://user:***@host:5000/a"
+    assert without_password(uri) == "http://user:***@host:5000/a"
     assert terminal.options(Path("my results"), uri) == (
         " --results 'my results' --mlflow 'http://user:***@host:5000/a'"
     )

@@ -1,0 +1,62 @@
+"""Passwords in URIs are refused where they need not be, and never shown."""
+
+import pytest
+
+from orchestrator.credentials import no_credentials, without_password
+from orchestrator.errors import BadInput
+from tests.orchestrator.command import soundings
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://user:secret@host:5000/a", "postgresql://user:***@host:5000/a"),
+        ("postgresql+psycopg://u:s@cr/et@host/a", "postgresql+psycopg://u:***@host/a"),
+        ("Invalid URI: 'a+b+c://u:secret@host'. See", "Invalid URI: 'a+b+c://u:***@host'. See"),
+        ("mysql://h/d?user=u&password=secret&x=1", "mysql://h/d?user=u&password=***&x=1"),
+        ("postgresql://h/d?sslpassword=secret", "postgresql://h/d?sslpassword=***"),
+        ("http://host:5000/a and b@c", "http://host:5000/a and b@c"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+        ("no connection to 10.0.0.1:5432", "no connection to 10.0.0.1:5432"),
+    ],
+)
+def test_a_password_is_masked_wherever_a_text_quotes_it(text, shown):
+    assert without_password(text) == shown
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        None,
+        "http://host:5000",
+        "https://host/team@home",
+        "sqlite:///results/mlflow.db",
+        "postgresql://user:secret@host/runs",
+    ],
+)
+def test_other_uris_are_taken_as_they_are(uri):
+    assert no_credentials(uri) == uri
+
+
+@pytest.mark.parametrize("uri", ["https://user:secret@host:5000/a", "HTTP://secret@host:5000"])
+def test_credentials_in_the_uri_of_a_server_are_refused_without_showing_them(uri):
+    with pytest.raises(BadInput) as refused:
+        no_credentials(uri)
+    assert "secret" not in str(refused.value)
+    assert "host:5000" in str(refused.value)
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "extend", "sync", "browse"])
+@pytest.mark.parametrize("given", ["option", "environment"])
+def test_every_command_refuses_them_before_anything_else(command, given, tmp_path):
+    uri = "https://user:secret@host:5000"
+    options = ("--mlflow", uri) if given == "option" else ()
+    variables = {} if given == "option" else {"MLFLOW_TRACKING_URI": uri}
+    refused = soundings(command, "s.yaml", *options, cwd=tmp_path, variables=variables)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "the tracking URI of MLflow's server host:5000 holds credentials: take them out of it, "
+        "and put them into the environment as MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD\n"
+    )
+    assert [*tmp_path.iterdir()] == []
