@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from orchestrator.credentials import without_password
 from orchestrator.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ log = logging.getLogger("soundings")
 
 RETRY_SECONDS = 5.0
 LOCK_SECONDS = 5.0
+DATABASES = ("postgresql", "mysql", "mssql")
 PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for a view that writes nothing
+AT_ONCE = 20  # trials that the view is given together
 MOST_QUEUED = 500  # trials with their reports in memory; what is beyond is read from the ledger
 
 
@@ -87,14 +90,25 @@ class BackgroundView:
     def _work(self) -> None:
         view = self._retry(self._open)
         while view is not None:
-            item = self._queue.get()
-            if item is None:
+            some = self._next()
+            if not some:
                 if self._left_out:
                     self._retry(partial(self._catch_up, view))
                 return
-            if self._retry(partial(view.write, *item)) is None:
+            if self._retry(partial(view.write_all, some)) is None:
                 return
-            self._written += 1
+            self._written += len(some)
+
+    def _next(self) -> list[tuple[Row, Sequence[Row]]]:
+        """Wait for what is handed over, and take what else waits; nothing at the end."""
+        some: list[tuple[Row, Sequence[Row]]] = []
+        while len(some) < AT_ONCE and not (some and self._queue.empty()):
+            item = self._queue.get()
+            if item is None:
+                self._queue.put(None)  # the end is still to be met
+                break
+            some.append(item)
+        return some
 
     def _open(self) -> "MLflowView":
         view = self._view = open_view(self._uri, self._sweep)
@@ -134,11 +148,19 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
     # Left to itself MLflow asks for many minutes before it says that a store is away.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # To a server it would ask for each run once more, to print two lines with its address.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if uri.startswith("sqlite:///"):
         file = uri.removeprefix("sqlite:///")
         with closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as database:
             database.execute("BEGIN IMMEDIATE")  # raises where the file is locked or no database
             database.rollback()
+    elif uri.partition("://")[0].partition("+")[0] in DATABASES:
+        import sqlalchemy
+
+        engine = sqlalchemy.create_engine(uri)
+        engine.connect().close()  # raises at once; MLflow would try ten times and warn each time
+        engine.dispose()
     from orchestrator.views.mlflow import MLflowView
 
     for noisy in ("mlflow", "alembic"):
@@ -147,5 +169,10 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
 
 
 def first_line(error: Exception) -> str:
-    """What an error says in its first line, or its name."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """What an error says in its first line, or its name; it never holds a password."""
+    if getattr(error, "error_code", None) == "UNAUTHENTICATED":
+        return (
+            "it does not accept these credentials; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
+        )
+    return without_password(next(iter(str(error).splitlines()), "")) or type(error).__name__

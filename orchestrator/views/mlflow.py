@@ -7,7 +7,8 @@ run replaced, and a run that was left half-written is written anew.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from mlflow.entities import Metric, Param, RunTag
 
 CURVE_POINTS = 100  # kept of each curve: MLflow's pages slow down with millions of metrics
 READ_AT_ONCE = 500  # trials whose reports are in memory together
-BATCH = 1000  # metrics a request, MLflow's own limit
+BATCH = 1000  # metrics, parameters and tags a request, MLflow's own limit
+WRITERS = 4  # to a server, which answers one after hundredths of a second; a database file has one
 ERROR_CHARACTERS = 4000
 STATUS = {
     "completed": "FINISHED",
@@ -39,6 +41,7 @@ class MLflowView:
 
     def __init__(self, uri: str, sweep: str) -> None:
         self._client = MlflowClient(tracking_uri=uri)
+        self._writers = WRITERS if uri.startswith(("http://", "https://")) else 1
         experiment = self._client.get_experiment_by_name(sweep)
         if experiment is not None and experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
@@ -49,10 +52,12 @@ class MLflowView:
         )
         self.written = 0  # runs, by this process
         self._runs: dict[str, tuple[str, int]] = {}  # trial -> run, sequence of its row
+        self._broken_off = False  # a write: the store may have a run that it could not tell us of
         self._find_runs()
 
     def _find_runs(self) -> None:
-        token = None
+        self._runs, token = {}, None
+        to_delete = []  # once all are found: the pages that follow would shift
         while True:
             page = self._client.search_runs(
                 [self.experiment_id], max_results=1000, page_token=token
@@ -62,12 +67,14 @@ class MLflowView:
                 if trial is None:
                     continue  # somebody else's
                 if run.info.status == "RUNNING" or trial in self._runs:
-                    self._client.delete_run(run.info.run_id)
+                    to_delete.append(run.info.run_id)
                     continue
                 self._runs[trial] = (run.info.run_id, int(run.data.tags["sequence"]))
             token = page.token
             if not token:
-                return
+                break
+        for run_id in to_delete:
+            self._client.delete_run(run_id)
 
     def has(self, trial: Row) -> bool:
         """Whether this very row of the ledger's trials is in the view."""
@@ -76,26 +83,42 @@ class MLflowView:
 
     def write(self, trial: Row, curve: Iterable[Row]) -> bool:
         """Write one trial with its reports; returns False if it was there already."""
+        return self.write_all([(trial, curve)]) == 1
+
+    def write_all(self, trials: Sequence[tuple[Row, Iterable[Row]]]) -> int:
+        """Write trials, each with its reports; returns how many of them were not there already."""
+        if self._broken_off:
+            self._find_runs()
+        self._broken_off, before = True, self.written
+        with ThreadPoolExecutor(self._writers) as writers:
+            for new in writers.map(self._write, trials):  # left at an error, it drops the others
+                self.written += new
+        self._broken_off = False
+        return self.written - before
+
+    def _write(self, ended: tuple[Row, Iterable[Row]]) -> bool:
+        trial, curve = ended
         if self.has(trial):
             return False
         if trial["trial"] in self._runs:
             self._client.delete_run(self._runs.pop(trial["trial"])[0])
-        ended = _milliseconds(trial["ended"])
+        when = _milliseconds(trial["ended"])
         run = self._client.create_run(
             self.experiment_id,
-            start_time=ended - int(1000 * (trial["seconds"] or 0)),
+            start_time=when - int(1000 * (trial["seconds"] or 0)),
             run_name=trial["trial"],
             tags={"trial": trial["trial"], "sequence": str(trial["sequence"])},
         )
         run_id = run.info.run_id
-        self._runs[trial["trial"]] = (run_id, -1)  # until it is whole: written anew after a failure
-        metrics = _metrics(trial["metric"], thin(list(curve)))
-        for start in range(0, len(metrics), BATCH):
-            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-        self._client.log_batch(run_id, params=_parameters(trial), tags=_tags(trial))
-        self._client.set_terminated(run_id, STATUS[trial["outcome"]], end_time=ended)
+        metrics = _metrics(trial, thin(list(curve)))
+        parameters, tags = _parameters(trial), _tags(trial)
+        # What is searched for comes with the last metrics, together, so that none is found without.
+        last = max(0, len(metrics) + len(parameters) + len(tags) - BATCH)
+        for start in range(0, last, BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : min(start + BATCH, last)])
+        self._client.log_batch(run_id, metrics=metrics[last:], params=parameters, tags=tags)
+        self._client.set_terminated(run_id, STATUS[trial["outcome"]], end_time=when)
         self._runs[trial["trial"]] = (run_id, trial["sequence"])
-        self.written += 1
         return True
 
     def sync(
@@ -111,8 +134,7 @@ class MLflowView:
         for start in range(0, len(missing), READ_AT_ONCE):
             some = missing[start : start + READ_AT_ONCE]
             reports = curves([row["trial"] for row in some])
-            for row in some:
-                self.write(row, reports.get(row["trial"], []))
+            self.write_all([(row, reports.get(row["trial"], [])) for row in some])
         return len(missing)
 
 
@@ -137,7 +159,9 @@ def thin(curve: list[Row]) -> list[Row]:
     return [curve[round(index * spacing)] for index in range(CURVE_POINTS)]
 
 
-def _metrics(metric: str, curve: list[Row]) -> list[Metric]:
+def _metrics(trial: Row, curve: list[Row]) -> list[Metric]:
+    """The curves, and the objective, by which the trials of a cell are compared."""
+    metric = trial["metric"]
     names = {
         "training_loss": "training_loss",
         "validation_loss": "validation_loss",
@@ -149,13 +173,16 @@ def _metrics(metric: str, curve: list[Row]) -> list[Metric]:
     for report in curve:
         values = {name: report[column] for column, name in names.items()}
         values |= json.loads(report["further"] or "{}")
-        when, step = _milliseconds(report["reported"]), int(report["step"])
-        metrics += [
-            Metric(name, value, when, step)
-            for name, value in values.items()
-            if value is not None and math.isfinite(value)
-        ]
-    return metrics
+        metrics += _measured(values, report["reported"], report["step"])
+    return metrics + _measured({"objective": trial["objective"]}, trial["ended"], trial["step"])
+
+
+def _measured(values: Mapping[str, float | None], moment: Any, step: int) -> list[Metric]:
+    return [
+        Metric(name, value, _milliseconds(moment), int(step))
+        for name, value in values.items()
+        if value is not None and math.isfinite(value)
+    ]
 
 
 def _parameters(trial: Row) -> list[Param]:

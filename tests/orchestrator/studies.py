@@ -210,19 +210,26 @@ def _random_end(chance: random.Random) -> dict[str, Any]:
     def lanes() -> list[float]:
         return [math.nan if d else chance.random() for d in dead]
 
-    reports = [{"step": step, "lane_validation_metrics": lanes()} for step in (4, 8, 12, 16)]
+    reports: list[dict[str, Any]] = [
+        {"step": step, "lane_validation_metrics": lanes()} for step in (4, 8, 12, 16)
+    ]
+    if outcome != "completed":
+        del reports[2:]
     validation = math.nan if all(dead) else round(chance.random(), 1)
     evaluation = math.nan if all(dead) else chance.random() * 10 ** chance.randint(-6, 6)
     at = [chance.randint(1, 16) if d else None for d in dead]
     # An objective of its own, with frequent ties: the loss does not tell what is best.
     objective = math.nan if all(dead) else round(chance.random(), 1)
-    return end(
+    row = end(
         outcome,
         validation,
         evaluation,
         lanes=lanes(),
         metrics=lanes(),
-        reports=reports if outcome == "completed" else reports[:2],
+        reports=reports,
         lane_infeasible_at=at,
         objective=objective,
     )
+    repeated = ("objective", "validation_loss", "evaluation_loss", "evaluation_metric")
+    reports[-1] |= {name: row[name] for name in repeated}  # a trial's row says its last report
+    return row

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from orchestrator.best import best_trials
+from orchestrator.ledger import Ledger
 from orchestrator.views.mlflow import CURVE_POINTS, MLflowView, thin
+from tests.orchestrator.mlflow_search import best_by_search, best_by_sql
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -29,6 +32,8 @@ def trial_row(number, outcome="completed", sequence=None, error=None):
         "configuration": '{"learning_rate": 0.01, "optimizer": "adam"}',
         "outcome": outcome,
         "metric": "accuracy",
+        "step": 30,
+        "objective": 1.5 + number,
         "baseline_loss": 2.25,
         "baseline_metric": None,
         "seconds": 2.5,
@@ -174,6 +179,23 @@ def test_a_write_that_broke_off_is_written_anew_by_the_same_view(uri, monkeypatc
     assert run.info.status == "FINISHED"
 
 
+def test_a_run_whose_making_was_not_answered_is_not_left_behind(uri, monkeypatch):
+    view = MLflowView(uri, "s")
+    create_run = MlflowClient.create_run
+
+    def unanswered(self, *arguments, **options):
+        create_run(self, *arguments, **options)
+        raise OSError("timed out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_run", unanswered)
+        with pytest.raises(OSError, match="timed out"):
+            view.write(trial_row(1), curve(1))
+    assert view.write(trial_row(1), curve(1))
+    (run,) = MlflowClient(tracking_uri=uri).search_runs([view.experiment_id])
+    assert run.info.status == "FINISHED"
+
+
 def test_runs_of_somebody_else_are_left_alone(uri):
     MLflowView(uri, "s")
     client = MlflowClient(tracking_uri=uri)
@@ -181,6 +203,34 @@ def test_runs_of_somebody_else_are_left_alone(uri):
     other = client.create_run(experiment.experiment_id)
     MLflowView(uri, "s").sync(*frames(1))
     assert client.get_run(other.info.run_id).info.lifecycle_stage == "active"
+
+
+def test_a_search_by_tags_finds_the_best_trial_of_each_cell(uri, at_random):
+    ledger = Ledger(at_random.paths.ledger)
+    trials = ledger.trials()
+    MLflowView(uri, at_random.paths.sweep).sync(trials, ledger.curves)
+    found = best_by_search(MlflowClient(tracking_uri=uri), at_random)
+    assert found == best_by_sql(at_random)
+    assert [best[1] for best in found] == sorted(best_trials(trials)["trial"])
+
+
+def test_a_run_is_not_found_by_its_tags_before_it_has_its_metrics(uri, monkeypatch):
+    client, seen = MlflowClient(tracking_uri=uri), []
+    log_batch = MlflowClient.log_batch
+
+    def watched(self, run_id, **what):
+        log_batch(self, run_id, **what)
+        run = client.get_run(run_id).data
+        seen.append(("outcome" in run.tags, "objective" in run.metrics))
+
+    monkeypatch.setattr(MlflowClient, "log_batch", watched)
+    further = json.dumps({f"m{i}": 0.5 for i in range(9)})
+    view = MLflowView(uri, "s")
+    view.write(trial_row(1), [report | {"further": further} for report in curve(1, 100)])
+    assert seen == [(False, False), (True, True)]  # 1,300 metrics take two requests
+    (run,) = client.search_runs([view.experiment_id])
+    for name in ("validation_loss", "m0", "m8"):
+        assert len(client.get_metric_history(run.info.run_id, name)) == 100
 
 
 @pytest.mark.parametrize("length", [0, 1, 99, 100, 101, 1000, 12_345])
