@@ -2,10 +2,13 @@
 
 import logging
 import os
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+import psutil
 
 from orchestrator.cluster import auth, hosts
 from orchestrator.cluster.cluster import Cluster, Lost
@@ -40,6 +43,14 @@ def attached_ray(
                 "10.0.0.1:6379, or auto; from outside of a cluster use 'soundings submit'"
             )
         auth.require_token(address, host)
+        # Ray itself waits for minutes for what is not there, and then ends this process.
+        if not _answers(address):
+            raise BadInput(f"--address {address}: nothing answers there; is the cluster up?")
+        if not _has_raylet():
+            raise BadInput(
+                f"--address {address}: this machine is no host of that cluster; send the sweep "
+                "there with 'soundings submit'"
+            )
     else:
         auth.use_token()
     for key, value in ENVIRONMENT.items():
@@ -76,17 +87,29 @@ def _watch(over: threading.Event, lost: Lost) -> None:
     """Ask after the head until the sweep is over."""
     import ray
 
-    client: Any = ray._private.worker.global_worker.gcs_client
-    silent = 0.0
+    address = ray.get_runtime_context().gcs_address
+    answered = time.monotonic()
     while not over.wait(WATCH_SECONDS):
-        try:
-            client.check_alive([], timeout=WATCH_SECONDS)
-            silent = 0.0
-        except Exception:  # whatever a dead connection raises
-            silent += 2 * WATCH_SECONDS
-        if silent > HEAD_GONE_SECONDS and not over.is_set():
-            lost("the cluster's head does not answer")
+        if _answers(address):
+            answered = time.monotonic()
+        elif time.monotonic() - answered > HEAD_GONE_SECONDS and not over.is_set():
+            lost("the cluster's head does not answer")  # Ray would leave us waiting, then kill us
             return
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens at ``host:port``."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), WATCH_SECONDS):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def _has_raylet() -> bool:
+    """Whether this machine is a host of some cluster."""
+    return any(process.info["name"] == "raylet" for process in psutil.process_iter(["name"]))
 
 
 def _reason(error: Exception) -> str:
@@ -95,8 +118,11 @@ def _reason(error: Exception) -> str:
     first = next(iter(text.splitlines()), "") or type(error).__name__
     if "Version mismatch" in text:
         return " ".join(text.split())
-    if type(error).__name__ == "AuthenticationError" or "oken" in first:
-        return f"the cluster refuses this process ({first}); {auth.HOW}"
+    if type(error).__name__ == "AuthenticationError":
+        return f"the cluster asks for its token: {auth.HOW}"
     if isinstance(error, ConnectionError):
-        return f"there is no Ray cluster ({first}); is it up, and is this one of its hosts?"
+        return (
+            "there is no Ray cluster that takes this process; is it up, is this machine one of its "
+            f"hosts, and is this its token? ({first})"
+        )
     return first

@@ -181,9 +181,8 @@ class Host:
         """
         changed = {**self.hosts.environment, **(env or {})}
         return Process(
-            [*self._inside(), *map(str, command)],
+            [*self._inside(cwd or Path.cwd()), *map(str, command)],
             env={key: value for key, value in changed.items() if value is not None},
-            cwd=cwd,
             start_new_session=True,
             **options,
         )
@@ -209,8 +208,8 @@ class Host:
                     found.append(one)
         return found
 
-    def _inside(self):
-        namespaces = ("--user", "--net", "--pid", "--uts", "--mount")
+    def _inside(self, folder):
+        namespaces = ("--user", "--net", "--pid", "--uts", "--mount", f"--wd={folder}")
         return ["nsenter", f"--target={self.pid}", *namespaces, "--preserve-credentials", "--"]
 
     def _start_ray(self, cpus, gpus=0, custom=None):

@@ -1,0 +1,204 @@
+"""Sweeps on a cluster of several hosts, sent there from outside: whatever happens to the hosts, the
+ledger ends complete and says what it says of an undisturbed sweep, to the last bit.
+"""
+
+import json
+import re
+
+import pytest
+
+from tests.cluster.hosts import Hosts
+from tests.orchestrator.command import SOUNDINGS
+from tests.orchestrator.faults_tools import Place
+
+pytestmark = pytest.mark.slow
+TASK = {"name": "own:Watched", "options": {"pause": 0.02}}
+SWEEP = {"architectures": ["rnn", "gru"], "tasks": [TASK]}
+
+
+class Submitted(Place):
+    """A folder with a sweep file, sent to the cluster from outside; results lie in it as well."""
+
+    def __init__(self, hosts, folder, **changes):
+        super().__init__(folder, **{**SWEEP, **changes})
+        self.hosts = hosts
+
+    def soundings(self, *arguments, code=0, on=None, **options):
+        """Run a command from outside (or on a host); returns what it printed."""
+        host = on or self.hosts.outside
+        done = host.run([SOUNDINGS, *arguments], cwd=self.folder, **options)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def submit(self, **options):
+        """Submit the sweep; returns its id."""
+        results = ("--results", self.folder / "results")
+        said = self.there("submit", "hit.yaml", *results, "--package", "own.py", **options)
+        self.id = re.search(r"Sweep '(hit-[0-9a-f]{6})' is submitted", said)[1]
+        return said
+
+    def there(self, *arguments, **options):
+        return self.soundings(*arguments, "--address", self.hosts.dashboard, **options)
+
+    def state(self):
+        """The state of the sweep's last job, as the cluster tells it."""
+        return json.loads(self.there("status", "--json"))[self.id]
+
+    def ends(self, state="SUCCEEDED"):
+        """Wait until its job has ended."""
+        self.hosts.until(lambda: self.state() not in ("PENDING", "RUNNING"), seconds=300)
+        assert self.state() == state, self.there("logs", self.id)
+
+    def under_way(self, least):
+        """Wait until so many trials have ended, but not all."""
+        self.hosts.until(lambda: len(self.ledger.trials()) >= least, seconds=240)
+        assert len(self.ledger.trials()) < self.sweep_size
+
+    sweep_size = 2 * 20
+
+    def complete(self):
+        assert len(self.ledger.trials()) == self.sweep_size
+        assert set(self.ledger.trials()["outcome"]) <= {"completed", "infeasible"}
+        self.assert_nothing_is_doubled()
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory):
+    with Hosts(tmp_path_factory.mktemp("hosts")) as hosts:
+        hosts.head(cpus=0)
+        hosts.worker(cpus=1)
+        hosts.worker(cpus=1)
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def undisturbed(hosts, tmp_path_factory):
+    """A sweep that nothing happens to, and what was said when it was submitted."""
+    place = Submitted(hosts, tmp_path_factory.mktemp("undisturbed"))
+    place.said = place.submit()
+    place.again = place.there(
+        "submit", "hit.yaml", "--results", place.folder / "results", "--package", "own.py"
+    )
+    place.ends()
+    return place
+
+
+def test_a_sweep_goes_with_its_package_and_ends_complete(undisturbed):
+    undisturbed.complete()
+    ran_on = set(undisturbed.ledger.trials()["host"])
+    assert ran_on == {"worker-2", "worker-3"}
+    assert (undisturbed.paths.tables / "parameter_matched.csv").exists()
+
+
+def test_its_id_is_enough_to_look_at_it(undisturbed):
+    shown = undisturbed.there("status", undisturbed.id)
+    assert f"Job {undisturbed.id}.1: succeeded" in shown
+    assert "complete; 40 of 40 trials ended" in shown
+    found = json.loads(undisturbed.there("status", undisturbed.id, "--json"))
+    assert (found["state"], found["planned"], found["running"]) == ("complete", 40, 0)
+    assert "Sweep 'hit': 2 cells; 40 trials" in undisturbed.there("logs", undisturbed.id)
+    followed = undisturbed.there("logs", undisturbed.id, "--follow")
+    assert "40 of 40 trials ended" in followed
+
+
+def test_the_second_submit_of_a_sweep_attaches_to_the_first(undisturbed):
+    assert f"Sweep '{undisturbed.id}' is at work already" in undisturbed.again
+    assert f"{undisturbed.id}.1" in undisturbed.again
+
+
+def test_one_that_is_stopped_records_what_it_has_and_is_resumed_by_its_id(
+    hosts, undisturbed, tmp_path
+):
+    place = Submitted(hosts, tmp_path / "stopped")
+    place.submit()
+    place.under_way(5)
+    assert f"resume {place.id}" in place.there("stop", place.id)
+    ended = place.ended_trials()
+    assert place.state() == "STOPPED"
+    assert "is not at work" in place.there("stop", place.id)
+    assert "name it again: --package own.py" in place.there("resume", place.id, code=2)
+    place.there("resume", place.id, "--package", "own.py")
+    place.ends()
+    place.complete()
+    place.assert_same_as(undisturbed)
+    assert ended.items() <= place.ended_trials().items()  # none of them ran again
+
+
+def test_a_host_that_is_cut_off_and_one_that_is_added_change_nothing(hosts, undisturbed, tmp_path):
+    place = Submitted(hosts, tmp_path / "cut")
+    place.submit()
+    place.under_way(4)
+    lost = next(host for host in hosts.all if host.name == "worker-3")
+    lost.cut()
+    added = hosts.worker(cpus=1)
+    place.ends()
+    place.complete()
+    place.assert_same_as(undisturbed)
+    assert added.name in set(place.ledger.trials()["host"])
+    lost.kill()
+
+
+def test_a_head_that_is_killed_and_brought_back_goes_on_where_the_ledger_ends(
+    hosts, undisturbed, tmp_path
+):
+    place = Submitted(hosts, tmp_path / "headless")
+    place.submit()
+    place.under_way(4)
+    head = next(host for host in hosts.all if host.name == "head")
+    head.kill()
+    for worker in hosts.all:
+        if worker.name.startswith("worker") and worker.name != "worker-3":
+            worker.kill()
+    recorded = place.ended_trials()
+    head.start_again()
+    worker = next(host for host in hosts.all if host.name == "worker-2")
+    worker.start_again()
+    forgotten = place.there("status", place.id, code=2)
+    assert f"knows no sweep '{place.id}'" in forgotten and "submit the file again" in forgotten
+    place.submit()
+    place.ends()
+    place.complete()
+    place.assert_same_as(undisturbed)
+    assert recorded.items() <= place.ended_trials().items()
+
+
+def test_a_host_of_the_cluster_runs_a_sweep_on_all_of_it(hosts, undisturbed, tmp_path):
+    place = Submitted(hosts, tmp_path / "attached")
+    head = next(host for host in hosts.all if host.name == "head")
+    said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, seconds=240)
+    assert "40 of 40 trials ended" in said
+    place.complete()
+    place.assert_same_as(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"RAY_AUTH_TOKEN_PATH": "/nowhere", "HOME": "/nowhere"}, "the cluster asks for its token"),
+        ({"RAY_AUTH_TOKEN": "0" * 64}, "the cluster refuses this token"),
+    ],
+)
+def test_without_the_token_nothing_goes(hosts, tmp_path, environment, said):
+    place = Submitted(hosts, tmp_path / "refused")
+    for command in (("submit", "hit.yaml"), ("status", "hit-123456"), ("stop", "hit-123456")):
+        answer = place.there(*command, code=2, env={**environment, "RAY_AUTH_MODE": None})
+        assert said in answer and len(answer.splitlines()) == 1
+
+
+def test_what_cannot_be_reached_is_said_at_once(hosts, tmp_path):
+    place = Submitted(hosts, tmp_path / "nowhere")
+    for address in ("http://10.77.0.99:8265", f"http://{hosts.head_address}:8266"):
+        said = place.soundings("submit", "hit.yaml", "--address", address, code=2)
+        assert f"{address}: no answer from a Ray cluster there" in said
+    said = place.soundings("run", "hit.yaml", "--address", f"{hosts.head_address}:6379", code=2)
+    assert "this machine is no host of that cluster" in said
+    said = place.soundings("run", "hit.yaml", "--address", f"{hosts.head_address}:6380", code=2)
+    assert "nothing answers there" in said
+
+
+def test_gpus_that_no_host_has_are_refused_before_any_waiting(hosts, tmp_path):
+    place = Submitted(hosts, tmp_path / "gpus", resources={"gpus": 2})
+    head = next(host for host in hosts.all if host.name == "head")
+    said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, code=2)
+    assert "a trial asks for gpus: 2, but no host has that; there are 10.77.0.2 (cpus: 0" in said
+    assert not len(place.ledger.trials())
