@@ -53,6 +53,15 @@ def _no_cutoff(recorded: Mapping[str, float]) -> None:
 class PerCellFIFO(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for it
     """Lets every trial train to its end."""
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The newest that waits: it goes into a process that is free.
+
+        The oldest would leave the process that is being started for it, and a host that joins
+        while trials are shorter than such a start would never be used.
+        """
+        waiting = (t for t in reversed(tune_controller.get_trials()) if t.status == Trial.PENDING)
+        return next(waiting, None)
+
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: Report) -> None:
         let_go(tune_controller)
 

@@ -120,9 +120,11 @@ class LedgerWriter:
         table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
         table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
         merged = Part(old[0].first, old[-1].last, old[0].folder).write(table, durable=True)
-        for part in old:
-            if part != merged:
-                part.path.unlink(missing_ok=True)
+        storage.side_by_side(
+            self._folder,
+            lambda part: part.path.unlink(missing_ok=True),
+            [part for part in old if part != merged],
+        )
         kept = [part for part in self._parts_of(dataset, cell) if part not in old]
         self._parts[dataset, cell] = sorted([*kept, merged])
 

@@ -8,12 +8,15 @@ import re
 import pytest
 
 from tests.cluster.hosts import Hosts
+from tests.orchestrator import faults_tools
 from tests.orchestrator.command import SOUNDINGS
 from tests.orchestrator.faults_tools import Place
 
 pytestmark = pytest.mark.slow
-TASK = {"name": "own:Watched", "options": {"pause": 0.02}}
-SWEEP = {"architectures": ["rnn", "gru"], "tasks": [TASK]}
+TASK = {"name": "own:Watched", "options": {"pause": 0.03}}
+SEARCH = {**faults_tools.SWEEP["search"], "samples": 30}
+SWEEP = {"architectures": ["rnn", "gru"], "tasks": [TASK], "search": SEARCH}
+SIZE = 60
 
 
 class Submitted(Place):
@@ -52,12 +55,10 @@ class Submitted(Place):
     def under_way(self, least):
         """Wait until so many trials have ended, but not all."""
         self.hosts.until(lambda: len(self.ledger.trials()) >= least, seconds=240)
-        assert len(self.ledger.trials()) < self.sweep_size
-
-    sweep_size = 2 * 20
+        assert len(self.ledger.trials()) < SIZE
 
     def complete(self):
-        assert len(self.ledger.trials()) == self.sweep_size
+        assert len(self.ledger.trials()) == SIZE
         assert set(self.ledger.trials()["outcome"]) <= {"completed", "infeasible"}
         self.assert_nothing_is_doubled()
 
@@ -93,12 +94,12 @@ def test_a_sweep_goes_with_its_package_and_ends_complete(undisturbed):
 def test_its_id_is_enough_to_look_at_it(undisturbed):
     shown = undisturbed.there("status", undisturbed.id)
     assert f"Job {undisturbed.id}.1: succeeded" in shown
-    assert "complete; 40 of 40 trials ended" in shown
+    assert "complete; 60 of 60 trials ended" in shown
     found = json.loads(undisturbed.there("status", undisturbed.id, "--json"))
-    assert (found["state"], found["planned"], found["running"]) == ("complete", 40, 0)
-    assert "Sweep 'hit': 2 cells; 40 trials" in undisturbed.there("logs", undisturbed.id)
+    assert (found["state"], found["planned"], found["running"]) == ("complete", 60, 0)
+    assert "Sweep 'hit': 2 cells; 60 trials" in undisturbed.there("logs", undisturbed.id)
     followed = undisturbed.there("logs", undisturbed.id, "--follow")
-    assert "40 of 40 trials ended" in followed
+    assert "60 of 60 trials ended" in followed
 
 
 def test_the_second_submit_of_a_sweep_attaches_to_the_first(undisturbed):
@@ -128,9 +129,10 @@ def test_a_host_that_is_cut_off_and_one_that_is_added_change_nothing(hosts, undi
     place = Submitted(hosts, tmp_path / "cut")
     place.submit()
     place.under_way(4)
+    added = hosts.worker(cpus=1)
     lost = next(host for host in hosts.all if host.name == "worker-3")
     lost.cut()
-    added = hosts.worker(cpus=1)
+    assert len(place.ledger.trials()) < SIZE
     place.ends()
     place.complete()
     place.assert_same_as(undisturbed)
@@ -166,7 +168,7 @@ def test_a_host_of_the_cluster_runs_a_sweep_on_all_of_it(hosts, undisturbed, tmp
     place = Submitted(hosts, tmp_path / "attached")
     head = next(host for host in hosts.all if host.name == "head")
     said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, seconds=240)
-    assert "40 of 40 trials ended" in said
+    assert "60 of 60 trials ended" in said
     place.complete()
     place.assert_same_as(undisturbed)
 

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -173,11 +174,8 @@ def remove(folder: Location) -> None:
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    try:
-        found = [path for path, _ in files(folder)]
-        side_by_side(folder, lambda path: path.unlink(missing_ok=True), found)
-    except OSError:
-        return
+    with suppress(OSError):
+        folder.remove()
 
 
 def side_by_side(where: Location, action: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -216,6 +216,18 @@ class ObjectPath:
             if not missing_ok:
                 raise
 
+    def remove(self) -> None:
+        """Delete all objects of a folder, a thousand a request; nothing if there is none."""
+
+        def delete(filesystem: Any) -> None:
+            filesystem.delete_dir_contents(self._place, missing_dir_ok=True)
+            filesystem.delete_dir(self._place)  # the store's mark of an empty folder
+
+        try:
+            self.store.attempt(delete, f"{self.shown}: cannot be removed")
+        except FileNotFoundError:
+            return
+
     def listed(self, recursive: bool = False) -> Iterator[Found]:
         """The objects (and, unless ``recursive``, folders) in this folder, if there is one."""
         from pyarrow import fs

@@ -1,0 +1,250 @@
+"""A sweep whose results lie in an S3 store, also one that fails and goes away."""
+
+import json
+import threading
+from datetime import timedelta
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestrator import lease, sweep
+from orchestrator.errors import BadInput, RunFailed
+from orchestrator.holder import ourselves
+from orchestrator.ledger import Ledger
+from orchestrator.lock import holder, only_run, reason_to_stop, request_stop
+from orchestrator.paths import SweepPaths
+from tests.orchestrator.command import soundings
+from tests.orchestrator.rows import records
+from tests.orchestrator.small import small_file, small_plan
+from tests.orchestrator.studies import left_of
+from tests.s3 import BUCKET, s3  # noqa: F401, a fixture
+from trainables.storage import location
+
+PASSING = ("sequence", "seconds", "host", "ended", "reported", "versions")
+
+
+def rows(frame):
+    """All that a ledger says, but when and where."""
+    kept = [{k: v for k, v in row.items() if k not in PASSING} for row in records(frame)]
+    return sorted(repr(row) for row in kept)
+
+
+def read_by_another_engine(s3, folder, dataset):  # noqa: F811
+    """The rows that boto3 and duckdb find."""
+    tables = []
+    for key in s3.keys(f"{folder}/small/ledger/{dataset}/"):
+        if key.endswith(".parquet"):
+            body = s3.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            tables.append(pq.read_table(pa.BufferReader(body)))
+    whole = pa.concat_tables(tables)
+    return duckdb.sql("select count(*), count(distinct trial) from whole").fetchall()[0]
+
+
+@pytest.fixture(scope="module")
+def on_disk(tmp_path_factory):
+    """The same sweep with results in a folder."""
+    folder = tmp_path_factory.mktemp("disk")
+    small_file(folder, scheduler="none")
+    done = soundings("run", "small.yaml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return SweepPaths(folder / "results", "small")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["none", "every tenth request", "away for 20 s"])
+def test_a_sweep_with_results_in_a_store_is_the_same_as_on_a_disk(
+    s3,
+    on_disk,
+    tmp_path,
+    monkeypatch,
+    trouble,
+):
+    small_file(tmp_path, scheduler="none")
+    monkeypatch.setenv("HOME", str(tmp_path))  # the MLflow store is there
+    url = s3.url("sweeps")
+    if trouble == "every tenth request":
+        s3.fail_every = 10
+    if trouble == "away for 20 s":
+        left = []
+
+        def leave_once_it_trains():
+            while not any("/ledger/results/" in key for key in s3.keys("sweeps/")):
+                pass
+            s3.leaves_for(20.0)
+            left.append(True)
+
+        threading.Thread(target=leave_once_it_trains, daemon=True).start()
+    done = soundings("run", "small.yaml", "--results", url, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    s3.fail_every = 0
+    paths = SweepPaths(location(url), "small")
+    ledger, other = Ledger(paths.ledger), Ledger(on_disk.ledger)
+    assert rows(ledger.trials()) == rows(other.trials())
+    assert rows(ledger.results()) == rows(other.results())
+    trials = len(other.trials())
+    assert read_by_another_engine(s3, "sweeps", "trials") == (trials, trials)
+    assert read_by_another_engine(s3, "sweeps", "results") == (len(other.results()), trials)
+    tables = {path.name: path.read_bytes() for path in on_disk.tables.iterdir()}
+    assert {k: (paths.tables / k).read_bytes() for k in tables}.keys() == tables.keys()
+    assert holder(paths) is None and not list(paths.checkpoints.listed(recursive=True))
+    assert (tmp_path / "soundings" / "mlflow.db").exists()
+    if trouble == "away for 20 s":
+        assert left and "trying again" in done.stderr
+    for command in (["status", "small", "--json"], ["tables", "small"], ["run", "small.yaml"]):
+        again = soundings(*command, "--results", url, cwd=tmp_path)
+        assert again.returncode == 0, again.stderr
+        if command[0] == "status":
+            assert json.loads(again.stdout)["state"] == "complete"
+        if command[0] == "run":
+            assert "Nothing was run" in again.stdout
+
+
+class Expires:
+    """Lets the credentials expire once a trial has ended."""
+
+    def __init__(self, s3):  # noqa: F811
+        self.s3, self.ends = s3, 0
+
+    def started(self, cell, trial):
+        pass
+
+    def ended(self, trial, curve):
+        self.ends += 1
+        self.s3.expired = True
+
+    def tick(self):
+        pass
+
+
+@pytest.mark.usefixtures("one_ray")
+def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
+    s3,
+    on_disk,
+    monkeypatch,
+    caplog,
+):
+    monkeypatch.setattr(sweep, "PATIENCE_SECONDS", 11.0)
+    plan = small_plan(scheduler="none")
+    paths = SweepPaths(location(s3.url("expired")), "small")
+    expires = Expires(s3)
+    with pytest.raises(RunFailed, match="cannot be .* expired, on purpose"):
+        sweep.run(plan, paths, left_of(plan, paths), [expires], pytest.fail)
+    assert "trying again for up to 11 s" in caplog.text
+    s3.expired = False
+    ended = len(Ledger(paths.ledger).trials())
+    assert 0 < ended < plan.trial_count
+    left = left_of(plan, paths)
+    assert left.count == plan.trial_count - ended
+    monkeypatch.setattr(Expires, "ended", lambda *_: None)
+    assert sweep.run(plan, paths, left, [expires], pytest.fail)
+    assert rows(Ledger(paths.ledger).results()) == rows(Ledger(on_disk.ledger).results())
+    assert rows(Ledger(paths.ledger).trials()) == rows(Ledger(on_disk.ledger).trials())
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ("s4://bucket/mine", "unknown scheme 's4'; did you mean 's3'?"),
+        ("s3://bucket", "name a bucket and a folder in it"),
+    ],
+)
+def test_a_url_with_a_mistake_is_one_sentence(tmp_path, results, said):
+    small_file(tmp_path)
+    done = soundings("run", "small.yaml", "--results", results, cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_store_that_may_not_be_written_to_is_said_before_anything_runs(s3):  # noqa: F811
+    s3.read_only = True
+    paths = SweepPaths(location(s3.url("refused")), "small")
+    with pytest.raises(BadInput, match="cannot write results there .*ACCESS_DENIED"):
+        paths.make_writable()
+    missing = location(s3.url("x").replace(BUCKET, "no-such-bucket"))
+    s3.read_only = False
+    with pytest.raises(BadInput, match="NO_SUCH_BUCKET"):
+        SweepPaths(missing, "small").make_writable()
+
+
+# -- one run at a time ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """A lease of seconds: times of objects are whole ones."""
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 1.0)
+    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(lease, "LEASE", timedelta(seconds=4))
+
+
+def test_a_second_run_is_refused_while_the_first_is_alive(s3, hasty):  # noqa: F811
+    paths = SweepPaths(location(s3.url("lease")), "small")
+    with only_run(paths) as us:
+        assert holder(paths).run == us.run and reason_to_stop(paths, us) == ""
+        with pytest.raises(BadInput, match="another run of this sweep is at work .process"):
+            with only_run(paths):
+                pass
+        assert holder(paths).run == us.run
+    assert holder(paths) is None
+    with only_run(paths) as other:
+        assert other.run != us.run
+
+
+def test_the_lease_of_a_run_that_died_runs_out(s3, hasty):  # noqa: F811
+    paths = SweepPaths(location(s3.url("dead")), "small")
+    dead = lease.Lease(*vars(ourselves()).values())
+    (paths.lock / f"{dead.run}{lease.CLAIM}").write_bytes(dead.claim(waiting=False))
+    assert holder(paths).run == dead.run
+    with only_run(paths) as us:
+        assert holder(paths).run == us.run
+        assert s3.keys("dead/small/.lock/") == [f"dead/small/.lock/{us.run}{lease.CLAIM}"]
+
+
+def test_of_runs_that_begin_together_one_goes_on(s3, hasty):  # noqa: F811
+    paths = SweepPaths(location(s3.url("together")), "small")
+    barrier, over, began, refused = threading.Barrier(4), threading.Event(), [], []
+
+    def begin():
+        barrier.wait()
+        try:
+            with only_run(paths) as us:
+                began.append(us.run)
+                over.wait(30)
+        except BadInput as error:
+            refused.append(error)
+            if len(refused) == 3:
+                over.set()
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(began) == 1 and len(refused) == 3
+
+
+def test_a_run_is_asked_to_end_and_ends_when_its_claim_is_taken_away(s3, hasty):  # noqa: F811
+    paths = SweepPaths(location(s3.url("asked")), "small")
+
+    def ends(us):
+        return us.reasons or not threading.Event().wait(0.05)
+
+    with only_run(paths) as us:
+        request_stop(paths, holder(paths))
+        while not us.reasons:
+            assert ends(us)
+        assert reason_to_stop(paths, us) == "as 'soundings stop' asks"
+    assert s3.keys("asked/small/.lock/") in ([], ["asked/small/.lock/"])
+    with only_run(paths) as us:
+        (paths.lock / f"{us.run}{lease.CLAIM}").unlink()
+        while not us.reasons:
+            assert ends(us)
+        assert "its claim was taken away" in reason_to_stop(paths, us)
+
+
+def test_a_sweep_in_a_store_is_claimed_and_held_against_its_file(s3):  # noqa: F811
+    paths = SweepPaths(location(s3.url("claimed")), "small")
+    left = left_of(small_plan(), paths)
+    assert left.count == small_plan().trial_count
+    assert json.loads(paths.definition.read_text())["name"] == "small"

@@ -1,0 +1,101 @@
+"""An S3 server for tests, over HTTP, that can fail and go away."""
+
+import itertools
+import logging
+import socket
+import threading
+import urllib.request
+from collections import Counter
+
+import boto3
+import pytest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+BUCKET = "results-of-tests"
+KEYS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "hardly-secret"}
+BUSY = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>SlowDown</Code><Message>on purpose</Message></Error>"""
+DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>ExpiredToken</Code><Message>the token has expired, on purpose</Message></Error>"""
+
+
+class S3:
+    """A server with one bucket.
+
+    Attributes:
+        requests: by method.
+        fail_every: so many requests one is answered with 503; 0 for none.
+        away: answer nothing: connections are cut.
+        expired: refuse all, as with credentials that have expired.
+        read_only: refuse what would change something.
+    """
+
+    def __init__(self):
+        self.requests, self.fail_every, self.away = Counter(), 0, False
+        self.expired = self.read_only = False
+        self._numbers = itertools.count(1)
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
+        self._thread.start()
+        # What moto holds is of the process, not of the server.
+        address = f"http://127.0.0.1:{self.port}"
+        urllib.request.urlopen(f"{address}/moto-api/reset", data=b"").close()
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=address,
+            region_name="us-east-1",
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        )
+        self.client.create_bucket(Bucket=BUCKET)
+        return self
+
+    def __exit__(self, *error):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def url(self, folder):
+        return f"s3://{BUCKET}/{folder}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
+
+    def keys(self, prefix=""):
+        """The objects there are, by another client than ours."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+    def leaves_for(self, seconds):
+        """Go away, and come back later."""
+        self.away = True
+        threading.Timer(seconds, self._come_back).start()
+
+    def _come_back(self):
+        self.away = False
+
+    def _answer(self, environ, start_response):
+        method = environ["REQUEST_METHOD"]
+        self.requests[method] += 1
+        if self.away:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError
+        if self.expired or (self.read_only and method in ("PUT", "POST", "DELETE")):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [DENIED if self.expired else DENIED.replace(b"ExpiredToken", b"AccessDenied")]
+        if self.fail_every and next(self._numbers) % self.fail_every == 0:
+            self.requests["failed"] += 1
+            start_response("503 Slow Down", [("Content-Type", "application/xml")])
+            return [BUSY]
+        return self._app(environ, start_response)
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    for key, value in {**KEYS, "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(key, value)
+    with S3() as server:
+        yield server

@@ -1,0 +1,206 @@
+"""Where results lie: a folder or an object store, behind the same functions."""
+
+import itertools
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.s3 import BUCKET, s3  # noqa: F401, a fixture
+from trainables import storage
+from trainables.storage import ObjectPath, Patience, StoreError, location
+
+
+@pytest.fixture(params=["disk", "store"])
+def place(request, tmp_path):
+    """An empty folder."""
+    if request.param == "disk":
+        return tmp_path / "results"
+    return location(request.getfixturevalue("s3").url(f"of/{os.getpid()}"))
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("s4://bucket/mine", "unknown scheme 's4'; did you mean 's3'?"),
+        ("S3://bucket/mine", "unknown scheme 'S3'"),
+        ("http://bucket/mine", "unknown scheme 'http'"),
+        ("s3:/bucket/mine", "write s3://bucket/mine"),
+        ("s3://bucket", "name a bucket and a folder in it"),
+        ("gs:///mine", "name a bucket and a folder in it, like gs://bucket"),
+        ("s3://b/x?endpoint=a:1", "unknown option 'endpoint'; did you mean 'endpoint_override'?"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_refused_with_what_would_be_right(text, said):
+    with pytest.raises(ValueError, match="://") as caught:
+        location(text)
+    assert said in str(caught.value)
+
+
+def test_credentials_in_a_url_are_refused_without_being_repeated():
+    with pytest.raises(ValueError, match="into the environment") as caught:
+        location("s3://AKIA:very-secret@bucket/mine")
+    assert "very-secret" not in str(caught.value) and "AKIA" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["results", "/a/b", "a b/c", "./x", "C", "no:slash"])
+def test_what_is_no_url_is_a_path(text):
+    assert location(text) == Path(text)
+
+
+def test_a_file_url_is_a_path_and_a_tilde_is_home(monkeypatch):
+    assert location("file:///a/b") == Path("/a/b")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert location("~/results") == Path("/home/me/results")
+
+
+NAME = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.=", min_size=1, max_size=12).filter(
+    lambda name: name.strip(".") == name
+)
+
+
+@given(st.sampled_from(["s3", "gs"]), NAME, st.lists(NAME, min_size=1, max_size=4), st.booleans())
+def test_a_url_is_read_as_it_is_written(scheme, bucket, names, query):
+    text = f"{scheme}://{bucket}/{'/'.join(names)}{'?scheme=http' if query else ''}"
+    place = location(text)
+    assert isinstance(place, ObjectPath) and str(place) == text
+    below = place / "x"
+    assert location(str(below)) == below and below.parent == place and below.name == "x"
+    assert place.name == names[-1]
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_there_and_replaces_what_was(place):
+    storage.make_folder(place / "a")
+    for content in (b"first", b"", b"x" * 12_000_000):  # beyond the size of one part
+        storage.write(place / "a" / "file", content)
+        assert (place / "a" / "file").read_bytes() == content
+    assert storage.names(place / "a") == ["file"]
+    assert [(str(path), size) for path, size in storage.files(place)] == [
+        (str(place / "a" / "file"), 12_000_000)
+    ]
+
+
+def test_what_is_not_there(place):
+    assert storage.names(place) == [] and [*storage.files(place)] == []
+    assert not place.exists() and not (place / "file").exists()
+    with pytest.raises(FileNotFoundError):
+        (place / "file").read_bytes()
+    (place / "file").unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        (place / "file").unlink()
+    storage.remove(place)
+
+
+def test_folders_are_removed_with_all_that_is_in_them_and_nothing_beside(place):
+    kept = ["tree-beside/file", "treeless"]
+    for name in ("tree/a", "tree/b/c", "tree/b/d", *kept):
+        folder, _, file = name.rpartition("/")
+        where = place
+        for part in filter(None, folder.split("/")):
+            where = where / part
+        storage.make_folder(where)
+        storage.write(where / file, b"x")
+    assert sorted(storage.names(place)) == ["tree", "tree-beside", "treeless"]
+    storage.remove(place / "tree")
+    assert sorted(storage.names(place)) == ["tree-beside", "treeless"]
+    assert sorted(path.name for path, _ in storage.files(place)) == ["file", "treeless"]
+
+
+def test_a_file_gets_another_name_in_its_folder(place):
+    storage.make_folder(place)
+    storage.write(place / "a", b"content")
+    storage.move(place / "a", "b")
+    assert storage.names(place) == ["b"] and (place / "b").read_bytes() == b"content"
+
+
+def test_side_by_side_keeps_the_order_and_raises_what_one_raised(place):
+    storage.make_folder(place)
+    assert storage.side_by_side(place, lambda n: n * n, range(40)) == [n * n for n in range(40)]
+    done = []
+
+    def work(number):
+        if number == 3:
+            raise StoreError("the third")
+        done.append(number)
+
+    with pytest.raises(StoreError, match="the third"):
+        storage.side_by_side(place, work, range(6))
+    assert {0, 1, 2} <= set(done)
+
+
+def test_a_reader_sees_a_whole_object_while_it_is_replaced(place):
+    storage.make_folder(place)
+    contents = [bytes([number]) * 6_000_000 for number in range(4)]
+    storage.write(place / "file", contents[0])
+    over = threading.Event()
+
+    def replace():
+        for content in itertools.cycle(contents):
+            if over.is_set():
+                return
+            storage.write(place / "file", content)
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        for _ in range(10):
+            assert (place / "file").read_bytes() in contents
+    finally:
+        over.set()
+        writer.join()
+
+
+# -- a store that fails --------------------------------------------------------------------------
+
+
+def test_a_small_object_is_one_request(s3):  # noqa: F811
+    place = location(s3.url("one"))
+    s3.requests.clear()
+    storage.write(place / "file", b"x" * 100_000)
+    assert s3.requests == {"PUT": 1}
+
+
+def test_one_request_in_ten_that_fails_is_not_noticed(s3):  # noqa: F811
+    place, s3.fail_every = location(s3.url("failing")), 10
+    for number in range(60):
+        storage.write(place / f"{number}", b"%d" % number)
+    assert sorted(map(int, storage.names(place))) == [*range(60)]
+    assert all((place / f"{n}").read_bytes() == b"%d" % n for n in range(60))
+    assert s3.requests["failed"] >= 12
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(s3, caplog):  # noqa: F811
+    place = location(s3.url("away"))
+    storage.be_patient(place, Patience(60.0))
+    s3.leaves_for(4.0)
+    storage.write(place / "file", b"late")
+    assert not s3.away and s3.keys() == ["away/file"]
+    assert "trying again for up to 60 s" in caplog.text and "?" not in caplog.text
+
+
+def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):  # noqa: F811
+    place, s3.away = location(s3.url("gone")), True
+    storage.be_patient(place, Patience(1.0))
+    with pytest.raises(StoreError, match=f"s3://{BUCKET}/gone/file: cannot be written: "):
+        storage.write(place / "file", b"x")
+    attempts = []
+    storage.be_patient(place, Patience(3600.0, lambda: len(attempts) > 0 or attempts.append(1)))
+    with pytest.raises(StoreError, match="cannot be read"):
+        (place / "file").read_bytes()
+
+
+def test_what_the_store_refuses_is_said_in_a_sentence(s3):  # noqa: F811
+    place, s3.read_only = location(s3.url("refused")), True
+    storage.be_patient(place, Patience(0.0))
+    with pytest.raises(StoreError) as caught:
+        storage.write(place / "file", b"x")
+    assert "ACCESS_DENIED" in str(caught.value) and "\n" not in str(caught.value)
