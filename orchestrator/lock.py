@@ -76,8 +76,8 @@ def request_stop(paths: SweepPaths, run: Holder) -> None:
 
 def reason_to_stop(paths: SweepPaths, run: Holder) -> str:
     """Why this run has to end, or nothing."""
-    if isinstance(run, lease.Lease):
-        return "".join(run.reasons[:1])
+    if isinstance(paths.lock, ObjectPath):
+        return "".join(run.reasons[:1]) if isinstance(run, lease.Lease) else ""
     with suppress(OSError):  # there is none
         if paths.stop_request.read_text(encoding="utf-8") == run.run:
             return "as 'soundings stop' asks"

@@ -1,5 +1,18 @@
-"""One thread: the numbers and the times of the tests do not depend on the machine's cores."""
+"""What all tests share."""
 
+import pytest
 import torch
 
+from tests.s3 import KEYS, S3
+
+# The numbers and the times of the tests do not depend on the machine's cores.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """An S3 server, and the environment to use it."""
+    for key, value in {**KEYS, "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(key, value)
+    with S3() as server:
+        yield server

@@ -8,7 +8,6 @@ import urllib.request
 from collections import Counter
 
 import boto3
-import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -91,11 +90,3 @@ class S3:
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [BUSY]
         return self._app(environ, start_response)
-
-
-@pytest.fixture
-def s3(monkeypatch):
-    for key, value in {**KEYS, "AWS_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(key, value)
-    with S3() as server:
-        yield server

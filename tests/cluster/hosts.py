@@ -27,6 +27,7 @@ SCRIPTS = Path(__file__).parent
 # A host of an address ($1) has a network card, and a folder ($2) where Ray keeps its files.
 PREPARE = """
 ip link set lo up && ip address add "$1/24" dev eth0 && ip link set eth0 up &&
+ip route add default dev eth0 &&
 mkdir -p /tmp/ray && mount --bind "$2" /tmp/ray
 """
 
@@ -81,6 +82,10 @@ class Hosts:
     def worker(self, **resources):
         """Start a host of the cluster; returns once Ray counts it in."""
         return Host(self, f"worker-{len(self.all)}", **resources)
+
+    def host(self, name):
+        """Start a host on which nothing runs yet."""
+        return Host(self, name)
 
     @property
     def dashboard(self):

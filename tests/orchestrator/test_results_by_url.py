@@ -19,7 +19,7 @@ from tests.orchestrator.command import soundings
 from tests.orchestrator.rows import records
 from tests.orchestrator.small import small_file, small_plan
 from tests.orchestrator.studies import left_of
-from tests.s3 import BUCKET, s3  # noqa: F401, a fixture
+from tests.s3 import BUCKET
 from trainables.storage import location
 
 PASSING = ("sequence", "seconds", "host", "ended", "reported", "versions")
@@ -31,15 +31,15 @@ def rows(frame):
     return sorted(repr(row) for row in kept)
 
 
-def read_by_another_engine(s3, folder, dataset):  # noqa: F811
+def read_by_another_engine(s3, folder, dataset):
     """The rows that boto3 and duckdb find."""
     tables = []
     for key in s3.keys(f"{folder}/small/ledger/{dataset}/"):
         if key.endswith(".parquet"):
             body = s3.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
             tables.append(pq.read_table(pa.BufferReader(body)))
-    whole = pa.concat_tables(tables)
-    return duckdb.sql("select count(*), count(distinct trial) from whole").fetchall()[0]
+    counted = duckdb.arrow(pa.concat_tables(tables)).aggregate("count(*), count(distinct trial)")
+    return counted.fetchall()[0]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_sweep_with_results_in_a_store_is_the_same_as_on_a_disk(
 class Expires:
     """Lets the credentials expire once a trial has ended."""
 
-    def __init__(self, s3):  # noqa: F811
+    def __init__(self, s3):
         self.s3, self.ends = s3, 0
 
     def started(self, cell, trial):
@@ -129,7 +129,7 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     plan = small_plan(scheduler="none")
     paths = SweepPaths(location(s3.url("expired")), "small")
     expires = Expires(s3)
-    with pytest.raises(RunFailed, match="cannot be .* expired, on purpose"):
+    with pytest.raises(RunFailed, match=r"cannot be .* expired, on purpose"):
         sweep.run(plan, paths, left_of(plan, paths), [expires], pytest.fail)
     assert "trying again for up to 11 s" in caplog.text
     s3.expired = False
@@ -156,10 +156,10 @@ def test_a_url_with_a_mistake_is_one_sentence(tmp_path, results, said):
     assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_a_store_that_may_not_be_written_to_is_said_before_anything_runs(s3):  # noqa: F811
+def test_a_store_that_may_not_be_written_to_is_said_before_anything_runs(s3):
     s3.read_only = True
     paths = SweepPaths(location(s3.url("refused")), "small")
-    with pytest.raises(BadInput, match="cannot write results there .*ACCESS_DENIED"):
+    with pytest.raises(BadInput, match=r"cannot write results there .*ACCESS_DENIED"):
         paths.make_writable()
     missing = location(s3.url("x").replace(BUCKET, "no-such-bucket"))
     s3.read_only = False
@@ -178,30 +178,30 @@ def hasty(monkeypatch):
     monkeypatch.setattr(lease, "LEASE", timedelta(seconds=4))
 
 
-def test_a_second_run_is_refused_while_the_first_is_alive(s3, hasty):  # noqa: F811
+def test_a_second_run_is_refused_while_the_first_is_alive(s3, hasty):
     paths = SweepPaths(location(s3.url("lease")), "small")
     with only_run(paths) as us:
         assert holder(paths).run == us.run and reason_to_stop(paths, us) == ""
-        with pytest.raises(BadInput, match="another run of this sweep is at work .process"):
-            with only_run(paths):
-                pass
+        with pytest.raises(BadInput, match="another run of this sweep is at work"), only_run(paths):
+            pass
         assert holder(paths).run == us.run
     assert holder(paths) is None
     with only_run(paths) as other:
         assert other.run != us.run
 
 
-def test_the_lease_of_a_run_that_died_runs_out(s3, hasty):  # noqa: F811
+def test_the_lease_of_a_run_that_died_runs_out(s3, hasty):
     paths = SweepPaths(location(s3.url("dead")), "small")
     dead = lease.Lease(*vars(ourselves()).values())
     (paths.lock / f"{dead.run}{lease.CLAIM}").write_bytes(dead.claim(waiting=False))
     assert holder(paths).run == dead.run
     with only_run(paths) as us:
         assert holder(paths).run == us.run
-        assert s3.keys("dead/small/.lock/") == [f"dead/small/.lock/{us.run}{lease.CLAIM}"]
+        claims = [key for key in s3.keys("dead/small/.lock/") if key.endswith(lease.CLAIM)]
+        assert claims == [f"dead/small/.lock/{us.run}{lease.CLAIM}"]
 
 
-def test_of_runs_that_begin_together_one_goes_on(s3, hasty):  # noqa: F811
+def test_of_runs_that_begin_together_one_goes_on(s3, hasty):
     paths = SweepPaths(location(s3.url("together")), "small")
     barrier, over, began, refused = threading.Barrier(4), threading.Event(), [], []
 
@@ -224,7 +224,7 @@ def test_of_runs_that_begin_together_one_goes_on(s3, hasty):  # noqa: F811
     assert len(began) == 1 and len(refused) == 3
 
 
-def test_a_run_is_asked_to_end_and_ends_when_its_claim_is_taken_away(s3, hasty):  # noqa: F811
+def test_a_run_is_asked_to_end_and_ends_when_its_claim_is_taken_away(s3, hasty):
     paths = SweepPaths(location(s3.url("asked")), "small")
 
     def ends(us):
@@ -243,7 +243,7 @@ def test_a_run_is_asked_to_end_and_ends_when_its_claim_is_taken_away(s3, hasty):
         assert "its claim was taken away" in reason_to_stop(paths, us)
 
 
-def test_a_sweep_in_a_store_is_claimed_and_held_against_its_file(s3):  # noqa: F811
+def test_a_sweep_in_a_store_is_claimed_and_held_against_its_file(s3):
     paths = SweepPaths(location(s3.url("claimed")), "small")
     left = left_of(small_plan(), paths)
     assert left.count == small_plan().trial_count

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.s3 import BUCKET, s3  # noqa: F401, a fixture
+from tests.s3 import BUCKET
 from trainables import storage
 from trainables.storage import ObjectPath, Patience, StoreError, location
 
@@ -162,14 +162,14 @@ def test_a_reader_sees_a_whole_object_while_it_is_replaced(place):
 # -- a store that fails --------------------------------------------------------------------------
 
 
-def test_a_small_object_is_one_request(s3):  # noqa: F811
+def test_a_small_object_is_one_request(s3):
     place = location(s3.url("one"))
     s3.requests.clear()
     storage.write(place / "file", b"x" * 100_000)
     assert s3.requests == {"PUT": 1}
 
 
-def test_one_request_in_ten_that_fails_is_not_noticed(s3):  # noqa: F811
+def test_one_request_in_ten_that_fails_is_not_noticed(s3):
     place, s3.fail_every = location(s3.url("failing")), 10
     for number in range(60):
         storage.write(place / f"{number}", b"%d" % number)
@@ -178,7 +178,7 @@ def test_one_request_in_ten_that_fails_is_not_noticed(s3):  # noqa: F811
     assert s3.requests["failed"] >= 12
 
 
-def test_a_store_that_is_away_for_a_while_is_waited_for(s3, caplog):  # noqa: F811
+def test_a_store_that_is_away_for_a_while_is_waited_for(s3, caplog):
     place = location(s3.url("away"))
     storage.be_patient(place, Patience(60.0))
     s3.leaves_for(4.0)
@@ -187,7 +187,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(s3, caplog):  # noqa: F8
     assert "trying again for up to 60 s" in caplog.text and "?" not in caplog.text
 
 
-def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):  # noqa: F811
+def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):
     place, s3.away = location(s3.url("gone")), True
     storage.be_patient(place, Patience(1.0))
     with pytest.raises(StoreError, match=f"s3://{BUCKET}/gone/file: cannot be written: "):
@@ -198,7 +198,7 @@ def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):  # n
         (place / "file").read_bytes()
 
 
-def test_what_the_store_refuses_is_said_in_a_sentence(s3):  # noqa: F811
+def test_what_the_store_refuses_is_said_in_a_sentence(s3):
     place, s3.read_only = location(s3.url("refused")), True
     storage.be_patient(place, Patience(0.0))
     with pytest.raises(StoreError) as caught:

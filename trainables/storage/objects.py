@@ -54,6 +54,7 @@ class ObjectStore:
     bucket: str
     query: str = ""
     patience: Patience = field(default=Patience(10.0), compare=False)
+    _away: bool = field(default=False, init=False, compare=False)
 
     def __hash__(self) -> int:
         return hash((self.scheme, self.bucket, self.query))
@@ -97,14 +98,17 @@ class ObjectStore:
         began, pause = None, FIRST_PAUSE
         while True:
             try:
-                return action(self.filesystem)
+                done = action(self.filesystem)
+                self._away = False
+                return done
             except FileNotFoundError:
                 raise
             except OSError as error:
                 now = time.monotonic()
                 if began is None:
                     began = now
-                    if self.patience.seconds > LONGEST_PAUSE:
+                    if self.patience.seconds > LONGEST_PAUSE and not self._away:
+                        self._away = True  # it is said once, however many requests wait
                         log.warning(
                             "%s: %s; trying again for up to %.0f s",
                             what,
