@@ -96,6 +96,7 @@ class SweepPaths:
             # It would end the path in the MLflow store's URI.
             raise BadInput(f"{self.results}: name a results folder without '?'")
         probe = self.folder / ".writable"
+        storage.be_patient(self.results, storage.Patience(0.0))  # it is said at once
         try:
             storage.make_folder(self.folder)
             probe.write_bytes(b"")
@@ -105,6 +106,7 @@ class SweepPaths:
                 f"{self.folder}: cannot write results there ({error.strerror or error}); "
                 "name another folder with --results"
             ) from error
+        storage.be_patient(self.results, storage.PATIENCE)
 
 
 def sweeps(results: Location) -> list[SweepPaths]:

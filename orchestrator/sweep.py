@@ -140,10 +140,12 @@ def run(
             tuner.fit()
             recorder.flush()
         except Exception as error:
+            storage.be_patient(paths.results, storage.Patience(0.0))
             with suppress(OSError):  # what had arrived by then, if the disk takes it
                 recorder.flush()
             # Tune says that something failed; what failed is the cause.
-            raise RunFailed(f"the run broke off: {error.__cause__ or error}") from error
+            what = error if isinstance(error, OSError) else error.__cause__ or error
+            raise RunFailed(f"the run broke off: {what}") from error
     return not interruption.happened
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -152,6 +153,7 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if uri.startswith("sqlite:///"):
         file = uri.removeprefix("sqlite:///")
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as database:
             database.execute("BEGIN IMMEDIATE")  # raises where the file is locked or no database
             database.rollback()

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from trainables.registry import nearest
 from trainables.storage.objects import (
     OPTIONS,
+    PATIENCE,
     SCHEMES,
     ObjectPath,
     ObjectStore,
@@ -26,6 +27,7 @@ from trainables.storage.objects import (
 )
 
 __all__ = [
+    "PATIENCE",
     "Location",
     "ObjectPath",
     "Patience",

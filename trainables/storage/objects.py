@@ -41,6 +41,9 @@ class Patience:
     over: Callable[[], bool] = lambda: False
 
 
+PATIENCE = Patience(10.0)  # of a command that waits for nothing else
+
+
 @dataclass
 class ObjectStore:
     """A connection to the store that holds ``bucket``; made at the first request.
@@ -53,7 +56,7 @@ class ObjectStore:
     scheme: str
     bucket: str
     query: str = ""
-    patience: Patience = field(default=Patience(10.0), compare=False)
+    patience: Patience = field(default=PATIENCE, compare=False)
     _away: bool = field(default=False, init=False, compare=False)
 
     def __hash__(self) -> int:
