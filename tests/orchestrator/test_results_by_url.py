@@ -118,6 +118,7 @@ class Expires:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_ray")
 def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     s3,
