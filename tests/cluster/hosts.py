@@ -217,7 +217,7 @@ class Host:
         namespaces = ("--user", "--net", "--pid", "--uts", "--mount", f"--wd={folder}")
         return ["nsenter", f"--target={self.pid}", *namespaces, "--preserve-credentials", "--"]
 
-    def _start_ray(self, cpus, gpus=0, custom=None):
+    def _start_ray(self, cpus, gpus=0, custom=None, env=None):
         joins = [f"--address={self.hosts.head_address}:{GCS}"]
         if self.address == self.hosts.head_address:
             joins = ["--head", f"--port={GCS}", f"--dashboard-host={self.address}"]
@@ -227,7 +227,10 @@ class Host:
         log = self.folder / "ray-start.log"
         with log.open("w") as output:
             ray = self.start(
-                [RAY, "start", *joins, *amounts, *others], stdout=output, stderr=subprocess.STDOUT
+                [RAY, "start", *joins, *amounts, *others],
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
         def joined():

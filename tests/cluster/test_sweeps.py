@@ -202,6 +202,24 @@ def test_what_cannot_be_reached_is_said_at_once(hosts, tmp_path):
     assert "nothing answers there" in said
 
 
+def test_hosts_that_are_not_fit_are_named_before_anything_runs(hosts, tmp_path):
+    place = Submitted(hosts, tmp_path / "unfit")
+    head = next(host for host in hosts.all if host.name == "head")
+    # A host with another torch, as far as it says so itself, and another Soundings.
+    for package, wrong in (("torch-9.9.dist-info", "torch 9.9"), ("trainables", "soundings 0.1.0")):
+        other = tmp_path / package.partition("-")[0]
+        (other / package).mkdir(parents=True)
+        (other / package / "METADATA").write_text("Name: torch\nVersion: 9.9\n")
+        (other / package / "__init__.py").write_text("")
+        odd = hosts.worker(cpus=1, env={"PYTHONPATH": str(other)})
+        said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, code=2)
+        assert re.search(rf"host {odd.address} has {wrong}.*, but the driver has", said)
+        assert "install the same versions on all hosts" in said and "Traceback" not in said
+        odd.kill()
+        hosts.until(lambda odd=odd: odd.address not in hosts.nodes())
+    assert not len(place.ledger.starts())
+
+
 def test_gpus_that_no_host_has_are_refused_before_any_waiting(hosts, tmp_path):
     place = Submitted(hosts, tmp_path / "gpus", resources={"gpus": 2})
     head = next(host for host in hosts.all if host.name == "head")

@@ -1,0 +1,60 @@
+"""Where Ray puts trials that ask for shares of GPUs; the GPUs are logical ones."""
+
+import json
+import subprocess
+import sys
+
+SCRIPT = """
+import json, os, sys, threading, time
+from pathlib import Path
+import ray
+from ray import tune
+from orchestrator.paths import SweepPaths
+from orchestrator.remaining import remaining
+from orchestrator.claim import claim
+from orchestrator.sweep import run
+from tests.orchestrator.small import small_plan
+from tests.orchestrator.trainables_for_tests import Idle
+
+LOG = Path(sys.argv[1]) / "log"
+
+class Placed(Idle):
+    def step(self):
+        note("begins")
+        time.sleep(0.2)
+        note("ends")
+        return super().step()
+
+def note(what):
+    file = os.open(LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.write(file, (json.dumps([what, os.getpid(), ray.get_gpu_ids()]) + chr(10)).encode())
+
+ray.init(num_cpus=8, num_gpus=2, include_dashboard=False, object_store_memory=80 * 1024**2)
+plan = small_plan(resources={"cpus": 1, "gpus": 0.5}, scheduler="none", search={"samples": 7})
+paths = SweepPaths(Path(sys.argv[1]) / "results", "small")
+paths.make_writable()
+claim(plan, paths)
+assert run(plan, paths, remaining(plan, paths), [], print, trainable=Placed)
+"""
+
+
+def test_trials_with_half_a_gpu_run_two_on_each(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    running, most, on = {}, 0, set()
+    for what, process, gpus in map(json.loads, (tmp_path / "log").read_text().splitlines()):
+        if what == "ends":
+            del running[process]
+            continue
+        (gpu,) = gpus
+        running[process] = gpu
+        on.add(gpu)
+        most = max(most, len(running))
+        assert list(running.values()).count(gpu) <= 2
+    assert on == {0, 1} and most == 4
