@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.cluster.room import Host
+from orchestrator.cluster.room import LOOK_SECONDS, Host
 from orchestrator.errors import BadInput
 from trainables.storage import Location
 
@@ -66,6 +67,7 @@ class Fitness:
         self._folder, self._run = lock.parent, run
         self._asked: dict[str, tuple[str, Any]] = {}  # node -> its address, what it answers
         self._known: set[str] = set()
+        self._looked = time.monotonic()
         self.asks_for_token = True  # whether every host does
         self.gpu_bytes: float | None = None  # memory of the smallest GPU, where that can be said
 
@@ -80,20 +82,29 @@ class Fitness:
         self._ask()
         waited = [answer for _, answer in self._asked.values()]
         ray.wait(waited, num_returns=len(waited), timeout=CHECK_SECONDS)
-        if trouble := self.newcomers():
+        if trouble := self._answers():
             raise BadInput(trouble)
 
     def newcomers(self) -> str:
-        """What is wrong with a host that has answered since, or nothing. Does not wait."""
+        """What is wrong with a host that joined since, or nothing. Does not wait."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return ""
+        self._looked = now
+        self._ask()
+        return self._answers()
+
+    def _answers(self) -> str:
         import ray
 
-        self._ask()
         for node, (address, answer) in list(self._asked.items()):
             if not ray.wait([answer], timeout=0)[0]:
                 continue
             del self._asked[node]
             try:
                 found = ray.get(answer)
+            except ray.exceptions.RayTaskError as error:
+                return f"host {address} cannot run what the driver sends it: {error.cause}"
             except ray.exceptions.RayError:
                 continue  # it went meanwhile, as hosts do
             if trouble := self._trouble(address, found):
