@@ -4,6 +4,7 @@ import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -44,15 +45,17 @@ def to_come(there: Sequence[Host]) -> list[Host]:
     Raises:
         BadInput: the variable says something else.
     """
-    kinds = list(_said()) or list(_launched())
-    found = []
-    for count, resources in kinds:
-        same = sum(
-            all(host.resources.get(kind, 0) == resources.get(kind, 0) for kind in ("CPU", "GPU"))
-            for host in there
-        )
-        found += [Host("a host to come", resources)] * max(count - same, 0)
-    return found
+    counts: Counter[tuple[float, float]] = Counter()  # by cores and GPUs: types may be alike
+    memory: dict[tuple[float, float], float] = {}
+    for count, resources in list(_said()) or list(_launched()):
+        counts[_kind(resources)] += count
+        memory[_kind(resources)] = resources.get("memory", math.inf)
+    counts.subtract(_kind(host.resources) for host in there)
+    return [
+        Host("a host to come", {"CPU": kind[0], "GPU": kind[1], "memory": memory[kind]})
+        for kind in memory
+        for _ in range(counts[kind])
+    ]
 
 
 class Fitness:
@@ -212,6 +215,10 @@ def _nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
+def _kind(resources: Mapping[str, float]) -> tuple[float, float]:
+    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+
+
 def _known(resources: Mapping[str, Any]) -> dict[str, float]:
     return {kind: float(resources[kind]) for kind in KINDS if kind in resources}
 
@@ -233,6 +240,10 @@ def _launched() -> Iterator[tuple[int, dict[str, float]]]:
     if not path.exists():
         return
     file = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for kind in (file.get("available_node_types") or {}).values():
-        count = min(kind.get("max_workers", file.get("max_workers", 0)), file["max_workers"])
+    left = most = file.get("max_workers", 0)  # of all types together
+    for name, kind in (file.get("available_node_types") or {}).items():
+        if name == file.get("head_node_type"):
+            continue
+        count = min(kind.get("max_workers", most), left)
+        left -= count
         yield count, _known(kind.get("resources") or {})

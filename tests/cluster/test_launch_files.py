@@ -19,6 +19,9 @@ import yaml
 from ray.autoscaler._private.commands import _bootstrap_config
 from ray.autoscaler._private.util import hash_runtime_conf, prepare_config, validate_config
 
+from orchestrator.cluster import hosts
+from orchestrator.errors import BadInput
+
 ROOT = Path(__file__).parents[2]
 CLOUDS = ["aws", "gcp"]
 LAUNCHERS = [*CLOUDS, "local"]
@@ -229,7 +232,41 @@ def test_kubernetes_has_the_token_and_no_secrets():
         for container in (head, worker)
     ]
     assert secrets == [["soundings-store", "soundings-mlflow"], ["soundings-store"]]
-    assert "env" not in head | worker
+    assert "env" not in worker and [one["name"] for one in head["env"]] == [hosts.TO_COME]
+
+
+def test_the_run_on_kubernetes_knows_the_workers_that_would_come(monkeypatch):
+    cluster = rayjob()[0]["spec"]["rayClusterSpec"]
+    [group] = cluster["workerGroupSpecs"]
+    [head] = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    [worker] = group["template"]["spec"]["containers"]
+    monkeypatch.setenv(hosts.TO_COME, head["env"][0]["value"])
+    come = hosts.to_come([])
+    limits = worker["resources"]["limits"]
+    whole = int(limits["memory"].removesuffix("Gi")) * 2**30
+    assert len(come) == group["maxReplicas"]
+    assert {host.resources["CPU"] for host in come} == {float(limits["cpu"])}
+    assert {host.resources["GPU"] for host in come} == {float(limits["nvidia.com/gpu"])}
+    # Ray keeps a part of a node's memory for its object store.
+    assert all(
+        0.5 * gibibytes * 2**30 < h.resources["memory"] < 0.7 * gibibytes * 2**30 for h in come
+    )
+    assert len(hosts.to_come(come[:3])) == group["maxReplicas"] - 3
+    monkeypatch.setenv(hosts.TO_COME, "eight hosts")
+    with pytest.raises(BadInput, match="must be like '8"):
+        hosts.to_come([])
+
+
+def test_a_run_on_a_head_that_ray_up_started_knows_the_workers_that_would_come(
+    monkeypatch, tmp_path
+):
+    launched = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    monkeypatch.setattr(hosts, "LAUNCHED", tmp_path / "ray_bootstrap_config.yaml")
+    assert hosts.to_come([]) == []
+    hosts.LAUNCHED.write_text(yaml.safe_dump(launched))
+    come = hosts.to_come([])
+    assert len(come) == launched["max_workers"] and all(host.resources["GPU"] for host in come)
+    assert len(hosts.to_come(come[:2])) == launched["max_workers"] - 2
 
 
 def test_kubernetes_runs_the_sweep_that_is_mounted():
