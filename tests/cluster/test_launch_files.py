@@ -248,9 +248,7 @@ def test_the_run_on_kubernetes_knows_the_workers_that_would_come(monkeypatch):
     assert {host.resources["CPU"] for host in come} == {float(limits["cpu"])}
     assert {host.resources["GPU"] for host in come} == {float(limits["nvidia.com/gpu"])}
     # Ray keeps a part of a node's memory for its object store.
-    assert all(
-        0.5 * gibibytes * 2**30 < h.resources["memory"] < 0.7 * gibibytes * 2**30 for h in come
-    )
+    assert all(0.5 * whole < host.resources["memory"] < 0.7 * whole for host in come)
     assert len(hosts.to_come(come[:3])) == group["maxReplicas"] - 3
     monkeypatch.setenv(hosts.TO_COME, "eight hosts")
     with pytest.raises(BadInput, match="must be like '8"):
