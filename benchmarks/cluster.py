@@ -1,0 +1,166 @@
+"""A cluster of several hosts: how soon a submitted sweep trains, and what a trial costs.
+
+    python benchmarks/cluster.py [--trials 1200] [--record]
+
+Hosts are those of the tests (``tests/cluster/hosts.py``): on this machine, each in namespaces of
+its own, so they share its processor, and no network lies between them.
+
+First a head and one worker, on which a small sweep has run. From there on, three times: the seconds
+from the start of the command ``soundings submit``, on a machine outside of the cluster, to its own
+end, and to the end of the first training step, of which the ledger says when it was reported; a
+report is made after each step.
+
+Then trials that do no work and report once, three at a time: on this worker, which has three
+processor cores, and on a cluster with three workers of one core each. The driver runs on the head,
+its whole path without the MLflow view. Seconds a trial of the last 600, by the times at which the
+ledger says they ended, and how many of these each host ran: those before them are over while some
+of the processes still start.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from orchestration import Idle, idle_plan, lost
+from recording import record
+
+from orchestrator.claim import claim
+from orchestrator.cluster.attached import attached_ray
+from orchestrator.ledger import Ledger
+from orchestrator.lock import only_run
+from orchestrator.paths import SweepPaths
+from orchestrator.remaining import remaining
+from orchestrator.sweep import run
+
+sys.path.append(str(Path(__file__).parent.parent))
+from tests.cluster.environment import PYTHON
+from tests.cluster.hosts import Hosts
+from tests.orchestrator.command import SOUNDINGS
+
+ROOT = Path(__file__).parent.parent
+TIMES = 3
+SLOTS = 3
+COUNTED = 600  # the last trials
+SWEEP = {
+    "seed": 0,
+    "architectures": ["gru"],
+    "depths": [1],
+    "tasks": [{"name": "parentheses", "options": {"length": 5}}],
+    "budgets": [2000],
+    "search": {"samples": 2},
+    "scheduler": "none",
+    "training": {"steps": 5, "batch_size": 8, "evaluation_interval": 1},
+}
+
+
+def submitted(hosts: Hosts, folder: Path, name: str) -> tuple[float, float]:
+    """Seconds from a sweep's submission to the end of the command, and of the first step."""
+    file, paths = folder / f"{name}.yaml", SweepPaths(folder / "results", name)
+    file.write_text(yaml.safe_dump({"name": name, **SWEEP}))
+    start, clock = time.time(), time.perf_counter()
+    done = hosts.outside.run(
+        [SOUNDINGS, "submit", file, "--results", paths.results, "--address", hosts.dashboard],
+        cwd=folder,
+    )
+    returned = time.perf_counter() - clock
+    assert done.returncode == 0, done.stdout + done.stderr
+    samples = SWEEP["search"]["samples"]
+    hosts.until(lambda: len(Ledger(paths.ledger).trials()) == samples, seconds=180)
+    hosts.until(lambda: idle(hosts), seconds=180)
+    return returned, Ledger(paths.ledger).results()["reported"].min().timestamp() - start
+
+
+def idle(hosts: Hosts) -> bool:
+    """Whether the jobs of all sweeps have ended."""
+    said = hosts.outside.run([SOUNDINGS, "status", "--json", "--address", hosts.dashboard]).stdout
+    return not {"PENDING", "RUNNING"} & set(json.loads(said).values())
+
+
+def submission(hosts: Hosts, folder: Path) -> dict[str, Any]:
+    submitted(hosts, folder, "warm-up")
+    seconds = [submitted(hosts, folder, f"sweep-{number}") for number in range(TIMES)]
+    returned, trained = zip(*seconds, strict=True)
+    return {
+        "seconds_from_submit_to_its_end": _each(returned),
+        "seconds_from_submit_to_first_step": _each(trained),
+    }
+
+
+def _each(seconds: Sequence[float]) -> dict[str, Any]:
+    return {"median": round(statistics.median(seconds), 1), "all": [round(s, 1) for s in seconds]}
+
+
+def drive(folder: Path, trials: int) -> None:
+    """Run trials that do no work, on the cluster of which this is the head; prints the figures."""
+    paths = SweepPaths(folder, "idle")
+    plan = idle_plan(trials, folder)
+    with only_run(paths) as us:
+        claim(plan, paths)
+        connect = partial(
+            attached_ray, address="auto", allow_insecure=False, lock=paths.lock, run=us.run
+        )
+        left = remaining(plan, paths)
+        assert run(plan, paths, left, [], lost, us, trainable=Idle, connect=connect)
+    last = Ledger(paths.ledger).trials(["ended", "host"]).sort_values("ended")[-COUNTED:]
+    seconds = (last["ended"].iloc[-1] - last["ended"].iloc[0]).total_seconds()
+    found = {
+        "seconds_a_trial": round(seconds / (len(last) - 1), 4),
+        "trials_of_each_host": sorted(last["host"].value_counts().tolist()),
+    }
+    print(json.dumps(found))
+
+
+def trials_on(hosts: Hosts, folder: Path, trials: int) -> dict[str, Any]:
+    """The figures of trials that a driver on the head gives out."""
+    results = folder / "idle"
+    results.mkdir()
+    driver = [PYTHON, __file__, "--drive", results, "--trials", trials]
+    head = next(host for host in hosts.all if host.name == "head")
+    done = head.run(driver, env={"PYTHONPATH": str(ROOT)}, seconds=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[tuple[Hosts, Path]]:
+    """A head, and so many workers, which have three processor cores in all; and a folder."""
+    with tempfile.TemporaryDirectory() as name, Hosts(Path(name)) as hosts:
+        hosts.head(cpus=0)
+        for _ in range(workers):
+            hosts.worker(cpus=SLOTS // workers)
+        yield hosts, Path(name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=1200)
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # what the head runs
+    given = parser.parse_args()
+    if given.drive:
+        drive(given.drive, given.trials)
+        return
+    with cluster(workers=1) as place:
+        figures = submission(*place) | {"trials": given.trials}
+        print(figures, flush=True)
+        figures["one_host"] = trials_on(*place, given.trials)
+    print(figures, flush=True)
+    with cluster(workers=SLOTS) as place:
+        figures["three_hosts"] = trials_on(*place, given.trials)
+    one, three = (figures[key]["seconds_a_trial"] for key in ("one_host", "three_hosts"))
+    figures["milliseconds_more_a_trial_on_three"] = round(1000 * (three - one), 1)
+    record("cluster", figures, given.record)
+
+
+if __name__ == "__main__":
+    main()
