@@ -219,6 +219,7 @@ def start_ray(cpus: int) -> None:
     os.environ.update(ENVIRONMENT | STARTS | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
     ray.init(
         num_cpus=cpus,
+        _node_ip_address="127.0.0.1",
         _memory=2 * cpus * GIGABYTES * 10**9,
         include_dashboard=False,
         log_to_driver=False,
