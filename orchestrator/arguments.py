@@ -3,6 +3,7 @@
 Modules that take seconds to import are imported by the functions that need them.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,6 +143,22 @@ def paths_of(sweep: str, results: Location) -> SweepPaths:
             "results folder with --results"
         )
     return paths
+
+
+def shipped(package: Path | None) -> None:
+    """Let what the sweep file names be found in the package that goes with it.
+
+    Raises:
+        BadInput: it is no package and no module.
+    """
+    if package is None:
+        return
+    is_package = package.is_dir() and (package / "__init__.py").exists()
+    if not is_package and not (package.is_file() and package.suffix == ".py"):
+        raise BadInput(
+            f"--package {package}: neither a folder with an __init__.py nor a module of Python"
+        )
+    sys.path.insert(0, str(package.resolve().parent))
 
 
 def is_job_server(address: str | None) -> bool:

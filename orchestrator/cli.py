@@ -6,7 +6,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,7 @@ from orchestrator.arguments import (
     paths_of,
     plan_of,
     recorded_plan,
+    shipped,
 )
 from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
@@ -96,6 +97,7 @@ def run(
 
 @app.command()
 def submit(
+    context: typer.Context,
     sweep: SweepFile,
     address: Server,
     small: Small = False,
@@ -110,13 +112,14 @@ def submit(
     """
     from orchestrator.cluster import remote
 
+    shipped(package)
     plan_of(sweep, small, Path("results"), to_run=False)  # what is wrong with it is said here
     remote.submit(
         address,
         sweep,
         verb="run",
         small=small,
-        results=results,
+        results=_given(context, "results"),
         mlflow=mlflow,
         package=package,
         insecure=insecure,
@@ -125,6 +128,7 @@ def submit(
 
 @app.command()
 def resume(
+    context: typer.Context,
     sweep: SweepOrId,
     errored: Annotated[bool, typer.Option("--errored", help="Only trials that errored.")] = False,
     fresh: Annotated[
@@ -145,7 +149,11 @@ def resume(
     if address is not None and is_job_server(address):
         from orchestrator.cluster import remote
 
+        for name in ("results", "mlflow"):
+            if _given(context, name) is not None:
+                raise BadInput(f"--{name}: a sweep that was submitted goes on where it began")
         given = [*(["--errored"] if errored else []), *(["--fresh"] if fresh else [])]
+        shipped(package)
         remote.resume(address, sweep, options=given, package=package, insecure=insecure)
         return
     from orchestrator.execution import execute
@@ -160,6 +168,7 @@ def resume(
 
 @app.command()
 def extend(
+    context: typer.Context,
     sweep: SweepFile,
     small: Small = False,
     results: Results = DEFAULT_RESULTS,
@@ -175,14 +184,15 @@ def extend(
     if address is not None and is_job_server(address):
         from orchestrator.cluster import remote
 
+        shipped(package)
         plan_of(sweep, small, Path("results"), to_run=False)
         remote.submit(
             address,
             sweep,
             verb="extend",
             small=small,
-            results=results,
-            mlflow=mlflow,
+            results=_given(context, "results"),
+            mlflow=_given(context, "mlflow"),
             package=package,
             insecure=insecure,
         )
@@ -361,6 +371,12 @@ def list_(what: What, results: Results = DEFAULT_RESULTS) -> None:
             listing.print_tasks(console)
         case What.SWEEPS:
             listing.print_sweeps(console, Path("sweeps"), results)
+
+
+def _given(context: typer.Context, name: str) -> Any:
+    """An option that stands on the command line; the environment here is not that of a head."""
+    source = context.get_parameter_source(name)
+    return context.params[name] if source is not None and source.name == "COMMANDLINE" else None
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from orchestrator.claim import check, claim
-from orchestrator.cluster.attached import attached_ray
+from orchestrator.cluster.attached import attached_ray, require
 from orchestrator.cluster.cluster import Connect
 from orchestrator.cluster.jobs import SWEEP_ID
 from orchestrator.cluster.local import local_ray
@@ -44,6 +44,8 @@ def execute(
         address: of a Ray cluster that this host belongs to; None starts Ray on this machine.
         insecure: whether that may be a cluster that asks for no token.
     """
+    if address is not None:
+        require(address)  # before anything imports Ray, which reads it once
     paths = SweepPaths(results, planned.spec.name)
     same = options(results, mlflow)
     again = _again(paths.sweep, same, address, insecure)

@@ -20,6 +20,32 @@ WATCH_SECONDS = 5.0
 HEAD_GONE_SECONDS = 20.0  # the head has not answered for so long
 
 
+def require(address: str) -> None:
+    """What can be said of an address before Ray is imported; turns the token on.
+
+    Raises:
+        BadInput: it is none, there is no token for it, or this machine is no host of a cluster.
+    """
+    if address == "auto":
+        auth.use_token()
+        return
+    host = address.removeprefix("ray://").rpartition(":")[0]
+    if "://" in address or not host:
+        raise BadInput(
+            f"--address {address}: write the host and port of the cluster's head, "
+            "10.0.0.1:6379, or auto; from outside of a cluster use 'soundings submit'"
+        )
+    auth.require_token(address, host)
+    # Ray itself waits for minutes for what is not there, and then ends this process.
+    if not _answers(address):
+        raise BadInput(f"--address {address}: nothing answers there; is the cluster up?")
+    if not _has_raylet():
+        raise BadInput(
+            f"--address {address}: this machine is no host of that cluster; send the sweep "
+            "there with 'soundings submit'"
+        )
+
+
 @contextmanager
 def attached_ray(
     lost: Lost, *, address: str, allow_insecure: bool, lock: Location, run: str
@@ -35,24 +61,6 @@ def attached_ray(
     Raises:
         BadInput: there is no such cluster, it refuses us, or a host of it is not fit.
     """
-    if address != "auto":
-        host = address.removeprefix("ray://").rpartition(":")[0]
-        if "://" in address or not host:
-            raise BadInput(
-                f"--address {address}: write the host and port of the cluster's head, "
-                "10.0.0.1:6379, or auto; from outside of a cluster use 'soundings submit'"
-            )
-        auth.require_token(address, host)
-        # Ray itself waits for minutes for what is not there, and then ends this process.
-        if not _answers(address):
-            raise BadInput(f"--address {address}: nothing answers there; is the cluster up?")
-        if not _has_raylet():
-            raise BadInput(
-                f"--address {address}: this machine is no host of that cluster; send the sweep "
-                "there with 'soundings submit'"
-            )
-    else:
-        auth.use_token()
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     import ray

@@ -35,7 +35,7 @@ def use_token() -> bool:
     """
     if not os.environ.get(TOKEN):
         path = token_file()
-        if not path.exists():
+        if not path.is_file() or not path.stat().st_size:
             return False
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise BadInput(
@@ -47,14 +47,23 @@ def use_token() -> bool:
 
 
 def make_token() -> tuple[Path, bool]:
-    """The token's file, readable by its owner alone, and whether it was made just now."""
+    """The token's file, readable by its owner alone, and whether it was made just now.
+
+    Raises:
+        BadInput: it cannot be written.
+    """
     path = token_file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    if path.is_file() and path.stat().st_size:
         path.chmod(0o600)
         return path, False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)  # an empty one
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise BadInput(
+            f"{path}: no token can be written there ({error.strerror}); name a file in {TOKEN_PATH}"
+        ) from error
     with os.fdopen(number, "w") as file:
         file.write(secrets.token_hex(32))
     return path, True

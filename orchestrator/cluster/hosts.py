@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -227,12 +228,16 @@ def _said() -> Iterator[tuple[int, dict[str, float]]]:
     text = os.environ.get(TO_COME, "")
     for group in text.split():
         match = _GROUP.fullmatch(group)
-        resources = dict(pair.split("=") for pair in match[2].split(",")) if match else {}
-        if match is None or not resources.keys() <= set(KINDS):
+        resources: dict[str, float] = {}
+        if match is not None:
+            with suppress(ValueError):
+                pairs = (pair.split("=") for pair in match[2].split(","))
+                resources = {kind: float(amount) for kind, amount in pairs}
+        if match is None or not resources or not resources.keys() <= set(KINDS):
             raise BadInput(
                 f"{TO_COME} is '{text}', but must be like '8*CPU=8,GPU=1,memory=3e10 4*CPU=64'"
             )
-        yield int(match[1]), {kind: float(amount) for kind, amount in resources.items()}
+        yield int(match[1]), resources
 
 
 def _launched() -> Iterator[tuple[int, dict[str, float]]]:

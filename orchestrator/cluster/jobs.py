@@ -7,6 +7,7 @@ after the other: each goes on where the ledger ends. The driver of a job runs on
 import asyncio
 import hashlib
 import json
+import logging
 import shlex
 import shutil
 import tempfile
@@ -24,10 +25,12 @@ from orchestrator.cluster import auth
 from orchestrator.errors import BadInput, RunFailed
 
 ANSWER_SECONDS = 10
+CALL_SECONDS = 180  # that a command on the head may take
 STOP_SECONDS = 90  # that a driver has to record what it has; Ray's own default is 3
 SWEEP_ID = "SOUNDINGS_SWEEP"  # tells the driver what it is called from outside
 OVER = ("STOPPED", "SUCCEEDED", "FAILED")
-IGNORED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info")
+# The ignore files, too: Ray would leave out what they name.
+IGNORED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info", ".gitignore", ".rayignore")
 
 
 def sweep_id(name: str, results: str) -> str:
@@ -69,10 +72,15 @@ class JobServer:
 
     def __init__(self, address: str, insecure: bool) -> None:
         self.address = address.rstrip("/")
-        parts = urlsplit(self.address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(self.address)
+            wrong = parts.scheme not in ("http", "https") or not parts.hostname or "@" in address
+        except ValueError:
+            wrong = True
+        if wrong:
             raise BadInput(
-                f"{address}: no job server; write its URL, as in --address http://head:8265"
+                f"{address.rpartition('@')[2]}: no job server; write its URL, as in "
+                "--address http://head:8265"
             )
         mode = self._get("/api/authentication_mode")
         if mode.get("authentication_mode") == "token":
@@ -84,6 +92,8 @@ class JobServer:
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
+        for name in ("dashboard_sdk", "job.sdk"):  # they tell of each upload and each connection
+            logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.WARNING)
         try:
             self._client = JobSubmissionClient(self.address)
         except AuthenticationError as error:
@@ -92,7 +102,7 @@ class JobServer:
                 f"were started with, in {auth.token_file()} or {auth.TOKEN}"
             ) from error
         except (RuntimeError, ConnectionError, OSError) as error:
-            raise BadInput(f"{self.address}: {_first_line(error)}") from error
+            raise BadInput(f"{self.address}: {first_line(error)}") from error
         theirs = self._client._server_ray_version
         if theirs != ours:
             raise BadInput(
@@ -166,23 +176,25 @@ class JobServer:
             except RuntimeError as error:
                 if "already exists" in str(error):  # another terminal was faster
                     return self.jobs(sweep)[-1], False
-                raise RunFailed(f"{self.address}: {_first_line(error)}") from error
+                raise RunFailed(f"{self.address}: {first_line(error)}") from error
         return Job(submission, number, "PENDING", "", kept), True
 
     def call(self, sweep: str, command: Sequence[str]) -> tuple[str, bool]:
-        """Run a short command on the head; returns what it said, and whether it ended well."""
+        """Run a short command on the head; returns what it said, and whether it ended well.
+
+        Raises:
+            RunFailed: it did not end.
+        """
         submission = self._client.submit_job(
             entrypoint=f"exec {shlex.join(command)}", metadata={"asked": sweep}
         )
-        try:
-            while (status := self._client.get_job_status(submission).value) not in OVER:
-                time.sleep(0.2)
-            said = self._client.get_job_logs(submission)
-        finally:
-            if self._client.get_job_status(submission).value not in OVER:
+        deadline = time.monotonic() + CALL_SECONDS
+        while (status := self._client.get_job_status(submission).value) not in OVER:
+            if time.monotonic() > deadline:
                 self._client.stop_job(submission)
-            else:
-                self._client.delete_job(submission)
+                raise RunFailed(f"{self.address}: no answer from the head in {CALL_SECONDS} s")
+            time.sleep(0.2)
+        said = self._client.get_job_logs(submission)
         # Ray puts lines of its own before those of the command.
         return said.partition(f"exec {shlex.join(command)}\n")[2] or said, status == "SUCCEEDED"
 
@@ -222,10 +234,8 @@ class JobServer:
         try:
             with urllib.request.urlopen(self.address + path, timeout=ANSWER_SECONDS) as answer:
                 found: dict[str, Any] = json.load(answer)
-        except urllib.error.HTTPError:
-            return {}  # an older Ray, or something before it
-        except ValueError as error:
-            raise BadInput(f"{self.address}: what answers there is no Ray cluster") from error
+        except (urllib.error.HTTPError, ValueError) as error:
+            raise BadInput(f"{self.address}: what answers there is no job server of Ray") from error
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise BadInput(
@@ -253,5 +263,5 @@ def _folder(ships: Sequence[Path]) -> Iterator[str]:
         yield folder
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__

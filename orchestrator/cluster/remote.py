@@ -2,44 +2,72 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Literal
+from typing import Concatenate, Literal, ParamSpec
 
-from orchestrator.cluster.jobs import Job, JobServer, sweep_id
+from orchestrator.cluster.jobs import Job, JobServer, first_line, sweep_id
+from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.spec import load
-from orchestrator.terminal import DEFAULT_RESULTS, command, say
+from orchestrator.terminal import command, say
 from trainables.storage import Location
 
 HOME_RESULTS = "~/soundings/results"  # of the head
+P = ParamSpec("P")
 
 
+def _told(command: Callable[Concatenate[str, P], None]) -> Callable[Concatenate[str, P], None]:
+    """Whatever the way to a cluster may raise is a sentence."""
+
+    @wraps(command)
+    def called(address: str, /, *args: P.args, **options: P.kwargs) -> None:
+        import aiohttp
+        import requests
+
+        try:
+            command(address, *args, **options)
+        except (
+            RuntimeError,
+            ValueError,
+            OSError,
+            requests.RequestException,
+            aiohttp.ClientError,
+        ) as error:
+            raise RunFailed(
+                f"{address}: {first_line(error)}; what is at work there goes on"
+            ) from error
+
+    return called
+
+
+@_told
 def submit(
     address: str,
     sweep: Path,
     *,
     verb: Literal["run", "extend"],
     small: bool,
-    results: Location,
+    results: Location | None,
     mlflow: str | None,
     package: Path | None,
     insecure: bool,
 ) -> None:
     """Start a sweep file as a job, or say that it is at work."""
     name = load(sweep, small).name
-    place = HOME_RESULTS if results == DEFAULT_RESULTS else str(results)
-    if isinstance(results, Path) and results != DEFAULT_RESULTS and not results.is_absolute():
+    place = HOME_RESULTS if results is None else str(results)
+    if isinstance(results, Path) and not results.is_absolute():
         raise BadInput(
             f"--results {results}: a job runs on the cluster's head; name a folder there from its "
             "root, best one that all hosts share, or a URL"
         )
-    if mlflow and "@" in mlflow:
+    if mlflow and without_password(mlflow) != mlflow:
         raise BadInput(
             "--mlflow: a job's command can be read by all who may see the cluster; put the "
             "tracking URI with its password into MLFLOW_TRACKING_URI on the head"
         )
-    ships = [sweep, *([_checked(package)] if package else [])]
+    ships = [sweep, *([package] if package else [])]
     words = ["soundings", verb, sweep.name, "--address", "auto", "--results", place]
     words += ["--small"] if small else []
     words += ["--mlflow", mlflow] if mlflow else []
@@ -51,6 +79,7 @@ def submit(
     _started(server, *server.start(sweep_id(name, place), words, metadata, ships))
 
 
+@_told
 def resume(
     address: str, sweep: str, *, options: Sequence[str], package: Path | None, insecure: bool
 ) -> None:
@@ -68,10 +97,11 @@ def resume(
     words += ["--mlflow", known["mlflow"]] if "mlflow" in known else []
     words += ["--insecure"] if insecure else []
     kept = {key: value for key, value in known.items() if key != "soundings"}
-    ships = [_checked(package)] if package else []
+    ships = [package] if package else []
     _started(server, *server.start(sweep, words, kept, ships))
 
 
+@_told
 def status(address: str, sweep: str | None, as_json: bool) -> None:
     """How a sweep's jobs stand, and what its ledger says; without an id, all sweeps in a line."""
     server = JobServer(address, insecure=True)
@@ -100,6 +130,7 @@ def status(address: str, sweep: str | None, as_json: bool) -> None:
     print(said, end="")
 
 
+@_told
 def logs(address: str, sweep: str, follow: bool) -> None:
     """What the driver of a sweep's last job said."""
     server = JobServer(address, insecure=True)
@@ -107,8 +138,13 @@ def logs(address: str, sweep: str, follow: bool) -> None:
     for text in server.follow(job) if follow else [server.logs(job)]:
         sys.stdout.write(text)
         sys.stdout.flush()
+    if follow and server.jobs(sweep)[-1].status == "FAILED":
+        raise RunFailed(
+            f"job {job.submission} failed; go on with: {_command('resume', sweep, server)}"
+        )
 
 
+@_told
 def stop(address: str, sweep: str) -> None:
     """End a sweep's job cleanly."""
     server = JobServer(address, insecure=True)
@@ -135,13 +171,3 @@ def _started(server: JobServer, job: Job, new: bool) -> None:
 
 def _command(verb: str, sweep: str, server: JobServer) -> str:
     return f"{command()} {verb} {sweep} --address {server.address}"
-
-
-def _checked(package: Path) -> Path:
-    """A package or module that can be imported by its name where the job runs."""
-    is_package = package.is_dir() and (package / "__init__.py").exists()
-    if not is_package and not (package.is_file() and package.suffix == ".py"):
-        raise BadInput(
-            f"--package {package}: neither a folder with an __init__.py nor a module of Python"
-        )
-    return package

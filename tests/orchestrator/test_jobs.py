@@ -106,15 +106,47 @@ def test_a_cluster_that_asks_for_no_token_needs_insecure(here):
         ("htp://127.0.0.1:8265", "no job server; write its URL"),
         ("http://127.0.0.1:1", "no answer from a Ray cluster there"),
         ("ray://127.0.0.1:10001", "no job server; write its URL"),
+        ("http://[::1", "no job server; write its URL"),
+        ("http://me:secret@127.0.0.1:1", "no job server; write its URL"),
     ],
 )
 def test_an_address_that_is_none(here, address, wrong):
-    assert wrong in submit(here, address)
+    found = submit(here, address)
+    assert wrong in found and "secret" not in found
+
+
+def test_a_package_that_goes_with_a_sweep_is_found_wherever_it_lies(here, tmp_path):
+    package = tmp_path / "elsewhere" / "mine"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from trainables.architectures.vanilla import RNN as Net")
+    small_file(here, architectures=["mine:Net"])
+    away = "http://127.0.0.1:1"
+    assert "no answer" in submit(here, away, "--package", "elsewhere/mine")
+    assert "mine" in submit(here, away) and "no answer" not in submit(here, away)
+
+
+def test_a_cluster_that_breaks_off_is_a_sentence(here, monkeypatch):
+    monkeypatch.setenv(auth.TOKEN, TOKEN)
+    with Server(jobs=[{"type": "nonsense"}]) as server:
+        found = said(here, "status", "mine-123456", "--address", server.address, code=1)
+        assert found.startswith(server.address) and "what is at work there goes on" in found
+
+
+def test_the_environment_of_this_machine_is_not_that_of_the_head(here, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@db/x")
+    for command in ("submit", "extend"):
+        found = said(here, command, "small.yaml", "--address", "http://127.0.0.1:1")
+        assert "no answer from a Ray cluster there" in found
+
+
+def test_a_sweep_that_was_submitted_goes_on_where_it_began(here):
+    found = said(here, "resume", "a-123456", "--address", "http://a:1", "--results", "/elsewhere")
+    assert "--results: a sweep that was submitted goes on where it began" in found
 
 
 def test_something_else_answers(here):
     with Server(text="<html>hello</html>") as server:
-        assert "what answers there is no Ray cluster" in submit(here, server.address)
+        assert "what answers there is no job server of Ray" in submit(here, server.address)
 
 
 def test_a_sweep_that_the_cluster_does_not_know(here, monkeypatch):
@@ -138,7 +170,9 @@ def test_a_sweep_that_the_cluster_does_not_know(here, monkeypatch):
     ("arguments", "wrong"),
     [
         (["--results", "mine"], "a job runs on the cluster's head; name a folder there"),
+        (["--results", "results"], "a job runs on the cluster's head; name a folder there"),
         (["--mlflow", "postgresql://me:secret@db/x"], "put the tracking URI with its password"),
+        (["--mlflow", "postgresql://db/x?password=secret"], "put the tracking URI with its"),
         (["--package", "small.yaml"], "neither a folder with an __init__.py nor a module"),
         (["--package", "nowhere"], "neither a folder with an __init__.py nor a module"),
     ],

@@ -75,19 +75,20 @@ def location(text: str) -> Location:
         return Path(f"/{rest}")
     place, _, query = rest.partition("?")
     bucket, _, key = place.strip("/").partition("/")
-    if "@" in bucket:
+    if "@" in rest:
         raise ValueError(
-            f"'{scheme}://***@{bucket.rpartition('@')[2]}': credentials do not belong into a URL; "
+            f"'{scheme}://***@{rest.rpartition('@')[2]}': credentials do not belong into a URL; "
             "put them into the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         )
-    if not bucket or not key:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", bucket) or not key:
         raise ValueError(f"'{text}': name a bucket and a folder in it, like {scheme}://bucket/mine")
     for option, _ in parse_qsl(query, keep_blank_values=True):
         if option not in OPTIONS:
             raise ValueError(
-                f"'{text}': unknown option '{option}'{nearest(option, OPTIONS)}; there are "
-                f"{', '.join(OPTIONS)}"
+                f"'{scheme}://{place}': unknown option '{option}'{nearest(option, OPTIONS)}"
             )
+    if dict(parse_qsl(query)).get("scheme", "https") not in ("http", "https"):
+        raise ValueError(f"'{text}': its scheme is http or https")
     return ObjectPath(_store(scheme, bucket, query), re.sub("/+", "/", key))
 
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -73,6 +73,7 @@ class ObjectStore:
         options = self.options
         if self.scheme == "gs":
             return fs.GcsFileSystem(
+                retry_time_limit=timedelta(seconds=REQUEST_SECONDS),
                 scheme=options.get("scheme", "https"),
                 endpoint_override=options.get("endpoint_override"),
             )
