@@ -74,7 +74,9 @@ def test_on_hosts_of_ones_own_and_from_anywhere(folder, tmp_path_factory):
             assert "12 of 12 trials ended" in run(line, head)
         for line in commands("anywhere"):
             answer = run(line, hosts.outside)
-            if "submit" in line:
-                said["id"] = re.search(r"Sweep '(mine-[0-9a-f]{6})' is submitted", answer)[1]
-        until = f"{SOUNDINGS} status --json --address http://{head.address}:8265"
+            if " submit " in line:
+                found = re.search(r"Sweep '(mine-[0-9a-f]{6})' is submitted", answer)
+                assert found, answer
+                said["id"] = found[1]
+        until = f"soundings status --json --address http://{head.address}:8265"
         hosts.until(lambda: json.loads(run(until, hosts.outside))[said["id"]] == "SUCCEEDED")
