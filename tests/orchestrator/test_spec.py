@@ -27,7 +27,7 @@ def test_the_quickstart_is_right_and_says_what_stands_in_it():
 
 def test_the_tests_own_file_is_right_and_its_defaults_are_the_documented_ones(tmp_path):
     spec = load(write(tmp_path, SWEEP))
-    assert (spec.search.method, spec.replicates, spec.resources.gpus) == ("random", 1, 0.0)
+    assert (spec.search.method, spec.replicates, spec.resources.gpus) == ("random", 1, None)
     assert (spec.scheduler.reduction_factor, spec.search.of) == (3.0, None)
     for task in spec.tasks:
         training = spec.training_of(task)
