@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.s3 import BUCKET
 from trainables import storage
 from trainables.storage import ObjectPath, Patience, StoreError, location
+from trainables.storage.objects import ObjectStore
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -211,6 +212,12 @@ def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):
     storage.be_patient(place, Patience(3600.0, lambda: len(attempts) > 0 or attempts.append(1)))
     with pytest.raises(StoreError, match="cannot be read"):
         (place / "file").read_bytes()
+
+
+def test_what_pyarrow_takes_for_no_store_is_a_sentence():
+    store = ObjectStore("s3", BUCKET, "scheme=ftp&endpoint_override=127.0.0.1:1")
+    with pytest.raises(StoreError, match=r"cannot be listed: .*ftp"):
+        storage.names(ObjectPath(store, "x"))
 
 
 def test_what_the_store_refuses_is_said_in_a_sentence(s3):

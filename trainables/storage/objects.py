@@ -107,6 +107,8 @@ class ObjectStore:
                 return done
             except FileNotFoundError:
                 raise
+            except ValueError as error:  # pyarrow's, of a bucket's name or an option
+                raise StoreError(f"{what}: {error}") from error
             except OSError as error:
                 now = time.monotonic()
                 if began is None:
