@@ -106,14 +106,14 @@ class Trainer:
         """Train up to training step ``until``, or until no lane is feasible any more.
 
         Args:
-            after_step: called after each step.
+            after_step: called after each step that another one follows.
         """
         while self.step < until:
             self._train_one()
-            if after_step is not None:
-                after_step()
             if self.device.type == "cpu" and bool((self._infeasible_at >= 0).all()):
                 return
+            if after_step is not None and self.step < until:
+                after_step()
 
     def _train_one(self) -> None:
         batch = self.task.batch(

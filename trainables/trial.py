@@ -152,7 +152,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         # had the report of that step taken.
         self._write_checkpoint_if_due()
         before, interval = trainer.step, definition["evaluation_interval"]
-        # A checkpoint may lie between two reports; these stay where they are.
+        # A checkpoint may lie between two reports; these stay where they are. None is written at
+        # the step of a report before that was taken: a process that dies then would take the
+        # report with it, and the next one would go on behind it.
         until = min((before // interval + 1) * interval, definition["steps"])
         trainer.train(until, self._write_checkpoint_if_due)
         validation = trainer.evaluate("validation")

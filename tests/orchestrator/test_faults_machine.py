@@ -93,6 +93,7 @@ def test_a_disk_that_cannot_be_written_to_is_a_sentence_and_status_works(tmp_pat
 CLOCK = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,6 +122,15 @@ time_t time(time_t *where) {
     clock_gettime(CLOCK_REALTIME, &now);
     if (where) *where = now.tv_sec;
     return now.tv_sec;
+}
+
+/* The kernel's clock is not moved: without this, a thread of Ray's core that waits until a time of
+   ours finds it past, again and again. */
+int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                           const struct timespec *when) {
+    int date = when->tv_sec > 1000000000; /* rather than seconds since the machine was started */
+    struct timespec until = {when->tv_sec + (date ? back() : 0), when->tv_nsec};
+    return pthread_cond_clockwait(cond, mutex, date ? CLOCK_REALTIME : CLOCK_MONOTONIC, &until);
 }
 """
 

@@ -154,6 +154,16 @@ def test_checkpoints_lie_the_stated_seconds_apart(tmp_path, monkeypatch):
     assert checkpoints.steps(tmp_path) == [14, 7]
 
 
+def test_no_checkpoint_lies_at_or_beyond_a_report_that_was_not_taken(tmp_path, clock):
+    """A process that dies before its report arrives would take it along, and the next one would go
+    on behind it."""
+    d = definition(steps=12, evaluation_interval=4)
+    made = Trial(config=config(d, tmp_path, seconds=0.5))
+    for step, newest in [(4, 3), (8, 7), (12, 11)]:
+        assert made.train()["step"] == step
+        assert checkpoints.steps(tmp_path)[0] == newest
+
+
 def test_a_checkpoint_at_a_rung_is_written_only_once_it_is_known_that_the_trial_goes_on(
     tmp_path, clock
 ):
@@ -179,8 +189,8 @@ def test_rungs_close_together_cost_one_checkpoint_a_second(tmp_path, monkeypatch
     monkeypatch.setattr(
         checkpoints, "write", lambda *a: written.append(a[1]) or write(*a), raising=True
     )
-    d = definition(steps=16, evaluation_interval=1)
-    run(Trial(config=config(d, tmp_path, rungs=range(1, 17))))
+    d = definition(steps=17, evaluation_interval=1)
+    run(Trial(config=config(d, tmp_path, rungs=range(1, 18))))
     assert written == [4, 8, 12, 16]  # 1.2 s apart
 
 
