@@ -16,7 +16,7 @@ from orchestrator.ledger.schema import DATASETS, Dataset
 from trainables import storage
 from trainables.storage import Location
 
-MERGED_AT_ONCE = 16  # parts of about one size become one
+MERGED_AT_ONCE = 16  # parts of about one size become one, or a few more
 LARGEST_MERGED = 16 * 1024**2  # bytes; a part beyond it is left as it is
 
 
@@ -60,13 +60,14 @@ class LedgerWriter:
             OSError: the disk is full or gone; rows not yet written are kept.
         """
         for dataset, cells in self._rows.items():
+            written = list(cells)
 
             def write(cell: str, dataset: Dataset = dataset, cells: Any = cells) -> None:
                 self._write(dataset, cell, cells[cell], durable)
                 del cells[cell]
-                self._merge_many(dataset, cell)
 
-            storage.side_by_side(self._folder, write, list(cells))
+            storage.side_by_side(self._folder, write, written)
+            self._merge_some(dataset, written)
 
     def forget(self, trials: Mapping[str, Collection[str]]) -> None:
         """Take all rows of some trials out of the ledger.
@@ -98,17 +99,35 @@ class LedgerWriter:
             self._parts[dataset, cell] = parts(self._folder, dataset, cell)
         return self._parts[dataset, cell]
 
-    def _merge_many(self, dataset: Dataset, cell: str) -> None:
-        """Merge the last parts once enough of them are of about one size: each row is rewritten
-        a few times in all, not once a merge.
+    def _merge_some(self, dataset: Dataset, written: Sequence[str]) -> None:
+        """Merge the parts of the cells that have most of them.
+
+        Cells that are written together become due together. Of ``MERGED_AT_ONCE`` flushes half
+        are enough for all of them, so that no flush waits for more than its share.
+        """
+        due = [tail for cell in written if (tail := self._mergeable(dataset, cell))]
+        due.sort(key=len, reverse=True)
+        storage.side_by_side(
+            self._folder,
+            lambda tail: self._merge(dataset, tail[0].cell, tail),
+            due[: 1 + 2 * len(written) // MERGED_AT_ONCE],
+        )
+
+    def _mergeable(self, dataset: Dataset, cell: str) -> list[Part]:
+        """The last parts, once enough of them are of about one size: each row is rewritten a few
+        times in all, not once a merge.
         """
         there = self._parts_of(dataset, cell)
-        tail = there[-MERGED_AT_ONCE:]
-        if len(tail) < MERGED_AT_ONCE:
-            return
-        sizes = [part.size for part in tail]
-        if max(sizes) <= min(LARGEST_MERGED, 4 * sorted(sizes)[len(sizes) // 2]):
-            self._merge(dataset, cell, tail)
+        first = len(there) - MERGED_AT_ONCE
+        if first < 0:
+            return []
+        sizes = [part.size for part in there[first:]]
+        most = min(LARGEST_MERGED, 4 * sorted(sizes)[len(sizes) // 2])
+        if max(sizes) > most:
+            return []
+        while first > 0 and there[first - 1].size <= most:
+            first -= 1
+        return there[first:]
 
     def _merge(
         self, dataset: Dataset, cell: str, old: Sequence[Part], without: Collection[str] = ()

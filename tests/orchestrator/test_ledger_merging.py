@@ -103,6 +103,27 @@ def test_many_flushes_leave_few_files_and_merging_writes_less_than_they(tmp_path
     assert 0 < written[True] < 0.75 * written[False]
 
 
+def test_cells_that_are_written_together_are_not_merged_together(tmp_path, monkeypatch):
+    merges, merge = [], LedgerWriter._merge
+
+    def count(writer, dataset, cell, old, *rest):
+        merges[-1] += 1
+        merge(writer, dataset, cell, old, *rest)
+
+    monkeypatch.setattr(LedgerWriter, "_merge", count)
+    writer, cells = LedgerWriter(tmp_path), [f"c{number}" for number in range(32)]
+    for number in range(160):
+        merges.append(0)
+        for cell in cells:
+            writer.add("results", cell, report(f"{cell}-{number}", 1, 0.5))
+        writer.flush()
+        there = [len(parts(tmp_path, "results", cell)) for cell in cells]
+        assert max(there) <= 24 + 24
+    assert max(merges) == 1 + 2 * 32 // 16
+    assert sum(merges) > 32 * 160 / 24
+    assert len(seen(tmp_path)) == len(raw(tmp_path)) == 32 * 160
+
+
 def test_what_is_large_is_not_merged_again(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "LARGEST_MERGED", 3000)
     rows = flush_rows(LedgerWriter(tmp_path), 0, 40)

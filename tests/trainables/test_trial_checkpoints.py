@@ -156,7 +156,8 @@ def test_checkpoints_lie_the_stated_seconds_apart(tmp_path, monkeypatch):
 
 def test_no_checkpoint_lies_at_or_beyond_a_report_that_was_not_taken(tmp_path, clock):
     """A process that dies before its report arrives would take it along, and the next one would go
-    on behind it."""
+    on behind it.
+    """
     d = definition(steps=12, evaluation_interval=4)
     made = Trial(config=config(d, tmp_path, seconds=0.5))
     for step, newest in [(4, 3), (8, 7), (12, 11)]:
