@@ -31,20 +31,35 @@ class Ledger:
     def __init__(self, folder: Location) -> None:
         self.folder = folder
 
-    def trials(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row a trial, its last one, in the order of their first; ``cell`` included."""
-        return self._read("trials", columns)
+    def trials(
+        self,
+        columns: Sequence[str] | None = None,
+        trials: Collection[str] | None = None,
+        cells: Collection[str] | None = None,
+    ) -> pd.DataFrame:
+        """One row a trial, its last one, in the order of their first.
+
+        Args:
+            columns: all by default; ``cell``, ``trial`` and ``sequence`` always.
+            trials: all by default.
+            cells: all by default; only their files are read.
+        """
+        return self._read("trials", columns, trials, cells)
 
     def results(
-        self, columns: Sequence[str] | None = None, trials: Collection[str] | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        trials: Collection[str] | None = None,
+        cells: Collection[str] | None = None,
     ) -> pd.DataFrame:
         """One row a (trial, step), the last one, in the order in which they first arrived.
 
         Args:
             columns: all by default; ``cell``, ``trial``, ``step`` and ``sequence`` always.
             trials: all by default.
+            cells: all by default; only their files are read.
         """
-        return self._read("results", columns, trials)
+        return self._read("results", columns, trials, cells)
 
     def curves(self, trials: Collection[str]) -> dict[str, list[dict[str, Any]]]:
         """All reports of some trials in their order, as plain values, None where there is none."""
@@ -60,25 +75,30 @@ class Ledger:
 
     def damaged(self, dataset: Dataset) -> set[str]:
         """The cells of which a file was once set aside."""
+        return {path.parent.name.removeprefix("cell=") for path in self.set_aside(dataset)}
+
+    def set_aside(self, dataset: Dataset) -> list[Location]:
+        """The files that could not be read, then or now."""
         start, _, end = ASIDE.partition("{name}")
-        return {
-            path.parent.name.removeprefix("cell=")
+        return sorted(
+            path
             for path, _ in storage.files(self.folder / dataset)
             if path.name.startswith(start) and path.name.endswith(end)
-        }
+        )
 
     def _read(
         self,
         dataset: Dataset,
         columns: Sequence[str] | None = None,
         trials: Collection[str] | None = None,
+        cells: Collection[str] | None = None,
     ) -> pd.DataFrame:
         keys = KEYS[dataset]
         schema = DATASETS[dataset]
         if columns is not None:
             wanted = {"sequence", *keys, *columns}
             schema = pa.schema([field for field in schema if field.name in wanted])
-        tables = self._tables(dataset, schema, trials)
+        tables = self._tables(dataset, schema, trials, cells)
         frame: pd.DataFrame = pa.concat_tables(tables).to_pandas().sort_values("sequence")
         if not frame.duplicated(keys).any():
             return frame.reset_index(drop=True)
@@ -86,14 +106,26 @@ class Ledger:
         last = frame.assign(_first=first).drop_duplicates(keys, keep="last")
         return last.sort_values("_first").drop(columns="_first").reset_index(drop=True)
 
+    def _parts(self, dataset: Dataset, cells: Collection[str] | None) -> list[Part]:
+        if cells is None:
+            return parts(self.folder, dataset)
+        found = storage.side_by_side(
+            self.folder, lambda cell: parts(self.folder, dataset, cell), sorted(cells)
+        )
+        return [part for of_cell in found for part in of_cell]
+
     def _tables(
-        self, dataset: Dataset, schema: pa.Schema, trials: Collection[str] | None
+        self,
+        dataset: Dataset,
+        schema: pa.Schema,
+        trials: Collection[str] | None,
+        cells: Collection[str] | None = None,
     ) -> list[pa.Table]:
         cell_field = pa.field("cell", pa.string())
         while True:
             tables = [schema.append(cell_field).empty_table()]
             try:
-                there = parts(self.folder, dataset)
+                there = self._parts(dataset, cells)
                 read = storage.side_by_side(
                     self.folder, lambda part: read_part(part, schema), there
                 )

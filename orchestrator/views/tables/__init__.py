@@ -5,7 +5,8 @@ from collections.abc import Callable
 from orchestrator.views.tables.infeasible import infeasible_fractions
 from orchestrator.views.tables.matched import parameter_matched
 from orchestrator.views.tables.residuals import residuals
-from orchestrator.views.tables.study import Study, Table
+from orchestrator.views.tables.study import Study
+from orchestrator.views.tables.table import Table
 from orchestrator.views.tables.trainability import trainability
 
 __all__ = ["Study", "Table", "build"]

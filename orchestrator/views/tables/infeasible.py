@@ -4,14 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from orchestrator.views.tables.study import (
-    CELL,
-    Study,
-    Table,
-    mean_and_deviation,
-    percent,
-    published,
-)
+from orchestrator.views.tables.study import Study, mean_and_deviation, published
+from orchestrator.views.tables.table import CELL, Table, percent
 
 COUNTS = ["completed", "stopped", "infeasible", "errored"]
 
@@ -41,7 +35,7 @@ def infeasible_fractions(study: Study) -> Table:
             share_high = (cell.infeasible + cell.stopped) / decided
             low = wilson(cell.infeasible, decided)[0]
             high = wilson(cell.infeasible + cell.stopped, decided)[1]
-        trials = study.of_cell(cell.id)
+        trials = study.details(["outcome", "lane_infeasible_at"], [cell.id])
         lanes = trials.loc[trials["outcome"] != "errored", "lane_infeasible_at"]
         networks = sum(len(lane) for lane in lanes)
         match = paper[
@@ -76,9 +70,9 @@ def infeasible_fractions(study: Study) -> Table:
         "Undetermined trials were stopped early; the share lies between that of infeasible "
         "trials alone and that of infeasible and undetermined ones together.",
     ]
-    if study.definition["replicates"] > 1:
+    if max(cell.replicates for cell in study.cells) > 1:
         notes.append(
-            f"A trial is infeasible when all its {study.definition['replicates']} networks are; "
+            "A trial is infeasible when all its networks are; "
             f"{tidy['networks_infeasible'].sum()} of all {tidy['networks'].sum()} networks were."
         )
     return Table(

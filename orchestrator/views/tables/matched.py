@@ -7,13 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.study import (
-    Study,
-    Table,
-    mean_and_deviation,
-    metric_text,
-    number,
-)
+from orchestrator.views.tables.study import Study, mean_and_deviation
+from orchestrator.views.tables.table import Table, metric_text, number
 
 WHERE = ["task", "depth", "budget"]
 

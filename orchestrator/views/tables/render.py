@@ -7,7 +7,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 
 from orchestrator.labels import heading
-from orchestrator.views.tables.study import Table
+from orchestrator.views.tables.table import Table
 from trainables import storage
 from trainables.storage import Location
 

@@ -5,13 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.study import (
-    Study,
-    Table,
-    mean_and_deviation,
-    metric_text,
-    published,
-)
+from orchestrator.views.tables.study import Study, mean_and_deviation, published
+from orchestrator.views.tables.table import Table, metric_text
 from trainables.architectures import check_options
 
 STEPS = "steps_to_minimal_performance"
@@ -29,7 +24,7 @@ def residuals(study: Study) -> Table:
     homogeneous: dict[tuple[Any, ...], str] = {}
     heterogeneous: dict[tuple[Any, ...], str] = {}
     for cell in study.cells:
-        definition = study.definition["cells"][cell.id]["architecture"]
+        definition = cell.definition["architecture"]
         if definition["name"] != "wcrnn":
             continue
         options = check_options("wcrnn", definition["options"])
@@ -148,7 +143,7 @@ def _first(study: Study, cell: str) -> list[float | None]:
     if best is None:
         return []
     task = study.task(cell)
-    reports = study.results[study.results["trial"] == best["trial"]].sort_values("step")
+    reports = study.curves(["lane_validation_metrics"], pd.DataFrame([best]))
     first: list[float | None] = [None] * len(best["lane_evaluation_metrics"])
     for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
         for lane, value in enumerate(report["lane_validation_metrics"]):

@@ -1,6 +1,7 @@
-"""What every table is computed from: a sweep's definition and its ledger, as frames."""
+"""What every table is computed from: the cells of one or several sweeps, and their trials."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -14,35 +15,49 @@ from orchestrator.errors import BadInput
 from orchestrator.labels import make_label
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
+from orchestrator.views.tables import filters
 from trainables import tasks
 
-CELL = ["task", "depth", "budget", "architecture"]
+# Of every trial; of some there is more, see Study.details.
+LIGHT = [
+    *("index", "outcome", "step", "objective", "validation_loss", "evaluation_loss"),
+    *("evaluation_metric", "seconds", "network_seed", "data_seed"),
+]
+OUTCOMES = ("completed", "infeasible", "stopped", "errored")
 
 
 @dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Attributes:
-        name: of its files.
-        title: what it shows, in a line.
-        tidy: one row a measurement, every detail; the CSV file.
-        shown: the same for eyes, text already formatted; the Markdown file and the terminal.
-        index: how many of the first columns of ``shown`` name the row.
-        notes: sentences below it.
-    """
+class Sweep:
+    """One of the sweeps that are studied."""
 
     name: str
-    title: str
-    tidy: pd.DataFrame
-    shown: pd.DataFrame
-    index: int
-    notes: tuple[str, ...] = ()
+    paths: SweepPaths
+    definition: dict[str, Any]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its trials are reruns of the best configurations of another sweep."""
+        return bool(self.definition["search"]["method"] == "repeat")
+
+    @property
+    def random(self) -> bool:
+        """Whether its configurations are independent draws."""
+        return bool(self.definition["search"]["method"] == "random")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.paths.ledger)
 
 
 @dataclass(frozen=True)
 class StudiedCell:
-    """A cell as tables call it, and how many of its trials ended in each way."""
+    """A cell as tables call it, and how many of its trials ended in each way.
+
+    Attributes:
+        definition: as in ``sweep.json``.
+        replicates: networks of a trial.
+        sweeps: names of those that have it and search it, repetitions apart.
+    """
 
     id: str
     task: str
@@ -55,37 +70,55 @@ class StudiedCell:
     stopped: int
     infeasible: int
     errored: int
+    definition: dict[str, Any]
+    replicates: int
+    sweeps: tuple[str, ...]
 
     @property
     def place(self) -> dict[str, Any]:
         """The columns ``CELL``."""
-        return {name: getattr(self, name) for name in CELL}
+        return {name: getattr(self, name) for name in ("task", "depth", "budget", "architecture")}
 
 
 class Study:
-    """A sweep's cells in the order of its file, with what the ledger holds of them.
+    """The cells of sweeps in the order of their files, with what the ledgers hold of them.
+
+    A cell that several sweeps have is one: its trials are those of all of them, in the order in
+    which the sweeps are given. A trial that two sweeps share (the same seed, cell and
+    configuration: the same numbers) counts once, as the one that was trained further. Trials of a
+    sweep that repeats another's best configurations are apart, in :attr:`repetitions`.
+
+    Args:
+        sweeps: at least one.
+        where: filters of cells, see :mod:`.filters`; only the files of cells that they take are
+            read.
 
     Raises:
-        BadInput: there is no such sweep in the results folder, its definition is damaged, or its
-            ledger is empty.
+        BadInput: there is no such sweep in its results folder, its definition is damaged, the
+            ledgers are empty or of another version, two sweeps define a cell differently, or the
+            filters take no cell.
     """
 
-    def __init__(self, paths: SweepPaths) -> None:
-        if not paths.definition.exists():
+    def __init__(
+        self, sweeps: SweepPaths | Sequence[SweepPaths], where: Iterable[str] = ()
+    ) -> None:
+        given = [sweeps] if isinstance(sweeps, SweepPaths) else list(sweeps)
+        self.filters = [filters.parse(text) for text in where]
+        self.sweeps = [_sweep(paths) for paths in given]
+        self._cells = self._taken()
+        self.trials = self._pool([sweep for sweep in self.sweeps if not sweep.repeats])
+        self.repetitions = self._pool([sweep for sweep in self.sweeps if sweep.repeats])
+        if self.trials.empty and self.repetitions.empty:
+            ledgers = ", ".join(str(sweep.paths.ledger) for sweep in self.sweeps)
+            some = " of these cells" if self.filters else ""
             raise BadInput(
-                f"{paths.folder} holds no sweep: run it first with soundings run, "
-                "or name the results folder with --results"
-            )
-        self.definition = paths.read_definition()
-        ledger = Ledger(paths.ledger)
-        self.trials, self.results = ledger.trials(), ledger.results()
-        if self.trials.empty:
-            raise BadInput(
-                f"{paths.ledger} holds no finished trial yet: there is nothing to tabulate"
+                f"{ledgers} holds no finished trial{some} yet: there is nothing to tabulate"
             )
 
+    # -- cells -------------------------------------------------------------------------------
+
     @cached_property
-    def cells(self) -> list["StudiedCell"]:
+    def cells(self) -> list[StudiedCell]:
         """The possible cells."""
         outcomes = Counter(zip(self.trials["cell"], self.trials["outcome"], strict=True))
         return [
@@ -101,32 +134,162 @@ class Study:
                 stopped=outcomes[cell, "stopped"],
                 infeasible=outcomes[cell, "infeasible"],
                 errored=outcomes[cell, "errored"],
+                definition=definition,
+                replicates=owners[0].definition["replicates"],
+                sweeps=tuple(owner.name for owner in owners if not owner.repeats),
             )
-            for cell, definition in self.definition["cells"].items()
+            for cell, (definition, owners) in self._cells.items()
         ]
 
     @property
     def architectures(self) -> list[str]:
-        """Labels in the order of the sweep file."""
-        return [label(architecture) for architecture in self.definition["architectures"]]
+        """Labels in the order of the sweep files, of cells that cannot exist as well."""
+        ordered = [label(a) for sweep in self.sweeps for a in sweep.definition["architectures"]]
+        chosen = [one for one in self.filters if one.column == "architecture"]
+        return [
+            name for name in dict.fromkeys(ordered) if filters.takes(chosen, {"architecture": name})
+        ]
+
+    @cached_property
+    def impossible(self) -> tuple[str, ...]:
+        """Why cells of the grids do not exist, each reason once."""
+        reasons = [
+            cell["reason"]
+            for sweep in self.sweeps
+            for cell in sweep.definition["impossible"]
+            if filters.takes(
+                [one for one in self.filters if one.column in _row(sweep, "", cell)],
+                _row(sweep, "", cell),
+            )
+        ]
+        return tuple(dict.fromkeys(reasons))
 
     @property
-    def impossible(self) -> tuple[str, ...]:
-        """Why cells of the grid do not exist, each reason once."""
-        return tuple(dict.fromkeys(cell["reason"] for cell in self.definition["impossible"]))
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on files of the ledgers that could not be read."""
+        return tuple(
+            f"{path}: not a whole Parquet file; it was set aside, the rest is used"
+            for sweep in self.sweeps
+            for dataset in ("trials", "results")
+            for path in sweep.ledger.set_aside(dataset)
+        )
+
+    def _taken(self) -> dict[str, tuple[dict[str, Any], list[Sweep]]]:
+        """Cell -> its definition and the sweeps that have it."""
+        found: dict[str, tuple[dict[str, Any], list[Sweep]]] = {}
+        for sweep in self.sweeps:
+            for cell, definition in sweep.definition["cells"].items():
+                if not filters.takes(self.filters, _row(sweep, cell, definition)):
+                    continue
+                if cell in found:
+                    _check_same(cell, *found[cell], definition, sweep)
+                found.setdefault(cell, (definition, []))[1].append(sweep)
+        if not found:
+            tried = " and ".join(f"{f.column}{f.comparison}{f.value}" for f in self.filters)
+            names = ", ".join(dict.fromkeys(sweep.name for sweep in self.sweeps))
+            raise BadInput(f"--where: no cell of {names} has {tried}")
+        return found
+
+    # -- trials ------------------------------------------------------------------------------
 
     def of_cell(self, cell: str) -> pd.DataFrame:
-        """The cell's trials in the order of their configurations."""
-        return self.trials[self.trials["cell"] == cell].sort_values("index")
+        """The cell's trials, sweep by sweep in the order of their configurations."""
+        return self._by_cell.get(cell, self.trials.iloc[:0])
+
+    def repetitions_of(self, cell: str) -> pd.DataFrame:
+        """Reruns of the cell's best configuration."""
+        return self.repetitions[self.repetitions["cell"] == cell]
 
     def best(self, cell: str) -> dict[str, Any] | None:
-        """The cell's best trial, see :func:`.best_trials`."""
-        best: list[dict[str, Any]] = best_trials(self.of_cell(cell)).to_dict("records")  # type: ignore[assignment]
-        return best[0] if best else None
+        """The cell's best trial with all its columns, see :func:`.best_trials`."""
+        return self._best.get(cell)
+
+    def details(
+        self, columns: Sequence[str], cells: Sequence[str], trials: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """More columns of the trials of some cells, beside ``sweep`` and those of the ledger.
+
+        Reads the files of these cells alone.
+
+        Args:
+            trials: only these; two sweeps may each have one of a name.
+        """
+        wanted = self.trials[["sweep", "trial"]]
+        frames = [
+            sweep.ledger.trials(columns, trials, cells).assign(sweep=sweep.name)
+            for sweep in self.sweeps
+            if not sweep.repeats
+        ]
+        return wanted.merge(_concatenated(frames), on=["sweep", "trial"])
+
+    def curves(self, columns: Sequence[str], trials: pd.DataFrame) -> pd.DataFrame:
+        """Reports of some trials, by sweep and trial, in the order of their steps.
+
+        Args:
+            trials: with the columns ``sweep``, ``trial`` and ``cell``.
+        """
+        frames = []
+        for sweep in self.sweeps:
+            of_it = trials[trials["sweep"] == sweep.name]
+            if len(of_it):
+                chosen, cells = set(of_it["trial"]), set(of_it["cell"])
+                reports = sweep.ledger.results(columns, chosen, cells)
+                frames.append(reports.assign(sweep=sweep.name))
+        return _concatenated(frames).sort_values(["sweep", "trial", "step"], kind="stable")
+
+    @cached_property
+    def _by_cell(self) -> Mapping[str, pd.DataFrame]:
+        return {str(cell): rows for cell, rows in self.trials.groupby("cell", sort=False)}
+
+    @cached_property
+    def _best(self) -> dict[str, dict[str, Any]]:
+        best = best_trials(self.trials)
+        rows = self.details(
+            list(_WHOLE), sorted(set(best["cell"])), sorted(set(best["trial"]))
+        ).set_index(["sweep", "trial"])
+        rows = rows.loc[[*zip(best["sweep"], best["trial"], strict=True)]].reset_index()
+        found: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+        return {row["cell"]: row for row in found}
+
+    def _pool(self, sweeps: Sequence[Sweep]) -> pd.DataFrame:
+        frames = []
+        for sweep in sweeps:
+            cells = [cell for cell, (_, owners) in self._cells.items() if sweep in owners]
+            frame = sweep.ledger.trials(LIGHT, cells=cells).drop(columns="sequence")
+            # A file may have been copied from elsewhere: the folder says what sweep this is.
+            frame = frame.assign(sweep=sweep.name, random=sweep.random)
+            order = pd.Categorical(frame["cell"], cells)
+            frames.append(frame.assign(_cell=order).sort_values(["_cell", "index"]))
+        pooled = _concatenated(frames)
+        if len(sweeps) > 1:
+            pooled = self._once(pooled)
+        return pooled.drop(columns="_cell", errors="ignore").reset_index(drop=True)
+
+    def _once(self, pooled: pd.DataFrame) -> pd.DataFrame:
+        """Without trials that are those of another sweep again."""
+        key = ["cell", "index", "network_seed", "data_seed"]
+        twice = pooled[pooled.duplicated(key, keep=False)]
+        if twice.empty:
+            return pooled
+        # A search that learns may have given the same place another configuration.
+        named = {sweep.name: sweep for sweep in self.sweeps}
+        configurations = [
+            named[name]
+            .ledger.trials(["sweep", "configuration"], set(rows["trial"]), set(rows["cell"]))
+            .assign(sweep=name)[["sweep", "trial", "configuration"]]
+            for name, rows in twice.groupby("sweep", sort=False)
+        ]
+        twice = twice.assign(_row=twice.index, _errored=twice["outcome"] == "errored")
+        twice = twice.merge(_concatenated(configurations), on=["sweep", "trial"])
+        ranked = twice.sort_values(["_errored", "step", "_row"], ascending=[True, False, True])
+        again = ranked.loc[ranked.duplicated([*key, "configuration"]), "_row"]
+        return pooled[~pooled.index.isin(again)]
+
+    # -- definitions -------------------------------------------------------------------------
 
     def training(self, cell: str) -> dict[str, Any]:
         """How the cell's trials trained: steps, batch size and so on."""
-        training: dict[str, Any] = self.definition["cells"][cell]["training"]
+        training: dict[str, Any] = self._cells[cell][0]["training"]
         return training
 
     def papers_task(self, cell: str) -> str:
@@ -134,7 +297,7 @@ class Study:
 
         It differs if its options make it longer, shorter, wider or narrower.
         """
-        name = str(self.definition["cells"][cell]["task"]["name"])
+        name = str(self._cells[cell][0]["task"]["name"])
         ours, theirs = self.task(cell), tasks.make(name)
         if name == "adding":  # of four lengths
             return f"adding_{ours.length}"
@@ -143,8 +306,96 @@ class Study:
 
     def task(self, cell: str) -> tasks.Task:
         """The cell's task."""
-        definition = self.definition["cells"][cell]["task"]
-        return tasks.make(definition["name"], definition["options"])
+        definition = self._cells[cell][0]["task"]
+        key = label(definition)
+        if key not in self._tasks:
+            self._tasks[key] = tasks.make(definition["name"], definition["options"])
+        return self._tasks[key]
+
+    @cached_property
+    def _tasks(self) -> dict[str, tasks.Task]:
+        """By label: some read their data when made."""
+        return {}
+
+
+_WHOLE = (
+    *("index", "outcome", "step", "configuration", "validation_loss", "evaluation_loss"),
+    *("validation_metric", "evaluation_metric", "objective", "further", "seconds", "host"),
+    *("lane_validation_losses", "lane_evaluation_losses"),
+    *("lane_validation_metrics", "lane_evaluation_metrics", "lane_infeasible_at"),
+)
+
+
+def _sweep(paths: SweepPaths) -> Sweep:
+    if not paths.definition.exists():
+        raise BadInput(
+            f"{paths.folder} holds no sweep: run it first with soundings run, "
+            "or name the results folder with --results"
+        )
+    return Sweep(paths.sweep, paths, paths.read_definition())
+
+
+def _row(sweep: Sweep, cell: str, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns by which cells are filtered; one that cannot exist has no width."""
+    known = {
+        "sweep": sweep.name,
+        "task": label(definition["task"]),
+        "architecture": label(definition["architecture"]),
+        "depth": definition["depth"],
+        "budget": definition["budget"],
+    }
+    if cell:
+        known |= {"cell": cell, **{name: definition[name] for name in ("hidden", "parameters")}}
+    return known
+
+
+def _check_same(
+    cell: str,
+    definition: Mapping[str, Any],
+    owners: Sequence[Sweep],
+    other: Mapping[str, Any],
+    sweep: Sweep,
+) -> None:
+    """Refuse to mix trials that are not of the same experiment."""
+    first = owners[0]
+    skipped = {"repeated"}
+    if first.repeats or sweep.repeats:
+        skipped |= {"space"}  # a repetition draws nothing
+    ours = {**definition, "replicates": first.definition["replicates"]}
+    theirs = {**other, "replicates": sweep.definition["replicates"]}
+    if first.repeats != sweep.repeats:
+        skipped |= {"replicates"}
+    differing = [
+        text
+        for key in sorted(ours.keys() | theirs.keys())
+        if key not in skipped
+        for text in _differences(key, ours.get(key), theirs.get(key))
+    ]
+    if differing:
+        raise BadInput(
+            f"sweeps '{first.name}' and '{sweep.name}' define cell {cell} differently "
+            f"({'; '.join(differing)}): their trials cannot stand in one table; leave one of them "
+            "out, or the cell with --where"
+        )
+
+
+def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
+    if ours == theirs:
+        return []
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [
+            text
+            for key in sorted(ours.keys() | theirs.keys())
+            for text in _differences(f"{name}.{key}", ours.get(key), theirs.get(key))
+        ]
+    return [f"{name} is {ours} and {theirs}"]
+
+
+def _concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    there = [frame for frame in frames if len(frame)]
+    if there:
+        return pd.concat(there, ignore_index=True)
+    return frames[0] if frames else pd.DataFrame(columns=["sweep", "trial", "cell", *LIGHT])
 
 
 def label(named: dict[str, Any]) -> str:
@@ -164,20 +415,3 @@ def published(name: str) -> pd.DataFrame:
     """Numbers of the papers that ship with the package."""
     with (files(__package__) / "published" / f"{name}.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, all those before the point, or a dash where there is nothing."""
-    if value is None or np.isnan(value):
-        return "-"
-    text = f"{value:.{digits}g}"
-    return f"{value:.0f}" if "e+" in text and abs(value) < 1e7 else text
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None or np.isnan(value) else f"{100 * value:.1f} %"
-
-
-def metric_text(metric: str, value: float | None) -> str:
-    """An accuracy as a percentage, anything else as a number."""
-    return percent(value) if metric == "accuracy" else number(value)

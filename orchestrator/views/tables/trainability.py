@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.study import CELL, Study, Table, number
+from orchestrator.views.tables.study import Study
+from orchestrator.views.tables.table import CELL, Table, number
 from trainables.tasks import Task
 
 STEPS = (1, 2, 5)  # times powers of ten: the counts that are shown
@@ -73,7 +74,7 @@ def _notes(study: Study) -> tuple[str, ...]:
     for task, metric in by_metric.items():
         notes.append(f"On {task} these are not losses but {metric}, which is its objective.")
     thresholds = sorted({study.training(c.id)["divergence_threshold"] for c in study.cells})
-    if study.definition["replicates"] > 1:
+    if max(cell.replicates for cell in study.cells) > 1:
         counted = " or ".join(f"{threshold:g}" for threshold in thresholds)
         notes.append(f"An infeasible network of a trial counts as a loss of {counted} in it.")
     return tuple(notes)

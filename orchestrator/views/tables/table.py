@@ -1,0 +1,53 @@
+"""A table as data and as text."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+CELL = ["task", "depth", "budget", "architecture"]
+NOTHING = "-"  # where there is nothing; a note says why
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: of its files.
+        title: what it shows, in a line.
+        tidy: one row a measurement, every detail; the CSV and the Parquet file.
+        shown: the same for eyes, text already formatted; the Markdown and the LaTeX file, the
+            report and the terminal.
+        index: how many of the first columns of ``shown`` name the row.
+        notes: sentences below it.
+    """
+
+    name: str
+    title: str
+    tidy: pd.DataFrame
+    shown: pd.DataFrame
+    index: int
+    notes: tuple[str, ...] = ()
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, all those before the point, or a dash where there is nothing."""
+    if value is None or np.isnan(value):
+        return NOTHING
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
+def percent(value: float | None) -> str:
+    return NOTHING if value is None or np.isnan(value) else f"{100 * value:.1f} %"
+
+
+def metric_text(metric: str, value: float | None) -> str:
+    """An accuracy as a percentage, anything else as a number."""
+    return percent(value) if metric == "accuracy" else number(value)
+
+
+def between(low: float, high: float) -> str:
+    """An interval of numbers."""
+    return NOTHING if np.isnan(low) or np.isnan(high) else f"{number(low)} to {number(high)}"
