@@ -1,0 +1,42 @@
+"""The report: one self-contained page, and its figures as files for papers."""
+
+from collections.abc import Sequence
+
+from orchestrator.views.report.figures import draw
+from orchestrator.views.report.links import run_links
+from orchestrator.views.report.page import page
+from orchestrator.views.report.printed import sheets
+from orchestrator.views.report.style import styles
+from orchestrator.views.tables import Study, Table
+from trainables import storage
+from trainables.storage import Location
+
+__all__ = ["write"]
+
+
+def write(
+    study: Study, tables: Sequence[Table], folder: Location, mlflow: str | None
+) -> list[Location]:
+    """Write ``report.html`` and ``figures/<name>.svg`` and ``.pdf``, each file whole.
+
+    The same ledger gives the same bytes.
+
+    Args:
+        tables: of the study, as :func:`orchestrator.views.tables.build` makes them.
+        mlflow: the tracking URI. Points link to their runs where it is a server's that answers.
+
+    Returns:
+        What was written, the page first.
+    """
+    figures = draw(study, {table.name: table for table in tables})
+    looks = styles(study.architectures)
+    links = run_links(mlflow, [sweep.name for sweep in study.sweeps])
+    storage.make_folder(folder / "figures")
+    contents = {folder / "report.html": page(study, tables, figures, looks, links).encode()}
+    for figure in figures:
+        for name, svg, pdf in sheets(figure, looks):
+            contents[folder / "figures" / f"{name}.svg"] = svg
+            contents[folder / "figures" / f"{name}.pdf"] = pdf
+    for path, content in contents.items():
+        storage.write(path, content)
+    return list(contents)

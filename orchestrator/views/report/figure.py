@@ -1,0 +1,92 @@
+"""What a figure shows, apart from how it is drawn: one description, two renderers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Mode = Literal["line", "points", "both"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of all panels of a figure.
+
+    Attributes:
+        ticks: names at the positions 0, 1, 2 and so on; empty for an axis of numbers.
+        share: numbers are shares of one, shown as percentages.
+        whole: numbers are whole ones.
+    """
+
+    title: str
+    log: bool = False
+    ticks: tuple[str, ...] = ()
+    share: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one architecture, in its colour and with its marker.
+
+    Attributes:
+        architecture: what the legend switches on and off.
+        name: what else sets it apart from other series of the architecture.
+        low: lower ends of error bars, as values of the axis, not as distances.
+        trials: (sweep, trial) behind each point, or nothing.
+        bars: whether error bars belong to ``x`` instead of ``y``.
+        faint: many points behind others.
+        published: a number of a paper, not of this sweep.
+    """
+
+    architecture: str
+    x: Sequence[float]
+    y: Sequence[float]
+    name: str = ""
+    mode: Mode = "both"
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    trials: Sequence[tuple[str, str]] | None = None
+    bars: Literal["x", "y"] = "y"
+    faint: bool = False
+    dashed: bool = False
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Level:
+    """A line, or a band where both ends differ, across a panel."""
+
+    low: float
+    high: float
+    text: str
+    axis: Literal["x", "y"] = "y"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes."""
+
+    title: str
+    series: tuple[Series, ...]
+    levels: tuple[Level, ...] = ()
+    rows: tuple[str, ...] = ()  # names on the y axis, instead of those of the figure
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        name: of its files.
+        caption: what it shows and how to read it, in sentences.
+        thinned: how many points were left out.
+    """
+
+    name: str
+    title: str
+    caption: str
+    x: Axis
+    y: Axis
+    panels: tuple[Panel, ...]
+    thinned: int = 0
+    source: str = field(default="")  # paper and figure

@@ -1,0 +1,27 @@
+"""The figures of a report, each a function of a study and its tables."""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.views.report.figure import Figure
+from orchestrator.views.report.figures.depth import depth
+from orchestrator.views.report.figures.distribution import distribution
+from orchestrator.views.report.figures.infeasible import infeasible
+from orchestrator.views.report.figures.matched import matched
+from orchestrator.views.tables import Study, Table
+
+__all__ = ["draw"]
+
+Tables = Mapping[str, Table]
+
+FIGURES: tuple[Callable[[Study, Tables], Figure | None], ...] = (
+    matched,
+    distribution,
+    infeasible,
+    depth,
+)
+
+
+def draw(study: Study, tables: Tables) -> list[Figure]:
+    """All figures for which this sweep has something."""
+    figures = (make(study, tables) for make in FIGURES)
+    return [figure for figure in figures if figure is not None and figure.panels]

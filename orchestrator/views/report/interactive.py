@@ -1,0 +1,163 @@
+"""Figures for the page: what plotly.js draws, as plain values."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.labels import heading
+from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
+from orchestrator.views.report.style import GRID, INK, MUTED, Style
+
+DIGITS = 5  # significant digits of a point: more are not seen
+ROW = 34  # pixels that a name on the y axis takes
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+MODES = {"line": "lines", "points": "markers", "both": "lines+markers"}
+
+
+def panel_values(
+    figure: Figure, panel: Panel, styles: Mapping[str, Style], sweeps: Sequence[str]
+) -> dict[str, Any]:
+    """The data and layout of one panel; colours are those of a light page.
+
+    Each point's ``customdata`` is (number of its sweep, trial); ``meta`` of a trace names the
+    architecture that the legend switches.
+    """
+    rows = panel.rows or figure.y.ticks
+    height = 90 + max(ROW * len(rows), 230)
+    layout: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 8, "r": 14, "t": 10, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 12, "color": INK},
+        "showlegend": False,
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "font": {"family": FONT}},
+        "xaxis": _axis(figure.x, figure.x.ticks),
+        "yaxis": _axis(figure.y, rows),
+        "shapes": [_shape(level) for level in panel.levels],
+        "annotations": [_note(level, figure) for level in panel.levels if level.text],
+    }
+    data = [_trace(series, figure, styles, sweeps) for series in panel.series]
+    return {"data": data, "layout": layout}
+
+
+def _axis(axis: Axis, names: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "title": {"text": text(axis.title), "standoff": 8},
+        "automargin": True,
+        "gridcolor": GRID,
+        "linecolor": GRID,
+        "zeroline": False,
+        "ticks": "outside",
+        "tickcolor": GRID,
+        "ticklen": 4,
+    }
+    if names:
+        ends = [len(names) - 0.5, -0.5]  # the first one at the top
+        ticks = [text(heading(name)).replace("\n", "<br>") for name in names]
+        values |= {"tickvals": list(range(len(names))), "ticktext": ticks, "range": ends}
+    elif axis.log:
+        values |= {"type": "log", "exponentformat": "power"}
+    if axis.whole:
+        values |= {"tickformat": "d", "dtick": 1}
+    if axis.share:
+        values |= {"tickformat": ".0%", "rangemode": "tozero"}
+    return values
+
+
+def _trace(
+    series: Series, figure: Figure, styles: Mapping[str, Style], sweeps: Sequence[str]
+) -> dict[str, Any]:
+    style = styles[series.architecture]
+    colour = style.colour
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "mode": MODES[series.mode],
+        "x": numbers(series.x),
+        "y": numbers(series.y),
+        "meta": series.architecture,
+        "name": text(", ".join(filter(None, (series.architecture, series.name)))),
+        "marker": {"color": colour, "symbol": style.marker[0], "size": 8},
+        "line": {"color": colour, "dash": "dash" if series.dashed else style.dash[0], "width": 2},
+        "hovertemplate": _hover(series, figure),
+    }
+    if series.faint:
+        trace["marker"] |= {"size": 4, "opacity": 0.45}
+    if series.published:
+        trace["marker"] = {
+            "color": colour,
+            "symbol": "line-ns-open" if figure.y.ticks or series.bars == "x" else "line-ew-open",
+            "size": 18,
+            "line": {"width": 3, "color": colour},
+        }
+    if series.low is not None and series.high is not None:
+        middle = series.x if series.bars == "x" else series.y
+        trace[f"error_{series.bars}"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": numbers([h - m for h, m in zip(series.high, middle, strict=True)]),
+            "arrayminus": numbers([m - w for w, m in zip(series.low, middle, strict=True)]),
+            "color": colour,
+            "thickness": 1.5,
+            "width": 4,
+        }
+    if series.trials is not None:
+        place = {sweep: number for number, sweep in enumerate(sweeps)}
+        trace["customdata"] = [[place[sweep], trial] for sweep, trial in series.trials]
+    return trace
+
+
+def _hover(series: Series, figure: Figure) -> str:
+    lines = ["<b>%{fullData.name}</b>"]
+    if series.published:
+        lines[0] += " (published)"
+    for letter, axis in (("x", figure.x), ("y", figure.y)):
+        if axis.ticks or (letter == "y" and series.bars == "x"):
+            continue  # a name, which the series has already
+        form = ":.1%" if axis.share else ":.4~g"
+        lines.append(f"{text(axis.title)}: %{{{letter}{form}}}")
+    if series.trials is not None:
+        lines.append("trial %{customdata[1]}")
+    return "<br>".join(lines) + "<extra></extra>"
+
+
+def _shape(level: Level) -> dict[str, Any]:
+    across = "x" if level.axis == "y" else "y"
+    shape = {
+        f"{across}ref": f"{across} domain",
+        f"{across}0": 0,
+        f"{across}1": 1,
+        f"{level.axis}0": level.low,
+        f"{level.axis}1": level.high,
+        "layer": "below",
+    }
+    if level.low == level.high:
+        return {"type": "line", "line": {"color": MUTED, "width": 1.5, "dash": "dash"}, **shape}
+    return {"type": "rect", "fillcolor": MUTED, "opacity": 0.15, "line": {"width": 0}, **shape}
+
+
+def _note(level: Level, figure: Figure) -> dict[str, Any]:
+    """The words at a level, at the end where lines seldom are."""
+    axis = figure.x if level.axis == "x" else figure.y
+    at = math.log10(level.high) if axis.log else level.high  # plotly wants it so
+    note = {"text": text(level.text), "showarrow": False, "font": {"size": 11, "color": MUTED}}
+    if level.axis == "y":
+        place = {"xref": "x domain", "x": 1, "xanchor": "right", "y": at, "yanchor": "bottom"}
+    else:
+        place = {"yref": "y domain", "y": 1, "yanchor": "top", "x": at, "xanchor": "left"}
+    return note | place
+
+
+def numbers(values: Sequence[float]) -> list[float | None]:
+    """Rounded to what is seen; none where there is no number, which JSON has no word for."""
+    return [
+        None if not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
+        for value in map(float, values)
+    ]
+
+
+def text(words: str) -> str:
+    """Words that plotly takes as words and not as its markup."""
+    return html.escape(words, quote=False).replace("%{", "% {")

@@ -1,0 +1,38 @@
+"""Where a trial's run is in MLflow's pages."""
+
+import os
+from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
+
+
+def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
+    """Sweep -> the address of its runs, to which a search for a trial is appended.
+
+    A run is searched for by its trial's tag: that holds when the view was rebuilt under other run
+    ids, and nothing has to be asked for each of many trials. Empty where there is no server or it
+    does not answer: a report is written without one.
+    """
+    if not mlflow or not mlflow.startswith(("http://", "https://")):
+        return {}
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client, found = MlflowClient(tracking_uri=mlflow), {}
+    try:
+        for sweep in sweeps:
+            experiment = client.get_experiment_by_name(sweep)
+            if experiment is not None:
+                page = f"/#/experiments/{experiment.experiment_id}/runs"
+                found[sweep] = f"{_address(mlflow)}{page}?workflowType=machine_learning"
+    except MlflowException:
+        return {}
+    return found
+
+
+def _address(uri: str) -> str:
+    """The server's address without credentials, which no page may show."""
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

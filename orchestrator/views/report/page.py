@@ -1,0 +1,104 @@
+"""The page: one HTML file with all that it needs."""
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from orchestrator.labels import heading
+from orchestrator.views.report.figure import Figure
+from orchestrator.views.report.interactive import panel_values
+from orchestrator.views.report.provenance import provenance
+from orchestrator.views.report.style import DARK, Style
+from orchestrator.views.report.summary import counts, sentences
+from orchestrator.views.report.unmeasured import unmeasured
+from orchestrator.views.tables import Study, Table
+from orchestrator.views.tables.table import NOTHING
+
+MOST_ROWS = 2000  # of a table on the page; the files have all
+SHOWN_PANELS = 6  # of a figure; the others are a click away
+
+
+def page(
+    study: Study,
+    tables: Sequence[Table],
+    figures: Sequence[Figure],
+    styles: Mapping[str, Style],
+    links: Mapping[str, str],
+) -> str:
+    """The whole HTML; a function of its arguments alone.
+
+    All texts are escaped by the template, all data stand in JSON that no tag can end.
+    """
+    sweeps = [sweep.name for sweep in study.sweeps]
+    data = {
+        "sweeps": sweeps,
+        "links": [links.get(sweep) for sweep in sweeps],
+        "dark": DARK,
+        "panels": {
+            f"{figure.name}-{number}": panel_values(figure, panel, styles, sweeps)
+            for figure in figures
+            for number, panel in enumerate(figure.panels)
+        },
+    }
+    plotly, script = get_plotlyjs(), _read("report.js")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    by_name = {table.name: table for table in tables}
+    return environment.from_string(_read("report.html")).render(
+        title=", ".join(sweeps),
+        style=Markup(_read("report.css")),
+        plotly=Markup(plotly),
+        script=Markup(script),
+        hashes=" ".join(f"'sha256-{_digest(text)}'" for text in (plotly, script)),
+        data=Markup(embedded(data)),
+        counts=counts(study),
+        sentences=sentences(study, by_name),
+        figures=[_figure(figure, styles) for figure in figures],
+        tables=[_table(table) for table in tables],
+        unmeasured=unmeasured(study),
+        provenance=provenance(study),
+        linked=bool(links),
+        version=importlib.metadata.version("soundings"),
+        shown_panels=SHOWN_PANELS,
+    )
+
+
+def embedded(data: Any) -> str:
+    """JSON that may stand in a script element, whatever texts it holds."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _figure(figure: Figure, styles: Mapping[str, Style]) -> dict[str, Any]:
+    there = {series.architecture for panel in figure.panels for series in panel.series}
+    legend = [(name, style) for name, style in styles.items() if name in there]
+    return {"figure": figure, "legend": legend}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    rows = table.shown.head(MOST_ROWS).astype(str).to_numpy().tolist()
+    return {
+        "table": table,
+        "headings": [heading(str(name)) for name in table.shown.columns],
+        "rows": rows,
+        "left_out": max(0, len(table.shown) - MOST_ROWS),
+        "nothing": NOTHING,
+    }
+
+
+def _digest(script: str) -> str:
+    """By which the page's policy lets this script run and no other."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,59 @@
+"""What was not measured, said plainly."""
+
+from collections.abc import Sequence
+
+from orchestrator.views.report.summary import plural
+from orchestrator.views.tables import Study
+from orchestrator.views.tables.study import StudiedCell
+
+
+def unmeasured(study: Study) -> list[tuple[str, list[str]]]:
+    """A sentence, and what it is about one by one."""
+    cells = study.cells
+    untried = [c for c in cells if c.completed + c.stopped + c.infeasible + c.errored == 0]
+    empty = [cell for cell in cells if not cell.completed and cell not in untried]
+    stopped = sum(cell.stopped for cell in cells)
+    errored = sum(cell.errored for cell in cells)
+    said: list[tuple[str, list[str]]] = []
+    if study.filters:
+        tried = [f"{one.column} {one.comparison} {one.value}" for one in study.filters]
+        said.append(("Only some cells are in this report: those with", tried))
+    if study.impossible:
+        said.append(("These cells cannot exist:", list(study.impossible)))
+    if untried:
+        number = plural(len(untried), "cell")
+        said.append((f"{number} had no trial that ended:", _named(untried)))
+    if empty:
+        number = plural(len(empty), "cell")
+        said.append((f"{number} had no trial that completed, and so no loss:", _named(empty)))
+    if stopped:
+        said.append(
+            (
+                f"{plural(stopped, 'trial')} were stopped early by ASHA: their ends are "
+                "undetermined. They count as completed nowhere.",
+                [],
+            )
+        )
+    if errored:
+        said.append(
+            (
+                f"{plural(errored, 'trial')} ended by an error of software or machine. They count "
+                "for nothing; soundings resume runs them again.",
+                [],
+            )
+        )
+    if study.warnings:
+        said.append(("Files of the ledger could not be read:", list(study.warnings)))
+    return said
+
+
+def _named(cells: Sequence[StudiedCell]) -> list[str]:
+    return [
+        f"{cell.architecture}, depth {cell.depth}, budget {cell.budget:,}, {cell.task}"
+        + (
+            f" ({cell.stopped} stopped, {cell.infeasible} infeasible)"
+            if cell.stopped + cell.infeasible
+            else ""
+        )
+        for cell in cells
+    ]
