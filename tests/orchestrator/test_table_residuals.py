@@ -3,8 +3,10 @@
 import math
 from importlib import import_module
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_rel
 
 from orchestrator.views.tables.residuals import residuals
 from orchestrator.views.tables.study import Study, published
@@ -14,7 +16,7 @@ from trainables import tasks
 STEPS = "steps_to_minimal_performance"
 PAIR = [wcrnn(residual="scaled"), wcrnn(residual="heterogeneous")]
 SCALED, SPREAD = "wcrnn(residual=scaled)", "wcrnn(residual=heterogeneous)"
-NONE = (None, None, 0, None, None, 0)  # of a cell without a completed trial
+NONE = (None, None, 0, None, None, 0, [], [])  # of a cell without a completed trial
 LANES = """
     with best as (
         select * from trials where outcome = 'completed'
@@ -40,7 +42,8 @@ LANES = """
         from metrics m
     )
     select architecture, task, depth, budget,
-        avg(metric), stddev_samp(metric), count(metric), avg(steps), stddev_samp(steps), count(*)
+        avg(metric), stddev_samp(metric), count(metric), avg(steps), stddev_samp(steps), count(*),
+        list(metric order by lane), list(steps order by lane)
     from lanes group by all
 """
 
@@ -52,19 +55,35 @@ def test_every_number_is_that_of_sql(at_random):
     # Two tasks, depths, budgets, two heterogeneous networks against one, two quantities.
     assert len(tidy) == 2 * 2 * 2 * 2 * 2
     labels = {0.05: SPREAD, 0.2: "wcrnn(epsilon=0.2, residual=heterogeneous)"}
-    compared = 0
+    compared = paired = 0
     for row in tidy.to_dict("records"):
+        lanes = {}
         for kind, label in (("homogeneous", "wcrnn"), ("heterogeneous", labels[row["epsilon"]])):
             numbers = found.get((label, row["task"], row["depth"], row["budget"]), NONE)
-            mean, deviation, networks = numbers[3:] if row["quantity"] == STEPS else numbers[:3]
+            of_steps = row["quantity"] == STEPS
+            mean, deviation, networks = numbers[3:6] if of_steps else numbers[:3]
+            lanes[kind] = numbers[7 if of_steps else 6]
             assert row[f"{kind}_networks"] == networks
             wanted = [math.nan if value is None else value for value in (mean, deviation)]
             values = [row[kind], row[f"{kind}_deviation"]]
             assert values == pytest.approx(wanted, rel=1e-12, nan_ok=True)
             compared += networks > 0
-        difference = row["heterogeneous"] - row["homogeneous"]
-        assert row["difference"] == pytest.approx(difference, nan_ok=True)
-    assert compared > 30
+        pairs = [
+            (a, b)
+            for a, b in zip(lanes["heterogeneous"], lanes["homogeneous"], strict=False)
+            if a is not None and b is not None
+        ]
+        assert row["pairs"] == len(pairs)
+        if len(pairs) > 1 and len({a - b for a, b in pairs}) > 1:
+            test = ttest_rel(*zip(*pairs, strict=True))
+            low, high = test.confidence_interval(0.95)
+            wanted = [np.mean([a - b for a, b in pairs]), low, high]
+            found_here = [row[f"difference{part}"] for part in ("", "_low", "_high")]
+            assert found_here == pytest.approx(wanted, rel=1e-9)
+            paired += 1
+        elif not pairs:
+            assert math.isnan(row["difference"])
+    assert compared > 30 and paired > 3
 
 
 def made(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
@@ -96,7 +115,7 @@ def test_means_deviations_and_steps_by_hand(tmp_path):
     assert steps["heterogeneous_deviation"] == 0
     shown = table.shown[["quantity", "homogeneous", "heterogeneous", "difference", "published"]]
     assert [tuple(row) for row in shown.itertuples(index=False)] == [
-        ("accuracy", "94.0 % ± 2.8 %", "60.0 % ± 14.1 %", "-34.0 points", "-"),
+        ("accuracy", "94.0 % ± 2.8 %", "60.0 % ± 14.1 %", "-34.0 [-135.6, +67.6] points", "-"),
         ("steps to minimal performance", "10 ± 2.83", ">= 16 ± 0 (0 of 2)", "-", "-"),
     ]
     assert table.notes[-1] == "All with alpha 1, gamma 0.05, epsilon 0.05."

@@ -1,21 +1,54 @@
 """The comparison tables, rebuilt from the ledger; definitions in ``docs/science.md``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
+import pandas as pd
+
+from orchestrator.paths import SweepPaths
+from orchestrator.views.tables.capacity import capacity, capacity_slopes
+from orchestrator.views.tables.capacity_effects import capacity_effects
+from orchestrator.views.tables.configurations_until import configurations_until
+from orchestrator.views.tables.cost import cost
+from orchestrator.views.tables.depth import depth
+from orchestrator.views.tables.depth_nonlinearity import depth_nonlinearity
+from orchestrator.views.tables.expected_best import expected_best_of_k
 from orchestrator.views.tables.infeasible import infeasible_fractions
 from orchestrator.views.tables.matched import parameter_matched
+from orchestrator.views.tables.memory import memory
+from orchestrator.views.tables.multiplier import parameter_multiplier
+from orchestrator.views.tables.random_hyperparameters import random_hyperparameters
+from orchestrator.views.tables.random_pairs import random_hyperparameters_pairs
+from orchestrator.views.tables.residual_families import residual_dependence, residual_families
 from orchestrator.views.tables.residuals import residuals
+from orchestrator.views.tables.robustness import robustness
 from orchestrator.views.tables.study import Study
 from orchestrator.views.tables.table import Table
 from orchestrator.views.tables.trainability import trainability
+from trainables.storage import Location, location
 
-__all__ = ["Study", "Table", "build"]
+__all__ = ["Study", "Table", "build", "frames"]
 
 TABLES: tuple[Callable[[Study], Table], ...] = (
     parameter_matched,
+    parameter_multiplier,
+    capacity,
+    capacity_slopes,
+    capacity_effects,
+    memory,
     trainability,
+    expected_best_of_k,
+    configurations_until,
     infeasible_fractions,
+    random_hyperparameters,
+    random_hyperparameters_pairs,
+    robustness,
     residuals,
+    residual_families,
+    residual_dependence,
+    depth,
+    depth_nonlinearity,
+    cost,
 )
 
 
@@ -23,3 +56,21 @@ def build(study: Study) -> list[Table]:
     """All tables of a sweep that have at least one row."""
     tables = [make(study) for make in TABLES]
     return [table for table in tables if len(table.tidy)]
+
+
+def frames(
+    *sweeps: str, results: Location | str = Path("results"), where: Iterable[str] = ()
+) -> dict[str, pd.DataFrame]:
+    """The tidy tables of sweeps by name.
+
+    Args:
+        sweeps: their names; their cells and trials stand in one table.
+        results: the folder or URL that holds them.
+        where: filters of cells, such as ``task=parentheses`` or ``depth>=2``.
+
+    Raises:
+        BadInput: see :class:`Study`.
+    """
+    folder = location(results) if isinstance(results, str) else results
+    study = Study([SweepPaths(folder, sweep) for sweep in sweeps], where)
+    return {table.name: table.tidy for table in build(study)}

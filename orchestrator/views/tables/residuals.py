@@ -1,12 +1,14 @@
 """Homogeneous against heterogeneous residuals (Table 1 of the fading-memory paper)."""
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from orchestrator.views.tables.study import Study, mean_and_deviation, published
-from orchestrator.views.tables.table import Table, metric_text
+from orchestrator.views.tables.table import NOTHING, Table, metric_text
 from trainables.architectures import check_options
 
 STEPS = "steps_to_minimal_performance"
@@ -45,7 +47,11 @@ def residuals(study: Study) -> Table:
     tidy = pd.DataFrame(rows, columns=[*_PLACE, "quantity", *_VALUES])
     same = [option for option in _OPTIONS if tidy[option].nunique() <= 1]  # a note is enough
     columns = [column for column in (*_PLACE, "quantity") if column not in same]
-    notes = ["Mean and deviation over the networks of the best configuration by validation."]
+    notes = [
+        "Mean and deviation over the networks of the best configuration by validation. The "
+        "difference is that of networks of the same number, which saw the same batches, with a "
+        "95 % interval of its mean where there are two pairs at least."
+    ]
     tasks = {cell.task: study.task(cell.id) for cell in study.cells}
     minimal = (
         f"{metric_text(task.metric_name, task.minimal_performance)} {task.metric_name} on {name}"
@@ -76,7 +82,7 @@ _OPTIONS = [*_SHARED, "epsilon"]
 _PLACE = ["task", "depth", "budget", *_OPTIONS]
 _VALUES = [
     *(f"{kind}{part}" for kind in KINDS for part in ("", "_deviation", "_networks", "_reached")),
-    "difference",
+    *("difference", "difference_low", "difference_high", "pairs"),
     *(f"published_{kind}" for kind in KINDS),
 ]
 
@@ -109,12 +115,12 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
         row: dict[str, Any] = dict(zip(_PLACE, key, strict=True))
         row["quantity"] = quantity
         for kind, cell in pair.items():
-            values = _values(study, cell, quantity)
+            values = quantity_values(study, cell, quantity)
             mean, deviation, networks = mean_and_deviation(values)
             row |= {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
             if quantity == STEPS:
                 row[f"{kind}_reached"] = sum(step is not None for step in _first(study, cell))
-        row["difference"] = row["heterogeneous"] - row["homogeneous"]
+        row |= _difference(*(quantity_values(study, pair[kind], quantity) for kind in KINDS))
         names = {"accuracy": "accuracy_percent", STEPS: "iterations_to_minimal_performance"}
         match = paper[
             (paper["task"] == task_name) & (paper["metric"] == names.get(quantity, quantity))
@@ -126,7 +132,24 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
     return rows
 
 
-def _values(study: Study, cell: str, quantity: str) -> list[float]:
+def _difference(homogeneous: list[float], heterogeneous: list[float]) -> dict[str, float]:
+    """Of networks of one number: they saw the same batches. With a 95 % interval (Student's t)."""
+    both = [
+        b - a
+        for a, b in zip(homogeneous, heterogeneous, strict=False)
+        if not pd.isna(a) and not pd.isna(b)
+    ]
+    mean, deviation, pairs = mean_and_deviation(both)
+    half = t.ppf(0.975, pairs - 1) * deviation / np.sqrt(pairs) if pairs > 1 else np.nan
+    return {
+        "difference": mean,
+        "difference_low": mean - half,
+        "difference_high": mean + half,
+        "pairs": pairs,
+    }
+
+
+def quantity_values(study: Study, cell: str, quantity: str) -> list[float]:
     """The quantity of each network of the cell's best trial."""
     best = study.best(cell)
     if best is None:
@@ -135,6 +158,11 @@ def _values(study: Study, cell: str, quantity: str) -> list[float]:
         return list(best["lane_evaluation_metrics"])
     whole = float(study.training(cell)["steps"])
     return [whole if step is None else step for step in _first(study, cell)]
+
+
+def reached(study: Study, cell: str) -> int:
+    """How many networks of the cell's best trial reached the minimal performance."""
+    return sum(step is not None for step in _first(study, cell))
 
 
 def _first(study: Study, cell: str) -> list[float | None]:
@@ -169,11 +197,22 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
                 reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
                 shown[kind] = f">= {shown[kind]} ({reached} of {networks})"
         unknown = any(shown[kind].startswith(">=") for kind in KINDS)
-        shown["difference"] = "-" if unknown else text(row["difference"])
-        if row["quantity"] == "accuracy" and not np.isnan(row["difference"]):
-            shown["difference"] = f"{100 * row['difference']:+.1f} points"
+        shown["difference"] = "-" if unknown else _difference_text(row, text)
         there = [row[f"published_{kind}"] for kind in KINDS]
         shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))
         rows.append(shown)
     names = [*columns, *KINDS, "difference", "published"]
     return pd.DataFrame(rows, columns=names)
+
+
+def _difference_text(row: dict[Hashable, Any], text: Callable[[float], str]) -> str:
+    ends = [row["difference"], row["difference_low"], row["difference_high"]]
+    if np.isnan(ends[0]):
+        return NOTHING
+    unit = ""
+    if row["quantity"] == "accuracy":
+        unit, text = " points", lambda value: f"{100 * value:+.1f}"
+    shown = text(ends[0])
+    if not np.isnan(ends[1]):
+        shown += f" [{text(ends[1])}, {text(ends[2])}]"
+    return shown + unit

@@ -272,12 +272,12 @@ class Study:
         if twice.empty:
             return pooled
         # A search that learns may have given the same place another configuration.
-        named = {sweep.name: sweep for sweep in self.sweeps}
         configurations = [
-            named[name]
-            .ledger.trials(["sweep", "configuration"], set(rows["trial"]), set(rows["cell"]))
-            .assign(sweep=name)[["sweep", "trial", "configuration"]]
-            for name, rows in twice.groupby("sweep", sort=False)
+            sweep.ledger.trials(["configuration"], set(rows["trial"]), set(rows["cell"])).assign(
+                sweep=sweep.name
+            )[["sweep", "trial", "configuration"]]
+            for sweep in self.sweeps
+            if len(rows := twice[twice["sweep"] == sweep.name])
         ]
         twice = twice.assign(_row=twice.index, _errored=twice["outcome"] == "errored")
         twice = twice.merge(_concatenated(configurations), on=["sweep", "trial"])
