@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.views.tables.searches import counts, missing
 from orchestrator.views.tables.study import Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
 
@@ -45,24 +46,15 @@ def parameter_matched(study: Study) -> Table:
                 "baseline_loss": baseline.loss,
                 "baseline_metric": baseline.metric,
                 **_further(best),
-                "completed": cell.completed,
-                "stopped": cell.stopped,
-                "infeasible": cell.infeasible,
-                "errored": cell.errored,
+                **counts(cell),
             }
         )
     tidy = pd.DataFrame(rows)
-    empty = tidy[tidy["trial"].isna()].to_dict("records")
     notes = [
         "Evaluation loss (metric) of the best completed trial by validation; 'baseline' ignores "
         "its input.",
         *(f"'-': {reason}." for reason in study.impossible),
-        *(
-            f"'-': no trial of {row['architecture']} at depth {row['depth']}, budget "
-            f"{row['budget']}, on {row['task']} completed ({row['stopped']} stopped, "
-            f"{row['infeasible']} infeasible, {row['errored']} errored)."
-            for row in empty
-        ),
+        *missing(zip(study.cells, tidy["evaluation_loss"], strict=True)),
     ]
     return Table(
         name="parameter_matched",

@@ -1,0 +1,149 @@
+"""How many times the parameters one architecture needs to equal another (Figure 1i)."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.views.tables.multiplier_pairs import FEW, Found, interpolated, ratio_of_means
+from orchestrator.views.tables.searches import (
+    LEAST_TRIALS,
+    is_capacity,
+    measure,
+    more_is_better,
+    search,
+    with_limits,
+)
+from orchestrator.views.tables.study import StudiedCell, Study
+from orchestrator.views.tables.table import NOTHING, Table
+
+ALL_DEPTHS = "all"
+_PLACE = ["task", "depth", "architecture", "equals"]
+_VALUES = [
+    *("measure", "multiplier", "low", "high", "resamples", "worst_measure", "best_measure"),
+    *("sizes", "equals_sizes", "trials", "equals_trials", "reason"),
+]
+
+
+def parameter_multiplier(study: Study) -> Table:
+    """Figure 1i of the capacity paper, for every task and depth.
+
+    For every ordered pair of architectures on a task at a depth: by how much the parameters of the
+    one must be multiplied to give it what the other reaches. A curve is the measure of the best
+    trial (its evaluation loss, or its metric where that is the objective; the stored bits on
+    perceptron_capacity) against counted parameters: the best that is reached with at most so many,
+    linear between two sizes in the logarithms of both, or in the measure itself where one is not
+    positive. The multiplier is the geometric mean of the ratio of parameters over all values that
+    both curves pass, evenly over the (logarithmic) measure. Nothing is extrapolated.
+
+    On perceptron_capacity there is Figure 1i by its own definition as well, depth "all": the mean
+    bits per parameter of the one that is equalled over that of the one that needs them, over the
+    sizes and depths that both have.
+
+    Limits are the middle 95 % over random halves of each cell's completed trials, see
+    :mod:`.searches`.
+    """
+    rows = [row for group in _groups(study) for row in _compare(group)]
+    tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
+    return Table(
+        name="parameter_multiplier",
+        title="Times the parameters that an architecture (column) needs to equal another (row)",
+        tidy=tidy,
+        shown=_matrix(tidy, study.architectures),
+        index=3,
+        notes=_notes(study, tidy),
+    )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What is compared with each other: by architecture, the cells and what was found in them."""
+
+    task: str
+    depth: str
+    measure: str
+    more: bool
+    found: dict[str, Found]
+
+
+def _groups(study: Study) -> Iterator[_Group]:
+    by_place: dict[tuple[str, str], list[StudiedCell]] = defaultdict(list)
+    for cell in study.cells:
+        by_place[cell.task, str(cell.depth)].append(cell)
+        if is_capacity(cell):
+            by_place[cell.task, ALL_DEPTHS].append(cell)
+    searches = {cell.id: search(study, cell) for cell in study.cells}
+    for (task, depth), cells in by_place.items():
+        found: dict[str, Found] = defaultdict(list)
+        for cell in sorted(cells, key=lambda cell: cell.parameters):
+            found[cell.architecture].append((cell, searches[cell.id]))
+        least = 1 if depth == ALL_DEPTHS else 2
+        if sum(len(one) >= least for one in found.values()) > 1:
+            first = cells[0]
+            found = {name: found[name] for name in study.architectures if name in found}
+            yield _Group(task, depth, measure(study, first), more_is_better(study, first), found)
+
+
+def _compare(group: _Group) -> Iterator[dict[str, Any]]:
+    for other, name in permutations(group.found, 2):
+        ours, theirs = group.found[name], group.found[other]
+        if group.depth == ALL_DEPTHS:
+            values = ratio_of_means(ours, theirs)
+        else:
+            values = interpolated(ours, theirs, group.more)
+        yield {
+            **dict(zip(_PLACE, (group.task, group.depth, name, other), strict=True)),
+            "measure": group.measure,
+            "trials": sum(found.trials for _, found in ours),
+            "equals_trials": sum(found.trials for _, found in theirs),
+            **values,
+        }
+
+
+def _matrix(tidy: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
+    """A row for the one that is equalled, a column for the one that needs the parameters."""
+    head = ["task", "depth", "equals"]
+    names = [name for name in architectures if name in set(tidy["architecture"])]
+    rows = []
+    for where, group in tidy.groupby(head, sort=False):
+        texts = dict(
+            zip(
+                group["architecture"],
+                map(with_limits, group["multiplier"], group["low"], group["high"]),
+                strict=True,
+            )
+        )
+        cells = {name: "1" if name == where[2] else texts.get(name, NOTHING) for name in names}
+        rows.append(dict(zip(head, where, strict=True)) | cells)
+    return pd.DataFrame(rows, columns=[*head, *names])
+
+
+def _notes(study: Study, tidy: pd.DataFrame) -> tuple[str, ...]:
+    notes = [
+        "The mean ratio of parameters over what both reach, interpolated between sizes and never "
+        "extrapolated; in brackets the middle 95 % over random halves of each cell's completed "
+        f"trials, where each cell has {LEAST_TRIALS} or more and 95 % of the halves have a value.",
+    ]
+    if (tidy["depth"] == ALL_DEPTHS).any():
+        notes.append(
+            "Depth 'all': the ratio of mean bits per parameter over the sizes and depths that both "
+            "have, as in Figure 1i of the capacity paper."
+        )
+    if not study.trials["random"].all():
+        notes.append(
+            "Trials of a search that learns are no independent draws: there the limits say how "
+            "much hangs on single trials, and need not hold what another search finds."
+        )
+    without = tidy[tidy["reason"].notna()]
+    for (task, depth, reason), group in without.groupby(["task", "depth", "reason"], sort=False):
+        if reason == FEW:
+            told = [*group.loc[group["sizes"] < 2, "architecture"].unique()]
+        else:
+            pairs = zip(group["architecture"], group["equals"], strict=True)
+            told = [*dict.fromkeys(" and ".join(sorted(pair)) for pair in pairs)]
+        notes.append(f"'-' on {task} at depth {depth}: {reason}: {'; '.join(told)}.")
+    notes += [f"'-': {reason}." for reason in study.impossible]
+    return tuple(notes)
