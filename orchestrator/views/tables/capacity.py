@@ -1,0 +1,172 @@
+"""Bits that a network stores a parameter, and how they grow with it (Figures 1 and A.1)."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.fits import line
+from orchestrator.views.tables.searches import counts, is_capacity, missing
+from orchestrator.views.tables.study import StudiedCell, Study, published
+from orchestrator.views.tables.table import CELL, NOTHING, Table, between, number
+
+PAPERS_DEPTHS = (1, 2, 4)
+
+
+def capacity(study: Study) -> Table:
+    """Figures 1 and A.1 of the capacity paper, a row a cell of perceptron_capacity.
+
+    The stored bits are the mutual information of labels and answers (equation 22) of the best
+    completed trial by it; bits per parameter are these over the counted parameters. Its number of
+    samples is what the search chose, which the paper found only slightly larger than the bits.
+    """
+    columns = [*CELL, "unrolled_steps", "hidden", "parameters", "trial", *_STORED]
+    columns += ["networks", *_PUBLISHED, "completed", "infeasible", "stopped", "errored"]
+    cells = [cell for cell in study.cells if is_capacity(cell)]
+    tidy = pd.DataFrame([_row(study, cell) for cell in cells], columns=columns)
+    shown = tidy[[*CELL, "parameters"]].assign(
+        **{
+            "stored bits": [*map(number, tidy["bits"])],
+            "bits a parameter": [*map(number, tidy["bits_per_parameter"])],
+            "samples": [*map(number, tidy["samples"])],
+            "samples a bit": [*map(number, tidy["samples_per_bit"])],
+            "published": _shown_published(tidy),
+        }
+    )
+    return Table(
+        name="capacity",
+        title="Stored bits of the best trial, and the number of samples it was given",
+        tidy=tidy,
+        shown=shown,
+        index=len(CELL),
+        notes=(
+            "Published: bits a parameter of the capacity paper (claims C1 to C3) at its unrolled "
+            "steps and depths; it found the best number of samples only slightly larger than the "
+            "stored bits (C9).",
+            *missing(zip(cells, tidy["bits"], strict=True)),
+        ),
+    )
+
+
+_STORED = ["bits", "bits_per_parameter", "samples", "samples_per_parameter", "samples_per_bit"]
+_PUBLISHED = ["published_low", "published_high", "published_about"]
+
+
+def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        **cell.place,
+        "unrolled_steps": study.task(cell.id).length,
+        "hidden": cell.hidden,
+        "parameters": cell.parameters,
+        "networks": 0,
+        **published_bits(study, cell),
+        **counts(cell),
+    }
+    best = study.best(cell.id)
+    if best is None:
+        return row
+    bits = best["evaluation_metric"]
+    further = json.loads(best["further"]) if isinstance(best["further"], str) else {}
+    samples = further.get("samples", np.nan)
+    return row | {
+        "trial": best["trial"],
+        "bits": bits,
+        "bits_per_parameter": bits / cell.parameters,
+        "samples": samples,
+        "samples_per_parameter": samples / cell.parameters,
+        "samples_per_bit": samples / bits if bits > 0 else np.nan,
+        "networks": int(pd.notna(best["lane_evaluation_metrics"]).sum()),
+    }
+
+
+def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
+    """The paper's bits per parameter where the cell is one of its."""
+    architecture = cell.definition["architecture"]
+    options = dict(architecture["options"])
+    nonlinearity = options.pop("nonlinearity", "searched")
+    paper = published("capacity_bits_per_parameter").fillna({"nonlinearity": "searched"})
+    match = paper[
+        (paper["architecture"] == architecture["name"]) & (paper["nonlinearity"] == nonlinearity)
+    ]
+    same = study.papers_task(cell.id) == "perceptron_capacity" and cell.depth in PAPERS_DEPTHS
+    if options or not same or match.empty:
+        return dict.fromkeys(_PUBLISHED, np.nan)
+    return {name: float(match[name.removeprefix("published_")].iloc[0]) for name in _PUBLISHED}
+
+
+def _shown_published(tidy: pd.DataFrame) -> list[str]:
+    texts = []
+    for low, high, about in tidy[_PUBLISHED].itertuples(index=False):
+        limits = between(low, high)
+        about = number(about)
+        texts.append(about if limits == NOTHING else f"{limits}, about {about}")
+    return texts
+
+
+def capacity_slopes(study: Study) -> Table:
+    """How stored bits grow with parameters, for each architecture and depth (Figure 1a to 1d).
+
+    The slope is that of the least-squares line through the best trials of all sizes, bits against
+    counted parameters, with the 95 % limits of Student's t. The exponent is the slope of the same
+    in logarithms: 1 where bits are proportional to parameters, as the paper found (claim C1).
+    """
+    of_cells = capacity(study).tidy
+    rows = []
+    for place, group in of_cells.groupby(["task", "architecture", "depth"], sort=False):
+        row: dict[str, Any] = dict(zip(("task", "architecture", "depth"), place, strict=True))
+        there = group.dropna(subset="bits")
+        parameters, bits = (there[name].to_numpy(dtype=float) for name in ("parameters", "bits"))
+        straight = line(parameters, bits)
+        positive = (bits > 0).all()
+        power = line(np.log(parameters), np.log(bits)) if positive else line(bits[:0], bits[:0])
+        row |= {
+            "sizes": straight.points,
+            "least_parameters": parameters.min() if len(there) else np.nan,
+            "most_parameters": parameters.max() if len(there) else np.nan,
+            "slope": straight.slope,
+            "slope_low": straight.low,
+            "slope_high": straight.high,
+            "intercept": straight.intercept,
+            "exponent": power.slope,
+            "exponent_low": power.low,
+            "exponent_high": power.high,
+            "trials": int(group["completed"].sum()),
+            **group[_PUBLISHED].iloc[0],
+        }
+        rows.append(row)
+    tidy = pd.DataFrame(rows)
+    return Table(
+        name="capacity_slopes",
+        title="Stored bits against parameters",
+        tidy=tidy,
+        shown=_slopes_shown(tidy),
+        index=3,
+        notes=(
+            "Slope: bits that one more parameter stores; exponent: 1 where bits are proportional "
+            "to parameters. 95 % limits by Student's t.",
+            "'-': a slope needs two sizes with a completed trial, its limits three, an exponent "
+            "positive bits; no published number where the cell is not the paper's.",
+        ),
+    )
+
+
+def _slopes_shown(tidy: pd.DataFrame) -> pd.DataFrame:
+    if tidy.empty:
+        return tidy
+    limits = {
+        name: [
+            between(low, high)
+            for low, high in zip(tidy[f"{name}_low"], tidy[f"{name}_high"], strict=True)
+        ]
+        for name in ("slope", "exponent")
+    }
+    return tidy[["task", "architecture", "depth", "sizes"]].assign(
+        **{
+            "slope": [*map(number, tidy["slope"])],
+            "95 % limits": limits["slope"],
+            "exponent": [*map(number, tidy["exponent"])],
+            "its 95 % limits": limits["exponent"],
+            "published": _shown_published(tidy),
+        }
+    )

@@ -1,0 +1,177 @@
+"""What ReLU and unrolled steps do to the stored bits (Figures 2a and 2b)."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.searches import (
+    LEAST_TRIALS,
+    RESAMPLES,
+    Search,
+    compared,
+    is_capacity,
+    search,
+    with_limits,
+)
+from orchestrator.views.tables.study import StudiedCell, Study, published
+from orchestrator.views.tables.table import Table, number
+
+RELU, STEPS = "relu", "unrolled steps"
+_PLACE = ["effect", "task", "depth", "budget", "architecture"]
+_VALUES = [
+    *("without", "with", "parameters", "bits_per_parameter_without", "bits_per_parameter_with"),
+    *("difference", "ratio", "low", "high", "trials_without", "trials_with", "published_with"),
+]
+
+
+def capacity_effects(study: Study) -> Table:
+    """Pairs of cells of perceptron_capacity that differ in one thing, by bits per parameter.
+
+    ReLU (Figure 2a): the same architecture with the option ``nonlinearity: relu`` against
+    ``tanh``; and, as the paper does it, in a cell whose search chooses the nonlinearity the best of
+    those trials that have ReLU against the best of all. Unrolled steps (Figure 2b): every length
+    of the task against the shortest. Limits of the ratio are the middle 95 % over random halves of
+    the trials of both cells; of one cell against a part of it there are none.
+    """
+    cells = [cell for cell in study.cells if is_capacity(cell)]
+    rows = [
+        *_among_trials(study, [cell for cell in cells if _searches_nonlinearity(cell)]),
+        *_by_option(study, cells),
+        *_by_length(study, cells),
+    ]
+    tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
+    return Table(
+        name="capacity_effects",
+        title="Bits a parameter with and without ReLU, and with more unrolled steps",
+        tidy=tidy,
+        shown=_shown(tidy),
+        index=len(_PLACE) + 1,
+        notes=(
+            "Each pair differs in nothing else. Ratio: with over without, and the middle 95 % over "
+            f"random halves of the trials of both cells, where each has {LEAST_TRIALS} or more "
+            "completed ones and they are not the same trials.",
+            "'-': no completed trial of that kind; published numbers are those of claim C3. The "
+            "paper found that bits rise for a few steps and then saturate (C4).",
+        ),
+    )
+
+
+def _searches_nonlinearity(cell: StudiedCell) -> bool:
+    domain = str(cell.definition["space"].get("nonlinearity", ""))
+    return "relu" in domain and "tanh" in domain
+
+
+def _among_trials(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
+    """The best trial with ReLU against the best of all trials of the cell."""
+    if not cells:
+        return
+    columns = ["index", "outcome", "objective", "evaluation_metric", "configuration"]
+    trials = study.details(columns, [cell.id for cell in cells])
+    completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
+    relu = completed[completed["configuration"].str.contains(_WITH_RELU)]
+    ranked = relu.sort_values(["objective", "index"], kind="stable")
+    best = ranked.drop_duplicates("cell").set_index("cell")["evaluation_metric"]
+    count = relu["cell"].value_counts()
+    for cell in cells:
+        value, number_of = float(best.get(cell.id, np.nan)), int(count.get(cell.id, 0))
+        of_relu = Search(value, np.full(RESAMPLES, np.nan), number_of)
+        told = ("best of all", "best with relu")
+        yield _row(study, RELU, cell, cell, told, search(study, cell), of_relu)
+
+
+_WITH_RELU = r'"nonlinearity":\s*"relu"'
+
+
+def _by_option(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
+    """The option relu against the option tanh."""
+    pairs: dict[tuple[Any, ...], dict[str, StudiedCell]] = defaultdict(dict)
+    for cell in cells:
+        architecture = cell.definition["architecture"]
+        options = dict(architecture["options"])
+        nonlinearity = options.pop("nonlinearity", None)
+        rest = json.dumps([architecture["name"], options], sort_keys=True)
+        pairs[cell.task, cell.depth, cell.budget, rest][str(nonlinearity)] = cell
+    for pair in pairs.values():
+        if {"tanh", "relu"} <= pair.keys():
+            yield _of_cells(study, RELU, pair["tanh"], pair["relu"], ("tanh", "relu"))
+
+
+def _by_length(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
+    """Every number of steps against the smallest."""
+    same: dict[tuple[Any, ...], dict[int, StudiedCell]] = defaultdict(dict)
+    for cell in cells:
+        options = {**cell.definition["task"]["options"], "length": None}
+        rest = json.dumps(options, sort_keys=True)
+        length = study.task(cell.id).length
+        same[rest, cell.depth, cell.budget, cell.architecture][length] = cell
+    for by_length in same.values():
+        shortest, *longer = sorted(by_length)
+        for length in longer:
+            yield _of_cells(
+                study,
+                STEPS,
+                by_length[shortest],
+                by_length[length],
+                (f"{shortest} steps", f"{length} steps"),
+            )
+
+
+def _of_cells(
+    study: Study, effect: str, without: StudiedCell, cell: StudiedCell, told: tuple[str, str]
+) -> dict[str, Any]:
+    return _row(study, effect, without, cell, told, search(study, without), search(study, cell))
+
+
+def _row(
+    study: Study,
+    effect: str,
+    cell_without: StudiedCell,
+    cell: StudiedCell,
+    told: tuple[str, str],
+    without: Search,
+    found: Search,
+) -> dict[str, Any]:
+    ratio = compared(
+        _bits_per_parameter(found, cell.parameters),
+        _bits_per_parameter(without, cell_without.parameters),
+    )
+    return {
+        "effect": effect,
+        **cell_without.place,
+        "without": told[0],
+        "with": told[1],
+        "parameters": cell.parameters,
+        "bits_per_parameter_without": without.value / cell_without.parameters,
+        "bits_per_parameter_with": found.value / cell.parameters,
+        **ratio,
+        "trials_without": without.trials,
+        "trials_with": found.trials,
+        "published_with": _published(study, cell) if effect == RELU else np.nan,
+    }
+
+
+def _bits_per_parameter(found: Search, parameters: int) -> Search:
+    return Search(found.value / parameters, found.resampled / parameters, found.trials)
+
+
+def _published(study: Study, cell: StudiedCell) -> float:
+    """The paper's bits per parameter with ReLU, of a network with one layer."""
+    paper = published("capacity_bits_per_parameter").set_index(["architecture", "nonlinearity"])
+    name = (cell.definition["architecture"]["name"], RELU)
+    same = study.papers_task(cell.id) == "perceptron_capacity" and cell.depth == 1
+    return float(paper["about"].get(name, np.nan)) if same else np.nan
+
+
+def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
+    pairs = [f"{one} : {two}" for one, two in zip(tidy["without"], tidy["with"], strict=True)]
+    return tidy[_PLACE].assign(
+        pair=pairs,
+        without=[*map(number, tidy["bits_per_parameter_without"])],
+        **{"with": [*map(number, tidy["bits_per_parameter_with"])]},
+        ratio=[*map(with_limits, tidy["ratio"], tidy["low"], tidy["high"])],
+        published=[*map(number, tidy["published_with"])],
+    )

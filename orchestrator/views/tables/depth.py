@@ -1,0 +1,102 @@
+"""What depth gives at equal parameters (depth paper)."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.searches import (
+    LEAST_TRIALS,
+    Search,
+    compared,
+    counts,
+    measure,
+    missing,
+    search,
+    with_limits,
+)
+from orchestrator.views.tables.study import StudiedCell, Study
+from orchestrator.views.tables.table import NOTHING, Table, number
+
+_PLACE = ["task", "budget", "architecture", "depth"]
+_VALUES = [
+    *("measure", "hidden", "parameters", "value", "difference", "ratio", "low", "high"),
+    *("completed", "infeasible", "stopped", "errored"),
+]
+
+
+def depth(study: Study) -> Table:
+    """Each architecture on each task within one budget: every depth against depth 1.
+
+    What is compared is the evaluation loss of the best completed trial by validation, or its metric
+    where that is the objective. Difference and ratio are to the same at depth 1; the limits of the
+    ratio are the middle 95 % over random halves of the completed trials of both cells. Only what
+    has two depths or more is there.
+    """
+    groups: dict[tuple[str, int, str], list[StudiedCell]] = defaultdict(list)
+    for cell in study.cells:
+        groups[cell.task, cell.budget, cell.architecture].append(cell)
+    found = {
+        cell.id: (cell, search(study, cell))
+        for cells in groups.values()
+        if len(cells) > 1
+        for cell in cells
+    }
+    shallow = {
+        (cell.task, cell.budget, cell.architecture): one
+        for cell, one in found.values()
+        if cell.depth == 1
+    }
+    rows = [
+        _row(study, cell, one, shallow.get((cell.task, cell.budget, cell.architecture)))
+        for cell, one in found.values()
+    ]
+    tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
+    return Table(
+        name="depth",
+        title="Depth at equal parameters",
+        tidy=tidy,
+        shown=_by_depth(tidy),
+        index=len(_PLACE) - 1,
+        notes=(
+            "Evaluation loss (or the metric, where that is the objective) of the best completed "
+            "trial by validation; after the colon its ratio to that at depth 1, with the middle "
+            "95 % over random halves of the trials where both cells have "
+            f"{LEAST_TRIALS} or more completed ones.",
+            "'-' alone: no such cell or no completed trial; no ratio where depth 1 has no value.",
+            *missing((cell, one.value) for cell, one in found.values()),
+            *(f"'-': {reason}." for reason in study.impossible),
+        ),
+    )
+
+
+def _row(study: Study, cell: StudiedCell, one: Search, shallow: Search | None) -> dict[str, Any]:
+    row = {
+        **cell.place,
+        "measure": measure(study, cell),
+        "hidden": cell.hidden,
+        "parameters": cell.parameters,
+        "value": one.value,
+        **counts(cell),
+    }
+    if shallow is None:
+        return row
+    return row | compared(one, shallow)
+
+
+def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
+    depths = sorted(tidy["depth"].unique())
+    rows = []
+    for where, group in tidy.groupby(_PLACE[:-1], sort=False):
+        texts = {row["depth"]: _text(row) for row in group.to_dict("records")}
+        row = dict(zip(_PLACE[:-1], where, strict=True))
+        rows.append(row | {f"depth {of}": texts.get(of, NOTHING) for of in depths})
+    return pd.DataFrame(rows, columns=[*_PLACE[:-1], *(f"depth {of}" for of in depths)])
+
+
+def _text(row: dict[Any, Any]) -> str:
+    """A value, and its ratio to that at depth 1."""
+    if np.isnan(row["ratio"]) or row["depth"] == 1:
+        return number(row["value"])
+    return f"{number(row['value'])} : x {with_limits(row['ratio'], row['low'], row['high'])}"

@@ -1,0 +1,129 @@
+"""How many numbers a unit remembers: error against units per layer (Figure 2c)."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.searches import counts, missing
+from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation
+from orchestrator.views.tables.table import NOTHING, Table, number
+
+_PLACE = ["task", "depth", "architecture", "hidden"]
+_VALUES = [
+    *("budget", "parameters", "inputs", "units_per_input", "trial"),
+    *("error", "error_deviation", "networks", "units_needed", "reconstructed", "published"),
+    *("subspace_error", "completed", "infeasible", "stopped", "errored"),
+]
+
+
+def memory(study: Study) -> Table:
+    """Figure 2c of the capacity paper: error against units per layer, a row a cell.
+
+    The error is the root mean square of the best completed trial by validation on the evaluation
+    set; numbers to remember have variance 1. On ``memory`` the paper found that n inputs are
+    reconstructed if and only if a layer has h >= n units (claim C5, ``published``), and that below
+    the error is that of keeping h of n dimensions: sqrt(1 - h/n), ``subspace_error``. A vector
+    counts as ``reconstructed`` where the error is less than that of losing a single dimension,
+    sqrt(1/n).
+
+    On ``delayed_copy`` every layer must carry p vectors of d numbers on: a linear network of depth
+    L does it exactly only with p d <= L (h - d), so that it needs d + p d / L units a layer
+    (``units_needed``). What the paper on memory says does not apply to it.
+    """
+    cells = _curves([cell for cell in study.cells if cell.definition["task"]["name"] in _NEEDED])
+    rows = [_row(study, cell) for cell in cells]
+    tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
+    tidy["published"] = tidy["published"].astype("boolean")
+    tidy["reconstructed"] = tidy["reconstructed"].astype("boolean")
+    return Table(
+        name="memory",
+        title="Error of what is remembered against units per layer",
+        tidy=tidy,
+        shown=_shown(tidy),
+        index=len(_PLACE),
+        notes=(
+            "Error: root mean square of the best completed trial; reconstructed: less than that of "
+            "losing one of the inputs, sqrt(1/inputs). Subspace: sqrt(1 - units/inputs), the "
+            "error of keeping as many dimensions as there are units. Published: the capacity paper "
+            "found inputs reconstructed if and only if there are as many units a layer (C5).",
+            *_told_of_copies(tidy),
+            *missing(zip(cells, tidy["error"], strict=True)),
+        ),
+    )
+
+
+def _curves(cells: list[StudiedCell]) -> list[StudiedCell]:
+    """Curve by curve in the order of the sweep file, from narrow to wide."""
+
+    def curve(cell: StudiedCell) -> tuple[str, int, str]:
+        return cell.task, cell.depth, cell.architecture
+
+    place = {name: position for position, name in enumerate(dict.fromkeys(map(curve, cells)))}
+    return sorted(cells, key=lambda cell: (place[curve(cell)], cell.hidden))
+
+
+def _needed_by_memory(study: Study, cell: StudiedCell) -> int:
+    return study.task(cell.id).inputs
+
+
+def _needed_by_delayed_copy(study: Study, cell: StudiedCell) -> int:
+    task = study.task(cell.id)
+    return task.inputs + math.ceil(task.first_output * task.inputs / cell.depth)
+
+
+_NEEDED = {"memory": _needed_by_memory, "delayed_copy": _needed_by_delayed_copy}
+
+
+def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
+    task, name = study.task(cell.id), cell.definition["task"]["name"]
+    best = study.best(cell.id)
+    error = np.nan if best is None else best["evaluation_metric"]
+    lanes = [] if best is None else best["lane_evaluation_metrics"]
+    _, deviation, networks = mean_and_deviation(lanes)
+    row = {
+        **cell.place,
+        "hidden": cell.hidden,
+        "parameters": cell.parameters,
+        "inputs": task.inputs,
+        "units_per_input": cell.hidden / task.inputs,
+        "trial": None if best is None else best["trial"],
+        "error": error,
+        "error_deviation": deviation,
+        "networks": networks,
+        "units_needed": _NEEDED[name](study, cell),
+        **counts(cell),
+    }
+    if name == "memory":
+        row |= {
+            "published": cell.hidden >= task.inputs,
+            "subspace_error": math.sqrt(max(0.0, 1 - cell.hidden / task.inputs)),
+            "reconstructed": None if np.isnan(error) else error < math.sqrt(1 / task.inputs),
+        }
+    return row
+
+
+def _told_of_copies(tidy: pd.DataFrame) -> list[str]:
+    if not tidy["published"].isna().any():
+        return []
+    return [
+        "'-' on delayed_copy: the capacity paper did not measure it. There a linear network needs "
+        "inputs + delay x inputs / depth units a layer."
+    ]
+
+
+def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
+    def words(flags: pd.Series) -> list[str]:
+        return [NOTHING if pd.isna(flag) else ("yes" if flag else "no") for flag in flags]
+
+    return tidy[_PLACE].assign(
+        **{
+            "units / inputs": [*map(number, tidy["units_per_input"])],
+            "units needed": [*map(str, tidy["units_needed"])],
+            "error": [*map(number, tidy["error"])],
+            "subspace": [*map(number, tidy["subspace_error"])],
+            "reconstructed": words(tidy["reconstructed"]),
+            "published": words(tidy["published"]),
+        }
+    )
