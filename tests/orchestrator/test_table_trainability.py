@@ -1,11 +1,14 @@
 """Median and best evaluation loss against configurations tried, against SQL and by hand."""
 
 import math
+import random
+import statistics
+from itertools import pairwise
 
 import pytest
 
 from orchestrator.views.tables import build
-from orchestrator.views.tables.trainability import trainability
+from orchestrator.views.tables.trainability import counts, shown_counts, trainability
 from tests.orchestrator.compare import assert_same, ordered
 from tests.orchestrator.studies import (
     MEMORY,
@@ -114,11 +117,39 @@ def test_counts_shown_are_one_two_five_and_the_last(tmp_path):
     assert [*exact.shown.columns[4:]] == ["1", "2", "5", "10", "20"]
 
 
+@pytest.mark.parametrize("most", [1, 2, 9, 10, 11, 20, 97, 100, 2400, 1_000_000])
+def test_counts_are_thinned_evenly_on_a_logarithmic_axis(most):
+    found = counts(most)
+    assert found[:10] == [*range(1, 11)][:most] and found[-1] == most
+    assert sorted(set(found)) == found
+    factors = [b / a for a, b in pairwise(found) if a >= 10 and b != most]
+    assert all(1.08 <= factor <= 1.18 for factor in factors)
+    assert {f"{k}" for k in found} >= {f"{k}" for k in shown_counts(most)}
+
+
+def test_thinned_curves_keep_the_numbers_of_every_order(tmp_path):
+    """Of a few hundred trials: a loop over what came before is the independent computation."""
+    chance = random.Random(4)
+    losses = [(round(chance.random(), 2), chance.random()) for _ in range(300)]
+    ends = [infeasible() if v > 0.7 else completed(v, e) for v, e in losses]
+    table = made(tmp_path, *ends, samples=300)
+    rows = table.tidy[table.tidy["architecture"] == "rnn"].to_dict("records")
+    assert [row["tried"] for row in rows] == counts(300)
+    for row in rows:
+        before = losses[: row["tried"]]
+        done = [one for one in before if one[0] <= 0.7]
+        _, best = min(done, key=lambda one: one[0], default=(0.0, math.nan))
+        assert row["best_evaluation_loss"] == pytest.approx(best, nan_ok=True)
+        ranked = [e if v <= 0.7 else math.inf for v, e in before]
+        assert row["median_evaluation_loss"] == statistics.median(ranked)
+        assert (row["completed"], row["infeasible"]) == (len(done), len(before) - len(done))
+
+
 def test_where_everything_errored_there_is_no_such_table(tmp_path):
     folder = Folder.of(tmp_path, tasks=[MEMORY])
     folder.fill("rnn", errored())
     assert trainability(folder.study).tidy.empty
-    assert [table.name for table in build(folder.study)] == ["parameter_matched", "infeasible"]
+    assert "trainability" not in {table.name for table in build(folder.study)}
 
 
 @pytest.mark.parametrize(("replicates", "notes"), [(1, 1), (2, 2)])

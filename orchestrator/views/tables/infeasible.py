@@ -1,19 +1,13 @@
 """The share of infeasible trials (Table 1 of the capacity paper)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
-from orchestrator.views.tables.study import Study, mean_and_deviation, published
-from orchestrator.views.tables.table import CELL, Table, percent
-
-COUNTS = ["completed", "stopped", "infeasible", "errored"]
-
-
-def wilson(count: int, trials: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share."""
-    interval = binomtest(count, trials).proportion_ci(confidence_level=0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+from orchestrator.views.tables.statistics import wilson
+from orchestrator.views.tables.study import Study, published
+from orchestrator.views.tables.table import CELL, NOTHING, Table, percent
 
 
 def infeasible_fractions(study: Study) -> Table:
@@ -21,13 +15,19 @@ def infeasible_fractions(study: Study) -> Table:
 
     A stopped trial is undetermined: it might have diverged later. So the share lies between that
     of the infeasible trials and that of infeasible and stopped ones together; the limits are the
-    lower Wilson limit of the one and the upper of the other. Errored trials say nothing about the
-    configuration and are left out. With replicates, a trial is infeasible when all its networks
-    are; the share of single networks stands beside it.
+    lower Wilson limit of the one and the upper of the other. Where none was stopped that is the
+    share with its Wilson interval. Errored trials say nothing about the configuration and are left
+    out. With replicates, a trial is infeasible when all its networks are; the share of single
+    networks stands beside it.
     """
-    paper = published("capacity_table1_infeasible").rename(columns={"parameters": "budget"})
-    rows = []
-    for cell in study.cells:
+    # A cell that is only repeated has no configurations of its own.
+    cells = [cell for cell in study.cells if cell.sweeps]
+    paper = published("capacity_table1_infeasible").set_index(
+        ["task", "architecture", "depth", "parameters"]
+    )["infeasible_percent"]
+    networks = _networks(study, [cell.id for cell in cells])
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
         decided = cell.completed + cell.stopped + cell.infeasible
         low = high = share = share_high = np.nan
         if decided:
@@ -35,15 +35,7 @@ def infeasible_fractions(study: Study) -> Table:
             share_high = (cell.infeasible + cell.stopped) / decided
             low = wilson(cell.infeasible, decided)[0]
             high = wilson(cell.infeasible + cell.stopped, decided)[1]
-        trials = study.details(["outcome", "lane_infeasible_at"], [cell.id])
-        lanes = trials.loc[trials["outcome"] != "errored", "lane_infeasible_at"]
-        networks = sum(len(lane) for lane in lanes)
-        match = paper[
-            (paper["task"] == study.papers_task(cell.id))
-            & (paper["architecture"] == cell.architecture)
-            & (paper["depth"] == cell.depth)
-            & (paper["budget"] == cell.budget)
-        ]
+        place = (study.papers_task(cell.id), cell.architecture, cell.depth, cell.budget)
         rows.append(
             {
                 **cell.place,
@@ -55,34 +47,58 @@ def infeasible_fractions(study: Study) -> Table:
                 "share_with_undetermined": share_high,
                 "wilson_low": low,
                 "wilson_high": high,
-                "networks": networks,
-                "networks_infeasible": sum(mean_and_deviation(lane)[2] for lane in lanes),
-                "published_share": match["infeasible_percent"].sum(min_count=1) / 100,
+                "networks": networks["there"].get(cell.id, 0),
+                "networks_infeasible": networks["lost"].get(cell.id, 0),
+                "published_share": float(paper.get(place, np.nan)) / 100,
             }
         )
     tidy = pd.DataFrame(rows)
+    return Table(
+        name="infeasible",
+        title="Infeasible trials",
+        tidy=tidy,
+        shown=_shown(tidy),
+        index=len(CELL),
+        notes=_notes(study, tidy),
+    )
+
+
+def _networks(study: Study, cells: list[str]) -> pd.DataFrame:
+    """Networks of the trials that did not error, and how many were infeasible, by cell."""
+    if not cells:
+        return pd.DataFrame(columns=["there", "lost"])
+    trials = study.details(["outcome", "lane_infeasible_at"], cells)
+    trials = trials[trials["outcome"] != "errored"].dropna(subset="lane_infeasible_at")
+    lanes = trials["lane_infeasible_at"]
+    at = lanes.explode().to_numpy(dtype=float)  # the step, nan while feasible
+    there = np.repeat(trials["cell"].to_numpy(), lanes.str.len().to_numpy(dtype=int))
+    counted = pd.DataFrame({"cell": there, "lost": ~np.isnan(at)})
+    return counted.groupby("cell").agg(there=("lost", "size"), lost=("lost", "sum"))
+
+
+def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
+    if tidy.empty:
+        return tidy
     shown = tidy[[*CELL, "trials", "infeasible", "undetermined", "errored"]].assign(
         share=_intervals(tidy["share"], tidy["share_with_undetermined"]),
         limits=_intervals(tidy["wilson_low"], tidy["wilson_high"]),
         published=_intervals(tidy["published_share"], tidy["published_share"]),
     )
+    return shown.rename(columns={"limits": "95 % limits"})
+
+
+def _notes(study: Study, tidy: pd.DataFrame) -> tuple[str, ...]:
     notes = [
         "Undetermined trials were stopped early; the share lies between that of infeasible "
-        "trials alone and that of infeasible and undetermined ones together.",
+        "trials alone and that of infeasible and undetermined ones together. '-': no trial ended, "
+        "or the paper has no such cell.",
     ]
-    if max(cell.replicates for cell in study.cells) > 1:
+    if len(tidy) and max(cell.replicates for cell in study.cells) > 1:
         notes.append(
             "A trial is infeasible when all its networks are; "
             f"{tidy['networks_infeasible'].sum()} of all {tidy['networks'].sum()} networks were."
         )
-    return Table(
-        name="infeasible",
-        title="Infeasible trials",
-        tidy=tidy,
-        shown=shown.rename(columns={"limits": "95 % limits"}),
-        index=len(CELL),
-        notes=tuple(notes),
-    )
+    return tuple(notes)
 
 
 def _intervals(lows: pd.Series, highs: pd.Series) -> list[str]:
@@ -91,7 +107,7 @@ def _intervals(lows: pd.Series, highs: pd.Series) -> list[str]:
 
 def _interval(low: float, high: float) -> str:
     if np.isnan(low):
-        return "-"
+        return NOTHING
     if low == high:
         return percent(low)
     return f"{100 * low:.1f} to {100 * high:.1f} %"

@@ -1,13 +1,29 @@
 """Trainability: best and median evaluation loss against the number of configurations tried."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from orchestrator.views.tables.study import Study
-from orchestrator.views.tables.table import CELL, Table, number
+from orchestrator.views.tables.draws import measure, tried
+from orchestrator.views.tables.statistics import Floats
+from orchestrator.views.tables.study import StudiedCell, Study
+from orchestrator.views.tables.table import CELL, NOTHING, Table, number
 from trainables.tasks import Task
 
-STEPS = (1, 2, 5)  # times powers of ten: the counts that are shown
+SHOWN = (1, 2, 5)  # times powers of ten: the counts that are shown
+# Renard's series R20, twenty a decade: evenly spaced on a logarithmic axis, with 1, 2 and 5.
+R20 = (
+    *(1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8),
+    *(3.15, 3.55, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0),
+)
+
+
+def counts(most: int) -> list[int]:
+    """Numbers of configurations up to ``most``: all to 10, then twenty a decade, and the last."""
+    thinned = (round(part * 10**power) for power in range(1, 10) for part in R20)
+    return [*range(1, min(most, 10)), *(k for k in thinned if 10 <= k < most), most]
 
 
 def trainability(study: Study) -> Table:
@@ -17,35 +33,9 @@ def trainability(study: Study) -> Table:
     validation, completed trials only) and the median evaluation loss. In the median an infeasible
     trial is worse than every number and a stopped trial counts with the loss at which it was
     stopped. Errored trials were not tried: they are left out until they are run again. Likewise for
-    the metric, which is shown where it is the objective.
+    the metric, which is shown where it is the objective. k is thinned, see :func:`counts`.
     """
-    rows = []
-    for cell in study.cells:
-        trials = study.of_cell(cell.id)
-        trials = trials[trials["outcome"] != "errored"]
-        completed = (trials["outcome"] == "completed").to_numpy()
-        infeasible = (trials["outcome"] == "infeasible").to_numpy()
-        # Where there is no objective, it is worse than every number.
-        objective = trials["objective"].where(completed).fillna(np.inf).to_numpy(dtype=float)
-        quantities = {}
-        for quantity, worst in (("loss", np.inf), ("metric", _worst_metric(study.task(cell.id)))):
-            evaluation = trials[f"evaluation_{quantity}"].to_numpy(dtype=float)
-            quantities[quantity] = (
-                evaluation,
-                np.where(infeasible | np.isnan(evaluation), worst, evaluation),
-            )
-        for tried in range(1, len(trials) + 1):
-            best = int(objective[:tried].argmin())
-            row = {**cell.place, "tried": tried}
-            for quantity, (evaluation, ranked) in quantities.items():
-                there = evaluation[best] if completed[best] else np.nan
-                row[f"best_evaluation_{quantity}"] = there
-                row[f"median_evaluation_{quantity}"] = float(np.median(ranked[:tried]))
-            row["completed"] = int(completed[:tried].sum())
-            row["infeasible"] = int(infeasible[:tried].sum())
-            row["objective"] = study.training(cell.id)["objective"]
-            rows.append(row)
-    tidy = pd.DataFrame(rows)
+    tidy = pd.DataFrame([row for cell in study.cells for row in _curve(study, cell)])
     return Table(
         name="trainability",
         title="Trainability: best / median evaluation loss after so many configurations",
@@ -56,23 +46,53 @@ def trainability(study: Study) -> Table:
     )
 
 
+def _curve(study: Study, cell: StudiedCell) -> list[dict[str, Any]]:
+    trials = tried(study, cell)
+    if trials.empty:
+        return []
+    completed = (trials["outcome"] == "completed").to_numpy()
+    infeasible = (trials["outcome"] == "infeasible").to_numpy()
+    # Where there is no objective, it is worse than every number.
+    objective = trials["objective"].where(completed).fillna(np.inf).to_numpy(dtype=float)
+    best = _best_so_far(objective)
+    quantities: dict[str, tuple[Floats, Floats]] = {}
+    for quantity, worst in (("loss", np.inf), ("metric", _worst_metric(study.task(cell.id)))):
+        evaluation = trials[f"evaluation_{quantity}"].to_numpy(dtype=float)
+        ranked = np.where(infeasible | np.isnan(evaluation), worst, evaluation)
+        quantities[quantity] = (np.where(best < 0, np.nan, evaluation[best]), ranked)
+    shared = {**cell.place, "objective": study.training(cell.id)["objective"]}
+    have_completed, have_diverged = np.cumsum(completed), np.cumsum(infeasible)
+    rows = []
+    for k in counts(len(trials)):
+        row = {**shared, "tried": k}
+        for quantity, (of_best, ranked) in quantities.items():
+            row[f"best_evaluation_{quantity}"] = float(of_best[k - 1])
+            row[f"median_evaluation_{quantity}"] = float(np.median(ranked[:k]))
+        row["completed"] = int(have_completed[k - 1])
+        row["infeasible"] = int(have_diverged[k - 1])
+        rows.append(row)
+    return rows
+
+
+def _best_so_far(objective: Floats) -> NDArray[np.int64]:
+    """The position of the lowest so far, the earlier one of equals; -1 while there is none."""
+    before = np.concatenate([[np.inf], np.minimum.accumulate(objective)[:-1]])
+    lower = np.where(objective < before, np.arange(len(objective)), -1)
+    return np.maximum.accumulate(lower)
+
+
 def _worst_metric(task: Task) -> float:
     return -np.inf if task.higher_is_better else np.inf
 
 
 def _notes(study: Study) -> tuple[str, ...]:
     notes = [
-        "Best: the completed trial that is best by validation so far; '-': none completed. In the "
-        "median a stopped trial counts with the loss at which it was stopped and an infeasible "
-        "one is worse than every number; 'inf': at least half were infeasible.",
+        "Best: the completed trial that is best by validation so far; '-': none completed, or "
+        "fewer were tried. In the median a stopped trial counts with the loss at which it was "
+        "stopped and an infeasible one is worse than every number; 'inf': at least half were "
+        "infeasible.",
+        *metric_notes(study),
     ]
-    by_metric = {
-        cell.task: study.task(cell.id).metric_name
-        for cell in study.cells
-        if study.training(cell.id)["objective"] == "metric"
-    }
-    for task, metric in by_metric.items():
-        notes.append(f"On {task} these are not losses but {metric}, which is its objective.")
     thresholds = sorted({study.training(c.id)["divergence_threshold"] for c in study.cells})
     if max(cell.replicates for cell in study.cells) > 1:
         counted = " or ".join(f"{threshold:g}" for threshold in thresholds)
@@ -80,17 +100,32 @@ def _notes(study: Study) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def metric_notes(study: Study) -> tuple[str, ...]:
+    """Which numbers are no losses."""
+    quantities = {cell.task: measure(study, cell).quantity for cell in study.cells}
+    return tuple(
+        f"On {task} these are not losses but {quantity}, which is its objective."
+        for task, quantity in quantities.items()
+        if quantity != "loss"
+    )
+
+
+def shown_counts(most: int) -> list[int]:
+    """The counts that a table for eyes has room for."""
+    powers = range(len(str(most)))
+    return [c for power in powers for c in (s * 10**power for s in SHOWN) if c < most] + [most]
+
+
 def _by_count(tidy: pd.DataFrame) -> pd.DataFrame:
     if tidy.empty:  # all trials errored
         return tidy
-    most = int(tidy["tried"].max())
-    counts = [c for power in range(7) for c in (s * 10**power for s in STEPS) if c < most] + [most]
+    shown = shown_counts(int(tidy["tried"].max()))
     rows = []
     for where, group in tidy.groupby(CELL, sort=False):
         row = dict(zip(CELL, where, strict=True))
         by_count = {point["tried"]: point for point in group.to_dict("records")}
-        for count in counts:
-            row[f"{count}"] = "-"
+        for count in shown:
+            row[f"{count}"] = NOTHING
             if count in by_count:
                 point = by_count[count]
                 of = f"evaluation_{point['objective']}"

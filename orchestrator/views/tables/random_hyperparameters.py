@@ -1,0 +1,73 @@
+"""Evaluation losses of random configurations (Figure 5 of the capacity paper)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.draws import losses, measure, random_draws
+from orchestrator.views.tables.study import StudiedCell, Study
+from orchestrator.views.tables.table import CELL, Table, number
+from orchestrator.views.tables.trainability import metric_notes
+
+QUANTILES = {
+    **{"min": 0.0, "quantile_05": 0.05, "quantile_25": 0.25, "median": 0.5},
+    **{"quantile_75": 0.75, "quantile_95": 0.95, "max": 1.0},
+}
+SHOWN = {
+    **{"min": "min", "quantile_05": "5 %", "quantile_25": "25 %", "median": "median"},
+    **{"quantile_75": "75 %", "quantile_95": "95 %", "max": "max"},
+    **{"mean": "mean", "deviation": "deviation"},
+}
+
+
+def random_hyperparameters(study: Study) -> Table:
+    """The distribution of the evaluation losses of each cell's completed trials.
+
+    Of cells in which all configurations are random draws and none was stopped early. Quantiles are
+    interpolated linearly; the deviation is that of the sample. Infeasible trials have no loss:
+    their number stands beside, with that of completed ones whose evaluation loss is no finite
+    number, and both are left out of the distribution.
+    """
+    draws, left_out = random_draws(study)
+    rows = [_row(study, cell, draws[cell.id]) for cell in study.cells if cell.id in draws]
+    tidy = pd.DataFrame(rows)
+    return Table(
+        name="random_hyperparameters",
+        title="Evaluation losses of random hyperparameters",
+        tidy=tidy,
+        shown=_shown(tidy),
+        index=len(CELL),
+        notes=(
+            "Evaluation losses of the completed trials; infeasible trials have none. '-': too few "
+            "completed.",
+            *metric_notes(study),
+            *left_out,
+        ),
+    )
+
+
+def _row(study: Study, cell: StudiedCell, trials: pd.DataFrame) -> dict[str, Any]:
+    measured = measure(study, cell)
+    values, _ = losses(trials, measured)
+    there = len(values)
+    quantiles = np.quantile(values, [*QUANTILES.values()]) if there else [np.nan] * len(QUANTILES)
+    return {
+        **cell.place,
+        "quantity": measured.quantity,
+        "trials": len(trials),
+        "infeasible": cell.infeasible,
+        "without_number": cell.completed - there,
+        **dict(zip(QUANTILES, map(float, quantiles), strict=True)),
+        "mean": float(values.mean()) if there else np.nan,
+        "deviation": float(values.std(ddof=1)) if there > 1 else np.nan,
+    }
+
+
+def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
+    if tidy.empty:
+        return tidy
+    shown = tidy[[*CELL, "trials", "infeasible"]].copy()
+    for name, heading in SHOWN.items():
+        shown[heading] = [number(value) for value in tidy[name]]
+    return shown

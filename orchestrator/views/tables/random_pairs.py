@@ -1,0 +1,128 @@
+"""Pairs of architectures at random hyperparameters (Table A.2 of the capacity paper)."""
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.tables.draws import losses, measure, random_draws
+from orchestrator.views.tables.statistics import Floats, hedges_g, holm, rank_test, welch
+from orchestrator.views.tables.study import StudiedCell, Study, published
+from orchestrator.views.tables.table import NOTHING, Table, number, percent
+from orchestrator.views.tables.trainability import metric_notes
+
+WHERE = ["task", "depth", "budget"]
+PAIR = ["architecture_a", "architecture_b"]
+PAPERS_TASK, PAPERS_BUDGET = "parentheses", 200_000
+
+
+def random_hyperparameters_pairs(study: Study) -> Table:
+    """Whether the evaluation losses of two architectures differ at random hyperparameters.
+
+    Every pair of architectures of a task, depth and budget whose cells stand in the table
+    ``random_hyperparameters``. Of completed trials: Welch's t for the equality of means, negative
+    where the second mean is the larger one, as in the paper; Hedges' g with the same sign. Of all
+    trials, infeasible ones being worse than every number and equal to each other: the probability
+    that a trial of the first is better than one of the second, ties counting half, with the
+    Mann-Whitney test. p values are corrected by Holm's method, within all pairs of a task, depth
+    and budget, for each test apart.
+    """
+    draws, left_out = random_draws(study)
+    families: dict[tuple[Any, ...], list[StudiedCell]] = {}
+    for cell in study.cells:
+        if cell.id in draws:
+            families.setdefault((cell.task, cell.depth, cell.budget), []).append(cell)
+    paper = _published()
+    rows: list[dict[str, Any]] = []
+    for cells in families.values():
+        samples = {cell.id: losses(draws[cell.id], measure(study, cell)) for cell in cells}
+        family = [_compare(study, a, b, samples) for a, b in combinations(cells, 2)]
+        for test in ("p", "rank_p"):
+            corrected = holm([row[test] for row in family])
+            for row, value in zip(family, corrected, strict=True):
+                row[f"{test}_holm"] = float(value)
+        papers = cells[0].budget == PAPERS_BUDGET and study.papers_task(cells[0].id) == PAPERS_TASK
+        for row in family:
+            key = (row["depth"], row["architecture_a"], row["architecture_b"])
+            values = paper.get(key, _NOTHING) if papers else _NOTHING
+            row |= dict(zip(("published_t", "published_df", "published_p"), values, strict=True))
+        rows += family
+    tidy = pd.DataFrame(rows)
+    return Table(
+        name="random_hyperparameters_pairs",
+        title="Pairs of architectures at random hyperparameters",
+        tidy=tidy,
+        shown=_shown(tidy),
+        index=len(WHERE) + len(PAIR),
+        notes=(
+            "Welch's t of the evaluation losses of completed trials: negative where the second "
+            "mean is larger; g: Hedges' effect size, of the same sign. Better: the probability "
+            "that a random configuration of the first is better than one of the second, an "
+            "infeasible one being worse than every number; its p is that of the Mann-Whitney test. "
+            "Holm: corrected within the pairs of a task, depth and budget. '-': fewer than two "
+            "completed trials of one, or losses that do not vary; or the paper has no such pair.",
+            *metric_notes(study),
+            *left_out,
+        ),
+    )
+
+
+_NOTHING = (np.nan, np.nan, None)
+
+
+def _compare(
+    study: Study, a: StudiedCell, b: StudiedCell, samples: dict[str, tuple[Floats, Floats]]
+) -> dict[str, Any]:
+    (first, first_ranked), (second, second_ranked) = samples[a.id], samples[b.id]
+    measured = measure(study, a)
+    test, ranks = welch(first, second), rank_test(first_ranked, second_ranked)
+    return {
+        **{name: a.place[name] for name in WHERE},
+        **{"architecture_a": a.architecture, "architecture_b": b.architecture},
+        "quantity": measured.quantity,
+        **{"completed_a": len(first), "completed_b": len(second)},
+        **{"infeasible_a": a.infeasible, "infeasible_b": b.infeasible},
+        "mean_a": float(first.mean()) if len(first) else np.nan,
+        "mean_b": float(second.mean()) if len(second) else np.nan,
+        **test._asdict(),
+        "p_holm": np.nan,
+        "hedges_g": hedges_g(first, second),
+        "a_better": ranks.lower if measured.worst > 0 else 1 - ranks.lower,
+        **{"rank_p": ranks.p, "rank_p_holm": np.nan},
+    }
+
+
+def _published() -> dict[tuple[int, str, str], tuple[float, float, str]]:
+    """By depth and pair, in either order of the two: exchanged, t has the other sign."""
+    found = {}
+    for row in published("capacity_tableA2_welch").itertuples(index=False):
+        depth, a, b, t, df, p = row
+        found[depth, a, b] = (t, df, p)
+        found[depth, b, a] = (-t, df, p)
+    return found
+
+
+def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for row in tidy.to_dict("records"):
+        there = not np.isnan(row["published_t"])
+        t, df = number(row["published_t"]), number(row["published_df"])
+        rows.append(
+            {name: row[name] for name in (*WHERE, *PAIR)}
+            | {
+                "t": number(row["t"]),
+                "df": number(row["df"]),
+                "p": _p_text(row["p"]),
+                "p (Holm)": _p_text(row["p_holm"]),
+                "g": number(row["hedges_g"]),
+                "better": percent(row["a_better"]),
+                "rank p (Holm)": _p_text(row["rank_p_holm"]),
+                "published t (df), p": f"{t} ({df}), {row['published_p']}" if there else NOTHING,
+            }
+        )
+    return pd.DataFrame(rows).rename(columns=dict(zip(PAIR, ("first", "second"), strict=True)))
+
+
+def _p_text(p: float) -> str:
+    return "<0.001" if p < 0.001 else number(p)

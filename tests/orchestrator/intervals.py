@@ -1,0 +1,13 @@
+"""Closed formulas of intervals."""
+
+import math
+
+from scipy.stats import norm
+
+
+def wilson_in_closed_form(count, trials):
+    """Wilson's limits: where the score test just does not reject."""
+    z, p = norm.ppf(0.975), count / trials
+    middle = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    return middle - half, middle + half

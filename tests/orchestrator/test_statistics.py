@@ -1,0 +1,151 @@
+"""Intervals and tests against closed formulas, statsmodels and enumeration."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta, norm, ttest_ind
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttest_ind as statsmodels_ttest
+
+from orchestrator.views.tables.statistics import (
+    clopper_pearson,
+    hedges_g,
+    holm,
+    rank_test,
+    welch,
+    wilson,
+)
+from tests.orchestrator.intervals import wilson_in_closed_form
+
+SHARES = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+INF = math.inf
+
+
+@given(SHARES)
+def test_wilson_limits_are_those_of_the_closed_formula(counts):
+    assert wilson(*counts) == pytest.approx(wilson_in_closed_form(*counts), abs=1e-12)
+
+
+@given(SHARES)
+def test_exact_limits_are_quantiles_of_beta_distributions(counts):
+    count, trials = counts
+    low = beta.ppf(0.025, count, trials - count + 1) if count else 0
+    high = beta.ppf(0.975, count + 1, trials - count) if count < trials else 1
+    assert clopper_pearson(count, trials) == pytest.approx((low, high), abs=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.2, 0.5, 0.9])
+def test_intervals_of_a_share_cover_it_at_their_rate(share):
+    """Of 200 sweeps 190 are expected; 95 % of 200 have a deviation of three."""
+    counts = np.random.default_rng(1).binomial(100, share, 200)
+    for interval, at_most in ((wilson, 199), (clopper_pearson, 200)):
+        limits = [interval(int(count), 100) for count in counts]
+        covered = sum(low <= share <= high for low, high in limits)
+        assert 181 <= covered <= at_most
+
+
+def samples(seed=0, sizes=(12, 30)):
+    chance = np.random.default_rng(seed)
+    return chance.lognormal(0, 1, sizes[0]), chance.lognormal(0.5, 2, sizes[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_welch_is_that_of_statsmodels_and_negative_where_the_second_is_larger(seed):
+    first, second = samples(seed)
+    t, p, df = statsmodels_ttest(first, second, usevar="unequal")
+    assert tuple(welch(first, second)) == pytest.approx((t, df, p), rel=1e-9)
+    assert (t < 0) == (second.mean() > first.mean())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([], [1.0, 2.0]), ([1.0], [1.0, 2.0]), ([1.0, 1.0], [2.0, 2.0]), ([3.0, 3.0], [3.0, 3.0])],
+)
+def test_without_two_values_or_without_variation_there_is_no_t_and_no_g(first, second):
+    for one, other in ((first, second), (second, first)):
+        one, other = np.array(one), np.array(other)
+        assert all(map(math.isnan, [*welch(one, other), hedges_g(one, other)]))
+
+
+def test_one_sample_that_does_not_vary_is_enough_for_t():
+    """Then Welch's t is that of one sample against a number, with its degrees of freedom."""
+    t, df, _ = welch(np.array([1.0, 1.0, 1.0]), np.array([2.0, 3.0, 4.0]))
+    assert (t, df) == (pytest.approx(-2 * math.sqrt(3)), pytest.approx(2))
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 9), (40, 25)])
+def test_g_is_students_t_in_deviations_with_the_correction(sizes):
+    first, second = samples(sizes=sizes)
+    m = sum(sizes) - 2
+    t = ttest_ind(first, second, equal_var=True).statistic
+    correction = math.gamma(m / 2) / (math.sqrt(m / 2) * math.gamma((m - 1) / 2))
+    wanted = correction * t * math.sqrt(1 / sizes[0] + 1 / sizes[1])
+    assert hedges_g(first, second) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_g_is_unbiased_in_small_samples():
+    chance = np.random.default_rng(2)
+    found = [hedges_g(chance.normal(1, 1, 4), chance.normal(0, 1, 5)) for _ in range(4000)]
+    error = np.std(found) / math.sqrt(len(found))
+    assert abs(np.mean(found) - 1) < 3 * error < 0.05
+
+
+def test_the_rank_test_by_enumeration():
+    first, second = [0.1, 0.4, 0.5], [0.2, 0.7, 0.8, 0.9]
+    below = [sum(a < b for a in first for b in second) for first, second in splits(first + second)]
+    found = rank_test(np.array(first), np.array(second))
+    wins = sum(a < b for a in first for b in second)
+    assert found.lower == wins / 12
+    assert found.p == pytest.approx(2 * sum(b >= wins for b in below) / len(below))
+
+
+def splits(values):
+    for chosen in combinations(range(len(values)), 3):
+        rest = [v for i, v in enumerate(values) if i not in chosen]
+        yield [values[i] for i in chosen], rest
+
+
+def test_infeasible_is_worse_than_every_number_and_equal_to_itself():
+    first = np.array([1.0, 2.0, 3.0, INF, INF] * 4)
+    second = np.array([2.0, 4.0, INF, INF, INF] * 5)
+    lower = np.mean([(a < b) + (a == b) / 2 for a in first for b in second])
+    found = rank_test(first, second)
+    assert found.lower == pytest.approx(lower)
+    # The normal approximation by hand: variance corrected for ties, half a step for continuity.
+    n, m = len(first), len(second)
+    pooled = np.concatenate([first, second])
+    ties = sum(c**3 - c for c in (int(np.sum(pooled == v)) for v in set(pooled)))
+    variance = n * m / 12 * (n + m + 1 - ties / ((n + m) * (n + m - 1)))
+    z = (abs(lower - 0.5) * n * m - 0.5) / math.sqrt(variance)
+    assert found.p == pytest.approx(2 * norm.sf(z))
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (9, 12)])
+def test_where_all_are_infeasible_nothing_speaks_for_a_difference(sizes):
+    assert rank_test(np.full(sizes[0], INF), np.full(sizes[1], INF)) == (0.5, 1.0)
+
+
+def test_nothing_is_ranked_against_nothing():
+    assert all(map(math.isnan, rank_test(np.array([]), np.array([1.0]))))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_holm_is_that_of_statsmodels_among_the_tests_that_there_are(seed):
+    chance = np.random.default_rng(seed)
+    p_values = np.round(chance.random(seed) ** 3, 2)  # with ties
+    p_values[chance.random(seed) < 0.2] = math.nan
+    there = ~np.isnan(p_values)
+    wanted = np.full(seed, math.nan)
+    if there.any():
+        wanted[there] = multipletests(p_values[there], method="holm")[1]
+    assert holm([*p_values]) == pytest.approx(wanted, nan_ok=True)
+
+
+def test_holm_by_hand():
+    assert holm([0.04, 0.01, 0.03, math.nan]) == pytest.approx(
+        [0.06, 0.03, 0.06, math.nan], nan_ok=True
+    )

@@ -1,0 +1,117 @@
+"""Configurations until the minimal performance, against SQL, enumeration and a known rate."""
+
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from orchestrator.views.tables.configurations_until import configurations_until
+from orchestrator.views.tables.statistics import clopper_pearson
+from tests.orchestrator.compare import assert_same, ordered
+from tests.orchestrator.random_search import random_search
+from tests.orchestrator.studies import (
+    MEMORY,
+    PARENTHESES,
+    Folder,
+    completed,
+    errored,
+    infeasible,
+    stopped,
+)
+from trainables import tasks
+
+UNTIL = """
+    with tried as (
+        select *, row_number() over (partition by cell order by "index") as k,
+            outcome = 'completed' and case when task like 'memory%'
+                then evaluation_metric <= 0.3 else evaluation_metric >= {accuracy} end as good
+        from trials where outcome != 'errored'
+    )
+    select task, depth, budget, architecture, count(*), count(*) filter (good),
+        cast(min(k) filter (good) as double),
+        case when count(*) filter (good) > 0
+            then (count(*) + 1) / (count(*) filter (good) + 1) end
+    from tried group by all order by all
+"""
+COLUMNS = ["task", "depth", "budget", "architecture", "tried", "reached", "until", "expected"]
+
+
+def halfway():
+    return (1 + tasks.make(**PARENTHESES).baseline().metric) / 2
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_number_is_that_of_sql(tmp_path, seed):
+    folder = random_search(tmp_path, seed)
+    tidy = configurations_until(folder.study).tidy
+    assert_same(ordered(tidy, COLUMNS), folder.sql(UNTIL.format(accuracy=halfway())))
+    for row in tidy.to_dict("records"):
+        low, high = clopper_pearson(row["reached"], row["tried"])
+        assert row["expected_low"] == 1 / high
+        assert row["expected_high"] == (1 / low if row["reached"] else math.inf)
+
+
+def made(tmp_path, *ends, **changes):
+    folder = Folder.of(tmp_path, **{"tasks": [MEMORY], **changes})
+    folder.fill("rnn", *ends)
+    return configurations_until(folder.study)
+
+
+def good(metric=0.2):
+    return completed(1.0, 1.0, metrics=[metric, metric])
+
+
+@pytest.mark.parametrize("tried", range(1, 6))
+def test_the_expected_number_is_the_mean_over_all_orders(tmp_path, tried):
+    ends = [good(), infeasible(), good(0.9), good(0.3), good(0.31)][:tried]
+    table = made(tmp_path, *ends)
+    reaches = [True, False, False, True, False][:tried]
+    firsts = [order.index(True) + 1 for order in permutations(reaches)]
+    (row,) = table.tidy.to_dict("records")
+    assert row["expected"] == pytest.approx(sum(firsts) / len(firsts))
+
+
+def test_only_completed_trials_reach_it_and_errored_ones_were_not_tried(tmp_path):
+    early = stopped() | {"evaluation_metric": 0.0}
+    lost = infeasible() | {"evaluation_metric": 0.0}
+    table = made(tmp_path, errored(), early, lost, good())
+    (row,) = table.tidy.to_dict("records")
+    assert (row["until"], row["tried"], row["reached"]) == (3, 3, 1)
+    # With stopped trials nothing is expected.
+    assert math.isnan(row["expected"]) and math.isnan(row["expected_low"])
+    (shown,) = table.shown.to_dict("records")
+    assert (shown["until"], shown["expected"], shown["95 % interval"]) == ("3", "-", "-")
+    assert table.notes[-1].startswith("Nothing is expected of 1 cell, for trials of theirs")
+
+
+@pytest.mark.parametrize("ends", [[infeasible()], [good(0.4)], [good(math.nan)]])
+def test_where_none_reached_it_the_number_tried_is_a_bound(tmp_path, ends):
+    (shown,) = made(tmp_path, *ends * 4).shown.to_dict("records")
+    assert (shown["reached"], shown["until"], shown["expected"]) == ("0 of 4", "> 4", "-")
+    # 1 / (1 - 0.025 ** (1 / 4))
+    assert shown["95 % interval"] == ">= 1.66"
+
+
+def test_the_threshold_is_written_as_the_metric(tmp_path):
+    (shown,) = made(tmp_path, good(1.0), tasks=[PARENTHESES]).shown.to_dict("records")
+    assert shown["threshold"] == f"{100 * halfway():.1f} % accuracy"
+    assert shown["until"] == "1"
+
+
+def test_a_threshold_that_is_searched_is_none(tmp_path):
+    table = made(tmp_path, good(1e6), tasks=["perceptron_capacity"])
+    assert table.tidy.empty and table.shown.empty
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.2, 0.7])
+def test_the_estimate_and_its_limits_hold_for_a_known_rate(rate):
+    """Of 200 sweeps at least 190 are expected in the limits, with a deviation of three."""
+    tried = 150
+    reached = np.random.default_rng(3).binomial(tried, rate, 200)
+    limits = [clopper_pearson(int(m), tried) for m in reached]
+    assert sum(1 / high <= 1 / rate <= (1 / low if low else math.inf) for low, high in limits) > 181
+    estimates = (tried + 1) / (reached + 1)
+    # (n + 1) / (m + 1) has the mean (1 - (1 - p) ** (n + 1)) / p.
+    error = np.std(estimates) / math.sqrt(200)
+    assert abs(np.mean(estimates) - (1 - (1 - rate) ** (tried + 1)) / rate) < 3 * error
