@@ -28,6 +28,17 @@ def _location(given: Any) -> Location:
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
 SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
+SweepNames = Annotated[
+    list[str], typer.Argument(metavar="SWEEP...", help="Names of sweeps, or their files.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILTER",
+        help='Only some cells, such as "task=parentheses" or "depth>=2"; several: all must hold, '
+        "of one column's values any.",
+    ),
+]
 SweepOrId = Annotated[
     str,
     typer.Argument(metavar="SWEEP", help="A sweep's name, or its file; of a job, the sweep's id."),

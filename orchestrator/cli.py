@@ -24,7 +24,9 @@ from orchestrator.arguments import (
     SubmittedMLflow,
     SweepFile,
     SweepName,
+    SweepNames,
     SweepOrId,
+    Where,
     is_job_server,
     is_name,
     paths_of,
@@ -305,13 +307,16 @@ def token() -> None:
 
 
 @app.command()
-def tables(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
-    """Rebuild a sweep's tables from its ledger, write them and print them."""
+def tables(sweep: SweepNames, where: Where = None, results: Results = DEFAULT_RESULTS) -> None:
+    """Rebuild the tables of a sweep from its ledger, write them and print them.
+
+    Of several sweeps, cells and trials stand in the same tables, which lie with the first.
+    """
     from orchestrator.execution import show_tables
 
-    paths = paths_of(sweep, results)
-    show_tables(paths)
-    say(f"\nTables  {paths.tables} (CSV and Markdown)")
+    paths = [paths_of(name, results) for name in sweep]
+    folder = show_tables(paths, where or ())
+    say(f"\nTables  {folder} (CSV, Parquet, Markdown and LaTeX)")
 
 
 @app.command()

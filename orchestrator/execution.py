@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from orchestrator.claim import check, claim
@@ -24,6 +24,7 @@ from trainables import tasks
 from trainables.data import DataError
 from trainables.storage import Location
 
+PRINTED = ("parameter_matched", "trainability", "infeasible", "residuals")  # when a run ends
 MANY_RUNS = 100  # so many take MLflow seconds
 
 
@@ -78,9 +79,9 @@ def execute(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
-    show_tables(paths)
+    folder = show_tables([paths], printed=PRINTED)
     say(f"\nLedger  {paths.ledger} (Parquet: trials, results and starts)")
-    say(f"Tables  {paths.tables} (CSV and Markdown)")
+    say(f"Tables  {folder} (CSV, Parquet, Markdown and LaTeX; more of them than these)")
     if trouble:
         say(
             f"MLflow  {trouble}. Nothing is lost; write it with: "
@@ -172,14 +173,29 @@ def _announce(planned: Plan, left: Remaining) -> None:
     )
 
 
-def show_tables(paths: SweepPaths) -> None:
+def show_tables(
+    paths: Sequence[SweepPaths], where: Sequence[str] = (), printed: Collection[str] | None = None
+) -> Location:
+    """Write the tables of sweeps and print them; returns their folder.
+
+    Args:
+        where: filters of cells.
+        printed: names of tables; all by default.
+    """
     from orchestrator.views import tables
     from orchestrator.views.tables.render import print_table, write
 
-    built = tables.build(tables.Study(paths))
-    write(built, paths.tables)
+    study = tables.Study(paths, where)
+    built = tables.build(study)
+    first, *others = paths
+    folder = first.selection([other.sweep for other in others], where) / "tables"
+    write(built, folder)
     for table in built:
-        print_table(table, console)
+        if printed is None or table.name in printed:
+            print_table(table, console)
+    for warning in study.warnings:
+        say(warning)
+    return folder
 
 
 def _fail_if_errored(paths: SweepPaths, again: str) -> None:

@@ -1,6 +1,9 @@
 """Where everything that a sweep leaves lies."""
 
+import hashlib
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from orchestrator.errors import BadInput
 from trainables import storage
 from trainables.storage import Location, ObjectPath
 
+LONGEST_NAME = 100  # of a folder of ours
 AT_HOME = Path.home() / "soundings"  # what has no better place: of sweeps at a URL, or of jobs
 
 
@@ -63,6 +67,17 @@ class SweepPaths:
     def tables(self) -> Location:
         return self.folder / "tables"
 
+    def selection(self, others: Sequence[str], where: Sequence[str]) -> Location:
+        """Where views of this sweep with others, or of some cells, lie; of it alone, its folder."""
+        if not others and not where:
+            return self.folder
+        words = [f"with-{other}" for other in others] + [_in_words(text) for text in where]
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", "_".join(words)).strip("-")
+        if len(name) > LONGEST_NAME:
+            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+            name = f"{name[:LONGEST_NAME]}-{digest}"
+        return self.folder / "selections" / name
+
     @property
     def mlflow_store(self) -> str:
         """The tracking URI of the default MLflow store; of results in a store, at home."""
@@ -107,6 +122,12 @@ class SweepPaths:
                 "name another folder with --results"
             ) from error
         storage.be_patient(self.results, storage.PATIENCE)
+
+
+def _in_words(where: str) -> str:
+    for sign, word in (("!=", "not"), ("<=", "at-most"), (">=", "at-least")):
+        where = where.replace(sign, f"-{word}-")
+    return where.replace("<", "-below-").replace(">", "-above-")
 
 
 def sweeps(results: Location) -> list[SweepPaths]:

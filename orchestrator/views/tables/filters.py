@@ -30,6 +30,10 @@ class Filter:
     comparison: str
     value: str | float
 
+    def __str__(self) -> str:
+        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
+        return f"{self.column}{self.comparison}{value}"
+
     def takes(self, row: Mapping[str, Any]) -> bool:
         """A task or an architecture is meant by its whole label or by its name alone."""
         found = row[self.column]
@@ -54,8 +58,7 @@ def parse(text: str) -> Filter:
     column, comparison, value = match.groups()
     if column not in COLUMNS:
         raise BadInput(
-            f"--where '{text}': there is no column '{column}'{nearest(column, COLUMNS)}; "
-            f"cells have {', '.join(COLUMNS)}"
+            f"--where '{text}': cells have no column '{column}'{nearest(column, COLUMNS)}"
         )
     if column not in NUMBERS:
         if comparison not in ("=", "!="):

@@ -10,6 +10,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
 
 from orchestrator.labels import heading
+from orchestrator.views.tables.latex import latex
 from orchestrator.views.tables.table import Table
 from trainables import storage
 from trainables.storage import Location
@@ -40,54 +41,6 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), content, compression="zstd")
     return content.getvalue()
-
-
-def latex(table: Table) -> str:
-    """The table for a paper, with booktabs: ``\\input`` it in a document that loads that package.
-
-    A value that repeats that of the row above, in the columns that name the row, is left out.
-    Below the table stand its notes; the caption is its title.
-    """
-    shown = table.shown.astype(str)
-    names = list(shown.columns[: table.index])
-    for position in range(table.index, 0, -1):
-        same = (shown[names[:position]] == shown[names[:position]].shift()).all(axis=1)
-        shown.loc[same, names[position - 1]] = ""
-    shown = shown.map(_escape)
-    shown.columns = [_escape(str(name)) for name in shown.columns]
-    columns = "l" * table.index + "r" * (len(shown.columns) - table.index)
-    body = shown.style.hide(axis="index").to_latex(hrules=True, column_format=columns)
-    notes = [f"\\par\\smallskip\\footnotesize {_escape(note)}" for note in table.notes]
-    lines = [
-        "\\begin{table}",
-        f"\\caption{{{_escape(table.title)}}}",
-        f"\\label{{tab:{table.name}}}",
-        "\\centering",
-        body.rstrip(),
-        *notes,
-        "\\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-_LATEX = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "±": r"$\pm$",
-        "≥": r"$\geq$",
-        "≤": r"$\leq$",
-        "\n": " ",
-    }
-)
-
-
-def _escape(text: str) -> str:
-    return text.translate(_LATEX)
 
 
 def markdown(table: Table) -> str:

@@ -102,7 +102,10 @@ class Study:
     def __init__(
         self, sweeps: SweepPaths | Sequence[SweepPaths], where: Iterable[str] = ()
     ) -> None:
-        given = [sweeps] if isinstance(sweeps, SweepPaths) else list(sweeps)
+        given = [sweeps] if isinstance(sweeps, SweepPaths) else list(dict.fromkeys(sweeps))
+        names = Counter(paths.sweep for paths in given)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise BadInput(f"two of the sweeps are called '{twice[0]}': run one under another name")
         self.filters = [filters.parse(text) for text in where]
         self.sweeps = [_sweep(paths) for paths in given]
         self._cells = self._taken()
@@ -185,7 +188,7 @@ class Study:
                     _check_same(cell, *found[cell], definition, sweep)
                 found.setdefault(cell, (definition, []))[1].append(sweep)
         if not found:
-            tried = " and ".join(f"{f.column}{f.comparison}{f.value}" for f in self.filters)
+            tried = " and ".join(map(str, self.filters))
             names = ", ".join(dict.fromkeys(sweep.name for sweep in self.sweeps))
             raise BadInput(f"--where: no cell of {names} has {tried}")
         return found
@@ -395,7 +398,8 @@ def _concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     there = [frame for frame in frames if len(frame)]
     if there:
         return pd.concat(there, ignore_index=True)
-    return frames[0] if frames else pd.DataFrame(columns=["sweep", "trial", "cell", *LIGHT])
+    columns = ["sweep", "random", "trial", "cell", *LIGHT]
+    return frames[0] if frames else pd.DataFrame(columns=columns)
 
 
 def label(named: dict[str, Any]) -> str:

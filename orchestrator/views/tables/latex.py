@@ -1,0 +1,46 @@
+"""Tables as LaTeX, for papers."""
+
+from functools import lru_cache
+
+from pylatexenc.latexencode import UnicodeToLatexEncoder
+
+from orchestrator.views.tables.table import Table
+
+LONG = 40  # rows that a page has room for
+
+_encoder = UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
+
+
+def latex(table: Table) -> str:
+    """The table with its title as caption, ``tab:<name>`` as label, and its notes below it.
+
+    A document that ``\\input``s it loads booktabs, and longtable for a table of more than ``LONG``
+    rows. A value that repeats that of the row above, in the columns that name the row, is left out.
+    """
+    shown = table.shown.astype(str)
+    names = list(shown.columns[: table.index])
+    for position in range(table.index, 0, -1):  # the innermost first: the outer ones are there yet
+        same = (shown[names[:position]] == shown[names[:position]].shift()).all(axis=1)
+        shown.loc[same, names[position - 1]] = ""
+    shown = shown.map(_escape)
+    shown.columns = [_escape(str(name)) for name in table.shown.columns]
+    environment = "longtable" if len(shown) > LONG else "table"
+    text: str = shown.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format="l" * table.index + "r" * (len(shown.columns) - table.index),
+        position_float=None if environment == "longtable" else "centering",
+        environment=environment,
+        caption=_escape(table.title),
+        label=f"tab:{table.name}",
+    )
+    notes = "".join(f"\\par\\smallskip\\footnotesize {_escape(note)}\n" for note in table.notes)
+    if environment == "longtable":
+        return f"{text}{{{notes}\\par}}\n" if notes else text
+    end = "\\end{table}\n"
+    return text.removesuffix(end) + notes + end
+
+
+@lru_cache(maxsize=10_000)
+def _escape(text: str) -> str:
+    escaped: str = _encoder.unicode_to_latex(text.replace("\n", " "))
+    return escaped

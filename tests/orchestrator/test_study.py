@@ -1,0 +1,179 @@
+"""Cells and trials of several sweeps in one study, against SQL over their ledgers."""
+
+import shutil
+
+import duckdb
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.paths import SweepPaths
+from orchestrator.views.tables import Study, build, frames
+from orchestrator.views.tables.render import write
+from tests.orchestrator.studies import (
+    MEMORY,
+    PARENTHESES,
+    Folder,
+    completed,
+    errored,
+    infeasible,
+    stopped,
+)
+
+ENDS = (completed(0.3, 0.4), stopped(), infeasible(), errored(), completed(0.2, 0.6))
+
+
+def folder(results, name, *ends, seed=3, **changes):
+    made = Folder.of(results, name=name, seed=seed, **changes)
+    for architecture in ("rnn", "gru"):
+        made.fill(architecture, *ends)
+    return made
+
+
+def study(*folders, where=()):
+    return Study([one.paths for one in folders], where)
+
+
+def test_trials_of_two_sweeps_of_other_seeds_stand_together_in_their_order(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    second = folder(tmp_path, "second", completed(0.1, 0.7), completed(0.9, 0.9), seed=4)
+    both = study(first, second)
+    assert [cell.id for cell in both.cells] == [cell.id for cell in first.plan.cells]
+    assert {cell.sweeps for cell in both.cells} == {("first", "second")}
+    rnn = both.of_cell(both.cells[0].id)
+    assert [*zip(rnn["sweep"], rnn["index"], strict=True)] == [
+        *(("first", index) for index in range(5)),
+        *(("second", index) for index in range(2)),
+    ]
+    assert both.best(both.cells[0].id)["sweep"] == "second"
+    assert both.best(both.cells[0].id)["evaluation_loss"] == 0.7
+    ledgers = [f"'{one.paths.ledger}/trials/*/*.parquet'" for one in (first, second)]
+    counts = duckdb.sql(
+        f"select cell, outcome, count(*) from read_parquet([{', '.join(ledgers)}], "
+        "hive_partitioning = true) group by all"
+    ).fetchall()
+    for cell, outcome, count in counts:
+        (of,) = [one for one in both.cells if one.id == cell]
+        assert getattr(of, outcome) == count
+
+
+def test_a_trial_that_two_sweeps_share_counts_once_as_the_one_trained_further(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    again = folder(tmp_path, "again", completed(0.3, 0.4), completed(0.1, 0.1), errored())
+    rnn = study(first, again).of_cell(first.plan.cells[0].id)
+    assert [*zip(rnn["sweep"], rnn["index"], rnn["outcome"], strict=True)] == [
+        ("first", 0, "completed"),
+        ("first", 2, "infeasible"),
+        ("first", 3, "errored"),
+        ("first", 4, "completed"),
+        ("again", 1, "completed"),  # where the first sweep stopped it early
+    ]
+
+
+def test_a_sweep_beside_itself_is_itself_and_another_of_its_name_is_refused(tmp_path):
+    one = folder(tmp_path, "one", *ENDS)
+    assert len(study(one, one).trials) == len(one.study.trials) == 10
+    shutil.copytree(one.paths.folder, tmp_path / "copied" / "one")
+    with pytest.raises(BadInput, match="two of the sweeps are called 'one'"):
+        Study([one.paths, SweepPaths(tmp_path / "copied", "one")])
+
+
+def test_sweeps_with_other_cells_add_them(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    other = Folder.of(tmp_path, name="other", depths=[2])
+    other.fill("gru", completed(0.1, 0.2))
+    both = study(first, other)
+    assert [(cell.architecture, cell.depth) for cell in both.cells] == [
+        ("rnn", 1),
+        ("gru", 1),
+        ("rnn", 2),
+        ("gru", 2),
+    ]
+    matched = {table.name: table for table in build(both)}["parameter_matched"].tidy
+    assert len(matched) == 4 and matched["trial"].notna().sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"training": {"steps": 32, "batch_size": 8, "evaluation_interval": 4}}, "training.steps"),
+        ({"replicates": 3}, "replicates is 2 and 3"),
+        (
+            {"search": {"samples": 6, "space": {"learning_rate": {"low": 1e-4, "high": 1e-2}}}},
+            "space.learning_rate",
+        ),
+    ],
+)
+def test_two_sweeps_that_define_a_cell_differently_are_refused(tmp_path, changes, said):
+    first = folder(tmp_path, "first", *ENDS)
+    second = folder(tmp_path, "second", *ENDS, **changes)
+    with pytest.raises(BadInput) as refused:
+        study(first, second)
+    message = str(refused.value)
+    assert message.startswith("sweeps 'first' and 'second' define cell parentheses-")
+    assert said in message and "--where" in message
+
+
+def test_filters_leave_cells_and_their_files_out(tmp_path):
+    made = Folder.of(tmp_path, tasks=[MEMORY, PARENTHESES], depths=[1, 2])
+    made.write({trial.id: completed(0.5, 0.5) for trial in made.plan.trials()})
+    for path in made.paths.ledger.glob("*/cell=parentheses*/*.parquet"):
+        path.write_bytes(b"not read")  # else it would be named and set aside
+    chosen = study(made, where=["task=memory", "depth=2"])
+    assert [(cell.task.partition("(")[0], cell.depth) for cell in chosen.cells] == [
+        ("memory", 2)
+    ] * 2
+    assert len(chosen.trials) == 12 and not chosen.warnings
+    assert {table.tidy["depth"].unique().item() for table in build(chosen) if len(table.tidy)} == {
+        2
+    }
+
+
+def test_filters_that_take_nothing_are_refused(tmp_path):
+    made = folder(tmp_path, "mine", *ENDS)
+    with pytest.raises(BadInput, match=r"no cell of mine has depth>7"):
+        study(made, where=["depth>7"])
+
+
+def test_a_truncated_file_is_named_and_the_rest_used(tmp_path):
+    made = Folder.of(tmp_path)
+    made.fill("rnn", completed(0.3, 0.4))
+    made.fill("gru", completed(0.3, 0.4))
+    path = next(made.paths.ledger.glob("trials/cell=*gru*/*.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    read = made.study
+    assert len(read.trials) == 1
+    (warning,) = read.warnings
+    assert str(path.parent) in warning and "set aside" in warning
+    assert made.study.warnings == read.warnings  # it is said the next time as well
+
+
+def test_the_tables_of_several_sweeps_are_the_same_bytes_again(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    second = folder(tmp_path, "second", completed(0.1, 0.7), seed=4)
+    written = [
+        [path.read_bytes() for path in write(build(study(first, second)), tmp_path / again)]
+        for again in ("a", "b")
+    ]
+    assert written[0] == written[1]
+
+
+def test_frames_are_the_tables(tmp_path):
+    made = folder(tmp_path, "mine", *ENDS)
+    found = frames("mine", results=str(tmp_path), where=["architecture=rnn"])
+    assert {"parameter_matched", "infeasible", "cost"} <= found.keys()
+    assert [*found["infeasible"]["architecture"]] == ["rnn"]
+    assert found["cost"]["trials"].sum() == 5 == len(made.study.trials) / 2
+
+
+def test_a_selection_has_a_folder_of_its_own(tmp_path):
+    paths = SweepPaths(tmp_path, "mine")
+    assert paths.selection([], []) == paths.folder
+    names = {
+        paths.selection(others, where).name
+        for others in ([], ["b"], ["b", "c"])
+        for where in ([], ["depth>=2"], ["depth<=2"], ["depth<2"], ["depth!=2"], ["task=a(b=1)"])
+    }
+    assert len(names) == 18  # the sweep's folder among them
+    long = paths.selection(["x" * 300], ["y" * 300]).name
+    assert len(long) < 120
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-._") for name in names)

@@ -1,0 +1,102 @@
+"""Residual families beside other networks, and what their strengths do."""
+
+import math
+
+import numpy as np
+import pytest
+
+from orchestrator.views.tables.residual_families import residual_dependence, residual_families
+from orchestrator.views.tables.residuals import STEPS
+from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
+
+FAMILIES = [
+    wcrnn(),
+    wcrnn(residual="heterogeneous", epsilon=0.2),
+    wcrnn(residual="rotational"),
+    wcrnn(residual="rotational", omega=[0.1, 0.3]),
+    wcrnn(residual="orthogonal", form="B"),
+    "elman",
+    {"name": "elman", "options": {"residual": "identity"}},
+    "lstm",
+    "s4d",
+]
+
+
+def filled(results, architectures, **changes):
+    folder = Folder.of(results, architectures=architectures, search={"samples": 1}, **changes)
+    rows = {}
+    for number, trial in enumerate(folder.plan.trials()):
+        metrics = [0.1 * (number + 1), 0.1 * (number + 2)]
+        reports = [
+            {"step": step, "lane_validation_metrics": [value, None]}
+            for step, value in ((4, 0.0), (8, 0.99), (16, 1.0))
+        ]
+        rows[trial.id] = completed(0.5, 0.5, metrics=metrics, reports=reports)
+    folder.write(rows)
+    return folder
+
+
+def test_every_family_has_a_row_with_its_options(tmp_path):
+    folder = filled(tmp_path, FAMILIES)
+    tidy = residual_families(folder.study).tidy
+    assert len(tidy) == len(FAMILIES)
+    means = [0.1 * (number + 1.5) for number in range(len(FAMILIES))]
+    assert tidy["metric"].tolist() == pytest.approx(means)
+    assert tidy["metric_deviation"].tolist() == pytest.approx([0.1 / math.sqrt(2)] * len(tidy))
+    # One network passed half-way between the constant and perfection at step 8, one never did.
+    assert set(tidy[STEPS]) == {(8 + 16) / 2} and set(tidy["reached"]) == {1}
+    residuals = ["scaled", "heterogeneous", "rotational", "rotational", "orthogonal"]
+    found = [None if x is None or x != x else x for x in tidy["residual"]]
+    assert found == [*residuals, "none", "identity", None, None]
+    nothing = math.nan
+    frequency = 2 * math.pi / 28
+    wanted = [nothing, nothing, frequency, 0.2, nothing]
+    np.testing.assert_allclose(tidy["omega"][:5], wanted)
+    np.testing.assert_allclose(tidy["epsilon"][:5], [nothing, 0.2, nothing, nothing, nothing])
+    assert tidy["alpha"][5:].isna().all()
+
+
+def test_without_a_residual_network_on_a_task_there_is_no_such_comparison(tmp_path):
+    assert residual_families(filled(tmp_path, ["rnn", "lstm"]).study).tidy.empty
+    assert residual_dependence(filled(tmp_path / "b", ["rnn", "lstm"]).study).tidy.empty
+
+
+def test_a_cell_without_a_completed_trial_is_a_dash_with_its_reason(tmp_path):
+    folder = Folder.of(tmp_path, architectures=[wcrnn(), "lstm"])
+    folder.fill("wcrnn", infeasible())
+    table = residual_families(folder.study)
+    assert table.shown["metric"].tolist() == ["-", "-"]
+    assert any("no trial of the cell completed (2 cells)" in note for note in table.notes)
+
+
+def test_published_numbers_stand_beside_the_papers_tasks(tmp_path):
+    folder = filled(tmp_path, ["lstm", "ur_lstm", "s4d", wcrnn()], tasks=["smnist"])
+    tidy = residual_families(folder.study).tidy
+    assert tidy["published"].tolist()[:3] == pytest.approx([0.989, 0.9928, 0.9963])
+    assert tidy["published_model"].tolist()[:3] == ["lstm", "ur_lstm", "s4"]
+    assert math.isnan(tidy["published"][3])
+
+
+def test_strengths_are_compared_where_nothing_else_differs(tmp_path):
+    architectures = [
+        *(wcrnn(alpha=alpha) for alpha in (0.9, 1.0, 0.8)),
+        *(wcrnn(residual="heterogeneous", epsilon=epsilon) for epsilon in (0.05, 0.2)),
+        wcrnn(residual="rotational", omega=0.3),
+        wcrnn(residual="rotational", omega=0.3, form="A"),
+    ]
+    folder = filled(tmp_path, architectures, tasks=[MEMORY, PARENTHESES])
+    tidy = residual_dependence(folder.study).tidy
+    assert set(zip(tidy["varied"], tidy["residual"], strict=True)) == {
+        ("alpha", "scaled"),
+        ("epsilon", "heterogeneous"),
+    }
+    scaled = tidy[(tidy["varied"] == "alpha") & tidy["task"].str.startswith("memory")]
+    assert scaled["value"].tolist() == [0.8, 0.9, 1.0]
+    families = residual_families(folder.study).tidy
+    for row in scaled.to_dict("records"):
+        (same,) = families[
+            (families["alpha"] == row["value"])
+            & (families["residual"] == "scaled")
+            & (families["task"] == row["task"])
+        ].to_dict("records")
+        assert row["metric"] == same["metric"]
