@@ -1,6 +1,7 @@
 """Bits that a network stores a parameter, and how they grow with it (Figures 1 and A.1)."""
 
 import json
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
     architecture = cell.definition["architecture"]
     options = dict(architecture["options"])
     nonlinearity = options.pop("nonlinearity", "searched")
-    paper = published("capacity_bits_per_parameter").fillna({"nonlinearity": "searched"})
+    paper = _papers_bits()
     match = paper[
         (paper["architecture"] == architecture["name"]) & (paper["nonlinearity"] == nonlinearity)
     ]
@@ -93,6 +94,12 @@ def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
     if options or not same or match.empty:
         return dict.fromkeys(_PUBLISHED, np.nan)
     return {name: float(match[name.removeprefix("published_")].iloc[0]) for name in _PUBLISHED}
+
+
+@cache
+def _papers_bits() -> pd.DataFrame:
+    """Read once, for there may be hundreds of cells."""
+    return published("capacity_bits_per_parameter").fillna({"nonlinearity": "searched"})
 
 
 def _shown_published(tidy: pd.DataFrame) -> list[str]:

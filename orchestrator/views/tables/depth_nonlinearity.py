@@ -54,9 +54,11 @@ def depth_nonlinearity(study: Study) -> Table:
         shown=_shown(tidy),
         index=len(_PLACE),
         notes=(
-            "Each pair differs in nothing else; ratio: 'to' over 'from', and the middle 95 % over "
-            f"random halves of the trials where both cells have {LEAST_TRIALS} or more completed "
-            "ones.",
+            "In the recurrence and between layers: a nonlinearity instead of none there, all else "
+            "the same. Products instead: a second-order network without a nonlinearity instead of "
+            "a linear one with one between layers. Ratio: 'to' over 'from', and the middle 95 % "
+            f"over random halves of the trials where both cells have {LEAST_TRIALS} or more "
+            "completed ones.",
             *missing((cell, found[cell.id].value) for cell in cells.values()),
         ),
     )

@@ -1,0 +1,168 @@
+"""Depth and the place of the nonlinearity at equal parameters, against SQL and by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from orchestrator.views.tables.depth import depth
+from orchestrator.views.tables.depth_nonlinearity import depth_nonlinearity
+from orchestrator.views.tables.searches import LEAST_TRIALS
+from tests.orchestrator.compare import assert_same, ordered
+from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible
+
+RATIOS = """
+    with best as (
+        select * from trials where outcome = 'completed'
+        qualify row_number() over (partition by cell order by objective, "index") = 1
+    )
+    select b.task, b.budget, b.architecture, b.depth, b.hidden, b.parameters, b.evaluation_loss,
+        b.evaluation_loss - s.evaluation_loss, b.evaluation_loss / s.evaluation_loss
+    from best b left join best s on s.depth = 1 and s.architecture = b.architecture
+        and s.budget = b.budget and s.task = b.task
+    where b.architecture != 'intersection'
+    order by b.task, b.budget, b.architecture, b.depth
+"""
+COLUMNS = ["task", "budget", "architecture", "depth", "hidden", "parameters", "value"]
+COLUMNS += ["difference", "ratio"]
+
+
+def test_every_number_is_that_of_sql(at_random):
+    tidy = depth(at_random.study).tidy
+    assert len(tidy) == 2 * 2 * 4 * 2  # without the intersection network, which has one depth
+    assert_same(ordered(tidy[tidy["value"].notna()], COLUMNS), at_random.sql(RATIOS))
+
+
+def made(tmp_path, loss, trials=1, **changes):
+    """Trials a little worse than the loss of the cell, which is None where it diverged."""
+    few = {"architectures": ["rnn", "gru"], "tasks": [MEMORY], "depths": [1, 2, 4]}
+    folder = Folder.of(tmp_path, **{**few, "search": {"samples": 20}, **changes})
+    rows = {}
+    for cell in folder.plan.cells:
+        value = loss(cell)
+        for i in range(trials):
+            row = infeasible() if value is None else completed(value + i, value * (1 + i / 10))
+            rows[f"{cell.id}_{i:05d}"] = row
+    folder.write(rows)
+    return folder
+
+
+def test_depth_by_hand(tmp_path):
+    losses = {("rnn", 1): 0.8, ("rnn", 2): 0.4, ("rnn", 4): None, ("gru", 1): None}
+
+    def loss(cell):
+        return losses.get((cell.architecture.label, cell.depth), 0.2)
+
+    table = depth(made(tmp_path, loss).study)
+    rnn, gru = table.shown.to_dict("records")
+    assert (rnn["depth 1"], rnn["depth 2"], rnn["depth 4"]) == ("0.8", "0.4 : x 0.5", "-")
+    assert (gru["depth 1"], gru["depth 2"], gru["depth 4"]) == ("-", "0.2", "0.2")
+    assert table.notes[2:] == tuple(
+        f"'-': no trial of {name} at depth {layers}, budget 4000, on memory(delay=2, size=3) "
+        "completed (0 stopped, 1 infeasible, 0 errored)."
+        for name, layers in (("rnn", 4), ("gru", 1))
+    )
+
+
+def test_limits_are_there_with_enough_trials_and_hold_the_ratio(tmp_path):
+    def loss(cell):
+        return 1 / cell.depth
+
+    few = depth(made(tmp_path / "few", loss, LEAST_TRIALS - 1).study).tidy
+    assert few["low"].isna().all()
+    enough = depth(made(tmp_path / "enough", loss, LEAST_TRIALS).study)
+    tidy = enough.tidy
+    deep = tidy[tidy["depth"] > 1]
+    assert ((deep["low"] < deep["ratio"]) & (deep["ratio"] < deep["high"])).all()
+    assert [*deep["ratio"] * deep["depth"]] == pytest.approx([1.0] * len(deep))
+    shallow = tidy[tidy["depth"] == 1]
+    assert set(shallow["ratio"]) == {1.0}
+    assert shallow["low"].isna().all()  # the same trials
+    assert "(" in enough.shown["depth 2"][0]
+    assert enough.shown["depth 1"][0] == "1"
+
+
+def test_a_ratio_to_nothing_is_none(tmp_path):
+    tidy = depth(made(tmp_path, lambda cell: 0.0 if cell.depth == 1 else 0.5).study).tidy
+    assert tidy["ratio"].isna().all()
+    assert [*tidy[tidy["depth"] == 2]["difference"]] == [0.5, 0.5]
+
+
+def test_what_is_compared_is_the_objective(tmp_path):
+    metric = {"name": "parentheses", "options": PARENTHESES["options"]}
+    training = {"steps": 16, "batch_size": 8, "evaluation_interval": 4, "objective": "metric"}
+    folder = made(tmp_path, lambda cell: 7.0, tasks=[metric], training=training)
+    tidy = depth(folder.study).tidy
+    assert set(tidy["measure"]) == {"accuracy"}
+    assert set(tidy["value"]) == {0.5}
+
+
+def test_one_depth_has_no_such_table(tmp_path):
+    assert depth(made(tmp_path, lambda cell: 1.0, depths=[2]).study).tidy.empty
+
+
+NETWORKS = [
+    "linear_rnn",
+    {"name": "linear_rnn", "options": {"act": "tanh"}},
+    {"name": "rnn", "options": {"nonlinearity": "tanh"}},
+    {"name": "rnn", "options": {"nonlinearity": "tanh", "act": "tanh"}},
+    "rnn",  # its nonlinearity is searched: of no pair
+    "gru",
+    {"name": "mirnn", "options": {"gate": "identity"}},
+    {"name": "mirnn", "options": {"gate": "tanh", "act": "relu"}},
+    "mirnn",
+    {"name": "cprnn", "options": {"rank": 2, "gate": "identity"}},
+    {"name": "cprnn", "options": {"rank": 3, "gate": "tanh"}},  # of another rank: of no pair
+]
+LINEAR, LAYERWISE = "linear_rnn", "linear_rnn(act=tanh)"
+RNN, BOTH = "rnn(nonlinearity=tanh)", "rnn(act=tanh, nonlinearity=tanh)"
+PAIRS = {
+    ("in the recurrence", LINEAR, RNN),
+    ("in the recurrence", LAYERWISE, BOTH),
+    ("in the recurrence", "mirnn(gate=identity)", "mirnn"),  # tanh unless said otherwise
+    ("between layers", LINEAR, LAYERWISE),
+    ("between layers", RNN, BOTH),
+    ("between layers", "mirnn", "mirnn(act=relu, gate=tanh)"),
+    ("products instead", LAYERWISE, "mirnn(gate=identity)"),
+    ("products instead", LAYERWISE, "cprnn(gate=identity, rank=2)"),
+}
+
+
+def test_pairs_differ_in_one_nonlinearity(tmp_path):
+    chance = np.random.default_rng(0)
+    losses = {}
+
+    def loss(cell):
+        return losses.setdefault(
+            (cell.architecture.label, cell.depth, cell.budget), chance.uniform()
+        )
+
+    folder = made(tmp_path, loss, architectures=NETWORKS, depths=[1, 2], budgets=[2500, 4000])
+    tidy = depth_nonlinearity(folder.study).tidy
+    for (layers, budget), group in tidy.groupby(["depth", "budget"]):
+        found = [*zip(group["change"], group["from"], group["to"], strict=True)]
+        assert len(found) == len(PAIRS)
+        assert set(found) == PAIRS
+        for row in group.to_dict("records"):
+            one, two = (losses[row[side], layers, budget] for side in ("from", "to"))
+            assert (row["value_from"], row["value_to"]) == (one, two)
+            assert row["difference"] == two - one
+            assert row["ratio"] == pytest.approx(two / one)
+            assert (row["trials_from"], row["trials_to"]) == (1, 1)
+    assert len(tidy) == 4 * len(PAIRS)
+
+
+def test_a_side_that_did_not_complete_is_a_dash_with_its_reason(tmp_path):
+    def loss(cell):
+        return None if cell.architecture.label == LAYERWISE else 0.5
+
+    folder = made(tmp_path, loss, architectures=NETWORKS[:2], depths=[2])
+    table = depth_nonlinearity(folder.study)
+    (row,) = table.shown.to_dict("records")
+    assert (row["value from"], row["value to"], row["ratio"]) == ("0.5", "-", "-")
+    assert math.isnan(table.tidy["difference"].item())
+    assert table.notes[-1].startswith(f"'-': no trial of {LAYERWISE} at depth 2")
+
+
+def test_without_such_networks_there_is_no_such_table(tmp_path):
+    assert depth_nonlinearity(made(tmp_path, lambda cell: 1.0).study).tidy.empty
