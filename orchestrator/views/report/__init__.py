@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from orchestrator.views.background import prepare_store
 from orchestrator.views.report.figures import draw
 from orchestrator.views.report.links import run_links
 from orchestrator.views.report.page import page
@@ -11,7 +12,7 @@ from orchestrator.views.tables import Study, Table
 from trainables import storage
 from trainables.storage import Location
 
-__all__ = ["write"]
+__all__ = ["log_to_mlflow", "write"]
 
 
 def write(
@@ -40,3 +41,14 @@ def write(
     for path, content in contents.items():
         storage.write(path, content)
     return list(contents)
+
+
+def log_to_mlflow(report: Location, mlflow: str, sweep: str) -> None:
+    """Store the page with the run of the sweep in MLflow, in place of an earlier one.
+
+    Raises whatever a store that is locked or away raises.
+    """
+    prepare_store(mlflow)
+    from orchestrator.views.mlflow import log_report
+
+    log_report(mlflow, sweep, report.read_bytes())

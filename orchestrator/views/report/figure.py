@@ -1,7 +1,7 @@
 """What a figure shows, apart from how it is drawn: one description, two renderers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Mode = Literal["line", "points", "both"]
@@ -12,14 +12,12 @@ class Axis:
     """One axis of all panels of a figure.
 
     Attributes:
-        ticks: names at the positions 0, 1, 2 and so on; empty for an axis of numbers.
         share: numbers are shares of one, shown as percentages.
         whole: numbers are whole ones.
     """
 
     title: str
     log: bool = False
-    ticks: tuple[str, ...] = ()
     share: bool = False
     whole: bool = False
 
@@ -64,12 +62,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes."""
+    """One pair of axes.
+
+    Attributes:
+        rows: names at the positions 0, 1, 2 and so on of the y axis, instead of numbers.
+    """
 
     title: str
     series: tuple[Series, ...]
     levels: tuple[Level, ...] = ()
-    rows: tuple[str, ...] = ()  # names on the y axis, instead of those of the figure
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Figure:
         name: of its files.
         caption: what it shows and how to read it, in sentences.
         thinned: how many points were left out.
+        source: paper and figure or table.
     """
 
     name: str
@@ -89,4 +92,4 @@ class Figure:
     y: Axis
     panels: tuple[Panel, ...]
     thinned: int = 0
-    source: str = field(default="")  # paper and figure
+    source: str = ""

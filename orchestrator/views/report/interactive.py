@@ -5,12 +5,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.labels import heading
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
-from orchestrator.views.report.style import GRID, INK, MUTED, Style
+from orchestrator.views.report.labelling import lines_of, reach, round_numbers
+from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
 DIGITS = 5  # significant digits of a point: more are not seen
-ROW = 34  # pixels that a name on the y axis takes
+ROW, LINE = 18, 14  # pixels that a name on the y axis takes, and each of its lines
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 MODES = {"line": "lines", "points": "markers", "both": "lines+markers"}
 
@@ -23,8 +23,9 @@ def panel_values(
     Each point's ``customdata`` is (number of its sweep, trial); ``meta`` of a trace names the
     architecture that the legend switches.
     """
-    rows = panel.rows or figure.y.ticks
-    height = 90 + max(ROW * len(rows), 230)
+    named = [lines_of(name) for name in panel.rows]
+    row = ROW + LINE * max((len(lines) for lines in named), default=0)
+    height = 90 + (row * len(named) or 230)
     layout: dict[str, Any] = {
         "height": height,
         "margin": {"l": 8, "r": 14, "t": 10, "b": 8},
@@ -34,8 +35,8 @@ def panel_values(
         "showlegend": False,
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "font": {"family": FONT}},
-        "xaxis": _axis(figure.x, figure.x.ticks),
-        "yaxis": _axis(figure.y, rows),
+        "xaxis": _axis(figure.x, reach(panel, "x")),
+        "yaxis": _axis(figure.y, reach(panel, "y")) | (_rows(named) if named else {}),
         "shapes": [_shape(level) for level in panel.levels],
         "annotations": [_note(level, figure) for level in panel.levels if level.text],
     }
@@ -43,8 +44,8 @@ def panel_values(
     return {"data": data, "layout": layout}
 
 
-def _axis(axis: Axis, names: Sequence[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {
+def _axis(axis: Axis, values: tuple[float, float]) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "title": {"text": text(axis.title), "standoff": 8},
         "automargin": True,
         "gridcolor": GRID,
@@ -54,17 +55,23 @@ def _axis(axis: Axis, names: Sequence[str]) -> dict[str, Any]:
         "tickcolor": GRID,
         "ticklen": 4,
     }
-    if names:
-        ends = [len(names) - 0.5, -0.5]  # the first one at the top
-        ticks = [text(heading(name)).replace("\n", "<br>") for name in names]
-        values |= {"tickvals": list(range(len(names))), "ticktext": ticks, "range": ends}
-    elif axis.log:
-        values |= {"type": "log", "exponentformat": "power"}
+    if axis.log:
+        found |= {"type": "log", "tickvals": round_numbers(*values), "tickformat": "~g"}
     if axis.whole:
-        values |= {"tickformat": "d", "dtick": 1}
+        found |= {"tickformat": "d", "dtick": 1}
     if axis.share:
-        values |= {"tickformat": ".0%", "rangemode": "tozero"}
-    return values
+        found |= {"tickformat": ".0%"}
+    return found
+
+
+def _rows(named: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Names at 0, 1, 2 and so on, the first one at the top."""
+    return {
+        "tickvals": list(range(len(named))),
+        "ticktext": ["<br>".join(map(text, lines)) for lines in named],
+        "tickfont": {"size": 11},
+        "range": [len(named) - 0.5, -0.5],
+    }
 
 
 def _trace(
@@ -79,7 +86,11 @@ def _trace(
         "y": numbers(series.y),
         "meta": series.architecture,
         "name": text(", ".join(filter(None, (series.architecture, series.name)))),
-        "marker": {"color": colour, "symbol": style.marker[0], "size": 8},
+        "marker": {
+            "color": colour,
+            "symbol": style.marker[0],
+            "size": 6 if len(series.x) > MANY else 8,
+        },
         "line": {"color": colour, "dash": "dash" if series.dashed else style.dash[0], "width": 2},
         "hovertemplate": _hover(series, figure),
     }
@@ -88,7 +99,7 @@ def _trace(
     if series.published:
         trace["marker"] = {
             "color": colour,
-            "symbol": "line-ns-open" if figure.y.ticks or series.bars == "x" else "line-ew-open",
+            "symbol": "line-ns-open" if series.bars == "x" else "line-ew-open",
             "size": 18,
             "line": {"width": 3, "color": colour},
         }
@@ -114,8 +125,8 @@ def _hover(series: Series, figure: Figure) -> str:
     if series.published:
         lines[0] += " (published)"
     for letter, axis in (("x", figure.x), ("y", figure.y)):
-        if axis.ticks or (letter == "y" and series.bars == "x"):
-            continue  # a name, which the series has already
+        if letter == "y" and series.bars == "x":
+            continue  # its place is a name, which the series has already
         form = ":.1%" if axis.share else ":.4~g"
         lines.append(f"{text(axis.title)}: %{{{letter}{form}}}")
     if series.trials is not None:
@@ -146,7 +157,7 @@ def _note(level: Level, figure: Figure) -> dict[str, Any]:
     if level.axis == "y":
         place = {"xref": "x domain", "x": 1, "xanchor": "right", "y": at, "yanchor": "bottom"}
     else:
-        place = {"yref": "y domain", "y": 1, "yanchor": "top", "x": at, "xanchor": "left"}
+        place = {"yref": "y domain", "y": 1, "yanchor": "top", "x": at, "xanchor": "right"}
     return note | place
 
 

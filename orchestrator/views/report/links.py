@@ -1,8 +1,9 @@
 """Where a trial's run is in MLflow's pages."""
 
-import os
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
+
+from orchestrator.views.background import prepare_store
 
 
 def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
@@ -14,8 +15,7 @@ def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
     """
     if not mlflow or not mlflow.startswith(("http://", "https://")):
         return {}
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    prepare_store(mlflow)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

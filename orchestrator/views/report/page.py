@@ -85,12 +85,20 @@ def _figure(figure: Figure, styles: Mapping[str, Style]) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rows = table.shown.head(MOST_ROWS).astype(str).to_numpy().tolist()
+    """What the template shows; a name that all rows share stands above instead of in each."""
+    shown = table.shown.astype(str)
+    names = [str(name) for name in shown.columns[: table.index]]
+    same = {name: shown[name].iloc[0] for name in names if shown[name].nunique() == 1}
+    if len(shown) == 1 or len(same) == len(names):
+        same = {}
+    rows = shown.drop(columns=list(same)).head(MOST_ROWS)
     return {
         "table": table,
-        "headings": [heading(str(name)) for name in table.shown.columns],
-        "rows": rows,
-        "left_out": max(0, len(table.shown) - MOST_ROWS),
+        "everywhere": ", ".join(f"{name} {value}" for name, value in same.items()),
+        "index": table.index - len(same),
+        "headings": [heading(str(name)) for name in rows.columns],
+        "rows": rows.to_numpy().tolist(),
+        "left_out": max(0, len(shown) - MOST_ROWS),
         "nothing": NOTHING,
     }
 

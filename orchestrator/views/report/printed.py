@@ -1,30 +1,38 @@
 """Figures for papers: SVG and PDF by matplotlib, the same bytes for the same figure."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+)
 
-from orchestrator.labels import heading
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
-from orchestrator.views.report.style import GRID, INK, MUTED, Style
+from orchestrator.views.report.labelling import lines_of, reach, round_numbers
+from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
 ON_A_SHEET = 9  # panels; what is beyond follows on further sheets
 COLUMNS = 3
 WIDTH, HEIGHT = 3.4, 2.6  # inches of a panel
-ROW = 0.26  # inches of a name on the y axis
-SETTINGS = {
+WIDE = 4.2  # of one whose rows have names
+ROW, LINE = 0.14, 0.13  # inches that a name on the y axis takes, and each of its lines
+SETTINGS: Any = {  # matplotlib's own type lists every name
     "font.size": 8,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "svg.hashsalt": "soundings",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    "text.parse_math": False,
+    "text.parse_math": False,  # a label may hold a dollar
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "text.color": INK,
@@ -45,11 +53,10 @@ def sheets(figure: Figure, styles: Mapping[str, Style]) -> Iterator[tuple[str, b
         name = figure.name if start == 0 else f"{figure.name}-{start // ON_A_SHEET + 1}"
         with mpl.rc_context(SETTINGS):
             canvas = _draw(figure, panels, styles)
-            yield (
-                name,
-                _saved(canvas, "svg", {"Date": None}),
-                _saved(canvas, "pdf", {"CreationDate": None, "Creator": "Soundings"}),
-            )
+            svg = _saved(canvas, "svg", {"Date": None})
+            canvas.set_layout_engine("none")  # everything has its place now
+            pdf = _saved(canvas, "pdf", {"CreationDate": None})
+        yield name, svg, pdf
 
 
 def _saved(canvas: Canvas, kind: str, metadata: dict[str, str | None]) -> bytes:
@@ -59,11 +66,13 @@ def _saved(canvas: Canvas, kind: str, metadata: dict[str, str | None]) -> bytes:
 
 
 def _draw(figure: Figure, panels: Sequence[Panel], styles: Mapping[str, Style]) -> Canvas:
-    columns = min(COLUMNS, len(panels))
+    named = any(panel.rows for panel in panels)
+    columns = min(2 if named else COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    names = max(len(panel.rows or figure.y.ticks) for panel in panels)
-    height = max(HEIGHT, ROW * names + 0.9)
-    canvas = Canvas(figsize=(WIDTH * columns, height * rows + 0.9), layout="constrained")
+    lines = max((len(lines_of(name)) for panel in panels for name in panel.rows), default=0)
+    of_rows = (ROW + LINE * lines) * max(len(panel.rows) for panel in panels) + 0.9
+    size = ((WIDE if named else WIDTH) * columns, (of_rows if named else HEIGHT) * rows + 0.9)
+    canvas = Canvas(figsize=size, layout="constrained")
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for place, panel in zip(axes, panels, strict=False):
         _panel(place, figure, panel, styles)
@@ -77,51 +86,47 @@ def _draw(figure: Figure, panels: Sequence[Panel], styles: Mapping[str, Style]) 
 
 
 def _handle(name: str, style: Style) -> Line2D:
-    return Line2D(
-        [],
-        [],
-        color=style.colour,
-        marker=style.marker[1],
-        linestyle=style.dash[1],
-        markersize=5,
-        label=name,
-    )
+    looks: dict[str, Any] = {"marker": style.marker[1], "linestyle": style.dash[1]}
+    return Line2D([], [], color=style.colour, markersize=5, label=name, **looks)
 
 
 def _panel(place: Axes, figure: Figure, panel: Panel, styles: Mapping[str, Style]) -> None:
     place.set_title(panel.title, fontsize=8)
     for level in panel.levels:
-        draw = {"x": (place.axvline, place.axvspan), "y": (place.axhline, place.axhspan)}
-        line, band = draw[level.axis]
+        line: Callable[..., Any] = place.axvline if level.axis == "x" else place.axhline
+        band: Callable[..., Any] = place.axvspan if level.axis == "x" else place.axhspan
         if level.low == level.high:
             line(level.low, color=MUTED, linestyle="--", linewidth=1, zorder=1)
         else:
             band(level.low, level.high, color=MUTED, alpha=0.15, linewidth=0)
-        if level.text and level.axis == "y":
-            across = place.get_yaxis_transform()
-            place.text(
-                1, level.high, level.text, transform=across, fontsize=7, ha="right", va="bottom"
-            )
+        if level.text:
+            words: dict[str, Any] = {"fontsize": 7, "color": MUTED, "ha": "right"}
+            if level.axis == "y":
+                words |= {"transform": place.get_yaxis_transform(), "va": "bottom"}
+                place.text(1, level.high, level.text, **words)
+            else:
+                words |= {"transform": place.get_xaxis_transform(), "va": "top"}
+                place.text(level.high, 1, f"{level.text} ", **words)
     for series in panel.series:
-        _series(place, series, styles[series.architecture], bool(panel.rows or figure.y.ticks))
-    _axis(place, "x", figure.x, figure.x.ticks)
-    _axis(place, "y", figure.y, panel.rows or figure.y.ticks)
+        _series(place, series, styles[series.architecture], bool(panel.rows))
+    _axis(place, "x", figure.x, panel)
+    _axis(place, "y", figure.y, panel)
 
 
 def _series(place: Axes, series: Series, style: Style, named_rows: bool) -> None:
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
-    there = np.isfinite(x) & np.isfinite(y)
+    y = np.where(np.isfinite(y), y, np.nan)  # which breaks the line
     line = style.dash[1] if not series.dashed else "--"
     marker = style.marker[1]
     if series.published:
         marker = "|" if named_rows else "_"
     place.plot(
-        x[there],
-        y[there],
+        x,
+        y,
         color=style.colour,
         marker="" if series.mode == "line" else marker,
         linestyle="" if series.mode == "points" or series.published else line,
-        markersize=2 if series.faint else 14 if series.published else 4.5,
+        markersize=_size(series),
         markeredgewidth=2.5 if series.published else 0 if series.faint else 1,
         linewidth=1.4,
         alpha=0.45 if series.faint else 1,
@@ -130,20 +135,29 @@ def _series(place: Axes, series: Series, style: Style, named_rows: bool) -> None
     if series.low is not None and series.high is not None:
         middle = x if series.bars == "x" else y
         ends = [middle - np.asarray(series.low), np.asarray(series.high) - middle]
-        limits = np.clip(np.nan_to_num(np.asarray(ends)), 0, None)[:, there]
-        bars = {f"{series.bars}err": limits}
-        place.errorbar(x[there], y[there], fmt="none", color=style.colour, elinewidth=1, **bars)
+        bars = {f"{series.bars}err": np.clip(np.nan_to_num(np.asarray(ends)), 0, None)}
+        place.errorbar(x, y, fmt="none", color=style.colour, elinewidth=1, **bars)
 
 
-def _axis(place: Axes, letter: str, axis: Axis, names: Sequence[str]) -> None:
+def _size(series: Series) -> float:
+    if series.published:
+        return 14
+    return 2 if series.faint else 3 if len(series.x) > MANY else 4.5
+
+
+def _axis(place: Axes, letter: str, axis: Axis, panel: Panel) -> None:
     one = place.xaxis if letter == "x" else place.yaxis
     one.set_label_text(axis.title)
-    if names:
-        one.set_ticks(range(len(names)), [heading(name).replace("\n", " ") for name in names])
-        limits = (len(names) - 0.5, -0.5)
-        place.set_xlim(limits) if letter == "x" else place.set_ylim(limits)
+    if letter == "y" and panel.rows:
+        one.set_ticks(range(len(panel.rows)), ["\n".join(lines_of(name)) for name in panel.rows])
+        place.set_ylim(len(panel.rows) - 0.5, -0.5)  # the first one at the top
     elif axis.log:
         place.set_xscale("log") if letter == "x" else place.set_yscale("log")
+        low, high = one.get_view_interval()
+        there = [value for value in round_numbers(*reach(panel, letter)) if low <= value <= high]
+        one.set_major_locator(FixedLocator(there))
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        one.set_minor_locator(NullLocator())
     if axis.whole:
         one.set_major_locator(MaxNLocator(integer=True))
     if axis.share:

@@ -28,6 +28,7 @@ MARKERS = (
     *(("circle", "o"), ("square", "s"), ("diamond", "D"), ("triangle-up", "^")),
     *(("triangle-down", "v"), ("cross", "P"), ("x", "X"), ("star", "*")),
 )
+MANY = 12  # points of a line, from which on its markers are smaller
 DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"), ("dashdot", "-."))
 
 

@@ -63,7 +63,7 @@ def _lowest(tidy: pd.DataFrame) -> list[str]:
         if losses.notna().sum() == 0:
             said.append(f"On {task} no trial completed with a loss.")
             continue
-        best = group.loc[losses.idxmin()]
+        best = group.iloc[int(losses.argmin())]
         said.append(
             f"On {task} the lowest evaluation loss is {number(best['evaluation_loss'])} "
             f"({best['metric']} {metric_text(best['metric'], best['evaluation_metric'])}), of "

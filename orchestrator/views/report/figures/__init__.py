@@ -3,10 +3,16 @@
 from collections.abc import Callable, Mapping
 
 from orchestrator.views.report.figure import Figure
+from orchestrator.views.report.figures.capacity import bits_per_parameter, samples, stored_bits
+from orchestrator.views.report.figures.cost import cost
 from orchestrator.views.report.figures.depth import depth
 from orchestrator.views.report.figures.distribution import distribution
 from orchestrator.views.report.figures.infeasible import infeasible
 from orchestrator.views.report.figures.matched import matched
+from orchestrator.views.report.figures.memory import memory
+from orchestrator.views.report.figures.residuals import residuals
+from orchestrator.views.report.figures.robustness import robustness
+from orchestrator.views.report.figures.trainability import trainability
 from orchestrator.views.tables import Study, Table
 
 __all__ = ["draw"]
@@ -15,9 +21,17 @@ Tables = Mapping[str, Table]
 
 FIGURES: tuple[Callable[[Study, Tables], Figure | None], ...] = (
     matched,
+    bits_per_parameter,
+    stored_bits,
+    samples,
+    memory,
+    trainability,
     distribution,
     infeasible,
+    robustness,
+    residuals,
     depth,
+    cost,
 )
 
 

@@ -1,13 +1,13 @@
 """Distribution of evaluation losses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
-from orchestrator.views.report.figures.matched import spread
-from orchestrator.views.report.figures.places import by_panel, rows_of
+from orchestrator.views.report.figures.places import by_panel, rows_of, spread
 from orchestrator.views.report.thinning import per_cell, thin
 from orchestrator.views.tables import Study, Table
 from orchestrator.views.tables.table import CELL
@@ -35,13 +35,13 @@ def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     most, left_out, panels = per_cell(len(cells)), 0, []
     for title, group in by_panel(cells, [*CELL[:3]]):
         names = rows_of(study.architectures, group)
-        series = []
+        series: list[Series] = []
         for cell, architecture in zip(group["cell"], group["architecture"], strict=True):
-            rows, row = of_cell[cell], float(names.index(architecture))
+            rows = of_cell[cell]
             kept = thin(rows["evaluation_loss"], most)
             left_out += len(rows) - len(kept)
-            series.append(_trials(architecture, rows.iloc[kept], row))
-            series += _quartiles(architecture, rows, row)
+            series += apart(rows.iloc[kept].assign(architecture=architecture), names)
+            series += _quartiles(architecture, rows, float(names.index(architecture)))
         panels.append(Panel(title, tuple(series), rows=names))
     return Figure(
         name="distribution",
@@ -55,17 +55,25 @@ def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     )
 
 
-def _trials(architecture: str, rows: pd.DataFrame, row: float) -> Series:
-    apart = (np.arange(len(rows)) * GOLDEN % 1 - 0.5) * 2 * JITTER
-    return Series(
-        architecture=architecture,
-        x=rows["evaluation_loss"].tolist(),
-        y=(row + apart).tolist(),
-        mode="points",
-        bars="x",
-        faint=True,
-        trials=[*rows[["sweep", "trial"]].itertuples(index=False, name=None)],
+def apart(rows: pd.DataFrame, names: Sequence[str]) -> tuple[Series, ...]:
+    """One faint point a trial, set apart around the line of its architecture's name."""
+    return tuple(
+        Series(
+            architecture=architecture,
+            x=of_it["evaluation_loss"].tolist(),
+            y=(names.index(architecture) + _jitter(len(of_it))).tolist(),
+            mode="points",
+            bars="x",
+            faint=True,
+            trials=[*of_it[["sweep", "trial"]].itertuples(index=False, name=None)],
+        )
+        for architecture in rows_of(names, rows)
+        for of_it in [rows[rows["architecture"] == architecture]]
     )
+
+
+def _jitter(count: int) -> NDArray[np.floating]:
+    return (np.arange(count) * GOLDEN % 1 - 0.5) * 2 * JITTER
 
 
 def _quartiles(architecture: str, rows: pd.DataFrame, row: float) -> list[Series]:

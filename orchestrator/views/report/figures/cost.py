@@ -1,0 +1,36 @@
+"""What the trials took, and what early stopping saved."""
+
+from collections.abc import Mapping
+
+from orchestrator.views.report.figure import Axis, Figure, Panel
+from orchestrator.views.report.figures.places import dots, rows_of, spread
+from orchestrator.views.tables import Study, Table
+
+CAPTION = (
+    "Hours of one worker, all depths and sizes of a task together. The bar reaches to what the "
+    "trials would have taken had none been stopped early."
+)
+
+
+def cost(study: Study, tables: Mapping[str, Table]) -> Figure | None:
+    """Hours by task and architecture."""
+    if "cost" not in tables:
+        return None
+    tidy = tables["cost"].tidy
+    hours = tidy.groupby(["task", "architecture"], sort=False)[["hours", "saved_hours"]]
+    sums = hours.sum().reset_index()
+    sums["whole"] = sums["hours"] + sums["saved_hours"]
+    sums = sums[sums["hours"] > 0]
+    panels = []
+    for task, group in sums.groupby("task", sort=False):
+        names = rows_of(study.architectures, group)
+        series = dots(group, names, "hours", ("hours", "whole"))
+        panels.append(Panel(str(task), series, rows=names))
+    return Figure(
+        name="cost",
+        title="Cost",
+        caption=CAPTION,
+        x=Axis("hours", log=spread(sums["hours"])),
+        y=Axis(""),
+        panels=tuple(panels),
+    )

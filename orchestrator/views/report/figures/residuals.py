@@ -1,0 +1,58 @@
+"""Residual families, and what the paper gives for two of them."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from orchestrator.views.report.figure import Axis, Figure, Level, Panel
+from orchestrator.views.report.figures.places import (
+    best_trials,
+    by_panel,
+    dots,
+    rows_of,
+    with_limits,
+)
+from orchestrator.views.tables import Study, Table
+
+KINDS = ("homogeneous", "heterogeneous")
+CAPTION = (
+    "Metric of the best configuration of each cell on the evaluation set, mean and deviation over "
+    "its networks. Dashed lines are the published values of the best network of each kind on the "
+    "same task."
+)
+
+
+def residuals(study: Study, tables: Mapping[str, Table]) -> Figure | None:
+    """Tables 1 and 2 of the fading-memory paper as a figure."""
+    if "residual_families" not in tables:
+        return None
+    tidy = with_limits(tables["residual_families"].tidy, "metric", "metric_deviation")
+    there, trials = tidy[tidy["metric"].notna()], best_trials(study)
+    panels = []
+    for title, group in by_panel(there, ["task", "depth", "budget"]):
+        names = rows_of(study.architectures, group)
+        series = dots(group, names, "metric", ("low", "high"), trials)
+        metric, task = group["metric_name"].iloc[0], group["task"].iloc[0]
+        panels.append(Panel(f"{title}: {metric}", series, _published(tables, task), names))
+    return Figure(
+        name="residuals",
+        title="Residuals",
+        caption=CAPTION,
+        x=Axis("metric"),
+        y=Axis(""),
+        panels=tuple(panels),
+        source="fading-memory paper, Tables 1 and 2",
+    )
+
+
+def _published(tables: Mapping[str, Table], task: str) -> tuple[Level, ...]:
+    if "residuals" not in tables:
+        return ()
+    pairs = tables["residuals"].tidy
+    metric = pairs[(pairs["task"] == task) & (pairs["quantity"] == "accuracy")]
+    values: pd.DataFrame = metric[[f"published_{kind}" for kind in KINDS]].dropna()
+    return tuple(
+        Level(float(value), float(value), kind, "x")
+        for row in values.drop_duplicates().itertuples(index=False)
+        for kind, value in zip(KINDS, row, strict=True)
+    )

@@ -1,0 +1,47 @@
+"""What stands at the axes, for both renderers alike: round numbers, and names in lines."""
+
+import math
+import textwrap
+
+from orchestrator.views.report.figure import Panel
+
+WIDE = 24  # characters of a line of a name
+MOST_POWERS = 6  # of ten that are written at an axis
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Few round numbers for a logarithmic axis, some of them beyond its ends.
+
+    Left to themselves the renderers write every digit of a decade, or two numbers of ten.
+    """
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+    if high > 3 * low:
+        parts = (1, 2, 3, 5) if high < 30 * low else (1, 2, 5) if high < 200 * low else (1,)
+        every = max(1, round(len(powers) / MOST_POWERS))
+        return [
+            float(f"{part}e{power}") for power in powers if power % every == 0 for part in parts
+        ]
+    power = 10.0 ** math.floor(math.log10(high - low or high))
+    step = next(part * power for part in (0.2, 0.5, 1, 2, 5) if high - low <= 5 * part * power)
+    first, last = math.ceil(low / 2 / step), math.floor(high * 2 / step)
+    return [float(f"{number * step:.6g}") for number in range(max(first, 1), last + 1)]
+
+
+def reach(panel: Panel, letter: str) -> tuple[float, float]:
+    """The lowest and the highest positive number on an axis of a panel, error bars included."""
+    there = [
+        float(value)
+        for series in panel.series
+        for value in (
+            *(series.x if letter == "x" else series.y),
+            *((*(series.low or ()), *(series.high or ())) if series.bars == letter else ()),
+        )
+        if 0 < value < math.inf
+    ]
+    return (min(there), max(there)) if there else (1.0, 1.0)
+
+
+def lines_of(label: str) -> list[str]:
+    """A label in lines: its name, then its options."""
+    name, bracket, options = label.partition("(")
+    return [name, *textwrap.wrap(bracket + options, WIDE, break_on_hyphens=False)]
