@@ -146,6 +146,14 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
 
     Raises whatever a store that is locked or away raises, after seconds rather than minutes.
     """
+    prepare_store(uri)
+    from orchestrator.views.mlflow import MLflowView
+
+    return MLflowView(uri, sweep)
+
+
+def prepare_store(uri: str) -> None:
+    """Have MLflow be quick to say that a store is away, and raise what a locked one raises."""
     # Left to itself MLflow asks for many minutes before it says that a store is away.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -163,11 +171,8 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()  # raises at once; MLflow would try ten times and warn each time
         engine.dispose()
-    from orchestrator.views.mlflow import MLflowView
-
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    return MLflowView(uri, sweep)
 
 
 def first_line(error: Exception) -> str:

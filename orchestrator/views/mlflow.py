@@ -1,5 +1,7 @@
 """The MLflow view: an experiment a sweep, a run a trial, written from ledger rows.
 
+Above the runs of trials stands one of the sweep itself, which holds its report.
+
 A run is keyed by its trial's id and the sequence number of its ledger row, so that the view can
 be rebuilt or repeated: a row that is there is not written again, a trial that ran again has its
 run replaced, and a run that was left half-written is written anew.
@@ -10,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -28,6 +31,7 @@ STATUS = {
     "errored": "FAILED",
 }
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the pages expect chat traces
+OF_A_SWEEP = {"kind": "sweep"}  # the tag of the run above those of trials
 CELL_TAGS = ("cell", "architecture", "depth", "task", "budget", "outcome")
 
 Row = Mapping[str, Any]
@@ -42,14 +46,9 @@ class MLflowView:
     def __init__(self, uri: str, sweep: str) -> None:
         self._client = MlflowClient(tracking_uri=uri)
         self._writers = WRITERS if uri.startswith(("http://", "https://")) else 1
-        experiment = self._client.get_experiment_by_name(sweep)
-        if experiment is not None and experiment.lifecycle_stage == "deleted":
-            self._client.restore_experiment(experiment.experiment_id)
-        self.experiment_id: str = (
-            self._client.create_experiment(sweep, _artifacts(uri), tags=KIND)
-            if experiment is None
-            else experiment.experiment_id
-        )
+        self.experiment_id = experiment_of(self._client, uri, sweep)
+        self._sweep = sweep
+        self._parent = ""  # the run above, once there is something to put below it
         self.written = 0  # runs, by this process
         self._runs: dict[str, tuple[str, int]] = {}  # trial -> run, sequence of its row
         self._broken_off = False  # a write: the store may have a run that it could not tell us of
@@ -65,7 +64,7 @@ class MLflowView:
             for run in page:
                 trial = run.data.tags.get("trial")
                 if trial is None:
-                    continue  # somebody else's
+                    continue  # the sweep's own, or somebody else's
                 if run.info.status == "RUNNING" or trial in self._runs:
                     to_delete.append(run.info.run_id)
                     continue
@@ -90,6 +89,8 @@ class MLflowView:
         if self._broken_off:
             self._find_runs()
         self._broken_off, before = True, self.written
+        if not self._parent and not all(self.has(trial) for trial, _ in trials):
+            self._parent = sweep_run(self._client, self.experiment_id, self._sweep)
         with ThreadPoolExecutor(self._writers) as writers:
             for new in writers.map(self._write, trials):  # left at an error, it drops the others
                 self.written += new
@@ -107,7 +108,11 @@ class MLflowView:
             self.experiment_id,
             start_time=when - int(1000 * (trial["seconds"] or 0)),
             run_name=trial["trial"],
-            tags={"trial": trial["trial"], "sequence": str(trial["sequence"])},
+            tags={
+                "trial": trial["trial"],
+                "sequence": str(trial["sequence"]),
+                "mlflow.parentRunId": self._parent,
+            },
         )
         run_id = run.info.run_id
         metrics = _metrics(trial, thin(list(curve)))
@@ -136,6 +141,46 @@ class MLflowView:
             reports = curves([row["trial"] for row in some])
             self.write_all([(row, reports.get(row["trial"], [])) for row in some])
         return len(missing)
+
+
+def experiment_of(client: MlflowClient, uri: str, sweep: str) -> str:
+    """The id of the sweep's experiment, which is made or taken out of the bin where it must be."""
+    experiment = client.get_experiment_by_name(sweep)
+    if experiment is None:
+        made: str = client.create_experiment(sweep, _artifacts(uri), tags=KIND)
+        return made
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    found: str = experiment.experiment_id
+    return found
+
+
+def sweep_run(client: MlflowClient, experiment_id: str, sweep: str) -> str:
+    """The id of the run above those of trials, which is made where there is none."""
+    ((key, value),) = OF_A_SWEEP.items()
+    found = client.search_runs(
+        [experiment_id],
+        filter_string=f"tags.{key} = '{value}'",
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    if found:
+        run_id: str = found[0].info.run_id
+        return run_id
+    made = client.create_run(experiment_id, run_name=sweep, tags=OF_A_SWEEP)
+    client.set_terminated(made.info.run_id)
+    run_id = made.info.run_id
+    return run_id
+
+
+def log_report(uri: str, sweep: str, page: bytes) -> None:
+    """Store a sweep's report as ``report.html`` with its run, in place of an earlier one."""
+    client = MlflowClient(tracking_uri=uri)
+    run_id = sweep_run(client, experiment_of(client, uri, sweep), sweep)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        path.write_bytes(page)
+        client.log_artifact(run_id, str(path))
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:

@@ -1,8 +1,17 @@
-"""The best trial of each cell, as a user asks MLflow for it."""
+"""Runs of trials, and the best trial of each cell, as a user asks MLflow for them."""
+
+from typing import Any
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from tests.orchestrator.studies import Folder
+
+
+def runs_of_trials(client: MlflowClient, experiment_id: str, **search: Any) -> list[Run]:
+    """All runs of an experiment but that of the sweep itself."""
+    found = client.search_runs([experiment_id], **search)
+    return [run for run in found if run.data.tags.get("kind") != "sweep"]
 
 
 def best_by_search(client: MlflowClient, folder: Folder) -> list[tuple[str, str, float, float]]:

@@ -11,6 +11,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from orchestrator.outcome import FINAL
 from orchestrator.plan import index_of
 from tests.orchestrator.faults_tools import ASHA, ONE_SLOT, SWEEP, Place, kill
+from tests.orchestrator.mlflow_search import runs_of_trials
 
 
 class Hits:
@@ -111,7 +112,7 @@ def test_a_sweep_hit_by_twenty_kills_has_the_undisturbed_sweep_s_numbers(tmp_pat
         # MLflow has caught up with what was recorded before each kill.
         client = MlflowClient(tracking_uri=place.paths.mlflow_store)
         experiment = client.get_experiment_by_name("hit")
-        runs = client.search_runs([experiment.experiment_id])
+        runs = runs_of_trials(client, experiment.experiment_id)
         assert sorted(run.data.tags["trial"] for run in runs) == sorted(place.ended_trials())
         assert {run.info.status for run in runs} <= {"FINISHED", "FAILED"}
 

@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 
 from tests.orchestrator.command import environment
 from tests.orchestrator.faults_tools import ASHA, ONE_SLOT, Mounts, Place, kill
+from tests.orchestrator.mlflow_search import runs_of_trials
 
 SHORT = {
     "tasks": [{"name": "own:Watched", "options": {"pause": 0.002}}],
@@ -221,7 +222,7 @@ def test_an_mlflow_server_that_goes_and_comes_back_disturbs_nothing(tmp_path, st
         def runs():
             client = MlflowClient(tracking_uri=uri)
             experiment = client.get_experiment_by_name("hit")
-            return client.search_runs([experiment.experiment_id]) if experiment else []
+            return runs_of_trials(client, experiment.experiment_id) if experiment else []
 
         with mlflow_server(tmp_path, port) as server:
             place.until(lambda: answers(port), server)

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from orchestrator.views import background
 from orchestrator.views.background import BackgroundView, open_view
+from tests.orchestrator.mlflow_search import runs_of_trials
 from tests.orchestrator.test_mlflow_view import curve, frames, trial_row
 
 
@@ -27,7 +28,9 @@ NOTHING = held()
 def trials_in(store):
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
     experiment = client.get_experiment_by_name("s")
-    return sorted(run.data.tags["trial"] for run in client.search_runs([experiment.experiment_id]))
+    return sorted(
+        run.data.tags["trial"] for run in runs_of_trials(client, experiment.experiment_id)
+    )
 
 
 def test_what_the_ledger_held_and_what_ends_meanwhile_are_written(store):

@@ -21,7 +21,7 @@ from orchestrator.views.background import BackgroundView
 from orchestrator.views.mlflow import _rows
 from orchestrator.views.tables.matched import parameter_matched
 from tests.orchestrator.command import SOUNDINGS, environment, soundings
-from tests.orchestrator.mlflow_search import best_by_search, best_by_sql
+from tests.orchestrator.mlflow_search import best_by_search, best_by_sql, runs_of_trials
 from tests.orchestrator.mlflow_server import ADMIN, mlflow_server
 from tests.orchestrator.studies import random_folder
 from tests.orchestrator.test_browse import free_port
@@ -96,7 +96,7 @@ def test_another_sync_writes_nothing(server, folder, sync):
     assert sync(folder) == (0, there, "")
     client = MlflowClient(tracking_uri=server.uri)
     experiment = client.get_experiment_by_name("small")
-    runs = client.search_runs([experiment.experiment_id], max_results=5000)
+    runs = runs_of_trials(client, experiment.experiment_id, max_results=5000)
     assert sorted(run.data.tags["trial"] for run in runs) == sorted(trials["trial"])
 
 
@@ -229,7 +229,7 @@ def test_a_server_that_is_killed_and_started_again_is_caught_up_with(server, as_
 
 def found(client):
     experiment = client.get_experiment_by_name("killed")
-    return client.search_runs([experiment.experiment_id]) if experiment else []
+    return runs_of_trials(client, experiment.experiment_id) if experiment else []
 
 
 def wait_for(condition):

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,8 +10,8 @@ from mlflow import MlflowClient
 
 from orchestrator.best import best_trials
 from orchestrator.ledger import Ledger
-from orchestrator.views.mlflow import CURVE_POINTS, MLflowView, thin
-from tests.orchestrator.mlflow_search import best_by_search, best_by_sql
+from orchestrator.views.mlflow import CURVE_POINTS, MLflowView, log_report, thin
+from tests.orchestrator.mlflow_search import best_by_search, best_by_sql, runs_of_trials
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ def uri(store):
 def runs(uri, sweep="s"):
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(sweep)
-    found = client.search_runs([experiment.experiment_id])
+    found = runs_of_trials(client, experiment.experiment_id)
     return {run.data.tags["trial"]: run for run in found}, client
 
 
@@ -151,7 +152,7 @@ def test_a_trial_that_ran_again_replaces_its_run(uri):
     assert found["t1"].data.tags["outcome"] == "completed"
     assert "error" not in found["t1"].data.tags
     experiment = client.get_experiment_by_name("s")
-    assert len(client.search_runs([experiment.experiment_id])) == 1
+    assert len(runs_of_trials(client, experiment.experiment_id)) == 1
 
 
 def test_a_run_left_half_written_is_written_anew(uri):
@@ -160,7 +161,7 @@ def test_a_run_left_half_written_is_written_anew(uri):
     experiment = client.get_experiment_by_name("s")
     client.create_run(experiment.experiment_id, tags={"trial": "t1", "sequence": "1001"})
     assert MLflowView(uri, "s").sync(*frames(1)) == 1
-    (run,) = client.search_runs([experiment.experiment_id])
+    (run,) = runs_of_trials(client, experiment.experiment_id)
     assert run.info.status == "FINISHED" and run.data.metrics["validation_loss"] == 2.998
 
 
@@ -175,7 +176,7 @@ def test_a_write_that_broke_off_is_written_anew_by_the_same_view(uri, monkeypatc
     assert view.write(trial_row(1), curve(1))
     _, client = runs(uri)
     experiment = client.get_experiment_by_name("s")
-    (run,) = client.search_runs([experiment.experiment_id])
+    (run,) = runs_of_trials(client, experiment.experiment_id)
     assert run.info.status == "FINISHED"
 
 
@@ -192,8 +193,31 @@ def test_a_run_whose_making_was_not_answered_is_not_left_behind(uri, monkeypatch
         with pytest.raises(OSError, match="timed out"):
             view.write(trial_row(1), curve(1))
     assert view.write(trial_row(1), curve(1))
-    (run,) = MlflowClient(tracking_uri=uri).search_runs([view.experiment_id])
+    (run,) = runs_of_trials(MlflowClient(tracking_uri=uri), view.experiment_id)
     assert run.info.status == "FINISHED"
+
+
+def test_runs_of_trials_stand_below_one_of_the_sweep(uri):
+    MLflowView(uri, "s").sync(*frames(1, 2))
+    MLflowView(uri, "s").sync(*frames(1, 2, 3))
+    found, client = runs(uri)
+    experiment = client.get_experiment_by_name("s")
+    (sweep,) = client.search_runs(
+        [experiment.experiment_id], filter_string="attributes.run_name = 's'"
+    )
+    assert sweep.info.status == "FINISHED"
+    parents = {trial: run.data.tags["mlflow.parentRunId"] for trial, run in found.items()}
+    assert parents == dict.fromkeys(["t1", "t2", "t3"], sweep.info.run_id)
+
+
+def test_a_report_is_an_artifact_of_the_sweeps_run_and_takes_the_place_of_an_earlier_one(uri):
+    log_report(uri, "s", b"before")
+    log_report(uri, "s", b"after")
+    MLflowView(uri, "s").sync(*frames(1))
+    found, client = runs(uri)
+    run_id = found["t1"].data.tags["mlflow.parentRunId"]
+    assert [file.path for file in client.list_artifacts(run_id)] == ["report.html"]
+    assert Path(client.download_artifacts(run_id, "report.html")).read_bytes() == b"after"
 
 
 def test_runs_of_somebody_else_are_left_alone(uri):
@@ -228,7 +252,7 @@ def test_a_run_is_not_found_by_its_tags_before_it_has_its_metrics(uri, monkeypat
     view = MLflowView(uri, "s")
     view.write(trial_row(1), [report | {"further": further} for report in curve(1, 100)])
     assert seen == [(False, False), (True, True)]  # 1,300 metrics take two requests
-    (run,) = client.search_runs([view.experiment_id])
+    (run,) = runs_of_trials(client, view.experiment_id)
     for name in ("validation_loss", "m0", "m8"):
         assert len(client.get_metric_history(run.info.run_id, name)) == 100
 

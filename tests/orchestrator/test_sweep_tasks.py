@@ -13,6 +13,7 @@ from orchestrator.sweep import run
 from orchestrator.views.mlflow import MLflowView
 from orchestrator.views.tables import Study
 from orchestrator.views.tables.matched import parameter_matched
+from tests.orchestrator.mlflow_search import runs_of_trials
 from tests.orchestrator.small import small_plan
 from tests.orchestrator.studies import left_of
 from trainables import tasks
@@ -216,7 +217,7 @@ def test_mlflow_has_what_follows_and_the_baselines(results, store):
     assert MLflowView(uri, "small").sync(ledger.trials(), ledger.curves) == 8
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("small")
-    runs = {run.data.tags["trial"]: run for run in client.search_runs([experiment.experiment_id])}
+    runs = {run.data.tags["trial"]: run for run in runs_of_trials(client, experiment.experiment_id)}
     query = "select trial, cell, evaluation_metric, parameters from trials"
     for trial, cell, metric, parameters in rows(results, "small", query):
         data = runs[trial].data
