@@ -139,6 +139,8 @@ def run(
         try:
             tuner.fit()
             recorder.flush()
+            if not interruption.happened:
+                writer.compact()
         except Exception as error:
             storage.be_patient(paths.results, storage.Patience(0.0))
             with suppress(OSError):  # what had arrived by then, if the disk takes it

@@ -83,6 +83,32 @@ class LedgerWriter:
                 if there := self._parts_of(dataset, cell):
                     self._merge(dataset, cell, there, without=forgotten)
 
+    def compact(self) -> None:
+        """Merge the parts of every dataset and cell into few.
+
+        Safe at any time against a kill and beside readers, as every merge is.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        for dataset in DATASETS:
+            groups: list[list[Part]] = []
+            for part in parts(self._folder, dataset):
+                group = groups[-1] if groups else []
+                if (
+                    not group
+                    or group[0].folder != part.folder
+                    or sum(one.size for one in group) + part.size > LARGEST_MERGED
+                ):
+                    groups.append(group := [])
+                group.append(part)
+
+            def merge(group: list[Part], dataset: Dataset = dataset) -> None:
+                self._merge(dataset, group[0].cell, group)
+
+            many = [group for group in groups if len(group) > 1]
+            storage.side_by_side(self._folder, merge, many)
+
     def _write(
         self, dataset: Dataset, cell: str, rows: list[dict[str, Any]], durable: bool
     ) -> None:
@@ -138,6 +164,7 @@ class LedgerWriter:
                 tables.append(read_part(part, DATASETS[dataset]))
         table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
         table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
+        table = table.combine_chunks()
         merged = Part(old[0].first, old[-1].last, old[0].folder).write(table, durable=True)
         storage.side_by_side(
             self._folder,

@@ -1,6 +1,9 @@
 """Many small files of a ledger become few, and no reader ever misses or doubles a row."""
 
 import errno
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -111,17 +114,17 @@ def test_cells_that_are_written_together_are_not_merged_together(tmp_path, monke
         merge(writer, dataset, cell, old, *rest)
 
     monkeypatch.setattr(LedgerWriter, "_merge", count)
-    writer, cells = LedgerWriter(tmp_path), [f"c{number}" for number in range(32)]
-    for number in range(160):
+    writer, cells = LedgerWriter(tmp_path), [f"c{number}" for number in range(16)]
+    for number in range(64):
         merges.append(0)
         for cell in cells:
             writer.add("results", cell, report(f"{cell}-{number}", 1, 0.5))
         writer.flush()
         there = [len(parts(tmp_path, "results", cell)) for cell in cells]
         assert max(there) <= 24 + 24
-    assert max(merges) == 1 + 2 * 32 // 16
-    assert sum(merges) > 32 * 160 / 24
-    assert len(seen(tmp_path)) == len(raw(tmp_path)) == 32 * 160
+    assert max(merges) == 1 + 2 * 16 // 16
+    assert sum(merges) > 16 * 64 / 24
+    assert len(seen(tmp_path)) == len(raw(tmp_path)) == 16 * 64
 
 
 def test_what_is_large_is_not_merged_again(tmp_path, monkeypatch):
@@ -293,6 +296,68 @@ def test_a_reader_beside_a_writer_that_merges_sees_every_row_once(tmp_path, monk
     thread.join()
     assert trouble == [] and looks > 5
     assert [*Ledger(tmp_path).results([])["step"]] == [*range(flushes)]
+
+
+def many_small(folder, monkeypatch, count):
+    """A ledger of so many files of one row, in two cells; returns its rows by cell."""
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "MERGED_AT_ONCE", 10**6)
+        writer = LedgerWriter(folder)
+        for number in range(count):
+            cell = "ab"[number % 2]
+            writer.add("results", cell, report(f"t{number}", number, number / 7))
+            writer.flush()
+    assert len(files(folder)) == count
+    return sorted(raw(folder))
+
+
+def test_compaction_leaves_one_file_a_cell(tmp_path, monkeypatch):
+    rows = many_small(tmp_path, monkeypatch, 300)
+    LedgerWriter(tmp_path, 300).compact()
+    assert len(files(tmp_path)) == 2
+    assert sorted(raw(tmp_path)) == seen(tmp_path) == rows
+    written = [path.stat().st_mtime_ns for path in files(tmp_path)]
+    LedgerWriter(tmp_path, 300).compact()  # there is nothing to do any more
+    assert [path.stat().st_mtime_ns for path in files(tmp_path)] == written
+
+
+def test_compaction_makes_no_file_that_is_too_large(tmp_path, monkeypatch):
+    rows = many_small(tmp_path, monkeypatch, 60)
+    size = max(path.stat().st_size for path in files(tmp_path))
+    monkeypatch.setattr(writing, "LARGEST_MERGED", 10 * size)
+    LedgerWriter(tmp_path, 60).compact()
+    assert 6 <= len(files(tmp_path)) <= 8
+    assert sorted(raw(tmp_path)) == seen(tmp_path) == rows
+
+
+COMPACT = """
+import sys
+from pathlib import Path
+from orchestrator.ledger import LedgerWriter
+print("begins", flush=True)
+LedgerWriter(Path(sys.argv[1]), 400).compact()
+"""
+
+
+def test_compaction_that_is_killed_beside_a_reader_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    """A real process, killed when so many of its files have gone or appeared."""
+    rows = many_small(tmp_path, monkeypatch, 400)
+    kills = 0
+    for left in (400, 330, 201, 3):
+        command = [sys.executable, "-c", COMPACT, str(tmp_path)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        while process.poll() is None:
+            if len(files(tmp_path)) <= left:
+                process.kill()
+            assert seen(tmp_path) == rows
+        kills += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        assert seen(tmp_path) == rows
+    assert kills > 0
+    LedgerWriter(tmp_path, 400).compact()
+    assert len(files(tmp_path)) == 2 and not [*tmp_path.rglob(".*.tmp")]
+    assert sorted(raw(tmp_path)) == seen(tmp_path) == rows
 
 
 def test_a_reader_that_finds_a_file_gone_looks_again(tmp_path, monkeypatch):
