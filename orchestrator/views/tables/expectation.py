@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from orchestrator.views.tables.statistics import CONFIDENCE, Floats
 
@@ -69,27 +69,21 @@ def _jackknife_error(evaluations: Floats, tried: int, k: int) -> float:
 
     What ranks behind the one that is left out moves up by a rank.
     """
-    shares = _best_shares(tried - 1, k)[: len(evaluations)]
-    shares = np.append(shares, np.zeros(len(evaluations) - len(shares)))
-    moved = np.concatenate([[0.0], shares[:-1]])
-
-    def without_each(values: Floats) -> tuple[Floats, float]:
-        before = np.concatenate([[0.0], np.cumsum(shares * values)])
-        upwards = np.cumsum((moved * values)[::-1])[::-1]
-        return before[:-1] + np.append(upwards[1:], 0.0), float(before[-1])
-
-    sums, all_feasible = without_each(evaluations)
-    found, found_in_all = without_each(np.ones(len(evaluations)))
-    left = sums / found
-    left_infeasible, infeasible = all_feasible / found_in_all, tried - len(evaluations)
-    mean = (left.sum() + infeasible * left_infeasible) / tried
-    squares = ((left - mean) ** 2).sum() + infeasible * (left_infeasible - mean) ** 2
+    feasible, infeasible = len(evaluations), tried - len(evaluations)
+    shares = np.append(_best_shares(tried - 1, k), 0.0)[:feasible]
+    moved_up = np.concatenate([[0.0], shares[:-1]])
+    before = np.concatenate([[0.0], np.cumsum(shares * evaluations)])
+    behind = np.append(np.cumsum((moved_up * evaluations)[::-1])[::-1][1:], 0.0)
+    without = (before[:-1] + behind) / shares[:-1].sum()
+    without_infeasible = before[-1] / shares.sum()
+    mean = (without.sum() + infeasible * without_infeasible) / tried
+    squares = ((without - mean) ** 2).sum() + infeasible * (without_infeasible - mean) ** 2
     return float(np.sqrt((tried - 1) / tried * squares))
 
 
 def _limits(expected: float, error: float, tried: int, *, positive: bool) -> tuple[float, float]:
     """Student's, of the logarithm where there is one: losses are positive and skewed."""
-    quantile = float(student.ppf((1 + CONFIDENCE) / 2, tried - 1))
+    quantile = float(stdtrit(tried - 1, (1 + CONFIDENCE) / 2))
     if positive and expected > 0:
         factor = np.exp(quantile * error / expected)
         return expected / factor, float(expected * factor)
