@@ -45,10 +45,10 @@ def expected_best(evaluations: Floats, tried: int, k: int) -> ExpectedBest:
         return ExpectedBest(np.nan, np.nan, np.nan, np.nan, 1.0)
     shares = _best_shares(tried, k)[:feasible]
     found = float(shares.sum())
-    expected = float(shares @ evaluations) / found
+    expected = float((shares * evaluations).sum()) / found
     ranks = np.arange(feasible + 1)
     with_replacement = -np.diff((1 - ranks / tried) ** k)
-    plug_in = float(with_replacement @ evaluations / with_replacement.sum())
+    plug_in = float((with_replacement * evaluations).sum() / with_replacement.sum())
     low = high = np.nan
     if feasible > 1 and k <= tried * LARGEST_SHARE:
         error = _jackknife_error(evaluations, tried, k)
