@@ -86,7 +86,7 @@ def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
     architecture = cell.definition["architecture"]
     options = dict(architecture["options"])
     nonlinearity = options.pop("nonlinearity", "searched")
-    paper = _papers_bits()
+    paper = papers_bits()
     match = paper[
         (paper["architecture"] == architecture["name"]) & (paper["nonlinearity"] == nonlinearity)
     ]
@@ -97,8 +97,8 @@ def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
 
 
 @cache
-def _papers_bits() -> pd.DataFrame:
-    """Read once, for there may be hundreds of cells."""
+def papers_bits() -> pd.DataFrame:
+    """The paper's bits per parameter, read once, for there may be hundreds of cells."""
     return published("capacity_bits_per_parameter").fillna({"nonlinearity": "searched"})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.views.tables.capacity import papers_bits
 from orchestrator.views.tables.searches import (
     LEAST_TRIALS,
     RESAMPLES,
@@ -17,7 +18,7 @@ from orchestrator.views.tables.searches import (
     search,
     with_limits,
 )
-from orchestrator.views.tables.study import StudiedCell, Study, published
+from orchestrator.views.tables.study import StudiedCell, Study
 from orchestrator.views.tables.table import Table, number
 
 RELU, STEPS = "relu", "unrolled steps"
@@ -67,18 +68,14 @@ def _searches_nonlinearity(cell: StudiedCell) -> bool:
 
 def _among_trials(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
     """The best trial with ReLU against the best of all trials of the cell."""
-    if not cells:
-        return
     columns = ["index", "outcome", "objective", "evaluation_metric", "configuration"]
-    trials = study.details(columns, [cell.id for cell in cells])
-    completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
-    relu = completed[completed["configuration"].str.contains(_WITH_RELU)]
-    ranked = relu.sort_values(["objective", "index"], kind="stable")
-    best = ranked.drop_duplicates("cell").set_index("cell")["evaluation_metric"]
-    count = relu["cell"].value_counts()
-    for cell in cells:
-        value, number_of = float(best.get(cell.id, np.nan)), int(count.get(cell.id, 0))
-        of_relu = Search(value, np.full(RESAMPLES, np.nan), number_of)
+    for cell in cells:  # one at a time: configurations are long
+        trials = study.details(columns, [cell.id])
+        completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
+        relu = completed[completed["configuration"].str.contains(_WITH_RELU)]
+        ranked = relu.sort_values(["objective", "index"], kind="stable")["evaluation_metric"]
+        best = float(ranked.iloc[0]) if len(ranked) else np.nan
+        of_relu = Search(best, np.full(RESAMPLES, np.nan), len(ranked))
         told = ("best of all", "best with relu")
         yield _row(study, RELU, cell, cell, told, search(study, cell), of_relu)
 
@@ -160,7 +157,7 @@ def _bits_per_parameter(found: Search, parameters: int) -> Search:
 
 def _published(study: Study, cell: StudiedCell) -> float:
     """The paper's bits per parameter with ReLU, of a network with one layer."""
-    paper = published("capacity_bits_per_parameter").set_index(["architecture", "nonlinearity"])
+    paper = papers_bits().set_index(["architecture", "nonlinearity"])
     name = (cell.definition["architecture"]["name"], RELU)
     same = study.papers_task(cell.id) == "perceptron_capacity" and cell.depth == 1
     return float(paper["about"].get(name, np.nan)) if same else np.nan

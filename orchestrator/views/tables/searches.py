@@ -64,10 +64,12 @@ def search(study: Study, cell: StudiedCell) -> Search:
     name and on nothing else.
     """
     trials = study.of_cell(cell.id)
-    trials = trials[trials["outcome"] == "completed"].dropna(subset="objective")
-    trials = trials.sort_values(["objective", "index"], kind="stable")
+    objective = trials["objective"].to_numpy(dtype=float)
+    there = (trials["outcome"] == "completed").to_numpy() & ~np.isnan(objective)
+    order = np.lexsort((trials["index"].to_numpy()[there], objective[there]))
     column = "evaluation_loss" if measure(study, cell) == "loss" else "evaluation_metric"
-    return best_and_halves(trials[column].to_numpy(dtype=float), cell.id)
+    values = trials[column].to_numpy(dtype=float)[there][order]
+    return best_and_halves(values, cell.id)
 
 
 def best_and_halves(values: np.ndarray, cell: str) -> Search:

@@ -217,7 +217,7 @@ class Study:
         Args:
             trials: only these; two sweeps may each have one of a name.
         """
-        wanted = self.trials[["sweep", "trial"]]
+        wanted = _concatenated([self.of_cell(cell)[["sweep", "trial"]] for cell in cells])
         frames = [
             sweep.ledger.trials(columns, trials, cells).assign(sweep=sweep.name)
             for sweep in self.sweeps
