@@ -110,6 +110,19 @@ def test_reruns_of_one_configuration_are_no_sample(tmp_path):
     assert len(expected_best_of_k(Study([folder.paths, paths])).tidy) == 1
 
 
+def test_a_trial_of_two_sweeps_counts_once_as_the_one_that_was_trained_to_its_end(tmp_path):
+    early = Folder.of(tmp_path, tasks=[MEMORY])
+    early.fill("rnn", completed(3.0, 3.0), stopped(), infeasible())
+    whole = Folder.of(tmp_path, tasks=[MEMORY], name="whole", scheduler="none")  # the same seed
+    whole.fill("rnn", None, completed(1.0, 1.0), None, completed(2.0, 2.0))
+    for sweeps in ([early.paths, whole.paths], [whole.paths, early.paths]):
+        tidy = expected_best_of_k(Study(sweeps)).tidy
+        assert tidy["tried"].unique().tolist() == [4]
+        # Of 4 with an infeasible one: 1 in half of the pairs, 2 in two of six, 3 in one.
+        assert tidy["expected"].tolist() == pytest.approx([2, (3 * 1 + 2 * 2 + 3) / 6, 1.25, 1])
+    assert expected_best_of_k(early.study).tidy.empty
+
+
 def test_where_the_objective_is_the_metric_the_table_has_it(tmp_path):
     training = {"steps": 16, "batch_size": 8, "evaluation_interval": 4, "objective": "metric"}
     table = made(

@@ -103,6 +103,24 @@ def test_single_networks_are_counted_beside_trials(tmp_path):
     assert (row["networks"], row["networks_infeasible"]) == (9, 5)
 
 
+def test_networks_of_unequal_number_are_all_counted(tmp_path):
+    one = infeasible(lane_infeasible_at=[4])
+    three = end("completed", 1.0, 1.0, lanes=[1.0] * 3, lane_infeasible_at=[None, None, 2])
+    row, _ = made(tmp_path, one, three, stopped(), errored())
+    assert (row["networks"], row["networks_infeasible"]) == (1 + 3 + 2, 2)
+
+
+def test_configurations_that_were_chosen_are_told(tmp_path):
+    search = {"method": "list", "configurations": [{"learning_rate": 0.1}]}
+    folder = Folder.of(tmp_path, tasks=[MEMORY], search=search)
+    folder.fill("rnn", infeasible())
+    (note,) = [n for n in infeasible_fractions(folder.study).notes if "at random" in n]
+    assert note.startswith("Configurations of 1 cell were not drawn at random")
+    drawn = Folder.of(tmp_path / "drawn", tasks=[MEMORY])
+    drawn.fill("rnn", infeasible())
+    assert not any("at random" in note for note in infeasible_fractions(drawn.study).notes)
+
+
 def published_shares(tmp_path, **changes):
     folder = Folder.of(tmp_path, search={"samples": 1}, **changes)
     cell = folder.plan.cells[0]

@@ -7,8 +7,8 @@ from scipy.special import stdtrit
 
 from orchestrator.views.tables.statistics import CONFIDENCE, Floats
 
-# Of a larger share of the configurations tried, too few sets differ for an interval to hold.
-LARGEST_SHARE = 1 / 5
+# With fewer configurations tried for each of the k, too few sets differ for an interval to hold.
+FEWEST_FOR_EACH = 5
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def expected_best(evaluations: Floats, tried: int, k: int) -> ExpectedBest:
     with_replacement = -np.diff((1 - ranks / tried) ** k)
     plug_in = float((with_replacement * evaluations).sum() / with_replacement.sum())
     low = high = np.nan
-    if feasible > 1 and k <= tried * LARGEST_SHARE:
+    if feasible > 1 and k * FEWEST_FOR_EACH <= tried:
         error = _jackknife_error(evaluations, tried, k)
         low, high = _limits(expected, error, tried, positive=bool(evaluations.min() >= 0))
     none = 0.0 if k > tried - feasible else 1 - found

@@ -93,6 +93,12 @@ def _notes(study: Study, tidy: pd.DataFrame) -> tuple[str, ...]:
         "trials alone and that of infeasible and undetermined ones together. '-': no trial ended, "
         "or the paper has no such cell.",
     ]
+    chosen = study.trials.loc[~study.trials["random"].astype(bool), "cell"].nunique()
+    if chosen:
+        notes.append(
+            f"Configurations of {chosen} cell{'s' if chosen > 1 else ''} were not drawn at random: "
+            "their shares are those of what was chosen, and the limits take them for independent."
+        )
     if len(tidy) and max(cell.replicates for cell in study.cells) > 1:
         notes.append(
             "A trial is infeasible when all its networks are; "
