@@ -14,7 +14,8 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n logical --dist loadfile -m "not slow"
+	$(BIN)/pytest -m slow
 
 setup: .venv/installed
 

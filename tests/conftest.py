@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import os
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from tests.s3 import KEYS, S3
 
 # The numbers and the times of the tests do not depend on the machine's cores.
 torch.set_num_threads(1)
+os.environ.pop("COLUMNS", None)  # nor what is printed on the terminal, which may be narrow
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 from mlflow import MlflowClient
+from ray._raylet import AuthenticationTokenLoader
 
 from tests.orchestrator.studies import Folder, random_folder
 
@@ -45,6 +46,7 @@ def flag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="package")
 def one_ray(flag: Path) -> Iterator[None]:
     """One Ray instance for all tests of this process that run sweeps in it."""
+    AuthenticationTokenLoader.instance().reset_cache()  # of the token of another test's cluster
     ray.init(
         address="local",
         num_cpus=2,
