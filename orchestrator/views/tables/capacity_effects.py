@@ -113,7 +113,7 @@ def _by_length(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str,
                 STEPS,
                 by_length[shortest],
                 by_length[length],
-                (f"{shortest} steps", f"{length} steps"),
+                (str(shortest), str(length)),
             )
 
 
