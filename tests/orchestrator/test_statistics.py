@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, norm, ttest_ind
 from statsmodels.stats.multitest import multipletests
@@ -25,11 +25,13 @@ SHARES = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.
 INF = math.inf
 
 
+@settings(deadline=None)
 @given(SHARES)
 def test_wilson_limits_are_those_of_the_closed_formula(counts):
     assert wilson(*counts) == pytest.approx(wilson_in_closed_form(*counts), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SHARES)
 def test_exact_limits_are_quantiles_of_beta_distributions(counts):
     count, trials = counts
