@@ -93,15 +93,13 @@ class LedgerWriter:
         """
         for dataset in DATASETS:
             groups: list[list[Part]] = []
+            size = 0  # of the last group
             for part in parts(self._folder, dataset):
-                group = groups[-1] if groups else []
-                if (
-                    not group
-                    or group[0].folder != part.folder
-                    or sum(one.size for one in group) + part.size > LARGEST_MERGED
-                ):
-                    groups.append(group := [])
-                group.append(part)
+                size += part.size
+                if not groups or groups[-1][0].folder != part.folder or size > LARGEST_MERGED:
+                    groups.append([])
+                    size = part.size
+                groups[-1].append(part)
 
             def merge(group: list[Part], dataset: Dataset = dataset) -> None:
                 self._merge(dataset, group[0].cell, group)

@@ -119,7 +119,7 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
             mean, deviation, networks = mean_and_deviation(values)
             row |= {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
             if quantity == STEPS:
-                row[f"{kind}_reached"] = sum(step is not None for step in _first(study, cell))
+                row[f"{kind}_reached"] = reached(study, cell)
         row |= _difference(*(quantity_values(study, pair[kind], quantity) for kind in KINDS))
         names = {"accuracy": "accuracy_percent", STEPS: "iterations_to_minimal_performance"}
         match = paper[
@@ -157,27 +157,12 @@ def quantity_values(study: Study, cell: str, quantity: str) -> list[float]:
     if quantity != STEPS:
         return list(best["lane_evaluation_metrics"])
     whole = float(study.training(cell)["steps"])
-    return [whole if step is None else step for step in _first(study, cell)]
+    return [whole if step is None else step for step in study.first_reached(cell)]
 
 
 def reached(study: Study, cell: str) -> int:
     """How many networks of the cell's best trial reached the minimal performance."""
-    return sum(step is not None for step in _first(study, cell))
-
-
-def _first(study: Study, cell: str) -> list[float | None]:
-    """For each network of the cell's best trial the step that reached the minimal performance."""
-    best = study.best(cell)
-    if best is None:
-        return []
-    task = study.task(cell)
-    reports = study.curves(["lane_validation_metrics"], pd.DataFrame([best]))
-    first: list[float | None] = [None] * len(best["lane_evaluation_metrics"])
-    for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
-        for lane, value in enumerate(report["lane_validation_metrics"]):
-            if value is not None and task.reaches(value, task.minimal_performance):
-                first[lane] = float(report["step"])
-    return first
+    return sum(step is not None for step in study.first_reached(cell))
 
 
 def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -207,6 +207,39 @@ class Study:
         """The cell's best trial with all its columns, see :func:`.best_trials`."""
         return self._best.get(cell)
 
+    def first_reached(self, cell: str) -> list[float | None]:
+        """For each network of the cell's best trial the step of the first report that is as good as
+        the task's minimal performance.
+
+        The reports of all cells on the task are read at once.
+        """
+        task = label(self._cells[cell][0]["task"])
+        if task not in self._first_reached:
+            cells = [one for one, (d, _) in self._cells.items() if label(d["task"]) == task]
+            self._first_reached[task] = self._first_reports(
+                [one for one in cells if self.best(one)]
+            )
+        return self._first_reached[task].get(cell, [])
+
+    def _first_reports(self, cells: Sequence[str]) -> dict[str, list[float | None]]:
+        if not cells:
+            return {}
+        task, best = self.task(cells[0]), pd.DataFrame([self._best[cell] for cell in cells])
+        first: dict[str, list[float | None]] = {
+            row["cell"]: [None] * len(row["lane_evaluation_metrics"])
+            for row in best.to_dict("records")
+        }
+        reports = self.curves(["lane_validation_metrics"], best)
+        for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
+            for lane, value in enumerate(report["lane_validation_metrics"]):
+                if value is not None and task.reaches(value, task.minimal_performance):
+                    first[report["cell"]][lane] = float(report["step"])
+        return first
+
+    @cached_property
+    def _first_reached(self) -> dict[str, dict[str, list[float | None]]]:
+        return {}
+
     def details(
         self, columns: Sequence[str], cells: Sequence[str], trials: Sequence[str] | None = None
     ) -> pd.DataFrame:

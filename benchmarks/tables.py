@@ -1,0 +1,279 @@
+"""Tables of a million trials: seconds and memory, of all and of one cell; compaction of small files.
+
+    python benchmarks/tables.py [--trials 1000000] [--reports 10] [--files 10000] [--record]
+
+Writes a ledger of random search over 240 cells of every kind into a temporary folder (about 3 GB),
+a file a cell and 50,000 rows, and says how many rows a second that took. Then, each in a process of
+its own: all tables, with their files; one table of one cell; the report. Last, a dataset of as many
+files of one row as asked for is compacted, and read by duckdb before and after.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from recording import record
+
+from orchestrator.claim import claim
+from orchestrator.ledger import LedgerWriter
+from orchestrator.ledger import writer as writing
+from orchestrator.ledger.parts import Part
+from orchestrator.ledger.schema import DATASETS
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import Cell, Plan, make_plan, trial_id
+from orchestrator.spec import SweepSpec
+
+SWEEP = {
+    "name": "million",
+    "seed": 1,
+    "architectures": [
+        *("rnn", "irnn", "ugrnn", "gru", "lstm", "second_order"),
+        {"name": "wcrnn", "options": {"residual": "scaled"}},
+        {"name": "wcrnn", "options": {"residual": "heterogeneous"}},
+    ],
+    "depths": [1, 2, 4],
+    "tasks": ["perceptron_capacity", "memory", "parentheses"],
+    "budgets": [20_000, 50_000, 200_000],
+    "scheduler": "none",
+    "replicates": 2,
+}
+ROWS = 50_000  # of a file
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def planned(trials: int, results: Path) -> Plan:
+    spec = SweepSpec.model_validate({**SWEEP, "search": {"samples": 1}})
+    cells = len(make_plan(spec, results).cells)
+    search = {"samples": -(-trials // cells)}
+    return make_plan(SweepSpec.model_validate({**SWEEP, "search": search}), results)
+
+
+def constant(value: Any, rows: int, kind: pa.DataType) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), rows)
+
+
+def lanes(values: np.ndarray) -> pa.Array:
+    """Two networks' numbers, beside each other."""
+    pairs = np.stack([values * 0.99, values * 1.01], axis=1).ravel()
+    offsets = pa.array(np.arange(0, 2 * len(values) + 1, 2), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(pairs, from_pandas=True))
+
+
+def rows_of(
+    plan: Plan, cell: Cell, chance: np.random.Generator, reports: int, sequence: int
+) -> dict[str, pa.Table]:
+    """The rows of a cell's trials: one in ten infeasible, the others with log-normal losses."""
+    count = plan.spec.search.samples
+    dead = chance.random(count) < 0.1
+    loss = np.where(dead, np.nan, np.exp(chance.normal(-1, 1, count)))
+    metric = np.clip(1 - loss / 5, 0, 1)
+    steps = cell.training.steps
+    names = np.array([trial_id(cell.id, index) for index in range(count)])
+    bits = cell.task.name == "perceptron_capacity"
+    further = np.array(
+        [
+            json.dumps({"bits_per_parameter": 5 * m, "samples": 4000.0}) if bits else None
+            for m in metric
+        ],
+        dtype=object,
+    )
+
+    def measured(repeat: int, share: np.ndarray, step: np.ndarray) -> dict[str, pa.Array]:
+        values, also = np.repeat(loss, repeat) * (2 - share), np.repeat(metric, repeat) * share
+        at = np.repeat(np.where(dead, 3.0, np.nan), 2 * repeat)
+        offsets = pa.array(np.arange(0, 2 * count * repeat + 1, 2), pa.int32())
+        of_lanes = {"losses": lanes(values), "metrics": lanes(also)}
+        return {
+            "step": pa.array(step, pa.int64()),
+            "objective": pa.array(values, from_pandas=True),
+            "training_loss": pa.array(values, from_pandas=True),
+            **{
+                f"{s}_loss": pa.array(values, from_pandas=True)
+                for s in ("validation", "evaluation")
+            },
+            **{
+                f"{s}_metric": pa.array(also, from_pandas=True)
+                for s in ("validation", "evaluation")
+            },
+            "further": pa.array(np.repeat(further, repeat), pa.string()),
+            **{
+                f"lane_{s}_{what}": column
+                for s in ("validation", "evaluation")
+                for what, column in of_lanes.items()
+            },
+            "lane_infeasible_at": pa.ListArray.from_arrays(
+                offsets, pa.array(at, from_pandas=True).cast(pa.int64())
+            ),
+        }
+
+    configuration = [
+        json.dumps({"learning_rate": float(value), "samples_per_parameter": 1.0})
+        for value in np.exp(chance.normal(-6, 1, count))
+    ]
+    end = np.where(dead, 3, steps)
+    trials = {
+        **measured(1, np.ones(count), end),
+        "trial": pa.array(names),
+        "sequence": pa.array(np.arange(sequence, sequence + count)),
+        "index": pa.array(np.arange(count)),
+        "configuration": pa.array(configuration),
+        "outcome": pa.array(np.where(dead, "infeasible", "completed")),
+        "seconds": pa.array(chance.random(count) * 60),
+        "network_seed": pa.array(chance.integers(0, 2**60, count)),
+    }
+    same: dict[str, Any] = {
+        "sweep": plan.spec.name,
+        "task": cell.task.label,
+        "architecture": cell.architecture.label,
+        "depth": cell.depth,
+        "budget": cell.budget,
+        "hidden": cell.hidden,
+        "parameters": cell.parameters,
+        "metric": "accuracy",
+        "baseline_loss": 1.0,
+        "baseline_metric": 0.1,
+        "error": None,
+        "data_seed": 7,
+        "versions": "{}",
+        "host": "here",
+        "ended": NOON,
+        "reported": NOON,
+    }
+    at = np.tile(np.arange(1, reports + 1), count)
+    results = {
+        **measured(reports, at / reports, at * steps // reports),
+        "trial": pa.array(np.repeat(names, reports)),
+        "sequence": pa.array(np.arange(sequence + count, sequence + count * (reports + 1))),
+        "seconds": pa.array(np.ones(count * reports)),
+    }
+    found = {}
+    for dataset, columns in (("trials", trials), ("results", results)):
+        rows = count * (1 if dataset == "trials" else reports)
+        schema = DATASETS[dataset]  # type: ignore[index]
+        arrays = [
+            columns[field.name].cast(field.type)
+            if field.name in columns
+            else constant(same[field.name], rows, field.type)
+            for field in schema
+        ]
+        found[dataset] = pa.Table.from_arrays(arrays, schema=schema)
+    return found
+
+
+def write_ledger(plan: Plan, paths: SweepPaths, reports: int) -> dict[str, float]:
+    """Rows a second of the whole ledger."""
+    chance, sequence, begin = np.random.default_rng(1), 0, time.perf_counter()
+    for cell in plan.cells:
+        for dataset, table in rows_of(plan, cell, chance, reports, sequence).items():
+            folder = paths.ledger / dataset / f"cell={cell.id}"
+            folder.mkdir(parents=True)
+            first = int(table["sequence"][0].as_py())
+            for start in range(0, len(table), ROWS):
+                piece = table.slice(start, ROWS)
+                Part(first + start, first + start + len(piece) - 1, folder).write(piece)
+        sequence += plan.spec.search.samples * (reports + 1)
+    seconds = time.perf_counter() - begin
+    size = sum(path.stat().st_size for path in paths.ledger.rglob("*.parquet"))
+    return {"rows_a_second": round(sequence / seconds), "gigabytes": round(size / 1e9, 2)}
+
+
+ALL = """
+from orchestrator.views.tables import Study, build
+from orchestrator.views.tables.render import write
+study = Study(SweepPaths(results, "million"))
+write(build(study), out)
+"""
+ONE = """
+from orchestrator.views.tables import Study
+from orchestrator.views.tables.infeasible import infeasible_fractions
+cell = "parentheses_gru_d2_p50000"
+study = Study(SweepPaths(results, "million"), ["cell=" + cell])
+begin_import = 0
+assert len(infeasible_fractions(study).tidy) == 1
+"""
+REPORT = """
+from orchestrator.views import report
+from orchestrator.views.tables import Study, build
+study = Study(SweepPaths(results, "million"))
+report.write(study, build(study), out, None)
+"""
+
+
+def alone(code: str, results: Path, out: Path) -> dict[str, float]:
+    """Seconds and the most memory of a process of its own, its imports and start among them."""
+    start = "import sys\nfrom pathlib import Path\nfrom orchestrator.paths import SweepPaths\n"
+    start += "results, out = Path(sys.argv[1]), Path(sys.argv[2])\n"
+    begin = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-c", start + code, str(results), str(out)])
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"it ended with {os.waitstatus_to_exitcode(status)}")
+    seconds = round(time.perf_counter() - begin, 1)
+    return {"seconds": seconds, "gigabytes": round(usage.ru_maxrss * 1024 / 1e9, 2)}
+
+
+def compaction(files: int) -> dict[str, float]:
+    """Many files of one row become few."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger, schema = Path(folder), DATASETS["starts"]
+        place = ledger / "starts" / "cell=a"
+        place.mkdir(parents=True)
+        for number in range(files):
+            row = {"sweep": "s", "trial": f"t{number}", "sequence": number, "index": number}
+            row |= {"configuration": "{}", "run": "r", "started": NOON}
+            Part(number, number, place).write(pa.Table.from_pylist([row], schema=schema))
+        query = f"select count(*), sum(sequence) from read_parquet('{place}/*.parquet')"
+        before = duckdb.sql(query).fetchall()
+        begin = time.perf_counter()
+        LedgerWriter(ledger, files).compact()
+        seconds = time.perf_counter() - begin
+        left = len(list(place.glob("*.parquet")))
+        assert duckdb.sql(query).fetchall() == before == [(files, files * (files - 1) // 2)]
+        assert left <= 1 + files * 4096 // writing.LARGEST_MERGED
+    return {"files_before": files, "files_after": left, "seconds": round(seconds, 1)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1_000_000)
+    parser.add_argument("--reports", type=int, default=10)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--record", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder)
+        plan = planned(given.trials, results)
+        paths = SweepPaths(results, plan.spec.name)
+        paths.make_writable()
+        claim(plan, paths)
+        figures: dict[str, Any] = {"cells": len(plan.cells), "trials": plan.trial_count}
+        figures["writing"] = write_ledger(plan, paths, given.reports)
+        print(json.dumps(figures), flush=True)
+        for name, code in (("all_tables", ALL), ("one_table_of_one_cell", ONE), ("report", REPORT)):
+            figures[name] = alone(code, results, results / name)
+            print(name, json.dumps(figures[name]), flush=True)
+        figures["page_megabytes"] = round(
+            (results / "report" / "report.html").stat().st_size / 1e6, 1
+        )
+    figures["compaction"] = compaction(given.files)
+    figures["driver_gigabytes"] = round(
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2
+    )
+    print(json.dumps(figures, indent=1))
+    if given.record:
+        record("tables", figures)
+
+
+if __name__ == "__main__":
+    main()
