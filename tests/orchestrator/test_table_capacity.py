@@ -134,6 +134,7 @@ def test_published_bits_stand_beside_the_papers_own_cells(tmp_path):
     assert (paper, 1, "ur_lstm") in nothing
     assert (paper, 1, "ugrnn(nonlinearity=tanh)") in nothing
     assert (paper, 8, "rnn") in nothing
+    assert (paper, 4, "ugrnn(nonlinearity=relu)") in nothing
     assert (tidy["task"] != paper).sum() == sum(task != paper for task, _, _ in nothing)
     assert table.notes[1] == "Mean over 5 cells that are the paper's: 4; the paper's: about 5."
     assert {*table.shown["published"]} == {"3 to 6, about 5", "3 to 6, about 3.5", "3.5", "-"}

@@ -12,8 +12,6 @@ from orchestrator.views.tables.searches import counts, is_capacity, missing
 from orchestrator.views.tables.study import StudiedCell, Study, published
 from orchestrator.views.tables.table import CELL, NOTHING, Table, between, number
 
-PAPERS_DEPTHS = (1, 2, 4)
-
 
 def capacity(study: Study) -> Table:
     """Figures 1 and A.1 of the capacity paper, a row a cell of perceptron_capacity.
@@ -100,7 +98,8 @@ def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
     match = paper[
         (paper["architecture"] == architecture["name"]) & (paper["nonlinearity"] == nonlinearity)
     ]
-    same = study.papers_task(cell.id) == "perceptron_capacity" and cell.depth in PAPERS_DEPTHS
+    depths = (1,) if nonlinearity == "relu" else (1, 2, 4)  # Figure 2a has one layer
+    same = study.papers_task(cell.id) == "perceptron_capacity" and cell.depth in depths
     if options or not same or match.empty:
         return dict.fromkeys(_PUBLISHED, np.nan)
     return {name: float(match[name.removeprefix("published_")].iloc[0]) for name in _PUBLISHED}

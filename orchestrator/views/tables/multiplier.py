@@ -47,14 +47,15 @@ def parameter_multiplier(study: Study) -> Table:
     :mod:`.searches`.
     """
     rows = [row for group in _groups(study) for row in _compare(group)]
-    tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
+    pairs = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
+    depths = pd.to_numeric(pairs["depth"], errors="coerce").astype("Int64")  # none: all depths
     return Table(
         name="parameter_multiplier",
         title="Times the parameters that an architecture (column) needs to equal another (row)",
-        tidy=tidy,
-        shown=_matrix(tidy, study.architectures),
+        tidy=pairs.assign(depth=depths),
+        shown=_matrix(pairs, study.architectures),
         index=3,
-        notes=_notes(study, tidy),
+        notes=_notes(study, pairs),
     )
 
 
@@ -73,8 +74,8 @@ def _groups(study: Study) -> Iterator[_Group]:
     by_place: dict[tuple[str, str], list[StudiedCell]] = defaultdict(list)
     for cell in study.cells:
         by_place[cell.task, str(cell.depth)].append(cell)
-        if is_capacity(cell):
-            by_place[cell.task, ALL_DEPTHS].append(cell)
+    for cell in filter(is_capacity, study.cells):
+        by_place[cell.task, ALL_DEPTHS].append(cell)
     searches = {cell.id: search(study, cell) for cell in study.cells}
     for (task, depth), cells in by_place.items():
         found: dict[str, Found] = defaultdict(list)
@@ -103,12 +104,12 @@ def _compare(group: _Group) -> Iterator[dict[str, Any]]:
         }
 
 
-def _matrix(tidy: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
+def _matrix(pairs: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
     """A row for the one that is equalled, a column for the one that needs the parameters."""
     head = ["task", "depth", "equals"]
-    names = [name for name in architectures if name in set(tidy["architecture"])]
+    names = [name for name in architectures if name in set(pairs["architecture"])]
     rows = []
-    for where, group in tidy.groupby(head, sort=False):
+    for where, group in pairs.groupby(head, sort=False):
         texts = dict(
             zip(
                 group["architecture"],
@@ -121,13 +122,13 @@ def _matrix(tidy: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*head, *names])
 
 
-def _notes(study: Study, tidy: pd.DataFrame) -> tuple[str, ...]:
+def _notes(study: Study, pairs: pd.DataFrame) -> tuple[str, ...]:
     notes = [
         "The mean ratio of parameters over what both reach, interpolated between sizes and never "
         "extrapolated; in brackets the middle 95 % over random halves of each cell's completed "
         f"trials, where each cell has {LEAST_TRIALS} or more and 95 % of the halves have a value.",
     ]
-    if (tidy["depth"] == ALL_DEPTHS).any():
+    if (pairs["depth"] == ALL_DEPTHS).any():
         notes.append(
             "Depth 'all': the ratio of mean bits per parameter over the sizes and depths that both "
             "have, as in Figure 1i of the capacity paper."
@@ -137,13 +138,13 @@ def _notes(study: Study, tidy: pd.DataFrame) -> tuple[str, ...]:
             "Trials of a search that learns are no independent draws: there the limits say how "
             "much hangs on single trials, and need not hold what another search finds."
         )
-    without = tidy[tidy["reason"].notna()]
+    without = pairs[pairs["reason"].notna()]
     for (task, depth, reason), group in without.groupby(["task", "depth", "reason"], sort=False):
         if reason == FEW:
             told = [*group.loc[group["sizes"] < 2, "architecture"].unique()]
         else:
-            pairs = zip(group["architecture"], group["equals"], strict=True)
-            told = [*dict.fromkeys(" and ".join(sorted(pair)) for pair in pairs)]
+            both = zip(group["architecture"], group["equals"], strict=True)
+            told = [*dict.fromkeys(" and ".join(sorted(pair)) for pair in both)]
         notes.append(f"'-' on {task} at depth {depth}: {reason}: {'; '.join(told)}.")
     notes += [f"'-': {reason}." for reason in study.impossible]
     return tuple(notes)
