@@ -142,6 +142,18 @@ def test_nothing_is_extrapolated(tmp_path):
     assert table.notes[-1] == told
 
 
+def test_many_pairs_are_counted_and_not_listed(tmp_path):
+    names = ["rnn", "gru", "lstm", "ugrnn", "irnn"]
+
+    def apart(cell):
+        loss = power_law(cell.parameters) / 100 ** names.index(cell.architecture.label)
+        return [completed(loss, loss)]
+
+    table = parameter_multiplier(made(tmp_path, apart, architectures=names).study)
+    assert table.tidy["multiplier"].isna().all()
+    assert table.notes[-1].endswith("does not overlap: 10 pairs, those of no other note.")
+
+
 def test_a_curve_needs_two_sizes_that_were_reached(tmp_path):
     nan = math.nan
 

@@ -21,6 +21,7 @@ from orchestrator.views.tables.study import StudiedCell, Study
 from orchestrator.views.tables.table import NOTHING, Table
 
 ALL_DEPTHS = "all"
+PAIRS_TOLD = 6  # by name in a note
 _PLACE = ["task", "depth", "architecture", "equals"]
 _VALUES = [
     *("measure", "multiplier", "low", "high", "resamples", "worst_measure", "best_measure"),
@@ -145,6 +146,8 @@ def _notes(study: Study, pairs: pd.DataFrame) -> tuple[str, ...]:
         else:
             both = zip(group["architecture"], group["equals"], strict=True)
             told = [*dict.fromkeys(" and ".join(sorted(pair)) for pair in both)]
+            if len(told) > PAIRS_TOLD:
+                told = [f"{len(told)} pairs, those of no other note"]
         notes.append(f"'-' on {task} at depth {depth}: {reason}: {'; '.join(told)}.")
     notes += [f"'-': {reason}." for reason in study.impossible]
     return tuple(notes)
