@@ -312,11 +312,34 @@ def tables(sweep: SweepNames, where: Where = None, results: Results = DEFAULT_RE
 
     Of several sweeps, cells and trials stand in the same tables, which lie with the first.
     """
-    from orchestrator.execution import show_tables
+    from orchestrator.showing import Views
+
+    folder = Views([paths_of(name, results) for name in sweep], where or ()).write_tables()
+    say(f"\nTables  {folder} (CSV, Parquet, Markdown and LaTeX)")
+
+
+@app.command()
+def report(
+    sweep: SweepNames,
+    where: Where = None,
+    results: Results = DEFAULT_RESULTS,
+    mlflow: MLflow = None,
+) -> None:
+    """Write one page with a sweep's tables and figures; the figures also as SVG and PDF.
+
+    That of a whole sweep is stored in MLflow as well, with the run of the sweep.
+    """
+    from orchestrator.showing import Views
 
     paths = [paths_of(name, results) for name in sweep]
-    folder = show_tables(paths, where or ())
-    say(f"\nTables  {folder} (CSV, Parquet, Markdown and LaTeX)")
+    default = paths[0].default_store
+    page, trouble = Views(paths, where or ()).write_report(
+        mlflow or paths[0].mlflow_store, log=mlflow is not None or default.exists()
+    )
+    say(f"Report   {page}")
+    say(f"Figures  {page.parent / 'figures'} (SVG and PDF)")
+    if trouble:
+        say(f"MLflow   {trouble}")
 
 
 @app.command()

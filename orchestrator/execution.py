@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from orchestrator.claim import check, claim
@@ -19,6 +19,7 @@ from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Plan
 from orchestrator.remaining import EVERYTHING, Remaining, Which, remaining
+from orchestrator.showing import Views
 from orchestrator.terminal import command, console, options, say
 from trainables import tasks
 from trainables.data import DataError
@@ -79,9 +80,13 @@ def execute(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
-    folder = show_tables([paths], printed=PRINTED)
+    views = Views([paths])
+    folder = views.write_tables(printed=PRINTED)
+    report, unlogged = views.write_report(uri, log=not trouble)
     say(f"\nLedger  {paths.ledger} (Parquet: trials, results and starts)")
     say(f"Tables  {folder} (CSV, Parquet, Markdown and LaTeX; more of them than these)")
+    say(f"Report  {report} (open it in a browser; its figures lie beside it)")
+    trouble = trouble or unlogged
     if trouble:
         say(
             f"MLflow  {trouble}. Nothing is lost; write it with: "
@@ -171,31 +176,6 @@ def _announce(planned: Plan, left: Remaining) -> None:
         f"Sweep '{planned.spec.name}': {len(planned.cells)} cells{impossible}; "
         f"{', '.join([f'{planned.trial_count} trials', *parts])}; starting Ray."
     )
-
-
-def show_tables(
-    paths: Sequence[SweepPaths], where: Sequence[str] = (), printed: Collection[str] | None = None
-) -> Location:
-    """Write the tables of sweeps and print them; returns their folder.
-
-    Args:
-        where: filters of cells.
-        printed: names of tables; all by default.
-    """
-    from orchestrator.views import tables
-    from orchestrator.views.tables.render import print_table, write
-
-    study = tables.Study(paths, where)
-    built = tables.build(study)
-    first, *others = paths
-    folder = first.selection([other.sweep for other in others], where) / "tables"
-    write(built, folder)
-    for table in built:
-        if printed is None or table.name in printed:
-            print_table(table, console)
-    for warning in study.warnings:
-        say(warning)
-    return folder
 
 
 def _fail_if_errored(paths: SweepPaths, again: str) -> None:

@@ -81,8 +81,13 @@ class SweepPaths:
     @property
     def mlflow_store(self) -> str:
         """The tracking URI of the default MLflow store; of results in a store, at home."""
+        return f"sqlite:///{self.default_store}"
+
+    @property
+    def default_store(self) -> Path:
+        """The file of the default MLflow store."""
         beside = AT_HOME if isinstance(self.results, ObjectPath) else self.results
-        return f"sqlite:///{beside / 'mlflow.db'}"
+        return beside / "mlflow.db"
 
     def read_definition(self) -> dict[str, Any]:
         """What :attr:`definition` holds.

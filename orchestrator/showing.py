@@ -1,0 +1,73 @@
+"""Tables and report of sweeps, written where they belong."""
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchestrator.paths import SweepPaths
+from orchestrator.terminal import console, say
+from trainables.storage import Location
+
+if TYPE_CHECKING:
+    from orchestrator.views.tables import Study, Table
+
+
+class Views:
+    """What is rebuilt from the ledgers of some sweeps; it lies with the first.
+
+    Args:
+        where: filters of cells.
+    """
+
+    def __init__(self, sweeps: Sequence[SweepPaths], where: Sequence[str] = ()) -> None:
+        self._sweeps, self._where = sweeps, where
+        first, *others = sweeps
+        self._folder = first.selection([other.sweep for other in others], where)
+
+    @cached_property
+    def _study(self) -> "Study":
+        from orchestrator.views.tables import Study
+
+        return Study(self._sweeps, self._where)
+
+    @cached_property
+    def _tables(self) -> "list[Table]":
+        from orchestrator.views.tables import build
+
+        return build(self._study)
+
+    def write_tables(self, printed: Collection[str] | None = None) -> Location:
+        """Write the tables and print them; returns their folder.
+
+        Args:
+            printed: names of tables; all by default.
+        """
+        from orchestrator.views.tables.render import print_table, write
+
+        folder = self._folder / "tables"
+        write(self._tables, folder)
+        for table in self._tables:
+            if printed is None or table.name in printed:
+                print_table(table, console)
+        for warning in self._study.warnings:
+            say(warning)
+        return folder
+
+    def write_report(self, uri: str, log: bool) -> tuple[Location, str]:
+        """Write the page and its figures; returns the page, and why MLflow lacks it, or nothing.
+
+        Args:
+            uri: of the MLflow store; points link to their runs where it is a server's.
+            log: whether the page is to be stored in MLflow, with the run of the sweep. That of
+                several sweeps, or of some cells, is not.
+        """
+        from orchestrator.views import report
+        from orchestrator.views.background import first_line
+
+        page, *_ = report.write(self._study, self._tables, self._folder, uri)
+        if log and self._folder == self._sweeps[0].folder:
+            try:
+                report.log_to_mlflow(page, uri, self._sweeps[0].sweep)
+            except Exception as error:  # whatever a store, a network or a driver of it may raise
+                return page, f"lacks the report: {first_line(error)}"
+        return page, ""
