@@ -268,7 +268,7 @@ def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]
     kept = {"trial": found["trial"], "configuration": found["configuration"]}
     if "training" not in found:
         return replace(cell, repeated=kept)
-    ours = {key: value for key, value in asdict(cell.training).items() if key in _SAME}
+    ours = {key: value for key, value in asdict(cell.training).items() if key in SAME_WHEN_REPEATED}
     theirs = {key: found["training"][key] for key in ours}
     if ours != theirs:
         differing = ", ".join(
@@ -282,4 +282,4 @@ def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]
 
 
 # What a configuration means hangs on these: the rate decays over the steps.
-_SAME = ("steps", "batch_size", "divergence_threshold", "objective")
+SAME_WHEN_REPEATED = ("steps", "batch_size", "divergence_threshold", "objective")

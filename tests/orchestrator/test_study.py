@@ -113,6 +113,18 @@ def test_two_sweeps_that_define_a_cell_differently_are_refused(tmp_path, changes
     assert said in message and "--where" in message
 
 
+def test_a_sweep_that_repeats_another_may_look_at_other_steps_and_more_networks(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    search = {"samples": 6, "method": "repeat", "of": "first"}
+    training = {"steps": 16, "batch_size": 8, "evaluation_interval": 2}
+    again = Folder.of(tmp_path, name="again", search=search, training=training, replicates=3)
+    again.fill("rnn", completed(0.1, 0.1))
+    for both in (study(first, again), study(again, first)):
+        assert len(both.trials) == 10 and len(both.repetitions) == 1
+        assert {cell.replicates for cell in both.cells} == {2}
+        assert both.best(both.cells[0].id)["sweep"] == "first"
+
+
 def test_filters_leave_cells_and_their_files_out(tmp_path):
     made = Folder.of(tmp_path, tasks=[MEMORY, PARENTHESES], depths=[1, 2])
     made.write({trial.id: completed(0.5, 0.5) for trial in made.plan.trials()})

@@ -12,41 +12,13 @@ import pandas as pd
 
 from orchestrator.best import best_trials
 from orchestrator.errors import BadInput
-from orchestrator.labels import make_label
-from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.views.tables import filters
+from orchestrator.views.tables.pool import concatenated, pool
+from orchestrator.views.tables.sweeps import cells_of, impossible_cells, label, open_sweep
 from trainables import tasks
 
-# Of every trial; of some there is more, see Study.details.
-LIGHT = [
-    *("index", "outcome", "step", "objective", "validation_loss", "evaluation_loss"),
-    *("evaluation_metric", "seconds", "network_seed", "data_seed"),
-]
 OUTCOMES = ("completed", "infeasible", "stopped", "errored")
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One of the sweeps that are studied."""
-
-    name: str
-    paths: SweepPaths
-    definition: dict[str, Any]
-
-    @property
-    def repeats(self) -> bool:
-        """Whether its trials are reruns of the best configurations of another sweep."""
-        return bool(self.definition["search"]["method"] == "repeat")
-
-    @property
-    def random(self) -> bool:
-        """Whether its configurations are independent draws."""
-        return bool(self.definition["search"]["method"] == "random")
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.paths.ledger)
 
 
 @dataclass(frozen=True)
@@ -107,10 +79,10 @@ class Study:
         if twice := [name for name, count in names.items() if count > 1]:
             raise BadInput(f"two of the sweeps are called '{twice[0]}': run one under another name")
         self.filters = [filters.parse(text) for text in where]
-        self.sweeps = [_sweep(paths) for paths in given]
-        self._cells = self._taken()
-        self.trials = self._pool([sweep for sweep in self.sweeps if not sweep.repeats])
-        self.repetitions = self._pool([sweep for sweep in self.sweeps if sweep.repeats])
+        self.sweeps = [open_sweep(paths) for paths in given]
+        self._cells = cells_of(self.sweeps, self.filters)
+        self.trials = pool([one for one in self.sweeps if not one.repeats], self._cells)
+        self.repetitions = pool([one for one in self.sweeps if one.repeats], self._cells)
         if self.trials.empty and self.repetitions.empty:
             ledgers = ", ".join(str(sweep.paths.ledger) for sweep in self.sweeps)
             some = " of these cells" if self.filters else ""
@@ -153,19 +125,10 @@ class Study:
             name for name in dict.fromkeys(ordered) if filters.takes(chosen, {"architecture": name})
         ]
 
-    @cached_property
+    @property
     def impossible(self) -> tuple[str, ...]:
         """Why cells of the grids do not exist, each reason once."""
-        reasons = [
-            cell["reason"]
-            for sweep in self.sweeps
-            for cell in sweep.definition["impossible"]
-            if filters.takes(
-                [one for one in self.filters if one.column in _row(sweep, "", cell)],
-                _row(sweep, "", cell),
-            )
-        ]
-        return tuple(dict.fromkeys(reasons))
+        return impossible_cells(self.sweeps, self.filters)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -176,22 +139,6 @@ class Study:
             for dataset in ("trials", "results")
             for path in sweep.ledger.set_aside(dataset)
         )
-
-    def _taken(self) -> dict[str, tuple[dict[str, Any], list[Sweep]]]:
-        """Cell -> its definition and the sweeps that have it."""
-        found: dict[str, tuple[dict[str, Any], list[Sweep]]] = {}
-        for sweep in self.sweeps:
-            for cell, definition in sweep.definition["cells"].items():
-                if not filters.takes(self.filters, _row(sweep, cell, definition)):
-                    continue
-                if cell in found:
-                    _check_same(cell, *found[cell], definition, sweep)
-                found.setdefault(cell, (definition, []))[1].append(sweep)
-        if not found:
-            tried = " and ".join(map(str, self.filters))
-            names = ", ".join(dict.fromkeys(sweep.name for sweep in self.sweeps))
-            raise BadInput(f"--where: no cell of {names} has {tried}")
-        return found
 
     # -- trials ------------------------------------------------------------------------------
 
@@ -250,13 +197,13 @@ class Study:
         Args:
             trials: only these; two sweeps may each have one of a name.
         """
-        wanted = _concatenated([self.of_cell(cell)[["sweep", "trial"]] for cell in cells])
+        wanted = concatenated([self.of_cell(cell)[["sweep", "trial"]] for cell in cells])
         frames = [
             sweep.ledger.trials(columns, trials, cells).assign(sweep=sweep.name)
             for sweep in self.sweeps
             if not sweep.repeats
         ]
-        return wanted.merge(_concatenated(frames), on=["sweep", "trial"])
+        return wanted.merge(concatenated(frames), on=["sweep", "trial"])
 
     def curves(self, columns: Sequence[str], trials: pd.DataFrame) -> pd.DataFrame:
         """Reports of some trials, by sweep and trial, in the order of their steps.
@@ -271,7 +218,7 @@ class Study:
                 chosen, cells = set(of_it["trial"]), set(of_it["cell"])
                 reports = sweep.ledger.results(columns, chosen, cells)
                 frames.append(reports.assign(sweep=sweep.name))
-        return _concatenated(frames).sort_values(["sweep", "trial", "step"], kind="stable")
+        return concatenated(frames).sort_values(["sweep", "trial", "step"], kind="stable")
 
     @cached_property
     def _by_cell(self) -> Mapping[str, pd.DataFrame]:
@@ -286,40 +233,6 @@ class Study:
         rows = rows.loc[[*zip(best["sweep"], best["trial"], strict=True)]].reset_index()
         found: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
         return {row["cell"]: row for row in found}
-
-    def _pool(self, sweeps: Sequence[Sweep]) -> pd.DataFrame:
-        frames = []
-        for sweep in sweeps:
-            cells = [cell for cell, (_, owners) in self._cells.items() if sweep in owners]
-            frame = sweep.ledger.trials(LIGHT, cells=cells).drop(columns="sequence")
-            # A file may have been copied from elsewhere: the folder says what sweep this is.
-            frame = frame.assign(sweep=sweep.name, random=sweep.random)
-            order = pd.Categorical(frame["cell"], cells)
-            frames.append(frame.assign(_cell=order).sort_values(["_cell", "index"]))
-        pooled = _concatenated(frames)
-        if len(sweeps) > 1:
-            pooled = self._once(pooled)
-        return pooled.drop(columns="_cell", errors="ignore").reset_index(drop=True)
-
-    def _once(self, pooled: pd.DataFrame) -> pd.DataFrame:
-        """Without trials that are those of another sweep again."""
-        key = ["cell", "index", "network_seed", "data_seed"]
-        twice = pooled[pooled.duplicated(key, keep=False)]
-        if twice.empty:
-            return pooled
-        # A search that learns may have given the same place another configuration.
-        configurations = [
-            sweep.ledger.trials(["configuration"], set(rows["trial"]), set(rows["cell"])).assign(
-                sweep=sweep.name
-            )[["sweep", "trial", "configuration"]]
-            for sweep in self.sweeps
-            if len(rows := twice[twice["sweep"] == sweep.name])
-        ]
-        twice = twice.assign(_row=twice.index, _errored=twice["outcome"] == "errored")
-        twice = twice.merge(_concatenated(configurations), on=["sweep", "trial"])
-        ranked = twice.sort_values(["_errored", "step", "_row"], ascending=[True, False, True])
-        again = ranked.loc[ranked.duplicated([*key, "configuration"]), "_row"]
-        return pooled[~pooled.index.isin(again)]
 
     # -- definitions -------------------------------------------------------------------------
 
@@ -360,84 +273,6 @@ _WHOLE = (
     *("lane_validation_losses", "lane_evaluation_losses"),
     *("lane_validation_metrics", "lane_evaluation_metrics", "lane_infeasible_at"),
 )
-
-
-def _sweep(paths: SweepPaths) -> Sweep:
-    if not paths.definition.exists():
-        raise BadInput(
-            f"{paths.folder} holds no sweep: run it first with soundings run, "
-            "or name the results folder with --results"
-        )
-    return Sweep(paths.sweep, paths, paths.read_definition())
-
-
-def _row(sweep: Sweep, cell: str, definition: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns by which cells are filtered; one that cannot exist has no width."""
-    known = {
-        "sweep": sweep.name,
-        "task": label(definition["task"]),
-        "architecture": label(definition["architecture"]),
-        "depth": definition["depth"],
-        "budget": definition["budget"],
-    }
-    if cell:
-        known |= {"cell": cell, **{name: definition[name] for name in ("hidden", "parameters")}}
-    return known
-
-
-def _check_same(
-    cell: str,
-    definition: Mapping[str, Any],
-    owners: Sequence[Sweep],
-    other: Mapping[str, Any],
-    sweep: Sweep,
-) -> None:
-    """Refuse to mix trials that are not of the same experiment."""
-    first = owners[0]
-    skipped = {"repeated"}
-    if first.repeats or sweep.repeats:
-        skipped |= {"space"}  # a repetition draws nothing
-    ours = {**definition, "replicates": first.definition["replicates"]}
-    theirs = {**other, "replicates": sweep.definition["replicates"]}
-    if first.repeats != sweep.repeats:
-        skipped |= {"replicates"}
-    differing = [
-        text
-        for key in sorted(ours.keys() | theirs.keys())
-        if key not in skipped
-        for text in _differences(key, ours.get(key), theirs.get(key))
-    ]
-    if differing:
-        raise BadInput(
-            f"sweeps '{first.name}' and '{sweep.name}' define cell {cell} differently "
-            f"({'; '.join(differing)}): their trials cannot stand in one table; leave one of them "
-            "out, or the cell with --where"
-        )
-
-
-def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
-    if ours == theirs:
-        return []
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return [
-            text
-            for key in sorted(ours.keys() | theirs.keys())
-            for text in _differences(f"{name}.{key}", ours.get(key), theirs.get(key))
-        ]
-    return [f"{name} is {ours} and {theirs}"]
-
-
-def _concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    there = [frame for frame in frames if len(frame)]
-    if there:
-        return pd.concat(there, ignore_index=True)
-    columns = ["sweep", "random", "trial", "cell", *LIGHT]
-    return frames[0] if frames else pd.DataFrame(columns=columns)
-
-
-def label(named: dict[str, Any]) -> str:
-    """How tables call an architecture or a task, as in the ledger."""
-    return make_label(named["name"], named["options"])
 
 
 def mean_and_deviation(values: Any) -> tuple[float, float, int]:

@@ -1,0 +1,154 @@
+"""The sweeps that are studied, and the cells that they have."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.errors import BadInput
+from orchestrator.labels import make_label
+from orchestrator.ledger import Ledger
+from orchestrator.paths import SweepPaths
+from orchestrator.plan import SAME_WHEN_REPEATED
+from orchestrator.views.tables import filters
+from orchestrator.views.tables.filters import Filter
+
+Definition = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One of the sweeps that are studied."""
+
+    name: str
+    paths: SweepPaths
+    definition: dict[str, Any]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its trials are reruns of the best configurations of another sweep."""
+        return bool(self.definition["search"]["method"] == "repeat")
+
+    @property
+    def random(self) -> bool:
+        """Whether its configurations are independent draws."""
+        return bool(self.definition["search"]["method"] == "random")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.paths.ledger)
+
+
+def open_sweep(paths: SweepPaths) -> Sweep:
+    """Read what a sweep is.
+
+    Raises:
+        BadInput: there is none in its results folder, or its definition is damaged.
+    """
+    if not paths.definition.exists():
+        raise BadInput(
+            f"{paths.folder} holds no sweep: run it first with soundings run, "
+            "or name the results folder with --results"
+        )
+    return Sweep(paths.sweep, paths, paths.read_definition())
+
+
+def cells_of(
+    sweeps: Sequence[Sweep], chosen: Sequence[Filter]
+) -> dict[str, tuple[Definition, list[Sweep]]]:
+    """Each cell that the filters take, with its definition and the sweeps that have it.
+
+    Cells that are searched come first, and their definition is that of a search.
+
+    Raises:
+        BadInput: two sweeps define a cell differently, or the filters take none.
+    """
+    found: dict[str, tuple[Definition, list[Sweep]]] = {}
+    for sweep in sorted(sweeps, key=lambda sweep: sweep.repeats):
+        for cell, definition in sweep.definition["cells"].items():
+            if not filters.takes(chosen, columns_of(sweep, definition, cell)):
+                continue
+            if cell in found:
+                _check_same(cell, *found[cell], definition, sweep)
+            found.setdefault(cell, (definition, []))[1].append(sweep)
+    if not found:
+        tried = " and ".join(map(str, chosen))
+        names = ", ".join(sweep.name for sweep in sweeps)
+        raise BadInput(f"--where: no cell of {names} has {tried}")
+    return found
+
+
+def impossible_cells(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> tuple[str, ...]:
+    """Why cells of the grids do not exist, each reason once; they have no width to filter by."""
+    reasons = []
+    for sweep in sweeps:
+        for cell in sweep.definition["impossible"]:
+            columns = columns_of(sweep, cell)
+            if filters.takes([one for one in chosen if one.column in columns], columns):
+                reasons.append(cell["reason"])
+    return tuple(dict.fromkeys(reasons))
+
+
+def columns_of(
+    sweep: Sweep, definition: Mapping[str, Any], cell: str | None = None
+) -> dict[str, Any]:
+    """The columns by which cells are filtered.
+
+    Args:
+        cell: None of one that cannot exist.
+    """
+    known = {
+        "sweep": sweep.name,
+        "task": label(definition["task"]),
+        "architecture": label(definition["architecture"]),
+        "depth": definition["depth"],
+        "budget": definition["budget"],
+    }
+    if cell is not None:
+        known |= {"cell": cell, **{name: definition[name] for name in ("hidden", "parameters")}}
+    return known
+
+
+def _check_same(
+    cell: str,
+    definition: Definition,
+    owners: Sequence[Sweep],
+    other: Definition,
+    sweep: Sweep,
+) -> None:
+    """Refuse to mix trials that are not of the same experiment."""
+    first = owners[0]
+    repeats = first.repeats or sweep.repeats
+    ours, theirs = _compared(definition, first, repeats), _compared(other, sweep, repeats)
+    if differing := _differences("", ours, theirs):
+        raise BadInput(
+            f"sweeps '{first.name}' and '{sweep.name}' define cell {cell} differently "
+            f"({'; '.join(differing)}): their trials cannot stand in one table; leave one of them "
+            "out, or the cell with --where"
+        )
+
+
+def _compared(definition: Definition, sweep: Sweep, repeats: bool) -> Definition:
+    """What has to be the same; a repetition draws nothing and may look at other steps."""
+    known = {key: value for key, value in definition.items() if key != "repeated"}
+    if repeats:
+        del known["space"]
+        known["training"] = {key: known["training"][key] for key in SAME_WHEN_REPEATED}
+        return known
+    return {**known, "replicates": sweep.definition["replicates"]}
+
+
+def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
+    if ours == theirs:
+        return []
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [
+            text
+            for key in sorted(ours.keys() | theirs.keys())
+            for text in _differences(f"{name}.{key}".lstrip("."), ours.get(key), theirs.get(key))
+        ]
+    return [f"{name} is {ours} and {theirs}"]
+
+
+def label(named: dict[str, Any]) -> str:
+    """How tables call an architecture or a task, as in the ledger."""
+    return make_label(named["name"], named["options"])
