@@ -1,4 +1,4 @@
-"""Tables of a million trials: seconds and memory, of all and of one cell; compaction of small files.
+"""Tables of a million trials: seconds and memory, of all and of one cell; compaction of many files.
 
     python benchmarks/tables.py [--trials 1000000] [--reports 10] [--files 10000] [--record]
 
@@ -199,7 +199,6 @@ from orchestrator.views.tables import Study
 from orchestrator.views.tables.infeasible import infeasible_fractions
 cell = "parentheses_gru_d2_p50000"
 study = Study(SweepPaths(results, "million"), ["cell=" + cell])
-begin_import = 0
 assert len(infeasible_fractions(study).tidy) == 1
 """
 REPORT = """
@@ -270,9 +269,7 @@ def main() -> None:
     figures["driver_gigabytes"] = round(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2
     )
-    print(json.dumps(figures, indent=1))
-    if given.record:
-        record("tables", figures)
+    record("tables", figures, given.record)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ def test_by_hand():
         "\\begin{table}\n\\centering\n\\caption{A title}\n\\label{tab:t}\n"
         "\\begin{tabular}{llr}\n\\toprule\n"
         "task & rnn\\_2 & v \\\\\n\\midrule\n"
-        "a & x & 1 \\ensuremath{\\pm} 2 \\% \\\\\n & y & - \\\\\nb & y & \\ensuremath{<}1 \\\\\n\\bottomrule\n"
+        "a & x & 1 \\ensuremath{\\pm} 2 \\% \\\\\n"
+        " & y & - \\\\\nb & y & \\ensuremath{<}1 \\\\\n\\bottomrule\n"
         "\\end{tabular}\n"
         "\\par\\smallskip\\footnotesize 100 \\% of 3.\n\\end{table}\n"
     )

@@ -170,5 +170,5 @@ def numbers(values: Sequence[float]) -> list[float | None]:
 
 
 def text(words: str) -> str:
-    """Words that plotly takes as words and not as its markup."""
-    return html.escape(words, quote=False).replace("%{", "% {")
+    """Words that plotly takes as words, not as its markup, a formula or a placeholder."""
+    return html.escape(words, quote=False).replace("$", "&#36;").replace("%{", "%&#123;")

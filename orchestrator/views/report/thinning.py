@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-POINTS = 40_000  # of trials in one figure: about three megabytes of the page
+POINTS = 30_000  # of trials in one figure: some megabytes of the page
 FEWEST = 20  # of a cell that are always kept
 
 

@@ -49,11 +49,11 @@ function draw(element) {
   Plotly.react(element, data, layout, config);
   if (drawn.has(element)) return;
   drawn.add(element);
-  element.on("plotly_click", (event) => open(event.points[0]));
+  element.on("plotly_click", (event) => openRun(event.points[0]));
   if (page.links.some(Boolean)) element.classList.add("linked");
 }
 
-function open(point) {
+function openRun(point) {
   if (!point.customdata) return;
   const [sweep, trial] = point.customdata;
   const link = page.links[sweep];

@@ -1,0 +1,346 @@
+"""The report as files: what its figures, summary and provenance say against SQL and libraries."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.views import report, tables
+from orchestrator.views.report import links
+from orchestrator.views.report.figures import draw
+from orchestrator.views.report.interactive import numbers, panel_values
+from orchestrator.views.report.labelling import round_numbers
+from orchestrator.views.report.provenance import provenance
+from orchestrator.views.report.style import styles
+from orchestrator.views.report.summary import counts, sentences
+from orchestrator.views.report.thinning import thin
+from orchestrator.views.report.unmeasured import unmeasured
+from tests.orchestrator.many import many_trials
+from tests.orchestrator.studies import (
+    Folder,
+    completed,
+    errored,
+    infeasible,
+    stopped,
+)
+
+MEGABYTE = 1024**2
+
+
+def built(study):
+    return {table.name: table for table in tables.build(study)}
+
+
+def figures_of(study):
+    return {figure.name: figure for figure in draw(study, built(study))}
+
+
+def written(folder, out):
+    study = folder.study
+    return report.write(study, tables.build(study), out, None)
+
+
+def test_the_same_ledger_gives_the_same_bytes(at_random, tmp_path):
+    once = written(at_random, tmp_path / "once")
+    again = written(at_random, tmp_path / "again")
+    assert [path.name for path in once] == [path.name for path in again]
+    assert len({path.name for path in once}) == len(once) > 10
+    for one, other in zip(once, again, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_files_for_papers_are_whole_and_have_no_date(at_random, tmp_path):
+    for path in written(at_random, tmp_path)[1:]:
+        content = path.read_bytes()
+        if path.suffix == ".svg":
+            assert ElementTree.fromstring(content).tag.endswith("svg")
+            assert b"<dc:date>" not in content
+        else:
+            assert content.startswith(b"%PDF") and content.rstrip().endswith(b"%%EOF")
+            assert b"CreationDate" not in content
+
+
+class Outside(HTMLParser):
+    """What a page asks for, and the identifiers and fragments in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.ids, self.fragments = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name == "href" and value.startswith("#"):
+                self.fragments.append(value[1:])
+            elif name in ("src", "href", "srcset", "data"):
+                self.asked.append(value)
+            elif name == "id":
+                self.ids.append(value)
+
+
+def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere(at_random, tmp_path):
+    text = written(at_random, tmp_path)[0].read_text()
+    parser = Outside()
+    parser.feed(text)
+    assert parser.asked == []
+    assert len(set(parser.ids)) == len(parser.ids)
+    assert set(parser.fragments) <= set(parser.ids) and len(parser.fragments) > 10
+    assert "default-src 'none'" in text
+
+
+def test_every_panel_is_valid_for_plotly(at_random):
+    study = at_random.study
+    looks = styles(study.architectures)
+    panels = [
+        panel_values(figure, panel, looks, ["small"])
+        for figure in figures_of(study).values()
+        for panel in figure.panels
+    ]
+    assert len(panels) > 20
+    for panel in panels:
+        plotly.graph_objects.Figure(panel)  # raises for what plotly does not know
+        json.dumps(panel, allow_nan=False)
+
+
+def points(figure, **wanted):
+    """(x, y) of the series with these attributes, by panel and architecture."""
+    return {
+        (panel.title, series.architecture): [*zip(series.x, series.y, strict=True)]
+        for panel in figure.panels
+        for series in panel.series
+        if all(getattr(series, name) == value for name, value in wanted.items())
+    }
+
+
+def test_loss_at_matched_parameters_is_that_of_the_best_trials(at_random):
+    figure = figures_of(at_random.study)["parameter_matched"]
+    wanted = at_random.sql(
+        "select task || ', depth ' || depth, architecture, parameters, evaluation_loss, trial "
+        "from trials where outcome = 'completed' qualify row_number() over "
+        '(partition by cell order by objective, "index") = 1 order by 1, 2, 3'
+    )
+    found = sorted(
+        (panel.title, series.architecture, x, y, trial)
+        for panel in figure.panels
+        for series in panel.series
+        for x, y, (_, trial) in zip(series.x, series.y, series.trials, strict=True)
+    )
+    assert found == wanted
+
+
+def test_shares_of_infeasible_trials_are_those_of_sql(at_random):
+    figure = figures_of(at_random.study)["infeasible"]
+    found = {
+        (panel.title, series.architecture): series.x[0]
+        for panel in figure.panels
+        for series in panel.series
+        if not series.published
+    }
+    wanted = at_random.sql(
+        "select task || ', depth ' || depth || ', budget ' || format('{:,}', budget), architecture,"
+        " avg((outcome = 'infeasible')::int) from trials where outcome != 'errored' group by all"
+    )
+    assert found == {(title, name): pytest.approx(share) for title, name, share in wanted}
+
+
+def test_every_trial_with_a_loss_is_in_the_distribution(at_random):
+    figure = figures_of(at_random.study)["distribution"]
+    found = sorted(
+        (trial, x)
+        for panel in figure.panels
+        for series in panel.series
+        if series.faint
+        for x, (_, trial) in zip(series.x, series.trials, strict=True)
+    )
+    assert found == at_random.sql(
+        "select trial, evaluation_loss from trials where outcome in ('completed', 'stopped') "
+        "and isfinite(evaluation_loss) order by trial"
+    )
+    medians = {
+        (panel.title, series.architecture): series.x[0]
+        for panel in figure.panels
+        for series in panel.series
+        if not series.faint
+    }
+    wanted = at_random.sql(
+        "select task || ', depth ' || depth || ', budget ' || format('{:,}', budget), architecture,"
+        " median(evaluation_loss) from trials where outcome = 'completed' group by all"
+    )
+    assert medians == {(title, name): pytest.approx(middle) for title, name, middle in wanted}
+
+
+def test_published_values_are_marks(tmp_path):
+    papers = {"name": "parentheses", "options": {}}
+    folder = Folder.of(
+        tmp_path, architectures=["rnn", "gru"], tasks=[papers], budgets=[200_000], replicates=1
+    )
+    folder.fill("rnn", infeasible(), completed(0.5, 0.5))
+    folder.fill("gru", completed(0.5, 0.5), completed(0.6, 0.6))
+    found = points(figures_of(folder.study)["infeasible"], published=True)
+    assert [marks for marks in found.values()] == [
+        [(pytest.approx(0.215), 0.0)],
+        [(pytest.approx(0.155), 1.0)],
+    ]
+    said = sentences(folder.study, built(folder.study))
+    assert said[-1].startswith("Of 2 published shares of infeasible trials that can be compared")
+
+
+def test_the_summary_counts_what_sql_counts(at_random):
+    found = {noun: number for number, noun in counts(at_random.study)}
+    wanted = dict(at_random.sql("select outcome, count(*) from trials group by 1"))
+    assert {name: int(found[name]) for name in wanted} == wanted
+    assert found["trials"] == str(sum(wanted.values()))
+    assert found["cells"] == str(len(at_random.plan.cells))
+    (seconds,) = at_random.sql("select sum(seconds) from trials")[0]
+    assert float(found["hours of training"]) == pytest.approx(seconds / 3600, rel=1e-2)
+
+
+def test_the_summary_names_the_lowest_loss_on_each_task(at_random):
+    said = " ".join(sentences(at_random.study, built(at_random.study)))
+    for task, loss, architecture, depth in at_random.sql(
+        "select task, evaluation_loss, architecture, depth from (select * from trials where "
+        "outcome = 'completed' qualify row_number() over "
+        '(partition by cell order by objective, "index") = 1) '
+        "qualify row_number() over (partition by task order by evaluation_loss) = 1"
+    ):
+        text = re.search(
+            rf"On {re.escape(task)} the lowest evaluation loss is (\S+) \(.*?\), of "
+            rf"{re.escape(architecture)} at depth {depth} with",
+            said,
+        )
+        assert float(text[1]) == pytest.approx(loss, rel=1e-2)
+
+
+def test_provenance_is_that_of_the_ledger(tmp_path):
+    folder = Folder.of(tmp_path)
+    one, two = json.dumps({"torch": "1", "ray": "3"}), json.dumps({"torch": "2"})
+    folder.fill("rnn", completed(0.5, 0.5, host="a", versions=one, seconds=1800.0), infeasible())
+    folder.fill("gru", completed(0.5, 0.5, host="b", versions=two), errored())
+    (found,) = provenance(folder.study)
+    assert found.versions == [("ray", "3", 1), ("torch", "1", 1), ("torch", "2", 1)]
+    assert found.hosts == [
+        ("a", 1, 0.5),
+        ("b", 1, pytest.approx(1 / 3600)),
+        ("unknown", 2, pytest.approx(2 / 3600)),
+    ]
+    assert found.hours == pytest.approx(1803 / 3600)
+    assert found.first == found.last == "2026-01-02 12:00 UTC"
+    assert "learning_rate:" in found.definition and "seed: 3" in found.definition
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    folder = Folder.of(tmp_path, architectures=["rnn", "gru", "lstm", "intersection"])
+    folder.fill("rnn", completed(0.5, 0.5), stopped(), errored())
+    folder.fill("gru", infeasible(), infeasible())
+    said = {sentence: things for sentence, things in unmeasured(folder.study)}
+    cell = "depth 1, budget 4,000, parentheses(held_out_size=32, length=6)"
+    assert said.pop("These cells cannot exist:") == [
+        "intersection does not exist at depth 1: it needs depth 2 or more"
+    ]
+    assert said.pop("1 cell had no trial that ended:") == [f"lstm, {cell}"]
+    assert said.pop("1 cell had no trial that completed, and so no loss:") == [
+        f"gru, {cell} (0 stopped, 2 infeasible)"
+    ]
+    assert [sentence.split(" ended")[0].split(" were")[0] for sentence in said] == ["1 trial"] * 2
+
+
+def test_a_damaged_file_is_named_on_the_page(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(0.5, 0.5))
+    folder.fill("gru", completed(0.5, 0.5))
+    (part,) = folder.paths.ledger.glob("trials/cell=*gru*/*.parquet")
+    part.write_bytes(part.read_bytes()[:-20])
+    text = written(folder, tmp_path / "out")[0].read_text()
+    assert "Files of the ledger could not be read:" in text and part.name in text
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [completed(0.5, 0.5)],
+        [infeasible(), infeasible()],
+        [errored()],
+        [stopped()],
+        [completed(math.nan, math.nan), completed(0.5, math.inf)],
+        [completed(0.5, 0.5), completed(0.5, 0.5)],
+        [completed(0.0, 0.0), completed(-1.0, -1.0)],
+    ],
+    ids=["one", "infeasible", "errored", "stopped", "no numbers", "ties", "not positive"],
+)
+def test_a_report_of_anything_is_written(tmp_path, ends):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", *ends)
+    assert written(folder, tmp_path / "out")[0].read_text().count("<h2>") >= 3
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=300),
+    st.integers(2, 50),
+)
+def test_thinning_keeps_the_extremes_the_order_and_the_number(values, most):
+    kept = thin(pd.Series(values), most)
+    assert len(kept) == len(set(kept)) == min(len(values), most)
+    assert list(kept) == sorted(kept)
+    chosen = np.asarray(values)[kept]
+    assert chosen.min() == min(values) and chosen.max() == max(values)
+
+
+def test_thinning_keeps_the_distribution():
+    values = pd.Series(np.random.default_rng(0).lognormal(size=10_000))
+    kept = values.iloc[thin(values, 500)]
+    for share in (0.01, 0.25, 0.5, 0.75, 0.99):
+        assert (values < kept.quantile(share)).mean() == pytest.approx(share, abs=0.005)
+
+
+def test_of_a_hundred_thousand_trials_some_are_drawn_and_that_is_said(tmp_path):
+    folder = many_trials(tmp_path, 2_100)
+    study = folder.study
+    assert len(study.trials) > 100_000
+    wanted = [tables.parameter_matched(study), tables.trainability(study)]
+    path = report.write(study, wanted, tmp_path / "out", None)[0]
+    assert path.stat().st_size < 15 * MEGABYTE
+    (figure,) = [f for f in draw(study, {}) if f.name == "distribution"]
+    drawn = sum(len(s.x) for panel in figure.panels for s in panel.series if s.faint)
+    ((there,),) = folder.sql("select count(*) from trials where outcome != 'infeasible'")
+    assert drawn < 40_000 and drawn + figure.thinned == there
+    assert f"Points were thinned: {figure.thinned:,} are left out" in path.read_text()
+    ((low, high),) = folder.sql("select min(evaluation_loss), max(evaluation_loss) from trials")
+    every = [x for panel in figure.panels for series in panel.series for x in series.x]
+    assert (min(every), max(every)) == (low, high)
+
+
+def test_numbers_that_are_none_are_left_out():
+    assert numbers([1.0, math.nan, math.inf, 123456.789]) == [1.0, None, None, 123460.0]
+
+
+@given(st.floats(1e-9, 1e9), st.floats(1, 1e12))
+def test_a_logarithmic_axis_has_two_to_fifteen_round_numbers_in_it(low, ratio):
+    high = low * ratio
+    there = [value for value in round_numbers(low, high) if low <= value <= high]
+    assert len(there) <= 15
+    if ratio > 1.5:
+        assert there
+
+
+def test_architectures_look_different_to_everybody():
+    looks = styles([f"a{number}" for number in range(24)])
+    assert len(set(looks.values())) == 24
+    shapes = {(look.marker, look.dash) for look in looks.values()}
+    assert len(shapes) == 24  # also where no colour can be told
+
+
+def test_links_need_a_server_that_answers():
+    assert links.run_links(None, ["s"]) == links.run_links("sqlite:///x.db", ["s"]) == {}
+    assert links.run_links("http://127.0.0.1:1", ["s"]) == {}
+
+
+def test_an_address_on_the_page_holds_no_password():
+    assert links._address("http://me:secret@host:5000/mlflow/") == "http://host:5000/mlflow"
