@@ -21,9 +21,10 @@ def round_numbers(low: float, high: float) -> list[float]:
         return [
             float(f"{part}e{power}") for power in powers if power % every == 0 for part in parts
         ]
-    power = 10.0 ** math.floor(math.log10(high - low or high))
-    step = next(part * power for part in (0.2, 0.5, 1, 2, 5) if high - low <= 5 * part * power)
-    first, last = math.ceil(low / 2 / step), math.floor(high * 2 / step)
+    span = max(high - low, high / 1000)  # of one number, what is around it
+    power = 10.0 ** math.floor(math.log10(span))
+    step = next(part * power for part in (0.2, 0.5, 1, 2, 5) if span <= 5 * part * power)
+    first, last = math.ceil((low - span) / step), math.floor((high + span) / step)
     return [float(f"{number * step:.6g}") for number in range(max(first, 1), last + 1)]
 
 
