@@ -101,8 +101,13 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 
 def _page(uri: str, sweep: str) -> str:
-    if not sweep:
-        return ""
-    return (
-        f"/#/experiments/{open_view(uri, sweep).experiment_id}/runs?workflowType=machine_learning"
-    )
+    return runs_page(open_view(uri, sweep).experiment_id) if sweep else ""
+
+
+def runs_page(experiment_id: str) -> str:
+    """Where a server has the runs of an experiment, as a list.
+
+    In the order of their times its pages fold the runs of trials into that of the sweep.
+    """
+    order = "orderByKey=attributes.run_name&orderByAsc=true"
+    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{order}"

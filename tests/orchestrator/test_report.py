@@ -48,8 +48,13 @@ def written(folder, out):
     return report.write(study, tables.build(study), out, None)
 
 
-def test_the_same_ledger_gives_the_same_bytes(at_random, tmp_path):
-    once = written(at_random, tmp_path / "once")
+@pytest.fixture(scope="module")
+def once(at_random, tmp_path_factory):
+    """The files of one report."""
+    return written(at_random, tmp_path_factory.mktemp("once"))
+
+
+def test_the_same_ledger_gives_the_same_bytes(at_random, once, tmp_path):
     again = written(at_random, tmp_path / "again")
     assert [path.name for path in once] == [path.name for path in again]
     assert len({path.name for path in once}) == len(once) > 10
@@ -57,8 +62,8 @@ def test_the_same_ledger_gives_the_same_bytes(at_random, tmp_path):
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
-def test_files_for_papers_are_whole_and_have_no_date(at_random, tmp_path):
-    for path in written(at_random, tmp_path)[1:]:
+def test_files_for_papers_are_whole_and_have_no_date(once):
+    for path in once[1:]:
         content = path.read_bytes()
         if path.suffix == ".svg":
             assert ElementTree.fromstring(content).tag.endswith("svg")
@@ -85,8 +90,8 @@ class Outside(HTMLParser):
                 self.ids.append(value)
 
 
-def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere(at_random, tmp_path):
-    text = written(at_random, tmp_path)[0].read_text()
+def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere(once):
+    text = once[0].read_text()
     parser = Outside()
     parser.feed(text)
     assert parser.asked == []

@@ -54,9 +54,11 @@ def _axis(axis: Axis, values: tuple[float, float]) -> dict[str, Any]:
         "ticks": "outside",
         "tickcolor": GRID,
         "ticklen": 4,
+        "tickangle": 0,
     }
     if axis.log:
-        found |= {"type": "log", "tickvals": round_numbers(*values), "tickformat": "~g"}
+        form = "~s" if values[0] >= 1 and values[1] >= 10_000 else "~g"  # 20k and 1M
+        found |= {"type": "log", "tickvals": round_numbers(*values), "tickformat": form}
     if axis.whole:
         found |= {"tickformat": "d", "dtick": 1}
     if axis.share:

@@ -29,16 +29,16 @@ def round_numbers(low: float, high: float) -> list[float]:
 
 
 def reach(panel: Panel, letter: str) -> tuple[float, float]:
-    """The lowest and the highest positive number on an axis of a panel, error bars included."""
-    there = [
-        float(value)
-        for series in panel.series
-        for value in (
-            *(series.x if letter == "x" else series.y),
-            *((*(series.low or ()), *(series.high or ())) if series.bars == letter else ()),
-        )
-        if 0 < value < math.inf
-    ]
+    """The lowest and the highest positive number on an axis of a panel, with bars and levels."""
+    values: list[float] = []
+    for series in panel.series:
+        values += series.x if letter == "x" else series.y
+        if series.bars == letter:
+            values += [*(series.low or ()), *(series.high or ())]
+    for level in panel.levels:
+        if level.axis == letter:
+            values += [level.low, level.high]
+    there = [float(value) for value in values if 0 < value < math.inf]
     return (min(there), max(there)) if there else (1.0, 1.0)
 
 

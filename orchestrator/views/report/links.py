@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator.views.background import prepare_store
+from orchestrator.views.browse import runs_page
 
 
 def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
@@ -24,8 +25,7 @@ def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
         for sweep in sweeps:
             experiment = client.get_experiment_by_name(sweep)
             if experiment is not None:
-                page = f"/#/experiments/{experiment.experiment_id}/runs"
-                found[sweep] = f"{_address(mlflow)}{page}?workflowType=machine_learning"
+                found[sweep] = _address(mlflow) + runs_page(experiment.experiment_id)
     except MlflowException:
         return {}
     return found

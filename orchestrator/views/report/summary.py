@@ -47,11 +47,13 @@ def _compared(study: Study) -> str:
     depths = sorted({cell.depth for cell in cells})
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     budgets = sorted({cell.budget for cell in cells})
-    sizes = f"{budgets[0]:,}" if len(budgets) == 1 else f"{budgets[0]:,} to {budgets[-1]:,}"
+    sizes = f"at most {budgets[0]:,}"
+    if len(budgets) > 1:
+        sizes = f"budgets of {budgets[0]:,} to {budgets[-1]:,}"
     there = {cell.architecture for cell in cells}
     return (
         f"{plural(len(there), 'architecture')} at {'depth' if len(depths) == 1 else 'depths'} "
-        f"{listed([str(depth) for depth in depths])} with up to {sizes} parameters, on "
+        f"{listed([str(depth) for depth in depths])} with {sizes} parameters, on "
         f"{listed(tasks)}."
     )
 

@@ -157,4 +157,7 @@ const seen = new IntersectionObserver(
   },
   { rootMargin: "600px" },
 );
-for (const element of document.querySelectorAll(".plot")) seen.observe(element);
+for (const element of document.querySelectorAll(".plot")) {
+  element.style.minHeight = `${page.panels[element.id].layout.height}px`; // nothing moves later
+  seen.observe(element);
+}
