@@ -197,9 +197,10 @@ write(build(study), out)
 ONE = """
 from orchestrator.views.tables import Study
 from orchestrator.views.tables.infeasible import infeasible_fractions
-cell = "parentheses_gru_d2_p50000"
+cell, begin = "parentheses_gru_d2_p50000", time.perf_counter()
 study = Study(SweepPaths(results, "million"), ["cell=" + cell])
 assert len(infeasible_fractions(study).tidy) == 1
+out.write_text(str(time.perf_counter() - begin))
 """
 REPORT = """
 from orchestrator.views import report
@@ -211,7 +212,8 @@ report.write(study, build(study), out, None)
 
 def alone(code: str, results: Path, out: Path) -> dict[str, float]:
     """Seconds and the most memory of a process of its own, its imports and start among them."""
-    start = "import sys\nfrom pathlib import Path\nfrom orchestrator.paths import SweepPaths\n"
+    start = "import sys, time\nfrom pathlib import Path\n"
+    start += "from orchestrator.paths import SweepPaths\n"
     start += "results, out = Path(sys.argv[1]), Path(sys.argv[2])\n"
     begin = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", start + code, str(results), str(out)])
@@ -265,6 +267,10 @@ def main() -> None:
         for name, code in (("all_tables", ALL), ("one_table_of_one_cell", ONE), ("report", REPORT)):
             figures[name] = alone(code, results, results / name)
             print(name, json.dumps(figures[name]), flush=True)
+        one = figures["one_table_of_one_cell"]
+        one["seconds_without_imports"] = round(
+            float((results / "one_table_of_one_cell").read_text()), 2
+        )
         figures["page_megabytes"] = round(
             (results / "report" / "report.html").stat().st_size / 1e6, 1
         )
