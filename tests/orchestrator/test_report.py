@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -15,14 +16,18 @@ from hypothesis import strategies as st
 
 from orchestrator.views import report, tables
 from orchestrator.views.report import links
+from orchestrator.views.report.figure import Figure
 from orchestrator.views.report.figures import draw
 from orchestrator.views.report.interactive import numbers, panel_values
 from orchestrator.views.report.labelling import round_numbers
+from orchestrator.views.report.page import page
+from orchestrator.views.report.printed import sheets
 from orchestrator.views.report.provenance import provenance
-from orchestrator.views.report.style import styles
+from orchestrator.views.report.style import styles, styles_of
 from orchestrator.views.report.summary import counts, sentences
 from orchestrator.views.report.thinning import thin
 from orchestrator.views.report.unmeasured import unmeasured
+from orchestrator.views.tables import Study, Table
 from tests.orchestrator.many import many_trials
 from tests.orchestrator.studies import (
     Folder,
@@ -43,19 +48,35 @@ def figures_of(study):
     return {figure.name: figure for figure in draw(study, built(study))}
 
 
-def written(folder, out):
-    study = folder.study
+def written(folder, out, *where):
+    study = Study(folder.paths, where)
     return report.write(study, tables.build(study), out, None)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the page of a random folder is made of, for many tests to look at."""
+
+    study: Study
+    tables: dict[str, Table]
+    figures: dict[str, Figure]
+
+
+@pytest.fixture(scope="module")
+def made(at_random):
+    study = at_random.study
+    found = built(study)
+    return Made(study, found, {figure.name: figure for figure in draw(study, found)})
 
 
 @pytest.fixture(scope="module")
 def once(at_random, tmp_path_factory):
-    """The files of one report."""
-    return written(at_random, tmp_path_factory.mktemp("once"))
+    """The files of one report, on one of the tasks."""
+    return written(at_random, tmp_path_factory.mktemp("once"), "task=memory")
 
 
 def test_the_same_ledger_gives_the_same_bytes(at_random, once, tmp_path):
-    again = written(at_random, tmp_path / "again")
+    again = written(at_random, tmp_path / "again", "task=memory")
     assert [path.name for path in once] == [path.name for path in again]
     assert len({path.name for path in once}) == len(once) > 10
     for one, other in zip(once, again, strict=True):
@@ -100,12 +121,11 @@ def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere(once):
     assert "default-src 'none'" in text
 
 
-def test_every_panel_is_valid_for_plotly(at_random):
-    study = at_random.study
-    looks = styles(study.architectures)
+def test_every_panel_is_valid_for_plotly(made):
+    looks = styles(made.study.architectures)
     panels = [
-        panel_values(figure, panel, looks, ["small"])
-        for figure in figures_of(study).values()
+        panel_values(figure, panel, styles_of(figure, looks), ["small"])
+        for figure in made.figures.values()
         for panel in figure.panels
     ]
     assert len(panels) > 20
@@ -124,8 +144,8 @@ def points(figure, **wanted):
     }
 
 
-def test_loss_at_matched_parameters_is_that_of_the_best_trials(at_random):
-    figure = figures_of(at_random.study)["parameter_matched"]
+def test_loss_at_matched_parameters_is_that_of_the_best_trials(at_random, made):
+    figure = made.figures["parameter_matched"]
     wanted = at_random.sql(
         "select task || ', depth ' || depth, architecture, parameters, evaluation_loss, trial "
         "from trials where outcome = 'completed' qualify row_number() over "
@@ -140,8 +160,8 @@ def test_loss_at_matched_parameters_is_that_of_the_best_trials(at_random):
     assert found == wanted
 
 
-def test_shares_of_infeasible_trials_are_those_of_sql(at_random):
-    figure = figures_of(at_random.study)["infeasible"]
+def test_shares_of_infeasible_trials_are_those_of_sql(at_random, made):
+    figure = made.figures["infeasible"]
     found = {
         (panel.title, series.architecture): series.x[0]
         for panel in figure.panels
@@ -155,8 +175,8 @@ def test_shares_of_infeasible_trials_are_those_of_sql(at_random):
     assert found == {(title, name): pytest.approx(share) for title, name, share in wanted}
 
 
-def test_every_trial_with_a_loss_is_in_the_distribution(at_random):
-    figure = figures_of(at_random.study)["distribution"]
+def test_every_trial_with_a_loss_is_in_the_distribution(at_random, made):
+    figure = made.figures["distribution"]
     found = sorted(
         (trial, x)
         for panel in figure.panels
@@ -197,8 +217,8 @@ def test_published_values_are_marks(tmp_path):
     assert said[-1].startswith("Of 2 published shares of infeasible trials that can be compared")
 
 
-def test_the_summary_counts_what_sql_counts(at_random):
-    found = {noun: number for number, noun in counts(at_random.study)}
+def test_the_summary_counts_what_sql_counts(at_random, made):
+    found = {noun: number for number, noun in counts(made.study)}
     wanted = dict(at_random.sql("select outcome, count(*) from trials group by 1"))
     assert {name: int(found[name]) for name in wanted} == wanted
     assert found["trials"] == str(sum(wanted.values()))
@@ -207,8 +227,8 @@ def test_the_summary_counts_what_sql_counts(at_random):
     assert float(found["hours of training"]) == pytest.approx(seconds / 3600, rel=1e-2)
 
 
-def test_the_summary_names_the_lowest_loss_on_each_task(at_random):
-    said = " ".join(sentences(at_random.study, built(at_random.study)))
+def test_the_summary_names_the_lowest_loss_on_each_task(at_random, made):
+    said = " ".join(sentences(made.study, made.tables))
     for task, loss, architecture, depth in at_random.sql(
         "select task, evaluation_loss, architecture, depth from (select * from trials where "
         "outcome = 'completed' qualify row_number() over "
@@ -266,6 +286,7 @@ def test_a_damaged_file_is_named_on_the_page(tmp_path):
     assert "Files of the ledger could not be read:" in text and part.name in text
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize(
     "ends",
     [
@@ -309,14 +330,19 @@ def test_of_a_hundred_thousand_trials_some_are_drawn_and_that_is_said(tmp_path):
     folder = many_trials(tmp_path, 2_100)
     study = folder.study
     assert len(study.trials) > 100_000
-    wanted = [tables.parameter_matched(study), tables.trainability(study)]
-    path = report.write(study, wanted, tmp_path / "out", None)[0]
-    assert path.stat().st_size < 15 * MEGABYTE
-    (figure,) = [f for f in draw(study, {}) if f.name == "distribution"]
-    drawn = sum(len(s.x) for panel in figure.panels for s in panel.series if s.faint)
+    wanted = {"parameter_matched": tables.parameter_matched(study)}
+    wanted |= {"trainability": tables.trainability(study)}
+    looks = styles(study.architectures)
+    drawn = draw(study, wanted)
+    text = page(study, [*wanted.values()], drawn, looks, {})
+    assert len(text.encode()) < 15 * MEGABYTE
+    (figure,) = [f for f in drawn if f.name == "distribution"]
+    _, svg, _ = next(sheets(figure, looks))
+    assert len(svg) < MEGABYTE  # many marks are one picture
+    shown = sum(len(s.x) for panel in figure.panels for s in panel.series if s.faint)
     ((there,),) = folder.sql("select count(*) from trials where outcome != 'infeasible'")
-    assert drawn < 40_000 and drawn + figure.thinned == there
-    assert f"Points were thinned: {figure.thinned:,} are left out" in path.read_text()
+    assert shown < 40_000 and shown + figure.thinned == there
+    assert f"Points were thinned: {figure.thinned:,} are left out" in text
     ((low, high),) = folder.sql("select min(evaluation_loss), max(evaluation_loss) from trials")
     every = [x for panel in figure.panels for series in panel.series for x in series.x]
     assert (min(every), max(every)) == (low, high)

@@ -1,13 +1,13 @@
 """The report: one self-contained page, and its figures as files for papers."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from orchestrator.views.background import prepare_store
 from orchestrator.views.report.figures import draw
 from orchestrator.views.report.links import run_links
 from orchestrator.views.report.page import page
 from orchestrator.views.report.printed import sheets
-from orchestrator.views.report.style import styles
+from orchestrator.views.report.style import styles, styles_of
 from orchestrator.views.tables import Study, Table
 from trainables import storage
 from trainables.storage import Location
@@ -20,7 +20,8 @@ def write(
 ) -> list[Location]:
     """Write ``report.html`` and ``figures/<name>.svg`` and ``.pdf``, each file whole.
 
-    The same ledger gives the same bytes.
+    The same ledger gives the same bytes. Figures of an earlier report that this one does not have
+    are removed.
 
     Args:
         tables: of the study, as :func:`orchestrator.views.tables.build` makes them.
@@ -35,12 +36,19 @@ def write(
     storage.make_folder(folder / "figures")
     contents = {folder / "report.html": page(study, tables, figures, looks, links).encode()}
     for figure in figures:
-        for name, svg, pdf in sheets(figure, looks):
+        for name, svg, pdf in sheets(figure, styles_of(figure, looks)):
             contents[folder / "figures" / f"{name}.svg"] = svg
             contents[folder / "figures" / f"{name}.pdf"] = pdf
     for path, content in contents.items():
         storage.write(path, content)
+    _remove_others(folder / "figures", {path.name for path in contents})
     return list(contents)
+
+
+def _remove_others(figures: Location, names: Set[str]) -> None:
+    for name in storage.names(figures):
+        if name.endswith((".svg", ".pdf")) and name not in names:
+            (figures / name).unlink(missing_ok=True)
 
 
 def log_to_mlflow(report: Location, mlflow: str, sweep: str) -> None:

@@ -24,7 +24,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one architecture, in its colour and with its marker.
+    """Points of one architecture, or of another kind, in its colour and with its marker.
 
     Attributes:
         architecture: what the legend switches on and off.
@@ -66,12 +66,17 @@ class Panel:
 
     Attributes:
         rows: names at the positions 0, 1, 2 and so on of the y axis, instead of numbers.
+        x: its own axis in place of the figure's; likewise ``y``.
+        diagonal: whether a line is drawn where ``y`` is ``x``.
     """
 
     title: str
     series: tuple[Series, ...]
     levels: tuple[Level, ...] = ()
     rows: tuple[str, ...] = ()
+    x: Axis | None = None
+    y: Axis | None = None
+    diagonal: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Figure:
         caption: what it shows and how to read it, in sentences.
         thinned: how many points were left out.
         source: paper and figure or table.
+        kinds: what the series are of, in place of architectures.
     """
 
     name: str
@@ -93,3 +99,8 @@ class Figure:
     panels: tuple[Panel, ...]
     thinned: int = 0
     source: str = ""
+    kinds: tuple[str, ...] = ()
+
+    def axes(self, panel: Panel) -> tuple[Axis, Axis]:
+        """The x and the y axis of a panel."""
+        return panel.x or self.x, panel.y or self.y

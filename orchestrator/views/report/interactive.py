@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
-from orchestrator.views.report.labelling import lines_of, reach, round_numbers
+from orchestrator.views.report.labelling import diagonal, lines_of, reach, round_numbers
 from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
 DIGITS = 5  # significant digits of a point: more are not seen
@@ -23,6 +23,7 @@ def panel_values(
     Each point's ``customdata`` is (number of its sweep, trial); ``meta`` of a trace names the
     architecture that the legend switches.
     """
+    x, y = figure.axes(panel)
     named = [lines_of(name) for name in panel.rows]
     row = ROW + LINE * max((len(lines) for lines in named), default=0)
     height = 90 + (row * len(named) or 230)
@@ -35,12 +36,16 @@ def panel_values(
         "showlegend": False,
         "hovermode": "closest",
         "hoverlabel": {"align": "left", "font": {"family": FONT}},
-        "xaxis": _axis(figure.x, reach(panel, "x")),
-        "yaxis": _axis(figure.y, reach(panel, "y")) | (_rows(named) if named else {}),
+        "xaxis": _axis(x, reach(panel, "x")),
+        "yaxis": _axis(y, reach(panel, "y")) | (_rows(named) if named else {}),
         "shapes": [_shape(level) for level in panel.levels],
-        "annotations": [_note(level, figure) for level in panel.levels if level.text],
+        "annotations": [
+            _note(level, x if level.axis == "x" else y) for level in panel.levels if level.text
+        ],
     }
-    data = [_trace(series, figure, styles, sweeps) for series in panel.series]
+    if panel.diagonal:
+        layout["shapes"].append(_diagonal(panel))
+    data = [_trace(series, (x, y), styles[series.architecture], sweeps) for series in panel.series]
     return {"data": data, "layout": layout}
 
 
@@ -77,9 +82,8 @@ def _rows(named: Sequence[Sequence[str]]) -> dict[str, Any]:
 
 
 def _trace(
-    series: Series, figure: Figure, styles: Mapping[str, Style], sweeps: Sequence[str]
+    series: Series, axes: tuple[Axis, Axis], style: Style, sweeps: Sequence[str]
 ) -> dict[str, Any]:
-    style = styles[series.architecture]
     colour = style.colour
     trace: dict[str, Any] = {
         "type": "scatter",
@@ -94,7 +98,7 @@ def _trace(
             "size": 6 if len(series.x) > MANY else 8,
         },
         "line": {"color": colour, "dash": "dash" if series.dashed else style.dash[0], "width": 2},
-        "hovertemplate": _hover(series, figure),
+        "hovertemplate": _hover(series, axes),
     }
     if series.faint:
         trace["marker"] |= {"size": 4, "opacity": 0.45}
@@ -122,11 +126,11 @@ def _trace(
     return trace
 
 
-def _hover(series: Series, figure: Figure) -> str:
+def _hover(series: Series, axes: tuple[Axis, Axis]) -> str:
     lines = ["<b>%{fullData.name}</b>"]
     if series.published:
         lines[0] += " (published)"
-    for letter, axis in (("x", figure.x), ("y", figure.y)):
+    for letter, axis in zip("xy", axes, strict=True):
         if letter == "y" and series.bars == "x":
             continue  # its place is a name, which the series has already
         form = ":.1%" if axis.share else ":.4~g"
@@ -151,9 +155,15 @@ def _shape(level: Level) -> dict[str, Any]:
     return {"type": "rect", "fillcolor": MUTED, "opacity": 0.15, "line": {"width": 0}, **shape}
 
 
-def _note(level: Level, figure: Figure) -> dict[str, Any]:
+def _diagonal(panel: Panel) -> dict[str, Any]:
+    low, high = diagonal(panel)
+    ends = {"x0": low, "y0": low, "x1": high, "y1": high}
+    line = {"color": MUTED, "width": 1.5, "dash": "dash"}
+    return {"type": "line", "layer": "below", "line": line, **ends}
+
+
+def _note(level: Level, axis: Axis) -> dict[str, Any]:
     """The words at a level, at the end where lines seldom are."""
-    axis = figure.x if level.axis == "x" else figure.y
     at = math.log10(level.high) if axis.log else level.high  # plotly wants it so
     note = {"text": text(level.text), "showarrow": False, "font": {"size": 11, "color": MUTED}}
     if level.axis == "y":

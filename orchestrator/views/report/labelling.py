@@ -16,7 +16,8 @@ def round_numbers(low: float, high: float) -> list[float]:
     """
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
     if high > 3 * low:
-        parts = (1, 2, 3, 5) if high < 30 * low else (1, 2, 5) if high < 200 * low else (1,)
+        ends = {30: (1, 2, 3, 5), 60: (1, 2, 5), 1000: (1, 3)}  # more would touch each other
+        parts = next((parts for ratio, parts in ends.items() if high < ratio * low), (1,))
         every = max(1, round(len(powers) / MOST_POWERS))
         return [
             float(f"{part}e{power}") for power in powers if power % every == 0 for part in parts
@@ -42,7 +43,16 @@ def reach(panel: Panel, letter: str) -> tuple[float, float]:
     return (min(there), max(there)) if there else (1.0, 1.0)
 
 
+def diagonal(panel: Panel) -> tuple[float, float]:
+    """Where a line at which both axes are equal begins and ends."""
+    x, y = reach(panel, "x"), reach(panel, "y")
+    return min(x[0], y[0]), max(x[1], y[1])
+
+
 def lines_of(label: str) -> list[str]:
-    """A label in lines: its name, then its options."""
-    name, bracket, options = label.partition("(")
-    return [name, *textwrap.wrap(bracket + options, WIDE, break_on_hyphens=False)]
+    """A label in lines: its name, then its options; of several labels one after the other."""
+    found = []
+    for one in label.split("\n"):
+        name, bracket, options = one.partition("(")
+        found += [name, *textwrap.wrap(bracket + options, WIDE, break_on_hyphens=False)]
+    return found

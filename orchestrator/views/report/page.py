@@ -16,7 +16,7 @@ from orchestrator.labels import heading
 from orchestrator.views.report.figure import Figure
 from orchestrator.views.report.interactive import panel_values
 from orchestrator.views.report.provenance import provenance
-from orchestrator.views.report.style import DARK, Style
+from orchestrator.views.report.style import DARK, Style, styles_of
 from orchestrator.views.report.summary import counts, sentences
 from orchestrator.views.report.unmeasured import unmeasured
 from orchestrator.views.tables import Study, Table
@@ -43,7 +43,9 @@ def page(
         "links": [links.get(sweep) for sweep in sweeps],
         "dark": DARK,
         "panels": {
-            f"{figure.name}-{number}": panel_values(figure, panel, styles, sweeps)
+            f"{figure.name}-{number}": panel_values(
+                figure, panel, styles_of(figure, styles), sweeps
+            )
             for figure in figures
             for number, panel in enumerate(figure.panels)
         },
@@ -80,7 +82,7 @@ def embedded(data: Any) -> str:
 
 def _figure(figure: Figure, styles: Mapping[str, Style]) -> dict[str, Any]:
     there = {series.architecture for panel in figure.panels for series in panel.series}
-    legend = [(name, style) for name, style in styles.items() if name in there]
+    legend = [(name, style) for name, style in styles_of(figure, styles).items() if name in there]
     return {"figure": figure, "legend": legend}
 
 

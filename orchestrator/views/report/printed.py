@@ -18,7 +18,7 @@ from matplotlib.ticker import (
 )
 
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
-from orchestrator.views.report.labelling import lines_of, reach, round_numbers
+from orchestrator.views.report.labelling import diagonal, lines_of, reach, round_numbers
 from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
 ON_A_SHEET = 9  # panels; what is beyond follows on further sheets
@@ -107,10 +107,13 @@ def _panel(place: Axes, figure: Figure, panel: Panel, styles: Mapping[str, Style
             else:
                 words |= {"transform": place.get_xaxis_transform(), "va": "top"}
                 place.text(level.high, 1, f"{level.text} ", **words)
+    if panel.diagonal:
+        ends = diagonal(panel)
+        place.plot(ends, ends, color=MUTED, linestyle="--", linewidth=1, zorder=1)
     for series in panel.series:
         _series(place, series, styles[series.architecture], bool(panel.rows))
-    _axis(place, "x", figure.x, panel)
-    _axis(place, "y", figure.y, panel)
+    for letter, axis in zip("xy", figure.axes(panel), strict=True):
+        _axis(place, letter, axis, panel)
 
 
 def _series(place: Axes, series: Series, style: Style, named_rows: bool) -> None:

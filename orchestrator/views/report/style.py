@@ -5,8 +5,10 @@ darkened on white and black is light on a dark page. From the ninth architecture
 again with other markers and dashes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from orchestrator.views.report.figure import Figure
 
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
@@ -52,3 +54,8 @@ def styles(architectures: Sequence[str]) -> dict[str, Style]:
             DASHES[around % len(DASHES)],
         )
     return found
+
+
+def styles_of(figure: Figure, architectures: Mapping[str, Style]) -> Mapping[str, Style]:
+    """By what the series of a figure are of."""
+    return styles(figure.kinds) if figure.kinds else architectures

@@ -276,11 +276,16 @@ _WHOLE = (
 
 
 def mean_and_deviation(values: Any) -> tuple[float, float, int]:
-    """Mean, sample deviation and number of the values that are there; nan where too few are."""
+    """Mean, sample deviation and number of the values that are there; nan where too few are.
+
+    Infinite ones have no deviation.
+    """
     there = np.asarray([value for value in values if value is not None], dtype=float)
     there = there[~np.isnan(there)]
-    mean = float(there.mean()) if len(there) else np.nan
-    return mean, float(there.std(ddof=1)) if len(there) > 1 else np.nan, len(there)
+    with np.errstate(invalid="ignore"):  # of infinite ones
+        mean = float(there.mean()) if len(there) else np.nan
+        deviation = float(there.std(ddof=1)) if len(there) > 1 else np.nan
+    return mean, deviation, len(there)
 
 
 def published(name: str) -> pd.DataFrame:

@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.views.report.figure import Figure
 from orchestrator.views.report.figures.capacity import bits_per_parameter, samples, stored_bits
+from orchestrator.views.report.figures.capacity_effects import relu, unrolled_steps
 from orchestrator.views.report.figures.cost import cost
 from orchestrator.views.report.figures.depth import depth
+from orchestrator.views.report.figures.depth_nonlinearity import depth_nonlinearity
 from orchestrator.views.report.figures.distribution import distribution
 from orchestrator.views.report.figures.infeasible import infeasible
 from orchestrator.views.report.figures.matched import matched
 from orchestrator.views.report.figures.memory import memory
+from orchestrator.views.report.figures.multiplier import multiplier
+from orchestrator.views.report.figures.residual_dependence import residual_dependence
 from orchestrator.views.report.figures.residuals import residuals
 from orchestrator.views.report.figures.robustness import robustness
 from orchestrator.views.report.figures.trainability import trainability
@@ -24,13 +28,18 @@ FIGURES: tuple[Callable[[Study, Tables], Figure | None], ...] = (
     bits_per_parameter,
     stored_bits,
     samples,
+    relu,
+    unrolled_steps,
+    multiplier,
     memory,
     trainability,
     distribution,
     infeasible,
     robustness,
     residuals,
+    residual_dependence,
     depth,
+    depth_nonlinearity,
     cost,
 )
 

@@ -66,7 +66,7 @@ def lines(
             y=rows[y].tolist(),
             low=rows[limits[0]].tolist() if limits else None,
             high=rows[limits[1]].tolist() if limits else None,
-            trials=_of(rows, trials) if trials else None,
+            trials=trials_of(rows, trials) if trials else None,
         )
         for architecture in rows_of(architectures, there)
         for rows in [there[there["architecture"] == architecture].sort_values(x, kind="stable")]
@@ -95,7 +95,7 @@ def dots(
             low=rows[limits[0]].tolist() if limits else None,
             high=rows[limits[1]].tolist() if limits else None,
             bars="x",
-            trials=_of(rows, trials) if trials else None,
+            trials=trials_of(rows, trials) if trials else None,
             published=published,
         )
         for architecture in rows_of(names, there)
@@ -119,5 +119,6 @@ def spread(values: pd.Series) -> bool:
     return bool(len(there) and there.min() > 0 and there.max() > 10 * there.min())
 
 
-def _of(rows: pd.DataFrame, trials: Trials) -> list[Trial]:
+def trials_of(rows: pd.DataFrame, trials: Trials) -> list[Trial]:
+    """The best trials of cells that all have one."""
     return [trials[place] for place in rows[CELL].itertuples(index=False, name=None)]

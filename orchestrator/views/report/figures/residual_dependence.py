@@ -1,0 +1,87 @@
+"""What follows from the strength of a residual."""
+
+from collections.abc import Hashable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.views.report.figure import Axis, Figure, Panel, Series
+from orchestrator.views.report.figures.places import (
+    Trials,
+    best_trials,
+    by_panel,
+    spread,
+    trials_of,
+    with_limits,
+)
+from orchestrator.views.tables import Study, Table
+from orchestrator.views.tables.residual_families import STRENGTHS
+from orchestrator.views.tables.residuals import STEPS
+
+REST = ("form", "nonlinearity", *STRENGTHS, "others")  # what tells two of one residual apart
+CAPTION = (
+    "Cells of weakly coupled networks that differ in one strength alone: the metric of the best "
+    "configuration of each by validation, and the steps to the minimal performance, for which a "
+    "network that never reached it counts with the steps of its whole training. Means and "
+    "deviations over networks; a range of strengths stands at its middle."
+)
+
+
+def residual_dependence(study: Study, tables: Mapping[str, Table]) -> Figure | None:
+    """Figures 3 to 6 of the fading-memory paper, two panels a task and strength."""
+    if "residual_dependence" not in tables:
+        return None
+    tidy = _with_kinds(tables["residual_dependence"].tidy)
+    trials, panels = best_trials(study), []
+    for place, group in by_panel(tidy, ["task", "depth", "budget"]):
+        for strength, rows in group.groupby("varied", sort=False):
+            metric = str(rows["metric_name"].iloc[0])
+            x = Axis(str(strength), log=spread(rows["value"]))
+            of_metric = Axis(metric, share=metric == "accuracy")
+            of_steps = Axis("steps to minimal performance")
+            for column, y in (("metric", of_metric), (STEPS, of_steps)):
+                series = _lines(rows, column, trials)
+                panels.append(Panel(f"{place}: {strength}", series, x=x, y=y))
+    return Figure(
+        name="residual_dependence",
+        title="Strength of a residual",
+        caption=CAPTION,
+        x=Axis("strength"),
+        y=Axis("metric"),
+        panels=tuple(panel for panel in panels if panel.series),
+        source="fading-memory paper, Figures 3 to 6",
+        kinds=tuple(tidy["kind"].unique()),
+    )
+
+
+def _with_kinds(tidy: pd.DataFrame) -> pd.DataFrame:
+    """With the column ``kind``: the residual, and in brackets what else not all of it share."""
+    kinds: dict[Hashable, str] = {}
+    for (strength, residual), rows in tidy.groupby(["varied", "residual"], sort=False):
+        apart = [name for name in REST if name != strength and rows[name].nunique(dropna=False) > 1]
+        for index, row in rows[apart].iterrows():
+            said = ", ".join(_said(str(name), value) for name, value in row.items())
+            kinds[index] = f"{residual}({said})" if said else str(residual)
+    return tidy.assign(kind=[kinds[index] for index in tidy.index])
+
+
+def _said(name: str, value: object) -> str:
+    if name == "others":
+        return str(value)
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+
+
+def _lines(rows: pd.DataFrame, column: str, trials: Trials) -> tuple[Series, ...]:
+    there = with_limits(rows, column, f"{column}_deviation")
+    there = there[np.isfinite(there[column])]
+    return tuple(
+        Series(
+            architecture=str(kind),
+            x=line["value"].tolist(),
+            y=line[column].tolist(),
+            low=line["low"].tolist(),
+            high=line["high"].tolist(),
+            trials=trials_of(line, trials),
+        )
+        for kind, line in there.groupby("kind", sort=False)
+    )
