@@ -34,6 +34,7 @@ from tests.orchestrator.studies import (
     completed,
     errored,
     infeasible,
+    random_folder,
     stopped,
 )
 
@@ -70,17 +71,31 @@ def made(at_random):
 
 
 @pytest.fixture(scope="module")
-def once(at_random, tmp_path_factory):
+def folder(tmp_path_factory):
+    return random_folder(tmp_path_factory.mktemp("folder"), 1)
+
+
+@pytest.fixture(scope="module")
+def once(folder, tmp_path_factory):
     """The files of one report, on one of the tasks."""
-    return written(at_random, tmp_path_factory.mktemp("once"), "task=memory")
+    return written(folder, tmp_path_factory.mktemp("once"), "task=memory")
 
 
-def test_the_same_ledger_gives_the_same_bytes(at_random, once, tmp_path):
-    again = written(at_random, tmp_path / "again", "task=memory")
+def test_the_same_ledger_gives_the_same_bytes(folder, once, tmp_path):
+    again = written(folder, tmp_path / "again", "task=memory")
     assert [path.name for path in once] == [path.name for path in again]
     assert len({path.name for path in once}) == len(once) > 10
     for one, other in zip(once, again, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_the_same_ledger_gives_the_same_page(at_random, made):
+    study = at_random.study
+    found = built(study)
+    looks = styles(study.architectures)
+    again = page(study, [*found.values()], draw(study, found), looks, {})
+    first = page(made.study, [*made.tables.values()], [*made.figures.values()], looks, {})
+    assert again == first
 
 
 def test_files_for_papers_are_whole_and_have_no_date(once):

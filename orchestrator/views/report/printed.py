@@ -1,6 +1,7 @@
 """Figures for papers: SVG and PDF by matplotlib, the same bytes for the same figure."""
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 ON_A_SHEET = 9  # panels; what is beyond follows on further sheets
 COLUMNS = 3
 WIDTH, HEIGHT = 3.4, 2.6  # inches of a panel
+TITLE = 46  # characters of a line above a panel
 WIDE = 4.2  # of one whose rows have names
 ROW, LINE = 0.14, 0.13  # inches that a name on the y axis takes, and each of its lines
 SETTINGS: Any = {  # matplotlib's own type lists every name
@@ -91,7 +93,7 @@ def _handle(name: str, style: Style) -> Line2D:
 
 
 def _panel(place: Axes, figure: Figure, panel: Panel, styles: Mapping[str, Style]) -> None:
-    place.set_title(panel.title, fontsize=8)
+    place.set_title(textwrap.fill(panel.title, TITLE), fontsize=8)
     for level in panel.levels:
         line: Callable[..., Any] = place.axvline if level.axis == "x" else place.axhline
         band: Callable[..., Any] = place.axvspan if level.axis == "x" else place.axhspan
