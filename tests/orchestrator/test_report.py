@@ -54,6 +54,11 @@ def written(folder, out, *where):
     return report.write(study, tables.build(study), out, None)
 
 
+def page_of(study):
+    found = built(study)
+    return page(study, [*found.values()], draw(study, found), styles(study.architectures), {})
+
+
 @dataclass(frozen=True)
 class Made:
     """What the page of a random folder is made of, for many tests to look at."""
@@ -90,12 +95,9 @@ def test_the_same_ledger_gives_the_same_bytes(folder, once, tmp_path):
 
 
 def test_the_same_ledger_gives_the_same_page(at_random, made):
-    study = at_random.study
-    found = built(study)
-    looks = styles(study.architectures)
-    again = page(study, [*found.values()], draw(study, found), looks, {})
+    looks = styles(made.study.architectures)
     first = page(made.study, [*made.tables.values()], [*made.figures.values()], looks, {})
-    assert again == first
+    assert page_of(at_random.study) == first
 
 
 def test_files_for_papers_are_whole_and_have_no_date(once):
@@ -297,7 +299,7 @@ def test_a_damaged_file_is_named_on_the_page(tmp_path):
     folder.fill("gru", completed(0.5, 0.5))
     (part,) = folder.paths.ledger.glob("trials/cell=*gru*/*.parquet")
     part.write_bytes(part.read_bytes()[:-20])
-    text = written(folder, tmp_path / "out")[0].read_text()
+    text = page_of(folder.study)
     assert "Files of the ledger could not be read:" in text and part.name in text
 
 
