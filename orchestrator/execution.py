@@ -25,7 +25,8 @@ from trainables import tasks
 from trainables.data import DataError
 from trainables.storage import Location
 
-PRINTED = ("parameter_matched", "trainability", "infeasible", "residuals")  # when a run ends
+# When a run ends.
+PRINTED = ("parameter_matched", "trainability", "infeasible", "residuals", "robustness")
 MANY_RUNS = 100  # so many take MLflow seconds
 
 
@@ -85,7 +86,7 @@ def execute(
     report, unlogged = views.write_report(uri, log=not trouble)
     say(f"\nLedger  {paths.ledger} (Parquet: trials, results and starts)")
     say(f"Tables  {folder} (CSV, Parquet, Markdown and LaTeX; more of them than these)")
-    say(f"Report  {report} (open it in a browser; its figures lie beside it)")
+    say(f"Report  {report} (one page; its figures lie beside it)")
     trouble = trouble or unlogged
     if trouble:
         say(

@@ -171,6 +171,8 @@ def prepare_store(uri: str) -> None:
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()  # raises at once; MLflow would try ten times and warn each time
         engine.dispose()
+    import mlflow  # noqa: F401  # before its logger is told: it sets the level when imported
+
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -176,7 +176,15 @@ def sweep_run(client: MlflowClient, experiment_id: str, sweep: str) -> str:
 def log_report(uri: str, sweep: str, page: bytes) -> None:
     """Store a sweep's report as ``report.html`` with its run, in place of an earlier one."""
     client = MlflowClient(tracking_uri=uri)
-    run_id = sweep_run(client, experiment_of(client, uri, sweep), sweep)
+    experiment = experiment_of(client, uri, sweep)
+    kept = client.get_experiment(experiment).artifact_location
+    ours = _artifacts(uri)
+    if ours is not None and kept.startswith("file:") and not kept.startswith(ours):
+        raise OSError(
+            f"its experiment keeps artifacts in {kept}, for this store was copied or moved from "
+            "there; sync the sweep into a new store, if its runs are to be here"
+        )
+    run_id = sweep_run(client, experiment, sweep)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
         path.write_bytes(page)

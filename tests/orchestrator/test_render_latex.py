@@ -14,7 +14,7 @@ from orchestrator.views.tables.render import write
 
 DOCUMENT = r"""
 \documentclass{article}
-\usepackage{booktabs,longtable}
+\usepackage{booktabs,graphicx,longtable}
 \begin{document}
 %s
 \end{document}
@@ -47,7 +47,10 @@ def compiled(folder, tables):
 
 @pytest.mark.slow
 def test_every_table_of_a_sweep_compiles(at_random, tmp_path):
-    compiled(tmp_path, build(at_random.study))
+    tables = build(at_random.study)
+    log = compiled(tmp_path, [one for one in tables if len(one.shown) <= LONG])
+    assert "Overfull" not in log
+    compiled(tmp_path, tables)
 
 
 @pytest.mark.slow
@@ -84,10 +87,11 @@ def test_by_hand():
     )
     assert latex(shown) == (
         "\\begin{table}\n\\centering\n\\caption{A title}\n\\label{tab:t}\n"
+        "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
         "\\begin{tabular}{llr}\n\\toprule\n"
         "task & rnn\\_2 & v \\\\\n\\midrule\n"
         "a & x & 1 \\ensuremath{\\pm} 2 \\% \\\\\n"
         " & y & - \\\\\nb & y & \\ensuremath{<}1 \\\\\n\\bottomrule\n"
-        "\\end{tabular}\n"
+        "\\end{tabular}}\n"
         "\\par\\smallskip\\footnotesize 100 \\% of 3.\n\\end{table}\n"
     )

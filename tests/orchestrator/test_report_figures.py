@@ -279,6 +279,18 @@ def test_every_pair_of_networks_has_a_row_with_its_ratio(tmp_path):
     assert tidy["low"].notna().all()
 
 
+def test_a_sweep_of_reruns_alone_has_its_tables_and_its_page(tmp_path):
+    first = filled(tmp_path, lambda cell, chance: [completed(0.5, 0.4)], tasks=[MEMORY])
+    second = again(first, samples=3)
+    second.write({trial.id: completed(0.5, 0.6) for trial in second.plan.trials()})
+    study = second.study
+    built = tables.build(study)
+    assert {table.name for table in built} == {"robustness", "cost"}
+    page, *figures = report.write(study, built, tmp_path / "page", None)
+    assert "Reruns of the best configuration" in page.read_text()
+    assert {path.stem for path in figures} == {"robustness", "cost"}
+
+
 def test_reruns_are_drawn_with_their_mean_and_range(tmp_path):
     first = filled(tmp_path, lambda cell, chance: [completed(0.5, 0.4)], tasks=[MEMORY])
     second = again(first, samples=20)

@@ -89,6 +89,7 @@ def test_sweeps_with_other_cells_add_them(tmp_path):
         ("gru", 2),
     ]
     matched = {table.name: table for table in build(both)}["parameter_matched"].tidy
+    assert set(matched["sweep"].dropna()) == {"first", "other"}
     assert len(matched) == 4 and matched["trial"].notna().sum() == 3
 
 

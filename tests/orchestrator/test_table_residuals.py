@@ -116,7 +116,7 @@ def test_means_deviations_and_steps_by_hand(tmp_path):
     shown = table.shown[["quantity", "homogeneous", "heterogeneous", "difference", "published"]]
     assert [tuple(row) for row in shown.itertuples(index=False)] == [
         ("accuracy", "94.0 % ± 2.8 %", "60.0 % ± 14.1 %", "-34.0 [-135.6, +67.6] points", "-"),
-        ("steps to minimal performance", "10 ± 2.83", ">= 16 ± 0 (0 of 2)", "-", "-"),
+        ("steps to minimal performance", "10 ± 2.83", ">= 16 (0 of 2)", "-", "-"),
     ]
     assert table.notes[-1] == "All with alpha 1, gamma 0.05, epsilon 0.05."
 

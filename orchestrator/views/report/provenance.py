@@ -41,7 +41,7 @@ def provenance(study: Study) -> list[Provenance]:
 
 
 def _of(study: Study, sweep: Sweep) -> Provenance:
-    cells = [cell.id for cell in study.cells if cell.id in sweep.definition["cells"]]
+    cells = [cell.id for cell in study.all_cells if cell.id in sweep.definition["cells"]]
     parts, ends = [], []
     for start in range(0, len(cells), CELLS_AT_ONCE):
         frame = sweep.ledger.trials(COLUMNS, cells=cells[start : start + CELLS_AT_ONCE])

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.views.tables import Study, Table
-from orchestrator.views.tables.study import OUTCOMES
+from orchestrator.views.tables.searches import measure, more_is_better
+from orchestrator.views.tables.study import OUTCOMES, StudiedCell
 from orchestrator.views.tables.table import metric_text, number, percent
 
 
@@ -15,7 +16,7 @@ def counts(study: Study) -> list[tuple[str, str]]:
     trials = pd.concat([study.trials, study.repetitions], ignore_index=True)
     outcomes = trials["outcome"].value_counts()
     return [
-        (f"{len(study.cells):,}", "cells"),
+        (f"{len(study.all_cells):,}", "cells"),
         (f"{len(trials):,}", "trials"),
         *((f"{outcomes.get(outcome, 0):,}", outcome) for outcome in OUTCOMES),
         (number(trials["seconds"].sum() / 3600), "hours of training"),
@@ -26,7 +27,7 @@ def sentences(study: Study, tables: Mapping[str, Table]) -> list[str]:
     """What was compared; on each task the lowest loss; where training failed most and least."""
     said = [_compared(study)]
     if "parameter_matched" in tables:
-        said += _lowest(tables["parameter_matched"].tidy)
+        said += _best(study, tables["parameter_matched"].tidy)
     said += _infeasible(study)
     if "infeasible" in tables:
         said += _published(tables["infeasible"].tidy)
@@ -43,7 +44,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def _compared(study: Study) -> str:
-    cells = study.cells
+    cells = study.all_cells
     depths = sorted({cell.depth for cell in cells})
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     budgets = sorted({cell.budget for cell in cells})
@@ -58,9 +59,14 @@ def _compared(study: Study) -> str:
     )
 
 
-def _lowest(tidy: pd.DataFrame) -> list[str]:
+def _best(study: Study, tidy: pd.DataFrame) -> list[str]:
+    """The lowest loss, or the best metric of a task whose cells are judged by that."""
+    judged = {cell.task: cell for cell in study.cells if measure(study, cell) != "loss"}
     said = []
     for task, group in tidy.groupby("task", sort=False):
+        if task in judged:
+            said.append(_best_metric(study, judged[str(task)], group))
+            continue
         losses = group["evaluation_loss"]
         if losses.notna().sum() == 0:
             said.append(f"On {task} no trial completed with a loss.")
@@ -75,30 +81,45 @@ def _lowest(tidy: pd.DataFrame) -> list[str]:
     return said
 
 
+def _best_metric(study: Study, cell: StudiedCell, group: pd.DataFrame) -> str:
+    values, name = group["evaluation_metric"], measure(study, cell)
+    if values.notna().sum() == 0:
+        return f"On {cell.task} no trial completed with a number."
+    best = group.iloc[int(values.argmax() if more_is_better(study, cell) else values.argmin())]
+    return (
+        f"On {cell.task} the best is {metric_text(name, best['evaluation_metric'])} ({name}), of "
+        f"{best['architecture']} at depth {best['depth']} with {best['parameters']:,} parameters."
+    )
+
+
 def _infeasible(study: Study) -> list[str]:
-    """All cells of an architecture together."""
+    """All cells of an architecture together; stopped trials may have diverged later."""
     cells = [
         {
             "architecture": cell.architecture,
             "decided": cell.completed + cell.stopped + cell.infeasible,
             "infeasible": cell.infeasible,
+            "stopped": cell.stopped,
         }
         for cell in study.cells
     ]
+    if not any(cell["decided"] for cell in cells):
+        return []
     frame = pd.DataFrame(cells).groupby("architecture", sort=False).sum()
     frame = frame[frame["decided"] > 0]
-    if frame.empty or frame["infeasible"].sum() == 0:
-        return ["No trial was infeasible."] if len(frame) else []
+    if frame["infeasible"].sum() == 0:
+        return ["No trial was infeasible."]
     share = frame["infeasible"] / frame["decided"]
     if len(frame) == 1:
         return [f"{percent(share.iloc[0])} of its trials were infeasible."]
-    most, least = str(share.idxmax()), str(share.idxmin())
-    return [
-        f"Training failed most often with {most} ({percent(share[most])} of its trials "
-        f"infeasible, {frame['infeasible'][most]} of {frame['decided'][most]}) and least often "
-        f"with {least} ({percent(share[least])}, {frame['infeasible'][least]} of "
-        f"{frame['decided'][least]})."
-    ]
+    ends = []
+    for end in (share.max(), share.min()):
+        names = [str(name) for name in share.index[share == end]]
+        ends.append(f"{listed(names)} ({percent(end)} of {'their' if names[1:] else 'its'} trials)")
+    said = f"Training failed most often with {ends[0]} and least often with {ends[1]}"
+    if stopped := int(frame["stopped"].sum()):
+        said += f"; {plural(stopped, 'trial')} more were stopped early and are undetermined"
+    return [f"{said}."]
 
 
 def _published(tidy: pd.DataFrame) -> list[str]:

@@ -22,7 +22,8 @@ def unmeasured(study: Study) -> list[tuple[str, list[str]]]:
         said.append(("These cells cannot exist:", list(study.impossible)))
     if untried:
         number = plural(len(untried), "cell")
-        said.append((f"{number} had no trial that ended:", _named(untried)))
+        lost = ", or whose record was in a file that could not be read" if study.warnings else ""
+        said.append((f"{number} had no trial that ended{lost}:", _named(untried)))
     if empty:
         number = plural(len(empty), "cell")
         said.append((f"{number} had no trial that completed, and so no loss:", _named(empty)))

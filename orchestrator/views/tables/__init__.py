@@ -59,7 +59,7 @@ def build(study: Study) -> list[Table]:
 
 
 def frames(
-    *sweeps: str, results: Location | str = Path("results"), where: Iterable[str] = ()
+    *sweeps: str, results: Location | str = Path("results"), where: str | Iterable[str] = ()
 ) -> dict[str, pd.DataFrame]:
     """The tidy tables of sweeps by name.
 
@@ -71,6 +71,8 @@ def frames(
     Raises:
         BadInput: see :class:`Study`.
     """
+    if isinstance(where, str):
+        where = [where]
     folder = location(results) if isinstance(results, str) else results
     study = Study([SweepPaths(folder, sweep) for sweep in sweeps], where)
     return {table.name: table.tidy for table in build(study)}

@@ -10,7 +10,7 @@ import pandas as pd
 from orchestrator.views.tables.fits import line
 from orchestrator.views.tables.searches import counts, is_capacity, missing
 from orchestrator.views.tables.study import StudiedCell, Study, published
-from orchestrator.views.tables.table import CELL, NOTHING, Table, between, number
+from orchestrator.views.tables.table import CELL, NOTHING, Table, behind, between, number
 
 
 def capacity(study: Study) -> Table:
@@ -20,7 +20,7 @@ def capacity(study: Study) -> Table:
     completed trial by it; bits per parameter are these over the counted parameters. Its number of
     samples is what the search chose, which the paper found only slightly larger than the bits.
     """
-    columns = [*CELL, "unrolled_steps", "hidden", "parameters", "trial", *_STORED]
+    columns = [*CELL, "unrolled_steps", "hidden", "parameters", "sweep", "trial", *_STORED]
     columns += ["networks", *_PUBLISHED, "completed", "infeasible", "stopped", "errored"]
     cells = [cell for cell in study.cells if is_capacity(cell)]
     tidy = pd.DataFrame([_row(study, cell) for cell in cells], columns=columns)
@@ -31,6 +31,7 @@ def capacity(study: Study) -> Table:
             "samples": [*map(number, tidy["samples"])],
             "samples a bit": [*map(number, tidy["samples_per_bit"])],
             "published": _shown_published(tidy),
+            "trials": [*map(behind, tidy.to_dict("records"))],
         }
     )
     return Table(
@@ -79,6 +80,7 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
     further = json.loads(best["further"]) if isinstance(best["further"], str) else {}
     samples = further.get("samples", np.nan)
     return row | {
+        "sweep": best["sweep"],
         "trial": best["trial"],
         "bits": bits,
         "bits_per_parameter": bits / cell.parameters,

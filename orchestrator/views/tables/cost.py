@@ -18,7 +18,7 @@ def cost(study: Study) -> Table:
     Repetitions count; reports that were lost and made again do not.
     """
     trials = pd.concat([study.trials, study.repetitions], ignore_index=True)
-    steps = {cell.id: study.training(cell.id)["steps"] for cell in study.cells}
+    steps = {cell.id: study.training(cell.id)["steps"] for cell in study.all_cells}
     whole = trials["cell"].map(steps).astype(int)
     stopped = trials["outcome"] == "stopped"
     sums = (
@@ -34,7 +34,7 @@ def cost(study: Study) -> Table:
         .to_dict("index")
     )
     rows = []
-    for cell in study.cells:
+    for cell in study.all_cells:
         operations = _operations_a_step(study, cell)
         for outcome in OUTCOMES:
             if of := sums.get((cell.id, outcome)):

@@ -17,12 +17,13 @@ from orchestrator.views.tables.searches import (
     with_limits,
 )
 from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import NOTHING, Table, number
+from orchestrator.views.tables.table import NOTHING, Table, behind, number
 
+_OUTCOMES = ["completed", "infeasible", "stopped", "errored"]
 _PLACE = ["task", "budget", "architecture", "depth"]
 _VALUES = [
     *("measure", "hidden", "parameters", "value", "difference", "ratio", "low", "high"),
-    *("completed", "infeasible", "stopped", "errored"),
+    *_OUTCOMES,
 ]
 
 
@@ -91,8 +92,10 @@ def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
     for where, group in tidy.groupby(_PLACE[:-1], sort=False):
         texts = {row["depth"]: _text(row) for row in group.to_dict("records")}
         row = dict(zip(_PLACE[:-1], where, strict=True))
-        rows.append(row | {f"depth {of}": texts.get(of, NOTHING) for of in depths})
-    return pd.DataFrame(rows, columns=[*_PLACE[:-1], *(f"depth {of}" for of in depths)])
+        row |= {f"depth {of}": texts.get(of, NOTHING) for of in depths}
+        rows.append(row | {"trials": behind(group[_OUTCOMES].sum().to_dict())})
+    columns = [*_PLACE[:-1], *(f"depth {of}" for of in depths), "trials"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _text(row: dict[Any, Any]) -> str:

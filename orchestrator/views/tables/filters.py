@@ -1,5 +1,6 @@
 """Filters of cells: ``task=parentheses``, ``depth>=2``."""
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +66,10 @@ def parse(text: str) -> Filter:
             raise BadInput(f"--where '{text}': {column} is a name, which is = or != another")
         return Filter(column, comparison, value)
     try:
-        return Filter(column, comparison, float(value.replace("_", "")))
+        number = float(value.replace("_", ""))
+        if not math.isfinite(number):
+            raise ValueError(value)
+        return Filter(column, comparison, number)
     except ValueError as error:
         raise BadInput(f"--where '{text}': {column} is a number, '{value}' is none") from error
 

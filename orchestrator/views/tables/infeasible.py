@@ -21,7 +21,7 @@ def infeasible_fractions(study: Study) -> Table:
     networks stands beside it.
     """
     # A cell that is only repeated has no configurations of its own.
-    cells = [cell for cell in study.cells if cell.sweeps]
+    cells = study.cells
     paper = published("capacity_table1_infeasible").set_index(
         ["task", "architecture", "depth", "parameters"]
     )["infeasible_percent"]
@@ -99,7 +99,7 @@ def _notes(study: Study, tidy: pd.DataFrame) -> tuple[str, ...]:
             f"Configurations of {chosen} cell{'s' if chosen > 1 else ''} were not drawn at random: "
             "their shares are those of what was chosen, and the limits take them for independent."
         )
-    if len(tidy) and max(cell.replicates for cell in study.cells) > 1:
+    if len(tidy) and max((cell.replicates for cell in study.cells), default=1) > 1:
         notes.append(
             "A trial is infeasible when all its networks are; "
             f"{tidy['networks_infeasible'].sum()} of all {tidy['networks'].sum()} networks were."

@@ -8,14 +8,16 @@ from orchestrator.views.tables.table import Table
 
 LONG = 40  # rows that a page has room for
 
+_FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
 _encoder = UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
 
 
 def latex(table: Table) -> str:
     """The table with its title as caption, ``tab:<name>`` as label, and its notes below it.
 
-    A document that ``\\input``s it loads booktabs, and longtable for a table of more than ``LONG``
-    rows. A value that repeats that of the row above, in the columns that name the row, is left out.
+    A document that ``\\input``s it loads booktabs and graphicx, and longtable for a table of more
+    than ``LONG`` rows. A table wider than the line is made smaller, but for a long one. A
+    value that repeats that of the row above, in the columns that name the row, is left out.
     """
     shown = table.shown.astype(str)
     names = list(shown.columns[: table.index])
@@ -36,11 +38,14 @@ def latex(table: Table) -> str:
     notes = "".join(f"\\par\\smallskip\\footnotesize {_escape(note)}\n" for note in table.notes)
     if environment == "longtable":
         return f"{text}{{{notes}\\par}}\n" if notes else text
+    text = text.replace("\\begin{tabular}", f"{_FIT}\\begin{{tabular}}", 1)
+    text = text.replace("\\end{tabular}", "\\end{tabular}}", 1)
     end = "\\end{table}\n"
     return text.removesuffix(end) + notes + end
 
 
 @lru_cache(maxsize=10_000)
 def _escape(text: str) -> str:
-    escaped: str = _encoder.unicode_to_latex(text.replace("\n", " "))
+    text = text.replace("\n", " ").replace(">=", "≥").replace("<=", "≤")
+    escaped: str = _encoder.unicode_to_latex(text)
     return escaped

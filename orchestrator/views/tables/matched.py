@@ -35,6 +35,7 @@ def parameter_matched(study: Study) -> Table:
                 **cell.place,
                 "hidden": cell.hidden,
                 "parameters": cell.parameters,
+                "sweep": None if best is None else best["sweep"],
                 "trial": None if best is None else best["trial"],
                 "validation_loss": np.nan if best is None else best["validation_loss"],
                 "evaluation_loss": np.nan if best is None else best["evaluation_loss"],
@@ -49,7 +50,7 @@ def parameter_matched(study: Study) -> Table:
                 **counts(cell),
             }
         )
-    tidy = pd.DataFrame(rows)
+    tidy = pd.DataFrame(rows, columns=None if rows else ["evaluation_loss"])
     notes = [
         "Evaluation loss (metric) of the best completed trial by validation; 'baseline' ignores "
         "its input.",
@@ -60,7 +61,11 @@ def parameter_matched(study: Study) -> Table:
         name="parameter_matched",
         title="Loss at matched parameter counts",
         tidy=tidy,
-        shown=_against_architecture(tidy, study.architectures, list(dict.fromkeys(further))),
+        shown=(
+            _against_architecture(tidy, study.architectures, list(dict.fromkeys(further)))
+            if rows
+            else tidy
+        ),
         index=len(WHERE),
         notes=tuple(notes),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from orchestrator.views.tables.searches import counts, missing
 from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation
-from orchestrator.views.tables.table import NOTHING, Table, number
+from orchestrator.views.tables.table import NOTHING, Table, behind, number
 
 _PLACE = ["task", "depth", "architecture", "hidden"]
 _VALUES = [
@@ -88,6 +88,7 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
         "parameters": cell.parameters,
         "inputs": task.inputs,
         "units_per_input": cell.hidden / task.inputs,
+        "sweep": None if best is None else best["sweep"],
         "trial": None if best is None else best["trial"],
         "error": error,
         "error_deviation": deviation,
@@ -125,5 +126,6 @@ def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
             "subspace": [*map(number, tidy["subspace_error"])],
             "reconstructed": words(tidy["reconstructed"]),
             "published": words(tidy["published"]),
+            "trials": [*map(behind, tidy.to_dict("records"))],
         }
     )

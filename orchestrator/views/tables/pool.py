@@ -60,5 +60,8 @@ def concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     there = [frame for frame in frames if len(frame)]
     if there:
         return pd.concat(there, ignore_index=True)
-    columns = ["sweep", "random", "trial", "cell", *LIGHT]
-    return frames[0] if frames else pd.DataFrame(columns=columns)
+    if frames:
+        return frames[0]
+    texts = dict.fromkeys(("sweep", "trial", "cell", "outcome", "random"), object)
+    kinds = {name: texts.get(name, float) for name in (*texts, *LIGHT)}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})

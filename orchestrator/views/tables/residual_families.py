@@ -8,7 +8,7 @@ import pandas as pd
 
 from orchestrator.views.tables.residuals import STEPS, quantity_values, reached
 from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation, published
-from orchestrator.views.tables.table import CELL, NOTHING, Table, metric_text, number
+from orchestrator.views.tables.table import CELL, NOTHING, Table, behind, metric_text, number
 from trainables.architectures import check_options
 
 FAMILIES = ("wcrnn", "elman", "s4d")  # without one of them on a task this is no such comparison
@@ -63,7 +63,9 @@ def residual_dependence(study: Study) -> Table:
         coupled = families[families["residual"].notna() & families["alpha"].notna()]
         for varied in STRENGTHS:
             same = [*(name for name in _OPTIONS if name != varied), "task", "depth", "budget"]
-            for _, group in coupled.dropna(subset=varied).groupby([*same, "others"], dropna=False):
+            for _, group in coupled.dropna(subset=varied).groupby(
+                [*same, "others"], dropna=False, sort=False
+            ):
                 if group[varied].nunique() > 1:
                     ordered = group.sort_values(varied)
                     ordered = ordered.assign(varied=varied, value=ordered[varied])
@@ -76,6 +78,7 @@ def residual_dependence(study: Study) -> Table:
                 "varied": row["varied"],
                 "value": number(row["value"]),
                 **_measures(row),
+                "trials": behind(row),
             }
             for row in rows
         ]
@@ -107,7 +110,9 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
         f"{STEPS}_deviation": steps_deviation,
         "reached": reached(study, cell.id),
         "networks": networks,
-        "trials": cell.completed + cell.stopped + cell.infeasible,
+        "completed": cell.completed,
+        "stopped": cell.stopped,
+        "infeasible": cell.infeasible,
         "published_model": model,
         "published": value,
     }
@@ -155,18 +160,24 @@ def _measures(row: dict[Any, Any]) -> dict[str, str]:
             (STEPS, number),
         )
     ]
-    if row["reached"] < row["networks"]:
-        steps = f">= {steps} ({row['reached']} of {row['networks']})"
+    if row["reached"] < row["networks"]:  # what lies beyond is not known: no deviation
+        steps = f">= {number(row[STEPS])} ({row['reached']} of {row['networks']})"
     return {"metric": f"{metric} {row['metric_name']}", "steps": steps}
 
 
 def _shown(row: dict[Any, Any]) -> dict[str, Any]:
     place = {name: row[name] for name in CELL}
     if np.isnan(row["metric"]):
-        return {**place, "metric": NOTHING, "steps": NOTHING, "published": NOTHING}
-    known = row["published_model"]
+        nothing = dict.fromkeys(("metric", "steps", "published"), NOTHING)
+        return {**place, **nothing, "trials": behind(row)}
+    known = not np.isnan(row["published"])
     return {
         **place,
         **_measures(row),
-        "published": f"{metric_text('accuracy', row['published'])} ({known})" if known else NOTHING,
+        "published": (
+            f"{metric_text('accuracy', row['published'])} ({row['published_model']})"
+            if known
+            else NOTHING
+        ),
+        "trials": behind(row),
     }

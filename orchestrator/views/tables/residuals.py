@@ -80,8 +80,9 @@ def residuals(study: Study) -> Table:
 _SHARED = ["alpha", "gamma", "form", "nonlinearity", "act", "skip"]
 _OPTIONS = [*_SHARED, "epsilon"]
 _PLACE = ["task", "depth", "budget", *_OPTIONS]
+_PARTS = ("", "_deviation", "_networks", "_reached", "_trials")
 _VALUES = [
-    *(f"{kind}{part}" for kind in KINDS for part in ("", "_deviation", "_networks", "_reached")),
+    *(f"{kind}{part}" for kind in KINDS for part in _PARTS),
     *("difference", "difference_low", "difference_high", "pairs"),
     *(f"published_{kind}" for kind in KINDS),
 ]
@@ -118,6 +119,7 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
             values = quantity_values(study, cell, quantity)
             mean, deviation, networks = mean_and_deviation(values)
             row |= {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
+            row[f"{kind}_trials"] = len(study.of_cell(cell).query("outcome != 'errored'"))
             if quantity == STEPS:
                 row[f"{kind}_reached"] = reached(study, cell)
         row |= _difference(*(quantity_values(study, pair[kind], quantity) for kind in KINDS))
@@ -180,13 +182,15 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             shown[kind] = text(row[kind]) + spread
             if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
                 reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
-                shown[kind] = f">= {shown[kind]} ({reached} of {networks})"
+                # What lies beyond is not known, and so has no deviation.
+                shown[kind] = f">= {text(row[kind])} ({reached} of {networks})"
         unknown = any(shown[kind].startswith(">=") for kind in KINDS)
         shown["difference"] = "-" if unknown else _difference_text(row, text)
         there = [row[f"published_{kind}"] for kind in KINDS]
+        shown["trials"] = " / ".join(str(row[f"{kind}_trials"]) for kind in KINDS)
         shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))
         rows.append(shown)
-    names = [*columns, *KINDS, "difference", "published"]
+    names = [*columns, *KINDS, "difference", "published", "trials"]
     return pd.DataFrame(rows, columns=names)
 
 

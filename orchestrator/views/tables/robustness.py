@@ -31,7 +31,7 @@ def robustness(study: Study) -> Table:
     """
     reruns = study.repetitions.merge(_repeated(study), on=["sweep", "cell"])
     originals = _originals(study, reruns)
-    cells = {cell.id: cell for cell in study.cells}
+    cells = {cell.id: cell for cell in study.all_cells}
     rows = [
         _row(study, cells[str(place[0])], trials, originals.get(place))
         for place, trials in reruns.groupby(ORIGINAL, sort=False)

@@ -75,6 +75,8 @@ class Study:
         self, sweeps: SweepPaths | Sequence[SweepPaths], where: Iterable[str] = ()
     ) -> None:
         given = [sweeps] if isinstance(sweeps, SweepPaths) else list(dict.fromkeys(sweeps))
+        if not given:
+            raise BadInput("name a sweep at least")
         names = Counter(paths.sweep for paths in given)
         if twice := [name for name, count in names.items() if count > 1]:
             raise BadInput(f"two of the sweeps are called '{twice[0]}': run one under another name")
@@ -93,8 +95,8 @@ class Study:
     # -- cells -------------------------------------------------------------------------------
 
     @cached_property
-    def cells(self) -> list[StudiedCell]:
-        """The possible cells."""
+    def all_cells(self) -> list[StudiedCell]:
+        """The possible cells, also those of which trials were only repeated."""
         outcomes = Counter(zip(self.trials["cell"], self.trials["outcome"], strict=True))
         return [
             StudiedCell(
@@ -115,6 +117,11 @@ class Study:
             )
             for cell, (definition, owners) in self._cells.items()
         ]
+
+    @cached_property
+    def cells(self) -> list[StudiedCell]:
+        """The possible cells that were searched."""
+        return [cell for cell in self.all_cells if cell.sweeps]
 
     @property
     def architectures(self) -> list[str]:

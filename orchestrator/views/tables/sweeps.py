@@ -71,10 +71,24 @@ def cells_of(
                 _check_same(cell, *found[cell], definition, sweep)
             found.setdefault(cell, (definition, []))[1].append(sweep)
     if not found:
-        tried = " and ".join(map(str, chosen))
-        names = ", ".join(sweep.name for sweep in sweeps)
-        raise BadInput(f"--where: no cell of {names} has {tried}")
+        raise BadInput(_nothing_taken(sweeps, chosen))
     return found
+
+
+def _nothing_taken(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> str:
+    """What there would have been, of each column that was asked for."""
+    rows = [
+        columns_of(sweep, definition, cell)
+        for sweep in sweeps
+        for cell, definition in sweep.definition["cells"].items()
+    ]
+    there = [
+        f"{column} {', '.join(dict.fromkeys(str(row[column]) for row in rows))}"
+        for column in dict.fromkeys(one.column for one in chosen)
+    ]
+    tried = " and ".join(map(str, chosen))
+    names = ", ".join(sweep.name for sweep in sweeps)
+    return f"--where: no cell of {names} has {tried}; there are {'; '.join(there)}"
 
 
 def impossible_cells(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> tuple[str, ...]:
@@ -122,8 +136,8 @@ def _check_same(
     if differing := _differences("", ours, theirs):
         raise BadInput(
             f"sweeps '{first.name}' and '{sweep.name}' define cell {cell} differently "
-            f"({'; '.join(differing)}): their trials cannot stand in one table; leave one of them "
-            "out, or the cell with --where"
+            f"({'; '.join(differing)}): their trials cannot stand in one table; take the cells "
+            f"of one of them with --where sweep={first.name}, or name one sweep alone"
         )
 
 

@@ -1,6 +1,8 @@
 """A table as data and as text."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +48,12 @@ def percent(value: float | None) -> str:
 def metric_text(metric: str, value: float | None) -> str:
     """An accuracy as a percentage, anything else as a number."""
     return percent(value) if metric == "accuracy" else number(value)
+
+
+def behind(counts: Mapping[Any, Any]) -> str:
+    """The trials behind a number: how many completed of those that count."""
+    tried = sum(int(counts[name]) for name in ("completed", "stopped", "infeasible"))
+    return f"{int(counts['completed'])} of {tried}"
 
 
 def between(low: float, high: float) -> str:

@@ -94,7 +94,7 @@ def _notes(study: Study) -> tuple[str, ...]:
         *metric_notes(study),
     ]
     thresholds = sorted({study.training(c.id)["divergence_threshold"] for c in study.cells})
-    if max(cell.replicates for cell in study.cells) > 1:
+    if max((cell.replicates for cell in study.cells), default=1) > 1:
         counted = " or ".join(f"{threshold:g}" for threshold in thresholds)
         notes.append(f"An infeasible network of a trial counts as a loss of {counted} in it.")
     return tuple(notes)

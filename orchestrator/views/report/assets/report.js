@@ -130,7 +130,9 @@ function sort(heading) {
     : (a, b) => a.text.localeCompare(b.text, "en", { numeric: true });
   there.sort((a, b) => (rising ? compare(a, b) : compare(b, a)));
   const nothing = rows.filter(({ text }) => isNothing(text)); // last, whichever way
-  body.append(...[...there, ...nothing].map(({ row }) => row));
+  const sorted = [...there, ...nothing].map(({ row }) => row);
+  const isTotal = (row) => row.cells[0].textContent.trim() === "all";
+  body.append(...sorted.filter((row) => !isTotal(row)), ...sorted.filter(isTotal));
 }
 
 // -- beginning ---------------------------------------------------------------------------------
@@ -161,3 +163,9 @@ for (const element of document.querySelectorAll(".plot")) {
   element.style.minHeight = `${page.panels[element.id].layout.height}px`; // nothing moves later
   seen.observe(element);
 }
+window.addEventListener("beforeprint", () => {
+  for (const element of document.querySelectorAll(".plot")) {
+    seen.unobserve(element);
+    draw(element);
+  }
+});

@@ -6,6 +6,7 @@ from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.places import (
     best_trials,
     by_panel,
+    judged_by,
     lines,
     spread,
     with_limits,
@@ -13,7 +14,8 @@ from orchestrator.views.report.figures.places import (
 from orchestrator.views.tables import Study, Table
 
 CAPTION = (
-    "Evaluation loss of each cell's best completed trial by validation, against the number of "
+    "Evaluation loss (the metric, where that is the objective) of each cell's best completed trial "
+    "by validation, against the number of "
     "layers at the same number of parameters; bars are the deviation over its networks."
 )
 
@@ -24,19 +26,22 @@ def depth(study: Study, tables: Mapping[str, Table]) -> Figure | None:
         return None
     tidy = tables["parameter_matched"].tidy
     there = tidy[tidy["trial"].notna()]
-    there = with_limits(there, "evaluation_loss", "evaluation_loss_deviation")
-    trials, order = best_trials(study), study.architectures
-    panels = tuple(
-        Panel(title, lines(group, order, "depth", "evaluation_loss", ("low", "high"), trials))
-        for title, group in by_panel(there, ["task", "budget"])
-        if group["depth"].nunique() > 1
-    )
+    trials, order, judged = best_trials(study), study.architectures, judged_by(study)
+    by_loss = there[there["task"].map(lambda task: judged[task] is None).astype(bool)]
+    panels = []
+    for title, group in by_panel(there, ["task", "budget"]):
+        if group["depth"].nunique() > 1:
+            metric = judged[group["task"].iloc[0]]
+            value = "evaluation_loss" if metric is None else "evaluation_metric"
+            group = with_limits(group, value, f"{value}_deviation")
+            series = lines(group, order, "depth", value, ("low", "high"), trials)
+            panels.append(Panel(title, series, y=metric))
     return Figure(
         name="depth",
         title="Loss against depth",
         caption=CAPTION,
         x=Axis("layers", whole=True),
-        y=Axis("evaluation loss", log=spread(there["evaluation_loss"])),
-        panels=panels,
+        y=Axis("evaluation loss", log=spread(by_loss["evaluation_loss"])),
+        panels=tuple(panels),
         source="depth paper",
     )

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
-from orchestrator.views.report.figures.places import by_panel, rows_of, spread
+from orchestrator.views.report.figures.places import by_panel, judged_by, rows_of, spread
 from orchestrator.views.report.thinning import per_cell, thin
 from orchestrator.views.tables import Study, Table
 from orchestrator.views.tables.table import CELL
@@ -15,19 +15,26 @@ from orchestrator.views.tables.table import CELL
 JITTER = 0.28  # of a row's height, to either side
 GOLDEN = 0.618034  # steps of it never come near each other
 CAPTION = (
-    "Evaluation loss of every trial that has one: small marks are trials, completed or stopped "
-    "(with the loss at which they were stopped), the large one is the median of the completed "
-    "ones and its bar reaches from the lower to the upper quartile. Infeasible trials have no "
-    "loss and are not drawn."
+    "Evaluation loss (the metric, where that is the objective) of every trial that has one: small "
+    "marks are trials, completed or stopped (with the loss at which they were stopped). Where none "
+    "was stopped, the large mark is the median of the completed ones and its bar reaches from the "
+    "lower to the upper quartile; elsewhere those that completed were chosen. Infeasible trials "
+    "have no loss and are not drawn."
 )
 
 
 def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     """Figure 5 of the capacity paper, every trial a point."""
     cells = pd.DataFrame([{"cell": cell.id, **cell.place} for cell in study.cells])
-    losses = study.trials[["sweep", "trial", "cell", "outcome", "evaluation_loss"]]
-    there = losses["outcome"].isin(["completed", "stopped"]) & losses["evaluation_loss"].notna()
-    losses = losses[there & np.isfinite(losses["evaluation_loss"])]
+    judged = judged_by(study)
+    metric = [cell.id for cell in study.cells if judged[cell.task] is not None]
+    losses = study.trials[["sweep", "trial", "cell", "outcome"]].assign(
+        value=study.trials["evaluation_metric"].where(
+            study.trials["cell"].isin(metric), study.trials["evaluation_loss"]
+        )
+    )
+    there = losses["outcome"].isin(["completed", "stopped"]) & np.isfinite(losses["value"])
+    losses = losses[there]
     if losses.empty:
         return None
     of_cell = {str(cell): rows for cell, rows in losses.groupby("cell", sort=False)}
@@ -38,16 +45,16 @@ def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
         series: list[Series] = []
         for cell, architecture in zip(group["cell"], group["architecture"], strict=True):
             rows = of_cell[cell]
-            kept = thin(rows["evaluation_loss"], most)
+            kept = thin(rows["value"], most)
             left_out += len(rows) - len(kept)
             series += apart(rows.iloc[kept].assign(architecture=architecture), names)
             series += _quartiles(architecture, rows, float(names.index(architecture)))
-        panels.append(Panel(title, tuple(series), rows=names))
+        panels.append(Panel(title, tuple(series), rows=names, x=judged[group["task"].iloc[0]]))
     return Figure(
         name="distribution",
         title="Distribution of evaluation losses",
         caption=CAPTION,
-        x=Axis("evaluation loss", log=spread(losses["evaluation_loss"])),
+        x=Axis("evaluation loss", log=spread(losses.loc[~losses["cell"].isin(metric), "value"])),
         y=Axis(""),
         panels=tuple(panels),
         thinned=left_out,
@@ -60,7 +67,7 @@ def apart(rows: pd.DataFrame, names: Sequence[str]) -> tuple[Series, ...]:
     return tuple(
         Series(
             architecture=architecture,
-            x=of_it["evaluation_loss"].tolist(),
+            x=of_it["value"].tolist(),
             y=(names.index(architecture) + _jitter(len(of_it))).tolist(),
             mode="points",
             bars="x",
@@ -77,9 +84,9 @@ def _jitter(count: int) -> NDArray[np.floating]:
 
 
 def _quartiles(architecture: str, rows: pd.DataFrame, row: float) -> list[Series]:
-    completed = rows.loc[rows["outcome"] == "completed", "evaluation_loss"]
-    if completed.empty:
+    if (rows["outcome"] == "stopped").any():
         return []
+    completed = rows["value"]
     low, middle, high = (float(completed.quantile(share)) for share in (0.25, 0.5, 0.75))
     return [
         Series(

@@ -8,9 +8,9 @@ from orchestrator.views.tables import Study, Table
 
 CAPTION = (
     "Share of infeasible trials, with its 95 % limits. Where trials were stopped early the limits "
-    "reach to the case that all of these would have diverged. Upright bars without a mark are "
-    "published values."
+    "reach to the case that all of these would have diverged."
 )
+PUBLISHED = " Upright bars without a mark are published values."
 
 
 def infeasible(study: Study, tables: Mapping[str, Table]) -> Figure | None:
@@ -27,7 +27,7 @@ def infeasible(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     return Figure(
         name="infeasible",
         title="Infeasible trials",
-        caption=CAPTION,
+        caption=CAPTION + (PUBLISHED if tidy["published_share"].notna().any() else ""),
         x=Axis("share of infeasible trials", share=True),
         y=Axis(""),
         panels=tuple(panels),

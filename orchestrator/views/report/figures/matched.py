@@ -10,6 +10,7 @@ from orchestrator.views.report.figures.places import (
     best_trials,
     by_panel,
     dots,
+    judged_by,
     lines,
     rows_of,
     spread,
@@ -19,7 +20,8 @@ from orchestrator.views.tables import Study, Table
 
 LIMITS = ("low", "high")
 CAPTION = (
-    "Evaluation loss of each cell's best completed trial by validation; bars are the deviation "
+    "Evaluation loss (the metric, where that is the objective) of each cell's best completed trial "
+    "by validation; bars are the deviation "
     "over its networks, the dashed line a predictor that ignores its input. The paper found that "
     "loss depends on the number of parameters and hardly on the architecture."
 )
@@ -34,19 +36,23 @@ def matched(study: Study, tables: Mapping[str, Table]) -> Figure | None:
         return None
     tidy = tables["parameter_matched"].tidy
     there = tidy[tidy["trial"].notna()]
-    there = with_limits(there, "evaluation_loss", "evaluation_loss_deviation")
-    trials, order = best_trials(study), study.architectures
-    loss = Axis("evaluation loss", log=spread(there["evaluation_loss"]))
+    trials, order, judged = best_trials(study), study.architectures, judged_by(study)
+    by_loss = there[there["task"].map(lambda task: judged[task] is None).astype(bool)]
+    loss = Axis("evaluation loss", log=spread(by_loss["evaluation_loss"]))
     one_size = there["budget"].nunique() == 1
     panels = []
-    for title, group in by_panel(there, ["task", "depth"]):
+    for title, of_panel in by_panel(there, ["task", "depth"]):
+        metric = judged[of_panel["task"].iloc[0]]
+        kind = "loss" if metric is None else "metric"
+        value = f"evaluation_{kind}"
+        group = with_limits(of_panel, value, f"{value}_deviation")
         if one_size:
             names = rows_of(order, group)
-            series = dots(group, names, "evaluation_loss", LIMITS, trials)
-            panels.append(Panel(title, series, _baseline(group, "x"), names))
+            series = dots(group, names, value, LIMITS, trials)
+            panels.append(Panel(title, series, _baseline(group, kind, "x"), names, x=metric))
         else:
-            series = lines(group, order, "parameters", "evaluation_loss", LIMITS, trials)
-            panels.append(Panel(title, series, _baseline(group, "y")))
+            series = lines(group, order, "parameters", value, LIMITS, trials)
+            panels.append(Panel(title, series, _baseline(group, kind, "y"), y=metric))
     return Figure(
         name="parameter_matched",
         title="Loss at matched parameters",
@@ -58,9 +64,9 @@ def matched(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     )
 
 
-def _baseline(group: pd.DataFrame, axis: Literal["x", "y"]) -> tuple[Level, ...]:
+def _baseline(group: pd.DataFrame, kind: str, axis: Literal["x", "y"]) -> tuple[Level, ...]:
     """One line where all cells of the panel have the same baseline."""
-    losses = group["baseline_loss"].dropna().unique()
+    losses = group[f"baseline_{kind}"].dropna().unique()
     if len(losses) != 1:
         return ()
     return (Level(float(losses[0]), float(losses[0]), "baseline", axis),)

@@ -5,8 +5,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.report.figure import Series
+from orchestrator.views.report.figure import Axis, Series
 from orchestrator.views.tables import Study
+from orchestrator.views.tables.searches import measure
 from orchestrator.views.tables.table import CELL
 
 Trial = tuple[str, str]  # sweep, trial
@@ -26,6 +27,15 @@ def by_panel(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str,
             if name in varied
         ]
         yield ", ".join(said), group
+
+
+def judged_by(study: Study) -> dict[str, Axis | None]:
+    """Task -> the axis of its metric, where its cells are judged by that and not by their loss."""
+    found: dict[str, Axis | None] = {}
+    for cell in study.cells:
+        name = measure(study, cell)
+        found[cell.task] = None if name == "loss" else Axis(name, share=name == "accuracy")
+    return found
 
 
 def best_trials(study: Study) -> Trials:

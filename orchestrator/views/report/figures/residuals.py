@@ -17,8 +17,10 @@ from orchestrator.views.tables import Study, Table
 KINDS = ("homogeneous", "heterogeneous")
 CAPTION = (
     "Metric of the best configuration of each cell on the evaluation set, mean and deviation over "
-    "its networks. Dashed lines are the published values of the best network of each kind on the "
-    "same task."
+    "its networks."
+)
+PUBLISHED = (
+    " Dashed lines are the published values of the best network of each kind on the same task."
 )
 
 
@@ -37,7 +39,7 @@ def residuals(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     return Figure(
         name="residuals",
         title="Residuals",
-        caption=CAPTION,
+        caption=CAPTION + (PUBLISHED if any(panel.levels for panel in panels) else ""),
         x=Axis("metric"),
         y=Axis(""),
         panels=tuple(panels),

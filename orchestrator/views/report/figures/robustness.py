@@ -30,7 +30,7 @@ def robustness(study: Study, tables: Mapping[str, Table]) -> Figure | None:
         names = rows_of(study.architectures, group)
         place = group[["task", "depth", "budget"]].iloc[0]
         same = reruns[(reruns[list(place.index)] == place).all(axis=1)]
-        points = apart(same, names)
+        points = apart(same.rename(columns={"evaluation_loss": "value"}), names)
         means = dots(group, names, "mean", ("min", "max"), name="mean of reruns")
         papers = dots(group, names, "published_mean", name="mean", published=True)
         panels.append(Panel(title, (*points, *means, *papers), rows=names))
@@ -48,7 +48,7 @@ def robustness(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 def _reruns(study: Study) -> tuple[pd.DataFrame, int]:
     """Completed reruns with the columns of their cells, and how many were left out."""
-    cells = pd.DataFrame([{"cell": cell.id, **cell.place} for cell in study.cells])
+    cells = pd.DataFrame([{"cell": cell.id, **cell.place} for cell in study.all_cells])
     reruns = study.repetitions.merge(cells, on="cell")
     there = (reruns["outcome"] == "completed") & np.isfinite(reruns["evaluation_loss"])
     reruns = reruns[there]
