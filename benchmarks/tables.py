@@ -4,14 +4,16 @@
 
 Writes a ledger of random search over 240 cells of every kind into a temporary folder (about 3 GB),
 a file a cell and 50,000 rows, and says how many rows a second that took. Then, each in a process of
-its own: all tables, with their files; one table of one cell; the report. Last, a dataset of as many
-files of one row as asked for is compacted, and read by duckdb before and after.
+its own: all tables, with their files; one table of one cell; the report; and the report of a ledger
+of the quickstart's size. Last, a dataset of as many files of one row as asked for is compacted, and
+read by duckdb before and after.
 """
 
 import argparse
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -32,7 +34,7 @@ from orchestrator.ledger.parts import Part
 from orchestrator.ledger.schema import DATASETS
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Cell, Plan, make_plan, trial_id
-from orchestrator.spec import SweepSpec
+from orchestrator.spec import SweepSpec, load
 
 SWEEP = {
     "name": "million",
@@ -227,6 +229,21 @@ def alone(code: str, results: Path, out: Path) -> dict[str, float]:
     }
 
 
+def quickstart(folder: Path) -> dict[str, float]:
+    """Seconds of ``soundings report`` on a ledger of the quickstart's size, MLflow among them."""
+    file = Path(__file__).parents[1] / "sweeps" / "quickstart.yaml"
+    plan = make_plan(load(file), folder)
+    paths = SweepPaths(folder, plan.spec.name)
+    paths.make_writable()
+    claim(plan, paths)
+    write_ledger(plan, paths, 5)
+    sqlite3.connect(paths.default_store).close()  # there is a store to log to
+    command = [Path(sys.executable).with_name("soundings"), "report", paths.sweep]
+    begin = time.perf_counter()
+    subprocess.run([*command, "--results", folder], check=True, stdout=subprocess.DEVNULL)
+    return {"trials": plan.trial_count, "seconds": round(time.perf_counter() - begin, 1)}
+
+
 def compaction(files: int) -> dict[str, float]:
     """Many files of one row become few."""
     with tempfile.TemporaryDirectory() as folder:
@@ -274,6 +291,8 @@ def main() -> None:
         figures["page_megabytes"] = round(
             (results / "report" / "report.html").stat().st_size / 1e6, 1
         )
+    with tempfile.TemporaryDirectory() as folder:
+        figures["report_of_the_quickstart"] = quickstart(Path(folder))
     figures["compaction"] = compaction(given.files)
     figures["driver_gigabytes"] = round(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2

@@ -55,8 +55,9 @@ def sheets(figure: Figure, styles: Mapping[str, Style]) -> Iterator[tuple[str, b
         name = figure.name if start == 0 else f"{figure.name}-{start // ON_A_SHEET + 1}"
         with mpl.rc_context(SETTINGS):
             canvas = _draw(figure, panels, styles)
+            canvas.draw_without_rendering()
+            canvas.set_layout_engine(None)  # everything has its place now
             svg = _saved(canvas, "svg", {"Date": None})
-            canvas.set_layout_engine("none")  # everything has its place now
             pdf = _saved(canvas, "pdf", {"CreationDate": None})
         yield name, svg, pdf
 
