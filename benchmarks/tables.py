@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from orchestrator.ledger.schema import DATASETS
 from orchestrator.paths import SweepPaths
 from orchestrator.plan import Cell, Plan, make_plan, trial_id
 from orchestrator.spec import SweepSpec, load
+from orchestrator.views.background import open_view
 
 SWEEP = {
     "name": "million",
@@ -237,7 +237,7 @@ def quickstart(folder: Path) -> dict[str, float]:
     paths.make_writable()
     claim(plan, paths)
     write_ledger(plan, paths, 5)
-    sqlite3.connect(paths.default_store).close()  # there is a store to log to
+    open_view(paths.mlflow_store, paths.sweep)  # a run has made its store by then
     command = [Path(sys.executable).with_name("soundings"), "report", paths.sweep]
     begin = time.perf_counter()
     subprocess.run([*command, "--results", folder], check=True, stdout=subprocess.DEVNULL)
