@@ -20,8 +20,8 @@ class Views:
     """
 
     def __init__(self, sweeps: Sequence[SweepPaths], where: Sequence[str] = ()) -> None:
-        self._sweeps, self._where = sweeps, where
-        first, *others = sweeps
+        self._sweeps, self._where = list(dict.fromkeys(sweeps)), where
+        first, *others = self._sweeps
         self._folder = first.selection([other.sweep for other in others], where)
 
     @cached_property
