@@ -1,6 +1,7 @@
 """The MLflow view, read back by a real MLflow client."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -208,6 +209,17 @@ def test_runs_of_trials_stand_below_one_of_the_sweep(uri):
     assert sweep.info.status == "FINISHED"
     parents = {trial: run.data.tags["mlflow.parentRunId"] for trial, run in found.items()}
     assert parents == dict.fromkeys(["t1", "t2", "t3"], sweep.info.run_id)
+
+
+def test_a_copied_store_does_not_write_into_the_one_it_was_copied_from(uri, tmp_path):
+    log_report(uri, "s", b"the first one's")
+    before = uri.removeprefix("sqlite:///")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(before, tmp_path / "copy" / "mlflow.db")
+    with pytest.raises(OSError, match="this store was copied or moved from there"):
+        log_report(f"sqlite:///{tmp_path}/copy/mlflow.db", "s", b"the copy's")
+    (kept,) = Path(before).parent.rglob("report.html")
+    assert kept.read_bytes() == b"the first one's"
 
 
 def test_a_report_is_an_artifact_of_the_sweeps_run_and_takes_the_place_of_an_earlier_one(uri):
