@@ -55,11 +55,18 @@ def sheets(figure: Figure, styles: Mapping[str, Style]) -> Iterator[tuple[str, b
         name = figure.name if start == 0 else f"{figure.name}-{start // ON_A_SHEET + 1}"
         with mpl.rc_context(SETTINGS):
             canvas = _draw(figure, panels, styles)
-            canvas.draw_without_rendering()
-            canvas.set_layout_engine(None)  # everything has its place now
+            _arrange(canvas)
             svg = _saved(canvas, "svg", {"Date": None})
             pdf = _saved(canvas, "pdf", {"CreationDate": None})
         yield name, svg, pdf
+
+
+def _arrange(canvas: Canvas) -> None:
+    """Give everything its place, once and not with each file."""
+    engine = canvas.get_layout_engine()
+    if engine is not None:
+        engine.execute(canvas)
+    canvas.set_layout_engine(None)
 
 
 def _saved(canvas: Canvas, kind: str, metadata: dict[str, str | None]) -> bytes:
