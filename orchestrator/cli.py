@@ -1,5 +1,6 @@
 """The command line. Modules that take seconds to import are imported by the command they serve."""
 
+import gc
 import json
 import logging
 import sys
@@ -329,6 +330,9 @@ def report(
 
     That of a whole sweep is stored in MLflow as well, with the run of the sweep.
     """
+    # Most of what is imported and drawn stays: to look for garbage in it all the time takes a tenth
+    # of the command.
+    gc.set_threshold(100_000, 50, 100)
     from orchestrator.showing import Views
 
     paths = [paths_of(name, results) for name in sweep]
