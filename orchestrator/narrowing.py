@@ -1,6 +1,7 @@
 """What ``search.space`` of a sweep file makes of a hyperparameter's distribution."""
 
-import math
+import reprlib
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -112,9 +113,9 @@ def _number(name: str, original: Range, value: Any) -> float:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not math.isfinite(value)
+        or not abs(value) <= sys.float_info.max  # isfinite raises for a whole number beyond it
         or (whole and value != int(value))
     ):
         kind = "a whole number" if whole else "a number"
-        raise ValueError(f"hyperparameter '{name}' is {value!r}, but must be {kind}")
+        raise ValueError(f"hyperparameter '{name}' is {reprlib.repr(value)}, but must be {kind}")
     return int(value) if whole else float(value)

@@ -157,6 +157,16 @@ def test_whole_numbers_and_conditions_stay_what_they_are(original, given, narrow
             "c",
             "hyperparameter 'x' is 'c', but must be a number",
         ),
+        (
+            Uniform(0.1, 1),
+            [1, -(10**400)],
+            f"hyperparameter 'x' is -1{'0' * 16}...{'0' * 19}, but must be a number",
+        ),
+        (
+            Integer(1, 6),
+            {"low": 1, "high": 10**400},
+            f"hyperparameter 'x' is 1{'0' * 17}...{'0' * 19}, but must be a whole number",
+        ),
     ],
 )
 def test_each_mistake_is_one_sentence(original, given, sentence):
