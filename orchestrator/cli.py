@@ -1,5 +1,6 @@
 """The command line. Modules that take seconds to import are imported by the command they serve."""
 
+import atexit
 import gc
 import json
 import logging
@@ -413,6 +414,8 @@ def _given(context: typer.Context, name: str) -> Any:
 
 def main() -> None:
     """Run the command line; 2 for bad input, 1 for a failed run, 0 otherwise."""
+    # The last look for garbage would take a second of a process that ends anyway.
+    atexit.register(gc.freeze)
     handler = StderrHandler()
     logging.getLogger("soundings").addHandler(handler)
     # Architectures of a user's own may lie beside the sweep. Ray's workers look there as well.

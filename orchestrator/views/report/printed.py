@@ -20,6 +20,7 @@ from matplotlib.ticker import (
 
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
 from orchestrator.views.report.labelling import diagonal, lines_of, reach, round_numbers
+from orchestrator.views.report.lettering import families
 from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
 ON_A_SHEET = 9  # panels; what is beyond follows on further sheets
@@ -30,7 +31,6 @@ WIDE = 4.2  # of one whose rows have names
 ROW, LINE = 0.14, 0.13  # inches that a name on the y axis takes, and each of its lines
 SETTINGS: Any = {  # matplotlib's own type lists every name
     "font.size": 8,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "svg.hashsalt": "soundings",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
@@ -53,7 +53,7 @@ def sheets(figure: Figure, styles: Mapping[str, Style]) -> Iterator[tuple[str, b
     for start in range(0, len(figure.panels), ON_A_SHEET):
         panels = figure.panels[start : start + ON_A_SHEET]
         name = figure.name if start == 0 else f"{figure.name}-{start // ON_A_SHEET + 1}"
-        with mpl.rc_context(SETTINGS):
+        with mpl.rc_context(SETTINGS | {"font.family": families()}):
             canvas = _draw(figure, panels, styles)
             _arrange(canvas)
             svg = _saved(canvas, "svg", {"Date": None})
