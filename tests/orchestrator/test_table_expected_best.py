@@ -63,7 +63,8 @@ def test_by_hand(tmp_path):
     assert third["expected"] == pytest.approx((3 * 30 + 1 * 10) / 4)
     assert fourth["expected"] == 30.0
     expected, interval, plug_in = table.shown.to_dict("records")
-    assert [*table.shown.columns[4:]] == ["estimate", "1", "2", "4"]
+    assert [*table.shown.columns[4:]] == ["estimate", "1", "2", "4", "trials"]
+    assert expected["trials"] == 4
     assert [expected[k] for k in ("1", "2", "4")] == ["20", "22", "30"]
     assert [interval[k] for k in ("1", "2", "4")] == ["-", "-", "-"]
     assert plug_in["2"] == "21.7"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from orchestrator.paths import SweepPaths
+from orchestrator.views.tables.best_trials import best_trials
 from orchestrator.views.tables.capacity import capacity, capacity_slopes
 from orchestrator.views.tables.capacity_effects import capacity_effects
 from orchestrator.views.tables.configurations_until import configurations_until
@@ -31,6 +32,7 @@ __all__ = ["Study", "Table", "build", "frames"]
 
 TABLES: tuple[Callable[[Study], Table], ...] = (
     parameter_matched,
+    best_trials,
     parameter_multiplier,
     capacity,
     capacity_slopes,

@@ -78,7 +78,8 @@ def _by_count(tidy: pd.DataFrame) -> pd.DataFrame:
         texts = {count: _texts(by_count.get(count)) for count in shown}
         for i, estimate in enumerate(ESTIMATES):
             row = dict(zip(CELL, where, strict=True)) | {"estimate": estimate}
-            rows.append(row | {f"{count}": texts[count][i] for count in shown})
+            row |= {f"{count}": texts[count][i] for count in shown}
+            rows.append(row | {"trials": int(group["tried"].iloc[0])})
     return pd.DataFrame(rows)
 
 

@@ -8,7 +8,15 @@ import pandas as pd
 
 from orchestrator.views.tables.residuals import STEPS, quantity_values, reached
 from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation, published
-from orchestrator.views.tables.table import CELL, NOTHING, Table, behind, metric_text, number
+from orchestrator.views.tables.table import (
+    CELL,
+    NOTHING,
+    Table,
+    behind,
+    metric_text,
+    number,
+    spread,
+)
 from trainables.architectures import check_options
 
 FAMILIES = ("wcrnn", "elman", "s4d")  # without one of them on a task this is no such comparison
@@ -153,8 +161,7 @@ def _published(study: Study, cell: StudiedCell) -> tuple[str | None, float]:
 def _measures(row: dict[Any, Any]) -> dict[str, str]:
     """Metric and steps as text, each with its deviation."""
     metric, steps = [
-        text(row[name])
-        + ("" if np.isnan(row[f"{name}_deviation"]) else f" ± {text(row[f'{name}_deviation'])}")
+        spread(text, row[name], row[f"{name}_deviation"])
         for name, text in (
             ("metric", lambda value: metric_text(row["metric_name"], value)),
             (STEPS, number),

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import t
 
 from orchestrator.views.tables.study import Study, mean_and_deviation, published
-from orchestrator.views.tables.table import NOTHING, Table, metric_text
+from orchestrator.views.tables.table import NOTHING, Table, metric_text, spread
 from trainables.architectures import check_options
 
 STEPS = "steps_to_minimal_performance"
@@ -177,9 +177,7 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         shown = {column: row[column] for column in columns}
         shown["quantity"] = row["quantity"].replace("_", " ")
         for kind in KINDS:
-            deviation = row[f"{kind}_deviation"]
-            spread = "" if np.isnan(deviation) else f" ± {text(deviation)}"
-            shown[kind] = text(row[kind]) + spread
+            shown[kind] = spread(text, row[kind], row[f"{kind}_deviation"])
             if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
                 reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
                 # What lies beyond is not known, and so has no deviation.

@@ -1,6 +1,6 @@
 """A table as data and as text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ def percent(value: float | None) -> str:
 def metric_text(metric: str, value: float | None) -> str:
     """An accuracy as a percentage, anything else as a number."""
     return percent(value) if metric == "accuracy" else number(value)
+
+
+def spread(text: Callable[[float], str], value: float, deviation: float) -> str:
+    """A number with its deviation, where it has one."""
+    return text(value) if np.isnan(deviation) else f"{text(value)} ± {text(deviation)}"
 
 
 def behind(counts: Mapping[Any, Any]) -> str:

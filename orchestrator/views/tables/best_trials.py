@@ -1,0 +1,49 @@
+"""The best trial of each cell: its size, how it did, and the hyperparameters that won."""
+
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.views.tables.matched import parameter_matched
+from orchestrator.views.tables.study import Study
+from orchestrator.views.tables.table import CELL, Table, behind, metric_text, number, spread
+
+COLUMNS = [*CELL, "hidden", "parameters", "sweep", "trial", "evaluation_loss"]
+COLUMNS += ["evaluation_loss_deviation", "metric", "evaluation_metric"]
+COLUMNS += ["evaluation_metric_deviation", "networks", "completed", "infeasible", "stopped"]
+COLUMNS += ["errored"]
+
+
+def best_trials(study: Study) -> Table:
+    """What stands behind each number of ``parameter_matched``, a row a cell that has one.
+
+    Deviations are over the networks of the trial. The file has its configuration as well, a JSON
+    object of hyperparameters.
+    """
+    best = [study.best(cell.id) for cell in study.cells]
+    matched = parameter_matched(study).tidy.reindex(columns=COLUMNS)
+    matched["configuration"] = [None if one is None else one["configuration"] for one in best]
+    tidy = matched.dropna(subset="trial").reset_index(drop=True)
+    return Table(
+        name="best_trials",
+        title="Best trials: size, loss and metric, and how many trials they are the best of",
+        tidy=tidy,
+        shown=pd.DataFrame([_shown(row) for row in tidy.to_dict("records")]),
+        index=len(CELL),
+        notes=(
+            "Best by validation among the completed ones; loss and metric are of evaluation, "
+            "± their deviation over the networks of the trial. Trials: those that completed, of "
+            "all that did not err.",
+        ),
+    )
+
+
+def _shown(row: dict[Any, Any]) -> dict[str, Any]:
+    def metric(value: float) -> str:
+        return metric_text(row["metric"], value)
+
+    shown = {name: row[name] for name in (*CELL, "hidden", "parameters")}
+    deviation = row["evaluation_metric_deviation"]
+    shown["loss"] = spread(number, row["evaluation_loss"], row["evaluation_loss_deviation"])
+    shown["metric"] = f"{spread(metric, row['evaluation_metric'], deviation)} {row['metric']}"
+    return shown | {"networks": row["networks"], "trials": behind(row)}
