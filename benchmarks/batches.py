@@ -9,12 +9,10 @@ import argparse
 from functools import partial
 from itertools import count
 
-import torch
 from recording import record
 from training import in_turn
 
-from trainables import sizing, tasks
-from trainables.allocator import keep_freed_memory
+from trainables import sizing, tasks, worker
 from trainables.architectures import build, search_space
 from trainables.data import DataError
 from trainables.space import draw
@@ -57,8 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    keep_freed_memory()
+    worker.prepare(threads=1)
     measured = {name: figures(name, given.rounds) for name in tasks.TASKS}
     record("batches", {"target": TARGET, "milliseconds": measured}, given.record)
 

@@ -26,8 +26,7 @@ import torch
 from recording import described
 from scipy.optimize import nnls
 
-from trainables import tasks
-from trainables.allocator import keep_freed_memory
+from trainables import tasks, worker
 from trainables.architectures import ARCHITECTURES, build, search_space
 from trainables.space import draw
 from trainables.training import Schedule, Trainer
@@ -51,8 +50,7 @@ TRIAL_SECONDS = 0.05  # of a trial beside its training, from benchmarks/orchestr
 
 def measure(name: str) -> tuple[str, dict[str, Any]]:
     """Fit one architecture."""
-    torch.set_num_threads(1)
-    keep_freed_memory()
+    worker.prepare(threads=1)
     amounts, seconds, forwards = [], [], []
     for task_name, options, hidden, depth, lanes, batch in SHAPES:
         if name == "second_order":

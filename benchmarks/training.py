@@ -9,12 +9,15 @@ allocated beforehand: the input product of all steps at once, a recurrent produc
 backward, the weight gradients over all steps at once and, above the first layer, the input
 gradient. (A step can take less: :mod:`trainables.architectures.products` has a faster product.)
 
+PyTorch's layers are measured in a bare step, and in one that does what this project's does: cuts
+gradients to a norm, decays weights and learns initial states.
+
 The contenders of a part run in turn in one process of their own, several rounds of it. Figures are
 medians in milliseconds of processor time, which a busy neighbour changes less than those of a
 clock. ``memory`` is the most that a step holds of what it allocated, over what its forward pass
 keeps for its backward pass. With a GPU, steps there are compared too.
 
-Parts: the cases by name, PyTorch's layer alone as it comes, without the allocator's settings
+Parts: the cases by name, PyTorch's layer alone as it comes, without a worker's settings
 (``gru_as_it_comes`` and so on), ``rnn_pack`` (a pack of lanes against one lane), ``architectures``
 (each one, small, against a loop over torch.nn modules) and ``gpu``.
 """
@@ -36,7 +39,7 @@ from recording import record
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from trainables.allocator import keep_freed_memory
+from trainables import worker
 from trainables.architectures import ARCHITECTURES, build, search_space
 from trainables.space import draw
 from trainables.tasks import Baseline, Batch, Split, Task
@@ -207,18 +210,39 @@ class Whole(nn.Module):
         return self.readout(self.recurrent(x)[0][first:])
 
 
-def peer(case: Case, model: nn.Module, **factory: Any) -> list[Step]:
-    """Training steps of ``model``, by both forms of PyTorch's Adam."""
+class WholeFromLearned(Whole):
+    """The same from initial states that are learned, as all networks of this project have them."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__(case)
+        states = 2 if case.peer == "LSTM" else 1
+        self.start = nn.Parameter(torch.zeros(states, case.depth, 1, case.hidden))
+
+    def forward(self, x: Tensor, first: int) -> Tensor:
+        states = self.start.expand(-1, -1, x.shape[1], -1).contiguous().unbind(0)
+        outputs = self.recurrent(x, states if len(states) > 1 else states[0])[0]
+        return self.readout(outputs[first:])
+
+
+def peer(case: Case, model: nn.Module, same: bool = False, **factory: Any) -> list[Step]:
+    """Training steps of ``model``, by both forms of PyTorch's Adam.
+
+    Args:
+        same: with all that this project's step does: weight decay, and gradients cut to a norm.
+    """
     task = FixedBatch(case, 1)
     batch = task.batch(seed=0, lanes=[0], step=0, size=case.batch)
     x, targets = batch.inputs[0].to(**factory), batch.targets[0].to(**factory)
 
     def with_adam(**form: bool) -> Step:
-        adam = torch.optim.Adam(model.parameters(), 1e-4, **form)
+        decay = 1e-6 if same else 0.0
+        adam = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=decay, **form)
 
         def step() -> None:
             adam.zero_grad()
             (model(x, case.first_output) - targets).square().mean().backward()
+            if same:
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             adam.step()
 
         return step
@@ -290,6 +314,8 @@ def against_floor(case: Case, rounds: int) -> dict[str, Any]:
     contenders = {"floor": fastest(floor(case)), "own": own(case)}
     if case.peer is not None:
         contenders[f"nn.{case.peer}"] = fastest(peer(case, Whole(case)))
+        same = fastest(peer(case, WholeFromLearned(case), same=True))
+        contenders[f"nn.{case.peer}, the same step"] = same
     loop = NaiveNetwork(case.architecture, case.inputs, case.hidden, case.depth, case.outputs)
     contenders["loop over torch.nn modules"] = fastest(peer(case, loop))
     times = in_turn(contenders, rounds)
@@ -348,7 +374,7 @@ def _gpu_milliseconds(step: Step) -> float:
     return 1e3 * (time.perf_counter() - begin) / 3
 
 
-AS_IT_COMES = "_as_it_comes"  # PyTorch's layer without the allocator's settings
+AS_IT_COMES = "_as_it_comes"  # PyTorch's layer without a worker's settings
 
 
 PARTS = (
@@ -361,12 +387,12 @@ PARTS = (
 
 
 def part(rounds: int, name: str) -> dict[str, Any]:
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     if name.endswith(AS_IT_COMES):
+        torch.set_num_threads(1)
         case = next(case for case in CASES if case.name + AS_IT_COMES == name)
         return in_turn({f"nn.{case.peer}": fastest(peer(case, Whole(case)))}, rounds)
-    keep_freed_memory()
+    worker.prepare(threads=1)
     if name == PACK.name:
         return lanes_per_second(rounds)
     if name == "architectures":

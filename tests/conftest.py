@@ -19,3 +19,10 @@ def s3(monkeypatch):
         monkeypatch.setenv(key, value)
     with S3() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def denormal_numbers():
+    """A trial that a test trains in its own process turns them off for those that follow."""
+    yield
+    torch.set_flush_denormal(False)

@@ -79,24 +79,28 @@ class Optimizer:
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
 
-    def step(self, gradient: Tensor, step: int, alive: Tensor) -> None:
-        """Update the lanes that are ``alive [lanes]`` with ``gradient [lanes, parameters]``.
+    def step(self, gradient: Tensor, step: int, alive: Tensor | None = None) -> None:
+        """Update the lanes that are ``alive [lanes]``, or all.
 
         Args:
+            gradient: ``[lanes, parameters]``; consumed.
             step: training steps done before this one.
         """
         rate, slope, least = self._constants_of(step)
-        w, alive = self._parameters, alive.unsqueeze(1)
-        g = torch.addcmul(gradient, self._l2, w).masked_fill_(~alive, 0.0)
+        w = self._parameters
+        g = gradient.addcmul_(self._l2, w)
+        if alive is not None:
+            alive = alive.unsqueeze(1)
+            g.masked_fill_(~alive, 0.0)
+            rate, least = torch.where(alive, rate, 0.0), torch.where(alive, least, torch.inf)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
         g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
         self._mean.lerp_(g, self._share)
         if not self._any_adaptive:
-            w.addcmul_(self._mean, torch.where(alive, rate, 0.0), value=-1)
+            w.addcmul_(self._mean, rate, value=-1)
             return
-        self._square.lerp_(g * g, self._share2)
+        self._square.lerp_(g.mul_(g), self._share2)
         root = torch.sqrt(self._square, out=g)
-        least = torch.where(alive, least, torch.inf)
         w.addcdiv_(self._mean, root.mul_(slope).add_(least), value=-1)
 
     def _constants_of(self, step: int) -> tuple[Tensor, ...]:

@@ -82,6 +82,7 @@ class Trainer:
         network.initialize(configurations, generators)
         self._parameters = list(network.parameters())
         self._matrix = _as_one_matrix(self._parameters)
+        self._turned = [_is_turned(parameter) for parameter in self._parameters]
         self._zero = self._matrix.new_zeros(())
         self.device = self._matrix.device
         self._optimizer = Optimizer(configurations, self._matrix, schedule.steps)
@@ -91,6 +92,9 @@ class Trainer:
         # so that training never waits for it.
         self._infeasible_at = torch.full((network.lanes,), -1, device=self.device)
         self._last_losses = torch.full((network.lanes,), torch.nan, device=self.device)
+        # What a loss must not pass: of an infeasible lane not a number, which every loss does.
+        self._limits = torch.empty(network.lanes, dtype=torch.float64, device=self.device)
+        self._limits.fill_(schedule.divergence_threshold)
 
     @property
     def infeasible_at(self) -> list[int | None]:
@@ -128,16 +132,25 @@ class Trainer:
         losses = self.task.losses(outputs, targets).mean(1)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         with torch.no_grad():
-            gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
-            feasible = self._infeasible_at < 0
+            gradient = _rows(gradients, self._turned)
             # Zero times a sum is not a number unless all of what is summed is finite, and a
             # comparison with what is not a number is false.
             checked = torch.addcmul(losses, gradient.sum(1), self._zero)
-            alive = (checked <= self.schedule.divergence_threshold) & feasible
-            self._infeasible_at.masked_fill_(feasible ^ alive, self.step + 1)
-            self._last_losses = torch.where(feasible, losses, self._last_losses)
-            self._optimizer.step(gradient, self.step, alive)
+            alive = checked <= self._limits
+            if self.device.type == "cpu" and bool(alive.all()):  # a GPU would wait for the answer
+                self._last_losses = losses.detach()
+                self._optimizer.step(gradient, self.step)
+            else:
+                feasible = self._infeasible_at < 0
+                self._last_losses = torch.where(feasible, losses, self._last_losses)
+                self._end(feasible & ~alive, self.step + 1)
+                self._optimizer.step(gradient, self.step, alive)
         self.step += 1
+
+    def _end(self, lanes: Tensor, step: int) -> None:
+        """The lanes that ``lanes`` is true of are infeasible from ``step`` on."""
+        self._infeasible_at.masked_fill_(lanes, step)
+        self._limits.masked_fill_(lanes, torch.nan)
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Scores:
@@ -162,7 +175,7 @@ class Trainer:
         mean_losses = torch.cat(losses, dim=1).mean(1)
         feasible = (self._infeasible_at < 0) & (mean_losses <= self.schedule.divergence_threshold)
         if split == "validation":  # nothing is decided on the evaluation set
-            self._infeasible_at[(self._infeasible_at < 0) & ~feasible] = self.step
+            self._end((self._infeasible_at < 0) & ~feasible, self.step)
         metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))
         return Scores(
             losses=mean_losses.masked_fill(~feasible, torch.nan).tolist(),
@@ -183,6 +196,8 @@ class Trainer:
         """Take up where :meth:`state_dict` of a trainer of the same definition left."""
         self.step = state["step"]
         self._infeasible_at.copy_(state["infeasible_at"])
+        self._limits.fill_(self.schedule.divergence_threshold)
+        self._limits.masked_fill_(self._infeasible_at >= 0, torch.nan)
         self._last_losses = state["last_losses"].to(self.device)
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -192,12 +207,29 @@ def _as_one_matrix(parameters: Sequence[torch.nn.Parameter]) -> Tensor:
     """Move the parameters, each ``[lanes, ...]``, into one matrix that they become views of.
 
     One matrix makes an optimizer step a handful of operations however many parameters there are.
+    Each keeps the order in which its numbers lie in memory.
     """
-    lanes = parameters[0].shape[0]
-    matrix = torch.cat([p.detach().reshape(lanes, -1) for p in parameters], dim=1)
+    matrix = _rows([p.detach() for p in parameters], [_is_turned(p) for p in parameters])
     column = 0
     for parameter in parameters:
         numbers = parameter[0].numel()
-        parameter.data = matrix[:, column : column + numbers].view(parameter.shape)
+        part = matrix[:, column : column + numbers]
         column += numbers
+        if _is_turned(parameter):
+            parameter.data = part.view(parameter.mT.shape).mT
+        else:
+            parameter.data = part.view(parameter.shape)
     return matrix
+
+
+def _rows(parts: Sequence[Tensor], turned: Sequence[bool]) -> Tensor:
+    """Tensors ``[lanes, ...]`` side by side ``[lanes, numbers]``, matrices turned back first."""
+    return torch.cat(
+        [(part.mT if back else part).flatten(1) for part, back in zip(parts, turned, strict=True)],
+        dim=1,
+    )
+
+
+def _is_turned(parameter: Tensor) -> bool:
+    """Whether matrices lie in memory column by column, as :class:`.LSTM` has them."""
+    return parameter.dim() == 3 and parameter.stride(1) < parameter.stride(2)

@@ -13,8 +13,7 @@ import torch
 from ray import tune
 from ray.tune.result import DONE
 
-from trainables import checkpoints, storage, tasks
-from trainables.allocator import keep_freed_memory
+from trainables import checkpoints, storage, tasks, worker
 from trainables.architectures import build
 from trainables.definition import Definition
 from trainables.space import Configuration
@@ -63,8 +62,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """
 
     def setup(self, config: Mapping[str, Any]) -> None:
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
-        keep_freed_memory()
+        worker.prepare(threads=int(os.environ.get("OMP_NUM_THREADS") or 1))
         self._take_up(config)
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:

@@ -41,9 +41,8 @@ def gradients(matrix, losses):
 def ours(configurations, start, losses=penalised_quartic):
     matrix = start.clone()
     optimizer = Optimizer(configurations, matrix, STEPS)
-    alive = torch.ones(len(start), dtype=torch.bool)
     for step in range(STEPS):
-        optimizer.step(gradients(matrix, losses), step, alive)
+        optimizer.step(gradients(matrix, losses), step)
     return matrix
 
 
@@ -110,18 +109,18 @@ def test_a_gradient_is_cut_to_the_clip_norm_and_keeps_its_direction(norm, expect
     direction = torch.tensor([[3.0, 0.0, -4.0]], dtype=torch.float64) / 5
     matrix = torch.zeros(1, 3, dtype=torch.float64)
     lane = constants("sgd", clip_norm=2.0, learning_rate=1.0)
-    Optimizer([lane], matrix, 1).step(norm * direction, 0, torch.tensor([True]))
+    Optimizer([lane], matrix, 1).step(norm * direction, 0)
     torch.testing.assert_close(matrix, -expected * direction, rtol=0, atol=1e-14)
 
 
 def test_the_learning_rate_decays_exponentially_by_its_factor_over_all_steps():
     matrix = torch.zeros(1, 1, dtype=torch.float64)
     lane = constants("sgd", learning_rate=0.5, learning_rate_decay=1e-3)
-    optimizer, alive = Optimizer([lane], matrix, 3), torch.tensor([True])
+    optimizer = Optimizer([lane], matrix, 3)
     rates = []
     for step in range(4):
         before = matrix.clone()
-        optimizer.step(torch.ones(1, 1, dtype=torch.float64), step, alive)
+        optimizer.step(torch.ones(1, 1, dtype=torch.float64), step)
         rates.append((before - matrix).item())
     assert rates == pytest.approx([0.5, 0.05, 0.005, 0.0005], rel=1e-12)
 
@@ -132,12 +131,10 @@ def test_a_dead_lane_stays_as_it_is_and_disturbs_no_other():
     for dead in range(4):
         healthy, matrix = start.clone(), start.clone()
         beside, optimizer = Optimizer(lanes, healthy, STEPS), Optimizer(lanes, matrix, STEPS)
-        everyone = torch.ones(4, dtype=torch.bool)
-        alive = everyone.clone()
-        alive[dead] = False
+        alive = torch.arange(4) != dead
         for step in range(5):
             gradient = gradients(healthy, penalised_quartic)
-            beside.step(gradient, step, everyone)
+            beside.step(gradient.clone(), step)
             gradient[dead] = torch.tensor([torch.nan, torch.inf] * (WIDTH // 2))
             optimizer.step(gradient, step, alive)
         assert torch.equal(matrix[dead], start[dead])
@@ -147,14 +144,14 @@ def test_a_dead_lane_stays_as_it_is_and_disturbs_no_other():
 
 def test_a_restored_optimizer_goes_on_bit_for_bit():
     lanes = [constants(kind) for kind in OPTIMIZERS]
-    whole, alive = noise(4, WIDTH), torch.ones(4, dtype=torch.bool)
+    whole = noise(4, WIDTH)
     optimizer = Optimizer(lanes, whole, STEPS)
     for step in range(5):
-        optimizer.step(gradients(whole, penalised_quartic), step, alive)
+        optimizer.step(gradients(whole, penalised_quartic), step)
     half = whole.clone()
     restored = Optimizer(lanes, half, STEPS)
     restored.load_state_dict({key: value.clone() for key, value in optimizer.state_dict().items()})
     for step in range(5, 10):
-        optimizer.step(gradients(whole, penalised_quartic), step, alive)
-        restored.step(gradients(half, penalised_quartic), step, alive)
+        optimizer.step(gradients(whole, penalised_quartic), step)
+        restored.step(gradients(half, penalised_quartic), step)
     assert torch.equal(half, whole)

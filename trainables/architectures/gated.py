@@ -85,6 +85,12 @@ class LSTM(Cell):
     gates = ("input", "forget", "candidate", "output")
     states = ("h", "c")
 
+    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        # In memory they lie as PyTorch's kernel reads them, which would copy them at every step.
+        for weight in (self.input_weight, self.recurrent_weight):
+            weight.data = weight.mT.contiguous().mT
+
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "forget"}

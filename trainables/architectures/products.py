@@ -4,9 +4,11 @@
 300 x 360 in float32: 100 GFLOP/s on one core of an EPYC with AVX-512). PyTorch carries another
 library, oneDNN, that uses all of it (225): its product is ``torch.ops.mkldnn._linear_pointwise``,
 what ``torch.compile`` calls for a linear layer. It costs ten microseconds more a call, so small
-products stay with ``torch.bmm``, as does all that is not float32 on a CPU.
+products stay with ``torch.bmm``, as does all that is not float32 on a CPU, and all on processors
+of Intel's, where MKL is the faster one.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +33,16 @@ def _find_onednn() -> Any:
     return linear if right else None
 
 
+def _is_intels() -> bool:
+    """Whether the processor is one of Intel's, as Linux says."""
+    try:
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
 _LINEAR = _find_onednn()
+_FASTER = not _is_intels()
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -86,7 +97,8 @@ class _Affine(torch.autograd.Function):
 def _for_onednn(x: Tensor, y: Tensor) -> bool:
     """Whether ``x @ y`` of each lane is oneDNN's: the number of lanes does not matter."""
     single = x.dtype == y.dtype == torch.float32 and x.device.type == "cpu"
-    return single and _LINEAR is not None and x[0].numel() * max(y.shape[-1], NARROW) >= LARGE
+    there = _FASTER and _LINEAR is not None
+    return there and single and x[0].numel() * max(y.shape[-1], NARROW) >= LARGE
 
 
 def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:

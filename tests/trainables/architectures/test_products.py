@@ -10,6 +10,12 @@ from trainables.architectures import products
 needs_onednn = pytest.mark.skipif(products._LINEAR is None, reason="PyTorch without oneDNN")
 
 
+@pytest.fixture(autouse=True)
+def faster(monkeypatch):
+    """As on a processor where oneDNN is the faster one."""
+    monkeypatch.setattr(products, "_FASTER", True)
+
+
 @pytest.fixture
 def given():
     generator = torch.Generator().manual_seed(0)
@@ -64,3 +70,5 @@ def test_small_and_double_products_are_those_of_bmm(given, monkeypatch):
     monkeypatch.setattr(products, "_LINEAR", lambda *args: pytest.fail("oneDNN was asked"))
     products.affine(*(tensor.double() for tensor in given))
     products.affine(given[0][:, :2], *given[1:])
+    monkeypatch.setattr(products, "_FASTER", False)
+    products.affine(*given)
