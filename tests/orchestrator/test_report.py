@@ -284,7 +284,16 @@ def test_what_was_not_measured_is_said(tmp_path):
     folder = Folder.of(tmp_path, architectures=["rnn", "gru", "lstm", "intersection"])
     folder.fill("rnn", completed(0.5, 0.5), stopped(), errored())
     folder.fill("gru", infeasible(), infeasible())
-    said = {sentence: things for sentence, things in unmeasured(folder.study)}
+    study = folder.study
+    said = dict(unmeasured(study, tables.build(study)))
+    (lacking,) = (things for sentence, things in said.items() if sentence.startswith("Tables"))
+    assert {"capacity", "memory", "depth"} <= {*lacking} and "infeasible" not in lacking
+    said = {sentence: things for sentence, things in said.items() if things is not lacking}
+    assert said.pop("What random configurations are worth is not known of all cells:") == [
+        "Left out: 1 cell, for no trial of theirs has ended, or all errored.",
+        "Left out: 1 cell, for trials of theirs were stopped early, so those that completed are "
+        "chosen ones.",
+    ]
     cell = "depth 1, budget 4,000, parentheses(held_out_size=32, length=6)"
     assert said.pop("These cells cannot exist:") == [
         "intersection does not exist at depth 1: it needs depth 2 or more"

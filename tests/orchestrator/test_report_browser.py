@@ -109,7 +109,7 @@ def test_a_heading_sorts_its_column_both_ways_with_what_is_missing_last(browser,
 
 
 def test_numbers_sort_as_numbers_and_names_as_names(browser, page_file):
-    texts = ["10", "9.5 (3 %)", "1e-3", ">= 200", "-2 [-3, 1]", "1,000", "inf", "-"]
+    texts = ["10", "9.5 (3 %)", "1e-3", "- / inf", ">= 200", "-2 [-3, 1]", "1,000", "inf", "-"]
     with opened(browser, page_file) as page:
         page.evaluate(
             """texts => {
@@ -121,8 +121,18 @@ def test_numbers_sort_as_numbers_and_names_as_names(browser, page_file):
             texts,
         )
         assert column(page, "infeasible", 0) == [
-            *("-2 [-3, 1]", "1e-3", "9.5 (3 %)", "10", ">= 200", "1,000", "inf", "-")
+            *("-2 [-3, 1]", "1e-3", "9.5 (3 %)", "10", ">= 200", "1,000", "inf", "- / inf", "-")
         ]
+
+
+def test_no_button_of_a_figure_sends_it_anywhere(browser, page_file):
+    with opened(browser, page_file) as page:
+        draw_all(page)
+        buttons = page.eval_on_selector_all(
+            ".plot .modebar-btn", "all => all.map((one) => one.dataset.title)"
+        )
+        assert "Download plot as a PNG" in str(buttons)
+        assert not [one for one in buttons if "Cloud" in one or "hare" in one]
 
 
 def test_the_legend_hides_an_architecture_in_all_figures_and_shows_it_again(browser, page_file):

@@ -212,7 +212,9 @@ STRENGTHS = [
 
 def test_lines_over_a_strength_are_those_of_the_table(tmp_path):
     def ends(cell, chance):
-        reports = [{"step": s, "lane_validation_metrics": [*chance.random(2)]} for s in (4, 8, 16)]
+        reports = [
+            {"step": s, "lane_validation_metrics": [*chance.random(2)]} for s in range(4, 17, 4)
+        ]
         return [completed(0.5, 0.5, metrics=[*chance.random(2)], reports=reports)]
 
     folder = filled(tmp_path, ends, architectures=STRENGTHS, tasks=[MEMORY])

@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.views.tables import Study, build, frames
+from orchestrator.showing import Views
+from orchestrator.views.tables import TABLES, Study, build, frames, without_rows
 from orchestrator.views.tables.render import write
 from tests.orchestrator.studies import (
     MEMORY,
@@ -190,3 +191,49 @@ def test_a_selection_has_a_folder_of_its_own(tmp_path):
     long = paths.selection(["x" * 300], ["y" * 300]).name
     assert len(long) < 120
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-._") for name in names)
+
+
+def test_a_dash_of_a_cell_that_no_sweep_has_is_told(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    other = Folder.of(tmp_path, name="other", depths=[2], architectures=["rnn"])
+    other.fill("rnn", completed(0.1, 0.2))
+    task = "parentheses(held_out_size=32, length=6)"
+    both = study(first, other)
+    assert both.absent == (f"gru at depth 2, budget 4000, on {task}",)
+    notes = {table.name: table.notes for table in build(both)}["parameter_matched"]
+    assert f"'-': not among the cells of the sweeps: {both.absent[0]}." in notes
+    assert first.study.absent == () and first.study.mixtures == ()
+
+
+def test_trainings_that_differ_between_sweeps_are_told(tmp_path):
+    first = folder(tmp_path, "first", *ENDS)
+    longer = {"steps": 32, "batch_size": 8, "evaluation_interval": 8}
+    other = Folder.of(tmp_path, name="other", depths=[2], training=longer)
+    other.fill("gru", completed(0.1, 0.2))
+    both = study(first, other)
+    assert both.mixtures == (
+        "On parentheses(held_out_size=32, length=6) the sweeps trained differently: steps 16 in "
+        "first, 32 in other; evaluation interval 4 in first, 8 in other.",
+    )
+    notes = {table.name: table.notes for table in build(both)}
+    for name in ("parameter_matched", "depth"):
+        assert both.mixtures[0] in notes[name]
+
+
+def test_every_table_goes_by_its_name(tmp_path):
+    one = folder(tmp_path, "one", *ENDS)
+    assert [make(one.study).name for make in TABLES.values()] == [*TABLES]
+    built = build(one.study)
+    assert [*TABLES] == sorted(
+        [*without_rows(built), *(table.name for table in built)], key=[*TABLES].index
+    )
+    assert "capacity" in without_rows(built) and "cost" not in without_rows(built)
+
+
+@pytest.mark.parametrize("write", [Views.write_tables, lambda views: views.write_report("", False)])
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path, write):
+    one = folder(tmp_path, "one", *ENDS)
+    one.paths.tables.write_text("in the way")
+    with pytest.raises(BadInput) as refused:
+        write(Views([one.paths]))
+    assert str(refused.value).startswith(f"{one.paths.tables}: File exists; tables and report are")

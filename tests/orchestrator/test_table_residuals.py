@@ -94,8 +94,9 @@ def made(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
 
 
 def reports(*metrics):
-    """A report every four steps; one number for both lanes, or one each."""
+    """A report every four steps of sixteen; one number for both lanes, or one each."""
     both = [m if isinstance(m, list) else [m, m] for m in metrics]
+    both += [both[-1]] * (4 - len(both))
     return [{"step": 4 * i, "lane_validation_metrics": m} for i, m in enumerate(both, start=1)]
 
 
@@ -143,6 +144,19 @@ def test_a_side_without_a_completed_trial_is_a_dash(tmp_path):
     assert [*table.tidy["heterogeneous_networks"]] == [0, 0]
     assert [*table.shown["homogeneous"]] == ["80.0 % ± 0.0 %", "4 ± 0"]
     assert [*table.shown["heterogeneous"]] == [*table.shown["difference"]] == ["-", "-"]
+
+
+def test_steps_are_unknown_where_a_report_is_not_in_the_ledger(tmp_path):
+    one = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
+    for place, there in enumerate(([], reports(0.99)[1:], reports(0.1)[:3])):
+        less = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=there)
+        table = made(tmp_path / str(place), [less], [one])
+        accuracy, steps = table.tidy.to_dict("records")
+        assert accuracy["homogeneous"] == 0.8
+        assert math.isnan(steps["homogeneous"]) and math.isnan(steps["difference"])
+        assert [*table.shown["homogeneous"]] == ["80.0 % ± 0.0 %", "-"]
+        cell = "parentheses-held-out-size-32-length-6_wcrnn-residual-scaled_d1_p4000"
+        assert f"'-': reports of the best trial are not in the ledger ({cell})." in table.notes
 
 
 def test_pairs_differ_in_their_residual_alone(tmp_path):

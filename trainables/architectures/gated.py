@@ -89,7 +89,7 @@ class LSTM(Cell):
         super().__init__(lanes, inputs, hidden, options, **factory)
         # In memory they lie as PyTorch's kernel reads them, which would copy them at every step.
         for weight in (self.input_weight, self.recurrent_weight):
-            weight.data = weight.mT.contiguous().mT
+            weight.data = weight.data.mT.contiguous().mT
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:

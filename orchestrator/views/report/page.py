@@ -66,7 +66,7 @@ def page(
         sentences=sentences(study, by_name),
         figures=[_figure(figure, styles) for figure in figures],
         tables=[_table(table) for table in tables],
-        unmeasured=unmeasured(study),
+        unmeasured=unmeasured(study, tables),
         provenance=provenance(study),
         linked=bool(links),
         version=importlib.metadata.version("soundings"),

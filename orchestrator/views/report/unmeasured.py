@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 
 from orchestrator.views.report.summary import plural
-from orchestrator.views.tables import Study
+from orchestrator.views.tables import Study, Table, without_rows
+from orchestrator.views.tables.draws import random_draws
 from orchestrator.views.tables.study import StudiedCell
 
 
-def unmeasured(study: Study) -> list[tuple[str, list[str]]]:
-    """A sentence, and what it is about one by one."""
+def unmeasured(study: Study, tables: Sequence[Table]) -> list[tuple[str, list[str]]]:
+    """A sentence, and what it is about one by one.
+
+    Args:
+        tables: those of the study that have rows.
+    """
     cells = study.cells
     untried = [c for c in cells if c.completed + c.stopped + c.infeasible + c.errored == 0]
     empty = [cell for cell in cells if not cell.completed and cell not in untried]
@@ -20,6 +25,12 @@ def unmeasured(study: Study) -> list[tuple[str, list[str]]]:
         said.append(("Only some cells are in this report: those with", tried))
     if study.impossible:
         said.append(("These cells cannot exist:", list(study.impossible)))
+    if study.absent:
+        where = "the filters take" if study.filters else "any of the sweeps has"
+        said.append(
+            (f"Beside the others, these would be cells, but none that {where}:", [*study.absent])
+        )
+    said += [(sentence, []) for sentence in study.mixtures]
     if untried:
         number = plural(len(untried), "cell")
         lost = ", or whose record was in a file that could not be read" if study.warnings else ""
@@ -31,7 +42,7 @@ def unmeasured(study: Study) -> list[tuple[str, list[str]]]:
         said.append(
             (
                 f"{plural(stopped, 'trial')} were stopped early by ASHA: their ends are "
-                "undetermined. They count as completed nowhere.",
+                "undetermined. Nowhere do they count as completed.",
                 [],
             )
         )
@@ -42,6 +53,14 @@ def unmeasured(study: Study) -> list[tuple[str, list[str]]]:
                 "for nothing; soundings resume runs them again.",
                 [],
             )
+        )
+    if left_out := random_draws(study)[1]:
+        said.append(
+            ("What random configurations are worth is not known of all cells:", [*left_out])
+        )
+    if lacking := without_rows(tables):
+        said.append(
+            ("Tables that have no row here; docs/science.md says what each is of:", lacking)
         )
     if study.warnings:
         said.append(("Files of the ledger could not be read:", list(study.warnings)))

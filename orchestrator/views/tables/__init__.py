@@ -28,36 +28,42 @@ from orchestrator.views.tables.table import Table
 from orchestrator.views.tables.trainability import trainability
 from trainables.storage import Location, location
 
-__all__ = ["Study", "Table", "build", "frames"]
+__all__ = ["Study", "Table", "build", "frames", "without_rows"]
 
-TABLES: tuple[Callable[[Study], Table], ...] = (
-    parameter_matched,
-    best_trials,
-    parameter_multiplier,
-    capacity,
-    capacity_slopes,
-    capacity_effects,
-    memory,
-    trainability,
-    expected_best_of_k,
-    configurations_until,
-    infeasible_fractions,
-    random_hyperparameters,
-    random_hyperparameters_pairs,
-    robustness,
-    residuals,
-    residual_families,
-    residual_dependence,
-    depth,
-    depth_nonlinearity,
-    cost,
-)
+TABLES: dict[str, Callable[[Study], Table]] = {
+    "parameter_matched": parameter_matched,
+    "best_trials": best_trials,
+    "parameter_multiplier": parameter_multiplier,
+    "capacity": capacity,
+    "capacity_slopes": capacity_slopes,
+    "capacity_effects": capacity_effects,
+    "memory": memory,
+    "trainability": trainability,
+    "expected_best": expected_best_of_k,
+    "configurations_until": configurations_until,
+    "infeasible": infeasible_fractions,
+    "random_hyperparameters": random_hyperparameters,
+    "random_hyperparameters_pairs": random_hyperparameters_pairs,
+    "robustness": robustness,
+    "residuals": residuals,
+    "residual_families": residual_families,
+    "residual_dependence": residual_dependence,
+    "depth": depth,
+    "depth_nonlinearity": depth_nonlinearity,
+    "cost": cost,
+}
 
 
 def build(study: Study) -> list[Table]:
     """All tables of a sweep that have at least one row."""
-    tables = [make(study) for make in TABLES]
+    tables = [make(study) for make in TABLES.values()]
     return [table for table in tables if len(table.tidy)]
+
+
+def without_rows(tables: Iterable[Table]) -> list[str]:
+    """Names of the tables that are not among those of a study, for they have no row."""
+    there = {table.name for table in tables}
+    return [name for name in TABLES if name not in there]
 
 
 def frames(

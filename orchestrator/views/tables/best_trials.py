@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.views.tables.matched import parameter_matched
+from orchestrator.views.tables.searches import missing
 from orchestrator.views.tables.study import Study
 from orchestrator.views.tables.table import CELL, Table, behind, metric_text, number, spread
 
@@ -34,6 +35,7 @@ def best_trials(study: Study) -> Table:
             "Best by validation among the completed ones; loss and metric are of evaluation, "
             "± their deviation over the networks of the trial. Trials: those that completed, of "
             "all that did not err.",
+            *missing(zip(study.cells, matched["evaluation_loss"], strict=True)),
         ),
     )
 

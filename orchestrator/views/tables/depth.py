@@ -68,6 +68,7 @@ def depth(study: Study) -> Table:
             "'-' alone: no such cell or no completed trial; no ratio where depth 1 has no value.",
             *missing((cell, one.value) for cell, one in found.values()),
             *(f"'-': {reason}." for reason in study.impossible),
+            *study.mixtures,
         ),
     )
 

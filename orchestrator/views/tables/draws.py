@@ -47,18 +47,19 @@ def random_draws(study: Study) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]
     counts in one of them.
     """
     draws: dict[str, pd.DataFrame] = {}
-    chosen = stopped = 0
+    chosen = stopped = untried = 0
     for cell in study.cells:
         trials = tried(study, cell)
         if trials.empty:
-            continue
-        if not trials["random"].all():
+            untried += 1
+        elif not trials["random"].all():
             chosen += 1
         elif cell.stopped:
             stopped += 1
         else:
             draws[cell.id] = trials
     reasons = (
+        (untried, "no trial of theirs has ended, or all errored"),
         (chosen, "their configurations were not all drawn at random"),
         (stopped, "trials of theirs were stopped early, so those that completed are chosen ones"),
     )

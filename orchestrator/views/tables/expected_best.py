@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from orchestrator.views.tables.draws import measure, random_draws
@@ -52,9 +53,8 @@ def expected_best_of_k(study: Study) -> Table:
 
 def _curve(study: Study, cell: StudiedCell, trials: pd.DataFrame) -> list[dict[str, Any]]:
     measured = measure(study, cell)
-    feasible = trials[trials["outcome"] == "completed"].dropna(
-        subset=["objective", measured.column]
-    )
+    there = (trials["outcome"] == "completed") & np.isfinite(trials[measured.column])
+    feasible = trials[there].dropna(subset="objective")
     # Of equals the earlier one is the best, as everywhere.
     ranked = feasible.sort_values("objective", kind="stable")
     evaluations = ranked[measured.column].to_numpy(dtype=float)

@@ -12,6 +12,7 @@ from orchestrator.views.tables.study import Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
 
 WHERE = ["task", "depth", "budget"]
+TOLD = 6  # cells by name in a note
 
 
 def parameter_matched(study: Study) -> Table:
@@ -55,6 +56,8 @@ def parameter_matched(study: Study) -> Table:
         "Evaluation loss (metric) of the best completed trial by validation; 'baseline' ignores "
         "its input.",
         *(f"'-': {reason}." for reason in study.impossible),
+        *_absent(study),
+        *study.mixtures,
         *missing(zip(study.cells, tidy["evaluation_loss"], strict=True)),
     ]
     return Table(
@@ -69,6 +72,14 @@ def parameter_matched(study: Study) -> Table:
         index=len(WHERE),
         notes=tuple(notes),
     )
+
+
+def _absent(study: Study) -> list[str]:
+    if not study.absent:
+        return []
+    first, more = study.absent[:TOLD], len(study.absent) - TOLD
+    names = "; ".join(first) + (f"; and {more} more" if more > 0 else "")
+    return [f"'-': not among the cells of the sweep{'s' * (len(study.sweeps) > 1)}: {names}."]
 
 
 def _further(best: dict[str, Any] | None) -> dict[str, float]:

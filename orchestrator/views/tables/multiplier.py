@@ -124,10 +124,14 @@ def _matrix(pairs: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
 
 
 def _notes(study: Study, pairs: pd.DataFrame) -> tuple[str, ...]:
+    trials = [cell.completed for cell in study.cells if cell.completed]
     notes = [
         "The mean ratio of parameters over what both reach, interpolated between sizes and never "
         "extrapolated; in brackets the middle 95 % over random halves of each cell's completed "
         f"trials, where each cell has {LEAST_TRIALS} or more and 95 % of the halves have a value.",
+        f"Each point of a curve is the best of {min(trials, default=0)} to "
+        f"{max(trials, default=0)} completed trials.",
+        *study.mixtures,
     ]
     if (pairs["depth"] == ALL_DEPTHS).any():
         notes.append(

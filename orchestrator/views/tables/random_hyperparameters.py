@@ -67,7 +67,8 @@ def _row(study: Study, cell: StudiedCell, trials: pd.DataFrame) -> dict[str, Any
 def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
     if tidy.empty:
         return tidy
-    shown = tidy[[*CELL, "trials", "infeasible"]].copy()
+    shown = tidy[[*CELL, "trials", "infeasible", "without_number"]].copy()
+    shown = shown.rename(columns={"without_number": "without a number"})
     for name, heading in SHOWN.items():
         shown[heading] = [number(value) for value in tidy[name]]
     return shown

@@ -118,6 +118,7 @@ def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
                 "g": number(row["hedges_g"]),
                 "better": percent(row["a_better"]),
                 "rank p (Holm)": _p_text(row["rank_p_holm"]),
+                "completed": f"{row['completed_a']} / {row['completed_b']}",
                 "published t (df), p": f"{t} ({df}), {row['published_p']}" if there else NOTHING,
             }
         )

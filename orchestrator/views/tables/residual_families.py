@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.residuals import STEPS, quantity_values, reached
+from orchestrator.views.tables.residuals import STEPS, quantity_values, reached, unreported
 from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation, published
 from orchestrator.views.tables.table import (
     CELL,
@@ -55,6 +55,7 @@ def residual_families(study: Study) -> Table:
             "to the minimal performance ('>=': not all networks reached it). Published: another, "
             "larger model on the same task, for context.",
             *([f"'-': no trial of the cell completed ({empty} cells)."] if empty else []),
+            *unreported(study, [cell.id for cell in study.cells if cell.task in tasks]),
         ),
     )
 
@@ -167,7 +168,9 @@ def _measures(row: dict[Any, Any]) -> dict[str, str]:
             (STEPS, number),
         )
     ]
-    if row["reached"] < row["networks"]:  # what lies beyond is not known: no deviation
+    if row["reached"] < row["networks"] and not np.isnan(
+        row[STEPS]
+    ):  # what lies beyond is not known: no deviation
         steps = f">= {number(row[STEPS])} ({row['reached']} of {row['networks']})"
     return {"metric": f"{metric} {row['metric_name']}", "steps": steps}
 

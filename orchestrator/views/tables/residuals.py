@@ -1,6 +1,6 @@
 """Homogeneous against heterogeneous residuals (Table 1 of the fading-memory paper)."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,8 @@ def residuals(study: Study) -> Table:
         f"{' or '.join(map(str, intervals))} steps; "
         "'>=' (k of n): only k of n networks reached it."
     )
+    in_pairs = [*homogeneous.values(), *heterogeneous.values()]
+    notes += unreported(study, in_pairs if rows else ())
     told = [f"{name} {_shown_option(tidy[name][0])}" for name in same if _is_told(tidy, name)]
     if told:
         notes.append(f"All with {', '.join(told)}.")
@@ -160,6 +162,14 @@ def quantity_values(study: Study, cell: str, quantity: str) -> list[float]:
         return list(best["lane_evaluation_metrics"])
     whole = float(study.training(cell)["steps"])
     return [whole if step is None else step for step in study.first_reached(cell)]
+
+
+def unreported(study: Study, cells: Iterable[str]) -> list[str]:
+    """Why steps are not known of cells that have a best trial."""
+    lost = [cell for cell in cells if study.best(cell) and not study.first_reached(cell)]
+    if not lost:
+        return []
+    return [f"'-': reports of the best trial are not in the ledger ({', '.join(lost)})."]
 
 
 def reached(study: Study, cell: str) -> int:

@@ -1,5 +1,6 @@
 """What every table is computed from: the cells of one or several sweeps, and their trials."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,14 @@ from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
 from orchestrator.views.tables import filters
 from orchestrator.views.tables.pool import concatenated, pool
-from orchestrator.views.tables.sweeps import cells_of, impossible_cells, label, open_sweep
+from orchestrator.views.tables.sweeps import (
+    cells_of,
+    impossible_cells,
+    label,
+    mixtures,
+    open_sweep,
+)
+from orchestrator.views.tables.table import CELL
 from trainables import tasks
 
 OUTCOMES = ("completed", "infeasible", "stopped", "errored")
@@ -49,7 +57,7 @@ class StudiedCell:
     @property
     def place(self) -> dict[str, Any]:
         """The columns ``CELL``."""
-        return {name: getattr(self, name) for name in ("task", "depth", "budget", "architecture")}
+        return {name: getattr(self, name) for name in CELL}
 
 
 class Study:
@@ -135,7 +143,31 @@ class Study:
     @property
     def impossible(self) -> tuple[str, ...]:
         """Why cells of the grids do not exist, each reason once."""
+        return tuple(dict.fromkeys(cell["reason"] for cell in self._impossible))
+
+    @cached_property
+    def _impossible(self) -> list[dict[str, Any]]:
         return impossible_cells(self.sweeps, self.filters)
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Cells that a table of tasks, depths and budgets against architectures has room for and
+        that nobody planned: one sweep has other sizes than another, or the filters left them out.
+        """
+        there = {tuple(cell.place.values()) for cell in self.cells}
+        there |= {tuple(cell[name] for name in CELL) for cell in self._impossible}
+        rows = dict.fromkeys((cell.task, cell.depth, cell.budget) for cell in self.cells)
+        return tuple(
+            f"{architecture} at depth {depth}, budget {budget}, on {task}"
+            for task, depth, budget in rows
+            for architecture in self.architectures
+            if (task, depth, budget, architecture) not in there
+        )
+
+    @property
+    def mixtures(self) -> tuple[str, ...]:
+        """Sentences on tasks on which the sweeps trained differently."""
+        return mixtures(self._cells.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -163,7 +195,8 @@ class Study:
 
     def first_reached(self, cell: str) -> list[float | None]:
         """For each network of the cell's best trial the step of the first report that is as good as
-        the task's minimal performance.
+        the task's minimal performance, None where there is none; nothing at all where a report of
+        the trial is not in the ledger.
 
         The reports of all cells on the task are read at once.
         """
@@ -188,6 +221,11 @@ class Study:
             for lane, value in enumerate(report["lane_validation_metrics"]):
                 if value is not None and task.reaches(value, task.minimal_performance):
                     first[report["cell"]][lane] = float(report["step"])
+        there = Counter(reports["cell"])
+        for cell in cells:
+            interval = self.training(cell)["evaluation_interval"]
+            if there[cell] < math.ceil(self._best[cell]["step"] / interval):
+                del first[cell]
         return first
 
     @cached_property

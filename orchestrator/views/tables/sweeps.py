@@ -1,6 +1,6 @@
 """The sweeps that are studied, and the cells that they have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,15 +91,37 @@ def _nothing_taken(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> str:
     return f"--where: no cell of {names} has {tried}; there are {'; '.join(there)}"
 
 
-def impossible_cells(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> tuple[str, ...]:
-    """Why cells of the grids do not exist, each reason once; they have no width to filter by."""
-    reasons = []
+def impossible_cells(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> list[Definition]:
+    """Cells of the grids that do not exist, with the reason; they have no width to filter by."""
+    found = []
     for sweep in sweeps:
         for cell in sweep.definition["impossible"]:
             columns = columns_of(sweep, cell)
             if filters.takes([one for one in chosen if one.column in columns], columns):
-                reasons.append(cell["reason"])
-    return tuple(dict.fromkeys(reasons))
+                found.append(columns | {"reason": cell["reason"]})
+    return found
+
+
+def mixtures(cells: Iterable[tuple[Definition, Sequence[Sweep]]]) -> tuple[str, ...]:
+    """A sentence on each task on which sweeps trained differently: their cells are compared."""
+    by_task: dict[str, dict[str, Definition]] = {}
+    for definition, owners in cells:
+        for sweep in owners:
+            if not sweep.repeats:
+                of_task = by_task.setdefault(label(definition["task"]), {})
+                of_task.setdefault(sweep.name, definition["training"])
+    said = []
+    for task, trainings in by_task.items():
+        first = next(iter(trainings.values()))
+        differing = [
+            f"{key.replace('_', ' ')} "
+            + ", ".join(f"{training[key]} in {sweep}" for sweep, training in trainings.items())
+            for key in first
+            if any(training[key] != first[key] for training in trainings.values())
+        ]
+        if differing:
+            said.append(f"On {task} the sweeps trained differently: {'; '.join(differing)}.")
+    return tuple(said)
 
 
 def columns_of(

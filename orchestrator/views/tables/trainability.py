@@ -93,6 +93,9 @@ def _notes(study: Study) -> tuple[str, ...]:
         "infeasible.",
         *metric_notes(study),
     ]
+    if untried := sum(tried(study, cell).empty for cell in study.cells):
+        cells = "1 cell has" if untried == 1 else f"{untried} cells have"
+        notes.append(f"{cells} no row: no trial has ended, or all errored.")
     thresholds = sorted({study.training(c.id)["divergence_threshold"] for c in study.cells})
     if max((cell.replicates for cell in study.cells), default=1) > 1:
         counted = " or ".join(f"{threshold:g}" for threshold in thresholds)

@@ -45,7 +45,12 @@ function draw(element) {
   const panel = page.panels[element.id];
   const data = panel.data.map((trace) => ({ ...coloured(trace), visible: !hidden.has(trace.meta) }));
   const layout = withLists(panel.layout);
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    showSendToCloud: false, // nothing leaves the page
+    modeBarButtonsToRemove: ["select2d", "lasso2d"],
+  };
   Plotly.react(element, data, layout, config);
   if (drawn.has(element)) return;
   drawn.add(element);
@@ -111,8 +116,9 @@ function number(text) {
   return digits.endsWith("inf") ? (digits.startsWith("-") ? -Infinity : Infinity) : Number(digits);
 }
 
+// What has no number where others of its column have one: "-", and "- / inf" as well.
 function isNothing(text) {
-  return text === "-" || text === "";
+  return text === "" || /^-(?![\d.i])/.test(text);
 }
 
 function sort(heading) {
