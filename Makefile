@@ -15,7 +15,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n logical --dist loadfile -m "not slow"
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -n logical --dist loadfile -m slow
 
 setup: .venv/installed
 

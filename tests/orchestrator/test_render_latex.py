@@ -65,6 +65,14 @@ def test_a_table_longer_than_a_page_goes_on_on_the_next(tmp_path):
     assert int(re.search(r"\((\d+) pages", log)[1]) >= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("letters", [20, 60, 75, 90])
+def test_a_long_table_is_no_wider_than_a_line(tmp_path, letters):
+    name = ("a name of several words " * 5)[: letters - 12].strip()
+    log = compiled(tmp_path, [table([[name, f"{n:.6f}"] for n in range(2 * LONG)])])
+    assert "Overfull" not in log
+
+
 def test_every_table_parses_to_what_is_shown(at_random):
     for one in build(at_random.study):
         text = latex(one)

@@ -1,5 +1,6 @@
 """Tables as LaTeX, for papers."""
 
+import math
 from functools import lru_cache
 
 from pylatexenc.latexencode import UnicodeToLatexEncoder
@@ -7,6 +8,8 @@ from pylatexenc.latexencode import UnicodeToLatexEncoder
 from orchestrator.views.tables.table import Table
 
 LONG = 40  # rows that a page has room for
+# Letters that a line of an article has room for at each size, columns being three points apart.
+SIZES = ((62, ""), (68, "small"), (76, "footnotesize"), (86, "scriptsize"), (math.inf, "tiny"))
 
 _FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
 _encoder = UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_warning=False)
@@ -16,7 +19,8 @@ def latex(table: Table) -> str:
     """The table with its title as caption, ``tab:<name>`` as label, and its notes below it.
 
     A document that ``\\input``s it loads booktabs and graphicx, and longtable for a table of more
-    than ``LONG`` rows. A table wider than the line is made smaller, but for a long one. A
+    than ``LONG`` rows. A table wider than the line is made smaller; a long one by the size of its
+    letters, so one of very many columns may be wider still. A
     value that repeats that of the row above, in the columns that name the row, is left out.
     """
     shown = table.shown.astype(str)
@@ -37,11 +41,19 @@ def latex(table: Table) -> str:
     )
     notes = "".join(f"\\par\\smallskip\\footnotesize {_escape(note)}\n" for note in table.notes)
     if environment == "longtable":
-        return f"{text}{{{notes}\\par}}\n" if notes else text
+        return f"{{{_size(table)}{text}{notes}\\par}}\n"
     text = text.replace("\\begin{tabular}", f"{_FIT}\\begin{{tabular}}", 1)
     text = text.replace("\\end{tabular}", "\\end{tabular}}", 1)
     end = "\\end{table}\n"
     return text.removesuffix(end) + notes + end
+
+
+def _size(table: Table) -> str:
+    """The size of the letters at which a long table is about as wide as a line."""
+    texts = table.shown.astype(str)
+    longest = [max(map(len, [str(name), *texts[name]])) for name in texts]
+    size = next(size for room, size in SIZES if sum(longest) + len(longest) <= room)
+    return f"\\{size}\\setlength{{\\tabcolsep}}{{3pt}}\n" if size else ""
 
 
 @lru_cache(maxsize=10_000)
