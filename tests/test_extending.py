@@ -25,6 +25,7 @@ def parameters(n, depth):
     return sum(2 * (n * width + n * n + n) + n for width in widths) + 10 * n + 10
 
 
+@pytest.mark.slow
 def test_an_architecture_beside_the_sweep_file_is_sized_trained_and_in_the_tables(tmp_path):
     package = tmp_path / "mypackage"
     package.mkdir()
@@ -44,6 +45,7 @@ def test_an_architecture_beside_the_sweep_file_is_sized_trained_and_in_the_table
     assert "mypackage.cells:LeakyGated(keep=0.9)" in set(tables["architecture"])
 
 
+@pytest.mark.slow
 def test_a_task_beside_the_sweep_file_is_trained_on_and_in_the_tables(tmp_path):
     package = tmp_path / "mypackage"
     package.mkdir()

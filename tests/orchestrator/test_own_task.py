@@ -238,6 +238,7 @@ def test_each_mistake_is_one_sentence(call, folder, command, name, options, spac
     assert not (folder / "results").exists()
 
 
+@pytest.mark.slow
 def test_its_small_variant_runs_and_is_recorded_with_what_follows_from_it(folder, tmp_path):
     """In processes of their own: the workers find the package as well."""
     (folder / "mine.yaml").write_text(

@@ -39,11 +39,11 @@ def test_as_shown(tmp_path):
     sizes = {c.architecture.label: (c.hidden, c.parameters) for c in folder.plan.cells}
     shown = [[*row.values()][3:] for row in table.shown.to_dict("records")]
     assert [*table.shown.columns[4:]] == [
-        "hidden", "parameters", "loss", "metric", "networks", "trials",
+        "hidden", "parameters", "trials", "loss", "metric", "networks",
     ]  # fmt: skip
     assert shown == [
-        ["rnn", *sizes["rnn"], "0.7 ± 0.141", "0.5 ± 0.141 rms", 2, "1 of 2"],
-        ["gru", *sizes["gru"], "0.5", "0.5 ± 0 rms", 1, "1 of 2"],
+        ["rnn", *sizes["rnn"], "1 of 2", "0.7 ± 0.141", "0.5 ± 0.141 rms", 2],
+        ["gru", *sizes["gru"], "1 of 2", "0.5", "0.5 ± 0 rms", 1],
     ]
     planned = {trial.id: trial.definition["configuration"] for trial in folder.plan.trials()}
     for row in table.tidy.to_dict("records"):

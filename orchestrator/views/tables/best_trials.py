@@ -27,7 +27,7 @@ def best_trials(study: Study) -> Table:
     tidy = matched.dropna(subset="trial").reset_index(drop=True)
     return Table(
         name="best_trials",
-        title="Best trials: size, loss and metric, and how many trials they are the best of",
+        title="The best trial of each cell",
         tidy=tidy,
         shown=pd.DataFrame([_shown(row) for row in tidy.to_dict("records")]),
         index=len(CELL),
@@ -45,7 +45,8 @@ def _shown(row: dict[Any, Any]) -> dict[str, Any]:
         return metric_text(row["metric"], value)
 
     shown = {name: row[name] for name in (*CELL, "hidden", "parameters")}
+    shown["trials"] = behind(row)
     deviation = row["evaluation_metric_deviation"]
     shown["loss"] = spread(number, row["evaluation_loss"], row["evaluation_loss_deviation"])
     shown["metric"] = f"{spread(metric, row['evaluation_metric'], deviation)} {row['metric']}"
-    return shown | {"networks": row["networks"], "trials": behind(row)}
+    return shown | {"networks": row["networks"]}
