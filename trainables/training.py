@@ -188,12 +188,19 @@ class Trainer:
             "step": self.step,
             "infeasible_at": self._infeasible_at,
             "last_losses": self._last_losses,
+            "turned": self._turned,
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up where :meth:`state_dict` of a trainer of the same definition left."""
+        """Take up where :meth:`state_dict` of a trainer of the same definition left.
+
+        Raises:
+            ValueError: the optimizer's numbers are of parameters that lay otherwise in memory.
+        """
+        if state.get("turned", [False] * len(self._turned)) != self._turned:
+            raise ValueError("the optimizer's numbers are in another order")
         self.step = state["step"]
         self._infeasible_at.copy_(state["infeasible_at"])
         self._limits.fill_(self.schedule.divergence_threshold)
