@@ -18,7 +18,8 @@ from trainables import space
 from trainables.tasks import Protocol, Regression
 
 STEPS, ATTEMPTS, REPAIRED = Path("steps.log"), Path("attempts.log"), Path("repaired")
-LIMIT = Path("limit")  # how many steps may be trained, while there is this file
+# How many steps may be trained, while there is this file; hosts of a cluster are told where it is.
+LIMIT = Path(os.environ.get("WATCHED_LIMIT", "limit"))
 BEGINS = 10  # the step that goes wrong
 HYPERPARAMETERS = {
     "trouble": space.Choice(("none", "memory", "limit", "killed", "bug")),

@@ -66,6 +66,7 @@ class Place:
         folder.mkdir(exist_ok=True)
         self.folder, self.mounts = folder, mounts
         self.variables = {}
+        self.limit_file = folder / faults_own.LIMIT
         self._started = []
         shutil.copy(faults_own.__file__, folder / "own.py")
         self.write(**changes)
@@ -162,8 +163,7 @@ class Place:
         for one in self.family(process):
             with suppress(psutil.Error):
                 words = one.cmdline() or [""]
-                trains = words[0].startswith(("ray::ResourceTrainable", "ray::Trial"))
-                name = "worker" if trains else Path(words[0]).name
+                name = "worker" if trains(one) else Path(words[0]).name
                 if name == kind:
                     found.append(one)
         return found
@@ -186,12 +186,12 @@ class Place:
 
     def limit(self, steps):
         """Let trials train so many steps and then wait; None: let them go on."""
-        hidden = self.folder / ".limit"
         if steps is None:
-            (self.folder / faults_own.LIMIT).unlink()
+            self.limit_file.unlink()
         else:
+            hidden = self.limit_file.with_name(".limit")
             hidden.write_text(str(steps))
-            hidden.rename(self.folder / faults_own.LIMIT)
+            hidden.rename(self.limit_file)
 
     def steps(self):
         """How many steps were trained in all, however often."""
@@ -301,6 +301,11 @@ class Mounts:
     def seen(self, path):
         """Where a path inside is seen from outside."""
         return Path(f"/proc/{self._process.pid}/root{path}")
+
+
+def trains(process):
+    """Whether it is a worker that has a trial or had one."""
+    return "".join(process.cmdline()[:1]).startswith(("ray::ResourceTrainable", "ray::Trial"))
 
 
 def kill(processes):
