@@ -142,6 +142,7 @@ def test_an_unknown_command_is_exit_code_2(call):
     assert call("rum", "small.yaml")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_from_file_to_tables_in_processes_of_their_own(tmp_path, monkeypatch):
     """run, run again, tables, sync, list: what a user types, as they would."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

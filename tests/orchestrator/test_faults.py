@@ -3,11 +3,14 @@
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from orchestrator.ledger import Ledger
 from tests.orchestrator.command import soundings
 from tests.orchestrator.small import small_file, small_plan
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_mlflow_store_is_locked_is_untouched_and_synced_later(tmp_path, store):
     path, plan = small_file(tmp_path), small_plan()
     uri = f"sqlite:///{store}"

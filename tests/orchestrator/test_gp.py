@@ -345,6 +345,7 @@ def best_of(choose, count):
     return min(o.objective for o in observations)
 
 
+@pytest.mark.slow
 def test_it_finds_a_minimum_better_than_random_search():
     def random(seed):
         return lambda observations, index: draw(SPACE, "race", seed, index)

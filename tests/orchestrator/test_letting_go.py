@@ -23,6 +23,7 @@ SIZES += ("_pending_trials_list", "_trial_metadata", "_trial_to_actor")
 
 
 @pytest.mark.usefixtures("one_ray")
+@pytest.mark.slow
 def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypatch):
     monkeypatch.setattr(letting_go, "MOST_ENDED", HELD)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tunes own"))

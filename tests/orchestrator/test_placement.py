@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import json, os, sys, threading, time
 from pathlib import Path
@@ -38,6 +40,7 @@ assert run(plan, paths, remaining(plan, paths), [], print, trainable=Placed)
 """
 
 
+@pytest.mark.slow
 def test_trials_with_half_a_gpu_run_two_on_each(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
