@@ -82,7 +82,6 @@ class Trainer:
         network.initialize(configurations, generators)
         self._parameters = list(network.parameters())
         self._matrix = _as_one_matrix(self._parameters)
-        self._turned = [_is_turned(parameter) for parameter in self._parameters]
         self._zero = self._matrix.new_zeros(())
         self.device = self._matrix.device
         self._optimizer = Optimizer(configurations, self._matrix, schedule.steps)
@@ -132,7 +131,7 @@ class Trainer:
         losses = self.task.losses(outputs, targets).mean(1)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         with torch.no_grad():
-            gradient = _rows(gradients, self._turned)
+            gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
             # Zero times a sum is not a number unless all of what is summed is finite, and a
             # comparison with what is not a number is false.
             checked = torch.addcmul(losses, gradient.sum(1), self._zero)
@@ -188,19 +187,12 @@ class Trainer:
             "step": self.step,
             "infeasible_at": self._infeasible_at,
             "last_losses": self._last_losses,
-            "turned": self._turned,
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up where :meth:`state_dict` of a trainer of the same definition left.
-
-        Raises:
-            ValueError: the optimizer's numbers are of parameters that lay otherwise in memory.
-        """
-        if state.get("turned", [False] * len(self._turned)) != self._turned:
-            raise ValueError("the optimizer's numbers are in another order")
+        """Take up where :meth:`state_dict` of a trainer of the same definition left."""
         self.step = state["step"]
         self._infeasible_at.copy_(state["infeasible_at"])
         self._limits.fill_(self.schedule.divergence_threshold)
@@ -214,29 +206,12 @@ def _as_one_matrix(parameters: Sequence[torch.nn.Parameter]) -> Tensor:
     """Move the parameters, each ``[lanes, ...]``, into one matrix that they become views of.
 
     One matrix makes an optimizer step a handful of operations however many parameters there are.
-    Each keeps the order in which its numbers lie in memory.
     """
-    matrix = _rows([p.detach() for p in parameters], [_is_turned(p) for p in parameters])
+    lanes = parameters[0].shape[0]
+    matrix = torch.cat([p.detach().reshape(lanes, -1) for p in parameters], dim=1)
     column = 0
     for parameter in parameters:
         numbers = parameter[0].numel()
-        part = matrix[:, column : column + numbers]
+        parameter.data = matrix[:, column : column + numbers].view(parameter.shape)
         column += numbers
-        if _is_turned(parameter):
-            parameter.data = part.view(parameter.mT.shape).mT
-        else:
-            parameter.data = part.view(parameter.shape)
     return matrix
-
-
-def _rows(parts: Sequence[Tensor], turned: Sequence[bool]) -> Tensor:
-    """Tensors ``[lanes, ...]`` side by side ``[lanes, numbers]``, matrices turned back first."""
-    return torch.cat(
-        [(part.mT if back else part).flatten(1) for part, back in zip(parts, turned, strict=True)],
-        dim=1,
-    )
-
-
-def _is_turned(parameter: Tensor) -> bool:
-    """Whether matrices lie in memory column by column, as :class:`.LSTM` has them."""
-    return parameter.dim() == 3 and parameter.stride(1) < parameter.stride(2)

@@ -73,17 +73,3 @@ def test_a_restored_trainer_shares_nothing_with_the_one_it_was_restored_from():
     for part in ("network", "optimizer"):
         for key, value in saved(source)[part].items():
             assert torch.equal(value, expected[part][key]), key
-
-
-def test_moments_of_weights_that_lay_otherwise_in_memory_are_refused():
-    """A checkpoint that does not say how they lay is of a time when all lay row by row."""
-    for name, refused in (("lstm", True), ("gru", False)):
-        source, restored = trainer(name, {}), trainer(name, {})
-        source.train(3)
-        older = {key: value for key, value in source.state_dict().items() if key != "turned"}
-        if refused:
-            with pytest.raises(ValueError, match="in another order"):
-                restored.load_state_dict(older)
-            assert restored.step == 0
-        restored.load_state_dict(source.state_dict() if refused else older)
-        assert restored.step == 3

@@ -1,12 +1,13 @@
 """Layers that are gates side by side in one weight, and a step repeated over time."""
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from trainables import space
-from trainables.architectures import initialization
+from trainables.architectures import initialization, scans
 from trainables.architectures.layer import Elementwise, Layer, State
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.products import affine
@@ -34,14 +35,16 @@ class Cell(Layer):
     * ``initial_state [lanes, states * hidden]``, learned, zero at the start
 
     Weights act from the right: a pre-activation is ``x @ input_weight + h @ recurrent_weight
-    + bias``. A subclass names its gates and states and writes one :meth:`step`.
+    + bias``. A subclass names its gates and states and writes one :meth:`step`, or names its scan.
 
     Attributes:
         gates: names of the gates, and of their hyperparameters.
+        scan: the function of :mod:`.scans` that it is, and nothing else.
         square: how the recurrent matrices may start.
     """
 
     gates: ClassVar[tuple[str, ...]]
+    scan: ClassVar[str | None] = None
     square: ClassVar[space.Choice] = space.SQUARE
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
@@ -124,19 +127,18 @@ class Cell(Layer):
         """
         return affine(x, self.input_weight, self.bias + self.gate_offset)
 
-    def scaled(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Projected inputs and recurrent weights as :mod:`.scans` want them.
+    def scaled(self, x: Tensor) -> tuple[scans.Inputs, Tensor]:
+        """Inputs and recurrent weights as :mod:`.scans` want them.
 
-        The columns of the last gate, the one with the nonlinearity, come times its scale.
+        The columns of the gate with the nonlinearity come times its scale.
         """
+        if isinstance(scale := self.nonlinearity().scale, float) and scale == 1:
+            return scans.Inputs(
+                x, self.input_weight, self.bias, self.gate_offset
+            ), self.recurrent_weight
         factors = self.column_factors()
-        input_weight, recurrent_weight, bias = self.columns()
-        u = affine(x, input_weight * factors, bias * factors.squeeze(1))
-        return u, recurrent_weight * factors
-
-    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Input weight, recurrent weight and bias, gate offsets included."""
-        return self.input_weight, self.recurrent_weight, self.bias + self.gate_offset
+        bias = (self.bias + self.gate_offset) * factors.squeeze(1)
+        return scans.Inputs(x, self.input_weight * factors, bias), self.recurrent_weight * factors
 
     def column_factors(self) -> Tensor:
         """What :meth:`scaled` multiplies each column by, ``[lanes or 1, 1, gates * hidden]``."""
@@ -156,13 +158,47 @@ class Cell(Layer):
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        """Repeat :meth:`step`; cells whose time counts override this by a :mod:`.scans`."""
+        """Repeat :meth:`step`, or call the scan."""
+        if self.scan is not None:
+            inputs, weight = self.scaled(x)
+            scanned = getattr(scans, self.scan)(
+                inputs, *state, weight, self.nonlinearity(), first=first
+            )
+            output, *others = scanned if isinstance(scanned, tuple) else (scanned,)
+            return output, (output[:, -1], *others)
         outputs = []
         # unbind once: indexing u[:, t] in the loop would write a full-size zero gradient a step.
         for u, x_t in zip(self.project(x).unbind(1), x.unbind(1), strict=True):
             output, state = self.step(u, x_t, state)
             outputs.append(output)
         return torch.stack(outputs[first:], dim=1), state
+
+    @classmethod
+    def run_all(
+        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None, first: int
+    ) -> tuple[Tensor, list[State]] | None:
+        """As :meth:`.Layer.run_all`: one call for layers whose scan is compiled."""
+        if cls.scan is None or any(scans.at_once(x, layer.input_weight) for layer in layers):
+            return None
+        phis = [layer.nonlinearity() for layer in layers]
+        if not phis[0].is_compiled:
+            return None
+        from trainables.architectures.scans import compiled
+
+        starts = [(layer.initial_state,) for layer in layers] if states is None else states
+        given = [
+            compiled.Layer(
+                a.input_weight,
+                a.bias,
+                a.gate_offset,
+                a.recurrent_weight,
+                start,
+                phi.codes(a.lanes),
+            )
+            for a, start, phi in zip(layers, starts, phis, strict=True)
+        ]
+        outputs, *finals = compiled.run(compiled.RECURRENCES[cls.scan], x, given, first)
+        return outputs, [tuple(final.unbind(0)) for final in finals]
 
     def s(self, z: Tensor) -> Tensor:
         """The nonlinearity of each lane; ``z [lanes, ...]``."""
@@ -187,6 +223,7 @@ class Cell(Layer):
             kind = self.nonlinearity_of(self.options)
             phi = Nonlinearity(self.relu if kind == "searched" else kind, like=self.bias)
             factors = torch.ones_like(self.gate_offset).unsqueeze(1)
-            factors[..., -self.hidden :] = phi.scale
+            candidate = "candidate" if "candidate" in self.gates else self.gates[-1]
+            factors[..., self._columns(candidate)] = phi.scale
             known = self._known = _Known(self.relu, version, self.gate_offset, phi, factors)
         return known

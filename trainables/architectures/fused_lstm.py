@@ -1,4 +1,4 @@
-"""PyTorch's own LSTM kernel, all layers of a lane a call: oneDNN's on a CPU, cuDNN's on a GPU."""
+"""PyTorch's own LSTM kernel, all layers of a lane a call: cuDNN's on a GPU, oneDNN's on a CPU."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -6,15 +6,20 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from trainables.architectures.products import ONEDNN_IS_FASTER
+
 # A call costs a quarter of a millisecond, a loop over time is shared by all lanes: for packs of
 # smaller layers than this, batch times hidden, the loop is faster.
 LARGE = 1024
 
 
 def pays(x: Tensor, hidden: int) -> bool:
-    """Whether the kernel is there and faster for ``x [lanes, time, batch, inputs]``."""
+    """Whether the kernel is there and faster for ``x [lanes, time, batch, inputs]``.
+
+    Where oneDNN is not the fastest library of the processor, a compiled loop is faster.
+    """
     lanes, _, batch, _ = x.shape
-    there = x.is_cuda or (x.dtype == torch.float32 and torch.backends.mkldnn.is_available())
+    there = x.is_cuda or (x.dtype == torch.float32 and ONEDNN_IS_FASTER)
     return there and (lanes == 1 or batch * hidden >= LARGE)
 
 
@@ -22,9 +27,6 @@ def lstm(
     x: Tensor, h: Tensor, c: Tensor, layers: Sequence[Sequence[Tensor]]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Over time i, f, o = sigma(.), c' = f c + i tanh(.), h' = o tanh(c'), all layers in one call.
-
-    Between two calls of the kernel its large buffers take the place of everything else in the
-    cache. Whatever runs there is slow, Python above all: PyTorch goes through the layers.
 
     Args:
         x: inputs ``[lanes, time, batch, inputs]``.

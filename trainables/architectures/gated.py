@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from trainables.architectures import fused_lstm, scans
+from trainables.architectures import fused_lstm
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State
 from trainables.architectures.vanilla import SearchedNonlinearity
@@ -42,16 +42,11 @@ class UGRNN(Cell):
     source = "capacity paper, equations 2 to 4"
     Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("update", "candidate")
+    scan = "ugrnn"
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "update"}
-
-    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        phi = self.nonlinearity()
-        u, weight = self.scaled(x)
-        outputs = scans.ugrnn(u, state[0], weight, phi, first=first)
-        return outputs, (outputs[:, -1],)
 
 
 class GRU(Cell):
@@ -64,16 +59,11 @@ class GRU(Cell):
     source = "capacity paper, equations 5 to 8; Cho et al. 2014"
     Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("reset", "update", "candidate")
+    scan = "gru"
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
         return {"forget_bias": "update"}
-
-    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        phi = self.nonlinearity()
-        u, weight = self.scaled(x)
-        outputs = scans.gru(u, state[0], weight, phi, first=first)
-        return outputs, (outputs[:, -1],)
 
 
 class LSTM(Cell):
@@ -83,13 +73,8 @@ class LSTM(Cell):
     source = "capacity paper, equations 9 to 14; Hochreiter and Schmidhuber 1997"
     Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("input", "forget", "candidate", "output")
+    scan = "lstm"
     states = ("h", "c")
-
-    def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
-        super().__init__(lanes, inputs, hidden, options, **factory)
-        # In memory they lie as PyTorch's kernel reads them, which would copy them at every step.
-        for weight in (self.input_weight, self.recurrent_weight):
-            weight.data = weight.data.mT.contiguous().mT
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
@@ -97,11 +82,11 @@ class LSTM(Cell):
 
     @classmethod
     def run_all(
-        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None
+        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None, first: int
     ) -> tuple[Tensor, list[State]] | None:
         tanh = all(layer.nonlinearity().is_tanh for layer in layers)
         if not (tanh and fused_lstm.pays(x, layers[0].hidden)):
-            return None
+            return super().run_all(layers, x, states, first)
         if states is None:
             start = torch.stack([layer.initial_state for layer in layers])
             h, c = start.unsqueeze(2).expand(-1, -1, x.shape[2], -1).chunk(2, dim=-1)
@@ -109,25 +94,15 @@ class LSTM(Cell):
             h, c = (torch.stack(parts) for parts in zip(*states, strict=True))
         weights = [(a.input_weight, a.recurrent_weight, a.bias, a.gate_offset) for a in layers]
         outputs, h, c = fused_lstm.lstm(x, h, c, weights)
-        return outputs, list(zip(h, c, strict=True))
+        # A slice of everything would still cost a copy on the way back.
+        return outputs[:, first:] if first else outputs, list(zip(h, c, strict=True))
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        whole = self.run_all([self], x, [state])
-        if whole is not None:
-            outputs, (final,) = whole
-            return outputs[:, first:] if first else outputs, final
-        h, c = state
-        phi = self.nonlinearity()
-        u, weight = self.scaled(x)
-        outputs, c = scans.lstm(u, h, c, weight, phi, first=first)
-        return outputs, (outputs[:, -1], c)
-
-    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        """As :meth:`.Cell.columns`, the candidate last."""
-        i, f, o, g = map(self._columns, ("input", "forget", "output", "candidate"))
-        weights = super().columns()
-        a, b, c = (torch.cat([w[..., i], w[..., f], w[..., o], w[..., g]], -1) for w in weights)
-        return a, b, c
+        whole = self.run_all([self], x, [state], first)
+        if whole is None:
+            return super().run(x, state, first)
+        outputs, (final,) = whole
+        return outputs, final
 
 
 class URLSTM(Cell):

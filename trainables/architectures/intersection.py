@@ -70,10 +70,13 @@ class Intersection(Cell):
             x = affine(x, self.projection_weight, self.projection_bias)
         (h,) = state
         n, phi = self.hidden, self.nonlinearity()
-        u, weight = self.scaled(x)
+        inputs, weight = self.scaled(x)
+        u = inputs.projected()
         # Over time this is a UGRNN, which y does not act upon: y is for all steps at once.
         over_depth, over_time = u[:, first:, :, : 2 * n], u[..., 2 * n :]
-        after = scans.ugrnn(over_time, h, weight[..., 2 * n :], phi, first=max(first - 1, 0))
+        after = scans.ugrnn(
+            scans.Inputs(over_time), h, weight[..., 2 * n :], phi, first=max(first - 1, 0)
+        )
         before = after[:, :-1] if first else torch.cat([h.unsqueeze(1), after[:, :-1]], dim=1)
         recurrent = torch.bmm(before.flatten(1, 2), weight[..., : 2 * n])
         gate, y = (over_depth + recurrent.view(over_depth.shape)).chunk(2, dim=-1)

@@ -124,7 +124,7 @@ class Layer(nn.Module):
 
     @classmethod
     def run_all(
-        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None
+        cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None, first: int
     ) -> tuple[Tensor, list[State]] | None:
         """Run over ``x`` through ``layers`` with nothing between them, if there is a faster way.
 
@@ -132,7 +132,8 @@ class Layer(nn.Module):
             states: one a layer, or None for the learned ones.
 
         Returns:
-            All outputs of the last layer and the final states; None: call each layer instead.
+            Outputs of the last layer from time step ``first`` on, and the final states; None: call
+            each layer instead.
         """
         return None
 

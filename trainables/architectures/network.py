@@ -119,11 +119,9 @@ class Network(nn.Module):
         """What the readout sees, and the final states."""
         if self._plain:
             layers = [layer for layer in self.layers if isinstance(layer, Layer)]
-            whole = self._layer.run_all(layers, x, states)
+            whole = self._layer.run_all(layers, x, states, first_output)
             if whole is not None:
-                outputs, finals = whole
-                # A slice of everything would still cost a copy on the way back.
-                return outputs[:, first_output:] if first_output else outputs, finals
+                return whole
         finals = []
         for index, layer in enumerate(self.layers):
             first = first_output if index == len(self.layers) - 1 else 0

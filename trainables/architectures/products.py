@@ -42,7 +42,7 @@ def _is_intels() -> bool:
 
 
 _LINEAR = _find_onednn()
-_FASTER = not _is_intels()
+ONEDNN_IS_FASTER = _LINEAR is not None and not _is_intels()
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     lanes, time, batch, inputs = x.shape
     flat, bias = x.reshape(lanes, time * batch, inputs), bias.unsqueeze(1)
-    if _for_onednn(flat, weight):
+    if is_onednns(time * batch, weight):
         product: Tensor = _Affine.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
     else:
         product = torch.baddbmm(bias, flat, weight)
@@ -65,7 +65,7 @@ def add_products(total: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
     Shapes: ``total [lanes, n, m]``, ``x [lanes, rows, n]``, ``y [lanes, rows, m]``.
     """
-    if not _for_onednn(x.mT, y):
+    if not is_onednns(x.shape[-1], y):
         return total.baddbmm_(x.mT, y)
     for x_part, y_part in zip(torch.split(x, ROWS, 1), torch.split(y, ROWS, 1), strict=True):
         for sums, x_lane, y_lane in zip(total, x_part, y_part, strict=True):
@@ -94,11 +94,13 @@ class _Affine(torch.autograd.Function):
         return dx, dw, db
 
 
-def _for_onednn(x: Tensor, y: Tensor) -> bool:
-    """Whether ``x @ y`` of each lane is oneDNN's: the number of lanes does not matter."""
-    single = x.dtype == y.dtype == torch.float32 and x.device.type == "cpu"
-    there = _FASTER and _LINEAR is not None
-    return there and single and x[0].numel() * max(y.shape[-1], NARROW) >= LARGE
+def is_onednns(rows: int, y: Tensor) -> bool:
+    """Whether the product of so many rows and ``y [lanes, inputs, outputs]`` is oneDNN's.
+
+    The number of lanes does not matter.
+    """
+    single = ONEDNN_IS_FASTER and y.dtype == torch.float32 and y.device.type == "cpu"
+    return single and rows * y.shape[-2] * max(y.shape[-1], NARROW) >= LARGE
 
 
 def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -10,7 +10,6 @@ from torch import Tensor
 from trainables.architectures import initialization, scans
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State
-from trainables.architectures.products import affine
 from trainables.registry import Refused, require_at_least, require_finite
 from trainables.space import Configuration, Space
 
@@ -173,13 +172,16 @@ class WeaklyCoupledRNN(TorchLinearCell):
             residual = self.f(identity.expand(self.lanes, -1, -1))
             factors = self.column_factors()
             coupled = factors * gamma
-            u = affine(x, self.input_weight * coupled, self.bias * coupled.squeeze(1))
+            bias = self.bias * coupled.squeeze(1)
+            inputs = scans.Inputs(x, self.input_weight * coupled, bias)
             weight = residual * factors + self.recurrent_weight * coupled
-            outputs = scans.elman(u, state[0], weight, phi, first=first)
+            outputs = scans.elman(inputs, state[0], weight, phi, first=first)
         elif self.options.form == "linear" and self.options.residual in ("scaled", "heterogeneous"):
-            u, weight = self.scaled(x)
+            inputs, weight = self.scaled(x)
             carry = self._buffer("residual").unsqueeze(1)
-            outputs = scans.elman(u, state[0], weight, phi, carry=carry, gamma=gamma, first=first)
+            outputs = scans.elman(
+                inputs, state[0], weight, phi, carry=carry, gamma=gamma, first=first
+            )
         else:
             return super().run(x, state, first)
         return outputs, (outputs[:, -1],)
@@ -215,9 +217,9 @@ class Elman(TorchLinearCell):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi = self.nonlinearity()
-        u, weight = self.scaled(x)
+        inputs, weight = self.scaled(x)
         carry = None
         if self.options.residual == "identity":
             carry = torch.ones(1, 1, 1, dtype=x.dtype, device=x.device)
-        outputs = scans.elman(u, state[0], weight, phi, carry=carry, first=first)
+        outputs = scans.elman(inputs, state[0], weight, phi, carry=carry, first=first)
         return outputs, (outputs[:, -1],)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from trainables import space
-from trainables.architectures import initialization, scans
+from trainables.architectures import initialization
 from trainables.architectures.cell import Cell
-from trainables.architectures.layer import Elementwise, StackOptions, State
+from trainables.architectures.layer import Elementwise, StackOptions
 from trainables.space import Configuration, Space
 
 
@@ -31,13 +30,8 @@ class RNN(Cell):
     source = "capacity paper, equation 1"
     Options: ClassVar[type[StackOptions]] = SearchedNonlinearity
     gates = ("h",)
+    scan = "elman"
     square = space.SQUARE_WITHOUT_IDENTITY
-
-    def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        phi = self.nonlinearity()
-        u, weight = self.scaled(x)
-        outputs = scans.elman(u, state[0], weight, phi, first=first)
-        return outputs, (outputs[:, -1],)
 
 
 class IRNN(RNN):

@@ -1,9 +1,11 @@
 """The hand-written recurrences against autograd through the loops that they stand for."""
 
+import sys
+
 import pytest
 import torch
 
-from trainables.architectures import scans
+from trainables.architectures import nonlinearity, scans
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.scans import common
 
@@ -20,7 +22,7 @@ CARRY = torch.linspace(0.5, 1.1, HIDDEN, dtype=torch.float64).view(1, 1, -1)
 
 def elman(carry=None, gamma=None):
     def fast(phi, u, h, weight, **given):
-        return scans.elman(u, h, weight, phi, carry, gamma, **given)
+        return scans.elman(scans.Inputs(u), h, weight, phi, carry, gamma, **given)
 
     def loop(phi, u, h, weight):
         outputs = []
@@ -34,7 +36,7 @@ def elman(carry=None, gamma=None):
 
 
 def fast_ugrnn(phi, u, h, weight, **given):
-    return scans.ugrnn(u, h, weight, phi, **given)
+    return scans.ugrnn(scans.Inputs(u), h, weight, phi, **given)
 
 
 def loop_ugrnn(phi, u, h, weight):
@@ -48,7 +50,7 @@ def loop_ugrnn(phi, u, h, weight):
 
 
 def fast_gru(phi, u, h, weight, **given):
-    return scans.gru(u, h, weight, phi, **given)
+    return scans.gru(scans.Inputs(u), h, weight, phi, **given)
 
 
 def loop_gru(phi, u, h, weight):
@@ -61,13 +63,13 @@ def loop_gru(phi, u, h, weight):
 
 
 def fast_lstm(phi, u, h, c, weight, **given):
-    return scans.lstm(u, h, c, weight, phi, **given)
+    return scans.lstm(scans.Inputs(u), h, c, weight, phi, **given)
 
 
 def loop_lstm(phi, u, h, c, weight):
     outputs = []
     for u_t in u.unbind(1):
-        i, f, o, g = (u_t + h @ weight).chunk(4, -1)
+        i, f, g, o = (u_t + h @ weight).chunk(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * phi(g)
         h = torch.sigmoid(o) * torch.tanh(c)
         outputs.append(h)
@@ -89,15 +91,26 @@ every_recurrence = pytest.mark.parametrize("name", RECURRENCES)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-@pytest.fixture(params=[1, 1 << 20], ids=["a step a block", "one block"], autouse=True)
-def block_bytes(request, monkeypatch):
-    monkeypatch.setattr(common, "BLOCK_BYTES", request.param)
+@pytest.fixture(
+    params=[(1, BATCH), (1 << 20, BATCH), (None, BATCH), (None, 70)],
+    ids=["a step a block", "one block", "compiled", "compiled, two steps at a time"],
+    autouse=True,
+)
+def compiled(request, monkeypatch):
+    """Whether the loops are compiled; and how many steps go together on the way back."""
+    block_bytes, batch = request.param
+    monkeypatch.setattr(sys.modules[__name__], "BATCH", batch)
+    if block_bytes is not None:
+        monkeypatch.setattr(common, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(nonlinearity, "compiles", lambda: False)
+    assert nonlinearity.compiles() == (block_bytes is None)
+    return block_bytes is None
 
 
 def arguments(name, kind, dtype=torch.float64):
     """u, initial states, weight, all of them leaves, and the nonlinearity."""
     _, _, gates, states = RECURRENCES[name]
-    nonlinearity, lanes = KINDS[kind]
+    values, lanes = KINDS[kind]
     generator = torch.Generator().manual_seed(1)
     shapes = [
         (lanes, TIME, BATCH, gates * HIDDEN),
@@ -105,7 +118,7 @@ def arguments(name, kind, dtype=torch.float64):
         (lanes, HIDDEN, gates * HIDDEN),
     ]
     tensors = [torch.randn(shape, generator=generator, dtype=dtype) for shape in shapes]
-    phi = Nonlinearity(nonlinearity, like=tensors[0])
+    phi = Nonlinearity(values, like=tensors[0])
     return [tensor.requires_grad_() for tensor in tensors], phi
 
 
@@ -113,7 +126,8 @@ def fast(name, tensors, phi, **given):
     """The recurrence as a cell calls it: columns scaled, u its own to consume."""
     u, *states, weight = tensors
     columns = torch.ones(1, 1, u.shape[-1], dtype=u.dtype).repeat(u.shape[0], 1, 1)
-    columns[..., -HIDDEN:] = phi.scale
+    at = 2 if name == "lstm" else -1  # the gate that phi is for
+    columns.unflatten(-1, (-1, HIDDEN))[..., at, :] = phi.scale
     u, weight = u * columns.unsqueeze(1), weight * columns
     outputs = RECURRENCES[name][0](phi, u, *states, weight, **given)
     return outputs if isinstance(outputs, tuple) else (outputs,)
@@ -126,7 +140,7 @@ def loop(name, tensors, phi):
 
 def close(own, expected, atol=1e-12):
     for a, b in zip(own, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=atol)
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=atol)
 
 
 def weights_for(outputs, seed=2):
@@ -220,7 +234,8 @@ def test_columns_of_a_wider_product_do(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_tanh_by_sigmoid_is_tanh(dtype):
+def test_tanh_by_sigmoid_is_tanh(dtype, monkeypatch):
+    monkeypatch.setattr(nonlinearity, "compiles", lambda: False)
     z = torch.linspace(-20, 20, 400_001, dtype=dtype).view(1, 1, -1)
     phi = Nonlinearity("tanh", like=z)
     s = phi.apply_(phi.scale * z)
@@ -245,7 +260,8 @@ def test_lanes_of_one_kind_are_that_kind():
         assert torch.equal(lanes(z), getattr(torch, kind)(z))
 
 
-def test_an_infinite_lane_leaves_the_others_alone():
+def test_an_infinite_lane_leaves_the_others_alone(monkeypatch):
+    monkeypatch.setattr(nonlinearity, "compiles", lambda: False)
     z = torch.full((3, 1, 4), torch.inf)
     z[1] = -0.5
     phi = Nonlinearity(MIXED)

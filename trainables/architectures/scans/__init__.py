@@ -23,5 +23,6 @@ from trainables.architectures.scans._elman import elman
 from trainables.architectures.scans._gru import gru
 from trainables.architectures.scans._lstm import lstm
 from trainables.architectures.scans._ugrnn import ugrnn
+from trainables.architectures.scans.inputs import Inputs, at_once
 
-__all__ = ["elman", "gru", "lstm", "ugrnn"]
+__all__ = ["Inputs", "at_once", "elman", "gru", "lstm", "ugrnn"]

@@ -8,10 +8,11 @@ from torch.autograd.function import once_differentiable
 
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.scans import common
+from trainables.architectures.scans.inputs import Inputs
 
 
 def elman(
-    u: Tensor,
+    inputs: Inputs,
     h: Tensor,
     weight: Tensor,
     phi: Nonlinearity,
@@ -23,7 +24,7 @@ def elman(
     """Over time h' = carry h + gamma phi(u_t + h weight); see the package.
 
     Args:
-        u: ``[L, T, B, H]``, consumed.
+        inputs: of ``H`` columns.
         h: the initial state ``[L, B, H]``.
         weight: ``[L, H, H]``.
         carry: ``[L, 1, H]``, a constant; without it, the state is not carried over.
@@ -33,6 +34,19 @@ def elman(
     Returns:
         The states ``[L, T - first, B, H]``.
     """
+    if phi.is_compiled:
+        from trainables.architectures.scans import compiled
+
+        codes = phi.codes(weight.shape[0])
+        constants = None
+        if carry is not None or gamma is not None:
+            shape = (weight.shape[0], weight.shape[1])
+            carry = torch.zeros(1, dtype=weight.dtype) if carry is None else carry.squeeze(1)
+            gamma = torch.ones(1, dtype=weight.dtype) if gamma is None else gamma.squeeze(1)
+            constants = torch.stack([carry.expand(shape), gamma.expand(shape)])
+        given = (inputs, (h,), weight, codes, constants)
+        return compiled.layer(compiled.ELMAN, *given, first=first)[0]
+    u = inputs.projected()
     keep = common.needs_gradient(u, h, weight)
     outputs: Tensor = _Elman.apply(u, h, weight, phi, carry, gamma, first, keep)  # type: ignore[no-untyped-call]
     return outputs

@@ -9,13 +9,14 @@ from torch.autograd.function import once_differentiable
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.products import add_products
 from trainables.architectures.scans import common
+from trainables.architectures.scans.inputs import Inputs
 
 
-def gru(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0) -> Tensor:
+def gru(inputs: Inputs, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0) -> Tensor:
     """Over time r, v = sigma(.), c = phi(. + (r h) W_c), h' = v h + (1 - v) c; see the package.
 
     Args:
-        u: ``[L, T, B, 3 H]``, columns reset, update, candidate; consumed.
+        inputs: of 3 H, reset, update, candidate.
         h: the initial state ``[L, B, H]``.
         weight: ``[L, H, 3 H]``.
         first: the first output's time step.
@@ -23,6 +24,12 @@ def gru(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int =
     Returns:
         The states ``[L, T - first, B, H]``.
     """
+    if phi.is_compiled:
+        from trainables.architectures.scans import compiled
+
+        codes = phi.codes(weight.shape[0])
+        return compiled.layer(compiled.GRU, inputs, (h,), weight, codes, first=first)[0]
+    u = inputs.projected()
     keep = common.needs_gradient(u, h, weight)
     outputs: Tensor = _GRU.apply(u, h, weight, phi, first, keep)  # type: ignore[no-untyped-call]
     return outputs

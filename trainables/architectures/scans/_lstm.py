@@ -8,15 +8,16 @@ from torch.autograd.function import once_differentiable
 
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.scans import common
+from trainables.architectures.scans.inputs import Inputs
 
 
 def lstm(
-    u: Tensor, h: Tensor, c: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0
+    inputs: Inputs, h: Tensor, c: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Over time i, f, o = sigma(.), c' = f c + i phi(.), h' = o tanh(c'); see the package.
 
     Args:
-        u: ``[L, T, B, 4 H]``, columns input, forget, output, candidate; consumed.
+        inputs: of 4 H, input, forget, candidate, output.
         h: the initial state ``[L, B, H]``.
         c: the initial cell ``[L, B, H]``.
         weight: ``[L, H, 4 H]``.
@@ -25,9 +26,17 @@ def lstm(
     Returns:
         The states ``[L, T - first, B, H]`` and the last cell ``[L, B, H]``.
     """
+    if phi.is_compiled:
+        from trainables.architectures.scans import compiled
+
+        codes = phi.codes(weight.shape[0])
+        starts = (h, c)
+        outputs, final = compiled.layer(compiled.LSTM, inputs, starts, weight, codes, first=first)
+        return outputs, final[1]
+    u = inputs.projected()
     keep = common.needs_gradient(u, h, c, weight)
-    outputs: tuple[Tensor, Tensor] = _LSTM.apply(u, h, c, weight, phi, first, keep)  # type: ignore[no-untyped-call]
-    return outputs
+    results: tuple[Tensor, Tensor] = _LSTM.apply(u, h, c, weight, phi, first, keep)  # type: ignore[no-untyped-call]
+    return results
 
 
 class _LSTM(torch.autograd.Function):
@@ -55,14 +64,14 @@ class _LSTM(torch.autograd.Function):
         z = u.new_empty(lanes, batch, u.shape[-1])
         z_by_gate = common.by_gate(z, n)
         squashed = torch.empty_like(c)
-        for u_t, all_t, i, f, o, g, new, out in zip(
+        for u_t, all_t, i, f, g, o, new, out in zip(
             u.unbind(1),
             *(common.steps_of(part, time) for part in (stored, *stored.unbind(1), cells)),
             outputs.unbind(1),
             strict=True,
         ):
             torch.baddbmm(u_t, h, weight, out=z)
-            phi.gate(all_t.copy_(z_by_gate), g)
+            phi.gate(all_t.copy_(z_by_gate), g, i, f, o)
             c = torch.mul(f, c, out=new).addcmul_(i, g, value=scale)
             h = torch.mul(o, tanh.apply_(squashed.copy_(c)), out=out)
         ctx.phi, ctx.tanh = phi, tanh
@@ -87,10 +96,10 @@ class _LSTM(torch.autograd.Function):
         dw = torch.zeros_like(weight) if ctx.needs_input_grad[3] else None
         for begin, end in common.blocks_from_the_end(dz):
             gates = stored[begin:end]
-            i, f, o, g = gates.unbind(1)
+            i, f, g, o = gates.unbind(1)
             # By the cell, dc'/dz of each gate; the output gate's place is dh'/dz at first.
             local = torch.addcmul(gates, gates, gates, value=-1)
-            by_i, by_f, by_o, by_g = local.unbind(1)
+            by_i, by_f, by_g, by_o = local.unbind(1)
             by_i.mul_(g).mul_(scale)
             squashed = common.before(start_cell, cells, begin, end, out=torch.empty_like(o))
             by_f.mul_(squashed)

@@ -8,13 +8,16 @@ from torch.autograd.function import once_differentiable
 
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.scans import common
+from trainables.architectures.scans.inputs import Inputs
 
 
-def ugrnn(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0) -> Tensor:
+def ugrnn(
+    inputs: Inputs, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0
+) -> Tensor:
     """Over time g = sigma(.), c = phi(.), h' = g h + (1 - g) c; see the package.
 
     Args:
-        u: ``[L, T, B, 2 H]``, columns update, candidate; consumed.
+        inputs: of 2 H, update, candidate.
         h: the initial state ``[L, B, H]``.
         weight: ``[L, H, 2 H]``.
         first: the first output's time step.
@@ -22,6 +25,12 @@ def ugrnn(u: Tensor, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int
     Returns:
         The states ``[L, T - first, B, H]``.
     """
+    if phi.is_compiled:
+        from trainables.architectures.scans import compiled
+
+        codes = phi.codes(weight.shape[0])
+        return compiled.layer(compiled.UGRNN, inputs, (h,), weight, codes, first=first)[0]
+    u = inputs.projected()
     keep = common.needs_gradient(u, h, weight)
     outputs: Tensor = _UGRNN.apply(u, h, weight, phi, first, keep)  # type: ignore[no-untyped-call]
     return outputs
@@ -51,7 +60,7 @@ class _UGRNN(torch.autograd.Function):
             strict=True,
         ):
             torch.baddbmm(u_t, h, weight, out=z)
-            phi.gate(both.copy_(z_by_gate), c)
+            phi.gate(both.copy_(z_by_gate), c, g)
             h = torch.lerp(c, h, g, out=out)
         ctx.phi = phi
         ctx.save_for_backward(start, weight, outputs, stored)

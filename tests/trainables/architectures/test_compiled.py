@@ -1,0 +1,127 @@
+"""What compiled loops do beside what test_scans.py asks of every loop."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainables.helpers import noise, randomize
+from trainables.architectures import build, nonlinearity, scans
+from trainables.architectures.nonlinearity import Nonlinearity
+from trainables.architectures.scans import compiled, inputs
+from trainables.architectures.scans.compiled import elementwise
+
+TIME, BATCH, INPUTS, HIDDEN = 6, 5, 3, 4
+every_scan = pytest.mark.parametrize("name", ["rnn", "ugrnn", "gru", "lstm"])
+
+
+def test_tanh_is_tanh():
+    z = np.linspace(-20, 20, 400_001)
+    for dtype, error in ((np.float32, 3e-7), (np.float64, 1e-15)):
+        found = z.astype(dtype)
+        elementwise.tanh(found)
+        assert np.abs(found - np.tanh(z.astype(dtype).astype(float))).max() <= error
+        assert np.abs(found).max() <= 1
+        assert (np.sign(found) == np.sign(z)).all()
+    odd = np.array([np.nan, np.inf, -np.inf, 0.0], dtype=np.float32)
+    elementwise.tanh(odd)
+    np.testing.assert_allclose(odd, [np.nan, 1, -1, 0], rtol=0, atol=3e-7)
+
+
+@pytest.mark.parametrize("kind", elementwise.CODES)
+def test_gates_are_sigmoids_but_for_the_columns_of_s(kind):
+    rng = np.random.default_rng(1)
+    z = 4 * rng.standard_normal((3, 8))
+    s = {"identity": lambda z: z, "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}[kind]
+    expected = 1 / (1 + np.exp(-z))
+    expected[:, 2:5] = s(z[:, 2:5])
+    elementwise.gates(z, 2, 3, elementwise.CODES[kind], np.empty((3, 3)))
+    np.testing.assert_allclose(z, expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@every_scan
+def test_what_is_not_finite_comes_out_of_its_lane_and_of_no_other(name, value):
+    network = randomize(build(name, inputs=2, outputs=1, hidden=HIDDEN, lanes=3))
+    x = noise(3, TIME, BATCH, 2).float()
+    with torch.no_grad():
+        expected, _ = network(x)
+        network.layers[0].recurrent_weight[1] = value
+        found, _ = network(x)
+    assert found[1].isnan().any()
+    assert torch.equal(found[[0, 2]], expected[[0, 2]])
+
+
+def results(network, x, states, first):
+    """Outputs, final states and all gradients of a sum with fixed random weights."""
+    x = x.detach().requires_grad_()
+    outputs, finals = network(x, states, first)
+    flat = [outputs, *(part for state in finals for part in state)]
+    total = sum((part * noise(*part.shape, seed=i)).sum() for i, part in enumerate(flat))
+    wanted = [x, *network.parameters()]
+    gradients = torch.autograd.grad(total, wanted, allow_unused=states is not None)
+    return [*flat, *(g for g in gradients if g is not None)]
+
+
+def stack(name, lanes=2):
+    given = {"inputs": INPUTS, "outputs": 2, "hidden": HIDDEN, "depth": 3}
+    network = randomize(build(name, **given, lanes=lanes, dtype=torch.float64))
+    network.layers[1].relu[0] = True
+    return network, noise(lanes, TIME, BATCH, INPUTS)
+
+
+@pytest.mark.parametrize("first", [0, TIME - 1])
+@pytest.mark.parametrize("handed_on", [False, True])
+@every_scan
+def test_a_stack_in_one_call_is_its_layers_one_by_one(name, handed_on, first, monkeypatch):
+    network, x = stack(name)
+    states = None
+    if handed_on:
+        parts = len(network.layers[0].states)
+        states = [[noise(2, BATCH, HIDDEN, seed=9 * i + j) for j in range(parts)] for i in range(3)]
+    called = []
+    run = compiled.run
+    monkeypatch.setattr(compiled, "run", lambda *given: called.append(len(given[2])) or run(*given))
+    found = results(network, x, states, first)
+    assert called == [3]
+    monkeypatch.setattr(nonlinearity, "compiles", lambda: False)
+    for layer in network.layers:
+        layer._known = None
+    expected = results(network, x, states, first)
+    assert called == [3]
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=1e-11)
+
+
+@every_scan
+def test_inputs_that_are_projected_at_once_give_the_same(name, monkeypatch):
+    network, x = stack(name)
+    expected = results(network, x, None, 0)
+    for module in (scans, inputs):
+        monkeypatch.setattr(module, "at_once", lambda x, weight: True)
+    for own, other in zip(results(network, x, None, 0), expected, strict=True):
+        torch.testing.assert_close(own, other, rtol=0, atol=1e-11)
+
+
+def test_lanes_that_share_their_inputs_see_all_of_them():
+    network, x = stack("gru")
+    shared = x[:1].expand(2, -1, -1, -1)
+    assert shared.stride(0) == 0
+    found, _ = network(shared)
+    expected, _ = network(shared.contiguous())
+    assert torch.equal(found, expected)
+
+
+def test_without_numba_the_loops_are_pytorchs(monkeypatch):
+    like = torch.empty(1)
+    assert Nonlinearity("tanh", like=like).is_compiled
+    assert not Nonlinearity("tanh", like=like.bfloat16()).is_compiled
+    monkeypatch.setitem(sys.modules, "trainables.architectures.scans.compiled", None)
+    nonlinearity.compiles.cache_clear()
+    try:
+        phi = Nonlinearity("tanh", like=like)
+        assert not phi.is_compiled and phi.scale == 2
+    finally:
+        monkeypatch.undo()
+        nonlinearity.compiles.cache_clear()

@@ -1,0 +1,172 @@
+"""Layers of a compiled recurrence as one function that autograd knows."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from trainables.architectures.scans.compiled.loop import Array, Recurrence, steps_at_a_time
+from trainables.architectures.scans.inputs import Inputs
+
+
+class Layer(NamedTuple):
+    """What a layer runs with; lanes ``L``, units ``H``, gates ``G``, states ``S``.
+
+    Attributes:
+        input_weight: ``[L, inputs, G * H]``; None: its inputs are projected already, and consumed.
+        bias: ``[L, G * H]``.
+        offset: a constant added to the bias.
+        weight: ``[L, H, G * H]``.
+        starts: the initial states ``[L, B, H]``, or one for all samples ``[L, S * H]``.
+        codes: of each lane's nonlinearity.
+        constants: of the recurrence, ``[constants, L, H]``.
+    """
+
+    input_weight: Tensor | None
+    bias: Tensor | None
+    offset: Tensor | None
+    weight: Tensor
+    starts: tuple[Tensor, ...]
+    codes: Array
+    constants: Tensor | None = None
+
+
+def run(
+    recurrence: Recurrence, x: Tensor, layers: Sequence[Layer], first: int = 0
+) -> tuple[Tensor, ...]:
+    """Run over time through layers with nothing between them; see the package :mod:`.scans`.
+
+    Args:
+        x: inputs of the first layer ``[L, T, B, inputs]``.
+        first: the first output's time step.
+
+    Returns:
+        The outputs ``[L, T - first, B, H]`` and, of each layer, its states after the last step
+        ``[S, L, B, H]``.
+    """
+    tensors = [
+        tensor
+        for layer in layers
+        for tensor in (layer.input_weight, layer.bias, layer.weight, *layer.starts)
+    ]
+    results: tuple[Tensor, ...] = _Run.apply(  # type: ignore[no-untyped-call]
+        recurrence, layers, first, x, *tensors
+    )
+    return results
+
+
+def layer(
+    recurrence: Recurrence,
+    inputs: Inputs,
+    starts: tuple[Tensor, ...],
+    weight: Tensor,
+    codes: Array,
+    constants: Tensor | None = None,
+    *,
+    first: int,
+) -> tuple[Tensor, ...]:
+    """One layer of :func:`run`."""
+    x, input_weight, bias, offset = inputs.by_step()
+    only = Layer(input_weight, bias, offset, weight, starts, codes, constants)
+    return run(recurrence, x, [only], first)
+
+
+class _Run(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        recurrence: Recurrence,
+        layers: Sequence[Layer],
+        first: int,
+        x: Tensor,
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:
+        kept: list[Tensor] = []
+        finals: list[Tensor] = []
+        _, time, batch, _ = x.shape
+        for layer in layers:
+            weight, bias, offset = layer.weight.contiguous(), layer.bias, layer.offset
+            input_weight, constants = layer.input_weight, layer.constants
+            lanes, n, columns = weight.shape
+            start = _spread(layer.starts, lanes, batch, n)
+            if input_weight is None or bias is None:
+                values = x.contiguous()
+                x, input_weight, bias = values[..., :0], weight[:, :0], weight[:, 0, :0]
+            else:
+                values = weight.new_empty(lanes, time, batch, columns)
+                x = (x if x.stride(0) else x[:1]).contiguous()  # lanes may share their inputs
+            if offset is None:
+                offset = torch.zeros_like(bias)
+            if constants is None:
+                constants = weight.new_empty(0, lanes, n)
+            if columns == n and not len(constants):  # the values of its gate are its states
+                states = values.unsqueeze(0)
+            else:
+                states = values.new_empty(len(start), lanes, time, batch, n)
+            input_weight = input_weight.contiguous()
+            given = map(_array, (x, input_weight, bias.contiguous(), offset, weight))
+            rest = map(_array, (constants, start, values, states))
+            recurrence.forward(*given, layer.codes, *rest)
+            kept += x, input_weight, weight, constants, start, values, states
+            finals.append(states[:, :, -1])
+            x = states[0]
+        ctx.recurrence = recurrence
+        ctx.codes = [layer.codes for layer in layers]
+        ctx.learned = [layer.starts[0].dim() == 2 for layer in layers]
+        ctx.x_wanted = ctx.needs_input_grad[3]
+        ctx.save_for_backward(*kept)
+        ctx.set_materialize_grads(False)
+        return x[:, first:], *finals
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, gradient: Tensor | None, *of_finals: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        kept = ctx.saved_tensors
+        results: list[Tensor | None] = []
+        for index in range(len(ctx.codes) - 1, -1, -1):
+            x, input_weight, weight, constants, start, values, states = kept[
+                7 * index : 7 * index + 7
+            ]
+            lanes, time, batch, columns = values.shape
+            dstates = torch.zeros_like(start)
+            if gradient is not None and gradient.shape[1]:
+                dstates[0] = gradient[:, -1]
+            if (of_final := of_finals[index]) is not None:
+                dstates += of_final
+            if gradient is None:
+                gradient = states[0, :, :0]
+            projected = not x.shape[-1]
+            dx_wanted = not projected and (index > 0 or ctx.x_wanted)
+            room = (lanes, time) if projected else (1, min(time, steps_at_a_time(batch)))
+            dz = values.new_empty(*room, batch, columns)
+            dx = values.new_empty(lanes, time, batch, x.shape[-1] if dx_wanted else 0)
+            d_input_weight, dw = torch.empty_like(input_weight), torch.empty_like(weight)
+            d_bias = weight.new_empty(lanes, columns)
+            before = map(_array, (x, input_weight, weight.mT.contiguous()))
+            after = (constants, start, values, states, gradient.contiguous(), dstates)
+            sums = (dz, dx, d_input_weight, d_bias, dw)
+            ctx.recurrence.backward(*before, ctx.codes[index], *map(_array, (*after, *sums)))
+            of_inputs = (None, None) if projected else (d_input_weight, d_bias)
+            of_starts = dstates.unbind(0)
+            if ctx.learned[index]:
+                of_starts = (dstates.sum(2).transpose(0, 1).flatten(1),)
+            results[:0] = *of_inputs, dw, *of_starts
+            gradient = dz if projected else dx
+        return None, None, None, gradient if ctx.x_wanted else None, *results
+
+
+def _spread(starts: tuple[Tensor, ...], lanes: int, batch: int, n: int) -> Tensor:
+    """The initial states of all samples, ``[S, L, B, H]`` in memory of their own."""
+    if starts[0].dim() == 3:
+        return torch.stack(starts)
+    parts = starts[0].view(lanes, -1, 1, n).transpose(0, 1)
+    return parts.expand(-1, -1, batch, -1).contiguous()
+
+
+def _array(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().numpy()
+    return array
