@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="folder for the results of the sweeps")
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
-    parser.add_argument("--device", default="epyc-thread", help="see soundings plan")
+    parser.add_argument("--device", default="xeon-thread", help="see soundings plan")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
     given = parser.parse_args()
     measured = {name: figures(name, given.results, given.device) for name in given.only}

@@ -66,7 +66,7 @@ def plan(
     results: Results = DEFAULT_RESULTS,
     device: Annotated[
         str, typer.Option(help="For the hours: a measured device, or its file.")
-    ] = "epyc-thread",
+    ] = "xeon-thread",
 ) -> None:
     """Show a sweep's cells, widths, parameters, trials, steps and cost. Runs nothing."""
     from orchestrator.cost import load_device

@@ -94,9 +94,9 @@ def test_an_architecture_that_was_not_measured_is_as_slow_as_the_slowest():
 
 
 def test_the_device_that_ships_knows_every_architecture():
-    shipped = load_device("epyc-thread")
+    shipped = load_device("xeon-thread")
     assert set(shipped.factors) == set(shipped.forward) == set(ARCHITECTURES)
-    figures = json.loads(files("orchestrator").joinpath("devices/epyc-thread.json").read_text())
+    figures = json.loads(files("orchestrator").joinpath("devices/xeon-thread.json").read_text())
     for name, measured in figures["figures"]["architectures"].items():
         ratios = measured["fitted_over_measured"]
         assert all(0.4 < ratio < 2 for ratio in ratios), name
@@ -104,7 +104,7 @@ def test_the_device_that_ships_knows_every_architecture():
 
 
 def test_a_device_measured_elsewhere_is_a_file(tmp_path):
-    found = json.loads(files("orchestrator").joinpath("devices/epyc-thread.json").read_text())
+    found = json.loads(files("orchestrator").joinpath("devices/xeon-thread.json").read_text())
     for measured in found["figures"]["architectures"].values():
         measured["seconds"] = [2.0, 0.0, 0.0, 0.0]
         measured["forward"] = 0.0
@@ -119,7 +119,7 @@ def test_a_device_measured_elsewhere_is_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("epic-thread", None, "unknown device 'epic-thread'; did you mean 'epyc-thread'?"),
+        ("xenon-thread", None, "unknown device 'xenon-thread'; did you mean 'xeon-thread'?"),
         ("mine.json", None, "mine.json: cannot read the device: No such file or directory"),
         ("mine.json", "{", "mine.json: no device as benchmarks/device.py writes it (JSONDecode"),
         ("mine.json", "[]", "mine.json: no device as benchmarks/device.py writes it (TypeError"),
@@ -179,5 +179,5 @@ def test_the_plan_ends_with_operations_hours_and_the_device(monkeypatch, capsys,
     )
     # 700,000 steps of 128 passages of 50 characters, six operations a weight; and the reports.
     assert costs.startswith("2.7e16 floating-point operations, ")
-    assert " hours on one worker of epyc-thread; with early stopping about " in costs
-    assert described.startswith("epyc-thread: one processor thread of AMD EPYC, torch 2.")
+    assert " hours on one worker of xeon-thread; with early stopping about " in costs
+    assert described.startswith("xeon-thread: one processor thread of Intel(R) Xeon(R) Processor, torch 2.")

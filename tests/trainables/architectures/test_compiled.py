@@ -2,6 +2,7 @@
 
 import sys
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tests.trainables.helpers import noise, randomize
 from trainables.architectures import build, nonlinearity, scans
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.scans import compiled, inputs
-from trainables.architectures.scans.compiled import elementwise
+from trainables.architectures.scans.compiled import elementwise, loop
 
 TIME, BATCH, INPUTS, HIDDEN = 6, 5, 3, 4
 every_scan = pytest.mark.parametrize("name", ["rnn", "ugrnn", "gru", "lstm"])
@@ -117,7 +118,8 @@ def test_without_numba_the_loops_are_pytorchs(monkeypatch):
     like = torch.empty(1)
     assert Nonlinearity("tanh", like=like).is_compiled
     assert not Nonlinearity("tanh", like=like.bfloat16()).is_compiled
-    monkeypatch.setitem(sys.modules, "trainables.architectures.scans.compiled", None)
+    monkeypatch.setitem(sys.modules, compiled.__name__, None)
+    monkeypatch.delattr(scans, "compiled")
     nonlinearity.compiles.cache_clear()
     try:
         phi = Nonlinearity("tanh", like=like)
@@ -125,3 +127,20 @@ def test_without_numba_the_loops_are_pytorchs(monkeypatch):
     finally:
         monkeypatch.undo()
         nonlinearity.compiles.cache_clear()
+
+
+def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(monkeypatch):
+    def njit(function, **options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function 'double': no locator available")
+        return numba.njit(function, **options)
+
+    monkeypatch.setattr(loop, "njit", njit)
+
+    def double(z):
+        for i in range(z.size):
+            z[i] *= 2
+
+    z = np.arange(3.0)
+    loop.compiled(double)(z)
+    np.testing.assert_array_equal(z, [0, 2, 4])
