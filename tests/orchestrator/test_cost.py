@@ -180,4 +180,4 @@ def test_the_plan_ends_with_operations_hours_and_the_device(monkeypatch, capsys,
     # 700,000 steps of 128 passages of 50 characters, six operations a weight; and the reports.
     assert costs.startswith("2.7e16 floating-point operations, ")
     assert " hours on one worker of xeon-thread; with early stopping about " in costs
-    assert described.startswith("xeon-thread: one processor thread of Intel(R) Xeon(R) Processor, torch ")
+    assert described.startswith("xeon-thread: one processor thread of Intel(R) Xeon(R) Processor, ")
