@@ -105,6 +105,22 @@ def test_inputs_that_are_projected_at_once_give_the_same(name, monkeypatch):
         torch.testing.assert_close(own, other, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("x", "h", "said"),
+    [
+        ((2, 4, 5, 9), (2, 5, HIDDEN), r"inputs \[2, 4, 5, 9\] and states .* with 3 inputs"),
+        ((3, 4, 5, INPUTS), (3, 5, HIDDEN), "are not those of 2 lanes"),
+        ((2, 4, 5, INPUTS), (2, 6, HIDDEN), r"states \[2, 6, 4\] are not those of"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_a_sentence(x, h, said):
+    network = build("gru", inputs=INPUTS, outputs=1, hidden=HIDDEN, lanes=2)
+    with pytest.raises(ValueError, match=said):
+        network(torch.zeros(x), [(torch.zeros(h),)])
+    with pytest.raises(ValueError, match="inputs are torch.float64 and states torch.float32"):
+        network(torch.zeros(2, 4, 5, INPUTS).double())
+
+
 def test_lanes_that_share_their_inputs_see_all_of_them():
     network, x = stack("gru")
     shared = x[:1].expand(2, -1, -1, -1)

@@ -45,6 +45,9 @@ def run(
     Returns:
         The outputs ``[L, T - first, B, H]`` and, of each layer, its states after the last step
         ``[S, L, B, H]``.
+
+    Raises:
+        ValueError: inputs or states have another shape or number format than the layers.
     """
     tensors = [
         tensor
@@ -91,6 +94,7 @@ class _Run(torch.autograd.Function):
             input_weight, constants = layer.input_weight, layer.constants
             lanes, n, columns = weight.shape
             start = _spread(layer.starts, lanes, batch, n)
+            _check(x, layer, start)
             if input_weight is None or bias is None:
                 values = x.contiguous()
                 x, input_weight, bias = values[..., :0], weight[:, :0], weight[:, 0, :0]
@@ -157,6 +161,24 @@ class _Run(torch.autograd.Function):
             results[:0] = *of_inputs, dw, *of_starts
             gradient = dz if projected else dx
         return None, None, None, gradient if ctx.x_wanted else None, *results
+
+
+def _check(x: Tensor, layer: Layer, start: Tensor) -> None:
+    """Compiled loops take shapes and number formats for granted.
+
+    Raises:
+        ValueError: the layer's are others.
+    """
+    lanes, n, columns = layer.weight.shape
+    width = columns if layer.input_weight is None else layer.input_weight.shape[1]
+    fits = (x.shape[0], x.shape[3]) == (lanes, width)
+    if not fits or start.shape[1:] != (lanes, x.shape[2], n):
+        raise ValueError(
+            f"inputs {list(x.shape)} and states {list(start.shape[1:])} are not those of "
+            f"{lanes} lanes of {n} units with {width} inputs"
+        )
+    if not x.dtype == start.dtype == layer.weight.dtype:
+        raise ValueError(f"inputs are {x.dtype} and states {start.dtype}, not {layer.weight.dtype}")
 
 
 def _spread(starts: tuple[Tensor, ...], lanes: int, batch: int, n: int) -> Tensor:

@@ -69,7 +69,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 @compiled
 def steps_at_a_time(batch: int) -> int:
     """Of how many steps the gradients of weights are taken at a time."""
-    return max(1, -(-ROWS // batch))
+    return -(-ROWS // max(batch, 1))
 
 
 @compiled
