@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.credentials import no_credentials
+from orchestrator.credentials import checked
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
 from orchestrator.terminal import DEFAULT_RESULTS, command
@@ -55,7 +55,7 @@ MLflow = Annotated[
     str | None,
     typer.Option(
         envvar="MLFLOW_TRACKING_URI",
-        callback=no_credentials,
+        callback=checked,
         help="Tracking URI of an MLflow store.  [default: mlflow.db in the results folder]",
     ),
 ]
@@ -63,7 +63,7 @@ SubmittedMLflow = Annotated[
     str | None,
     typer.Option(
         "--mlflow",
-        callback=no_credentials,
+        callback=checked,
         help="Tracking URI as the cluster's head sees it.  [default: MLFLOW_TRACKING_URI there]",
     ),
 ]

@@ -1,9 +1,16 @@
 """Passwords in the URIs of MLflow stores: where they may stand, and how none is ever shown."""
 
 import re
+from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
 from orchestrator.errors import BadInput
+from trainables.registry import nearest
+
+# Schemes of MLflow's tracking URIs; plugins add to them, and that of a folder needs none.
+STORES = frozenset(
+    ("file", "http", "https", "databricks", "uc", "sqlite", "postgresql", "mysql", "mssql")
+)
 
 # Up to the last @ of the word: a password may hold an @ or a / that should have been escaped.
 _IN_AUTHORITY = re.compile(r"(://[^/@:\s]*):\S*@")
@@ -15,15 +22,24 @@ def without_password(text: str) -> str:
     return _IN_QUERY.sub(r"\1***", _IN_AUTHORITY.sub(r"\1:***@", text))
 
 
-def no_credentials(uri: str | None) -> str | None:
-    """The tracking URI as it is, unless it is a server's and holds credentials.
+def checked(uri: str | None) -> str | None:
+    """The tracking URI as it is, unless MLflow has no such store or it holds credentials.
 
-    A URI is shown, noted and handed on; of the URI of a database they are a part.
+    A URI is shown, noted and handed on: that of a server may hold no credentials. Of the URI of a
+    database they are a part.
 
     Raises:
-        BadInput: it does.
+        BadInput: it is one of these.
     """
     parts = urlsplit(uri or "")
+    scheme, _, _ = parts.scheme.partition("+")  # a database's may name its driver
+    if scheme and scheme not in STORES:
+        plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
+        if parts.scheme not in plugins:
+            raise BadInput(
+                f"{without_password(uri or '')}: MLflow has no store of the scheme "
+                f"'{parts.scheme}'{nearest(scheme, STORES | plugins)}"
+            )
     if parts.scheme in ("http", "https") and "@" in parts.netloc:
         raise BadInput(
             f"the tracking URI of MLflow's server {parts.netloc.rpartition('@')[2]} holds "

@@ -127,6 +127,9 @@ def status(address: str, sweep: str | None, as_json: bool) -> None:
             f"sweep '{sweep}' has no status yet: {said.strip().splitlines()[-1] if said else ''}"
             f"\nLook at what its job says with: {_command('logs', sweep, server)}"
         )
+    if as_json:
+        by_job = {job.submission: job.status for job in jobs}
+        said = f"{json.dumps({**json.loads(said), 'jobs': by_job}, indent=1)}\n"
     print(said, end="")
 
 

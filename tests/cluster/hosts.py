@@ -229,6 +229,7 @@ class Host:
             ray = self.start(
                 [RAY, "start", *joins, *amounts, *others],
                 env=env,
+                cwd=self.folder,  # where workers begin, and write what has no folder
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

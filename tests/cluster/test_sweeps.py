@@ -102,6 +102,7 @@ def test_its_id_is_enough_to_look_at_it(undisturbed):
     assert "complete; 48 of 48 trials ended" in shown
     found = json.loads(undisturbed.there("status", undisturbed.id, "--json"))
     assert (found["state"], found["planned"], found["running"]) == ("complete", 48, 0)
+    assert found["jobs"] == {f"{undisturbed.id}.1": "SUCCEEDED"}
     assert "Sweep 'hit': 2 cells; 48 trials" in undisturbed.there("logs", undisturbed.id)
     followed = undisturbed.there("logs", undisturbed.id, "--follow")
     assert "48 of 48 trials ended" in followed

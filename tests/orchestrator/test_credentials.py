@@ -1,8 +1,10 @@
 """Passwords in URIs are refused where they need not be, and never shown."""
 
+import re
+
 import pytest
 
-from orchestrator.credentials import no_credentials, without_password
+from orchestrator.credentials import checked, without_password
 from orchestrator.errors import BadInput
 from tests.orchestrator.command import soundings
 
@@ -32,16 +34,33 @@ def test_a_password_is_masked_wherever_a_text_quotes_it(text, shown):
         "https://host/team@home",
         "sqlite:///results/mlflow.db",
         "postgresql://user:secret@host/runs",
+        "mysql+pymysql://user@host/runs",
+        "databricks://team",
+        "runs/in/a/folder",
     ],
 )
 def test_other_uris_are_taken_as_they_are(uri):
-    assert no_credentials(uri) == uri
+    assert checked(uri) == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("htp://host:5000", "'htp'; did you mean 'http'?"),
+        ("postgres://u:secret@host/runs", "'postgres'; did you mean 'postgresql'?"),
+        ("s3://bucket/runs", "'s3'; known: databricks, file, http, https, mssql, mysql, "),
+    ],
+)
+def test_a_scheme_that_mlflow_does_not_know_is_a_sentence(uri, said):
+    shown = f"{without_password(uri)}: MLflow has no store of the scheme {said}"
+    with pytest.raises(BadInput, match=f"^{re.escape(shown)}"):
+        checked(uri)
 
 
 @pytest.mark.parametrize("uri", ["https://user:secret@host:5000/a", "HTTP://secret@host:5000"])
 def test_credentials_in_the_uri_of_a_server_are_refused_without_showing_them(uri):
     with pytest.raises(BadInput) as refused:
-        no_credentials(uri)
+        checked(uri)
     assert "secret" not in str(refused.value)
     assert "host:5000" in str(refused.value)
 

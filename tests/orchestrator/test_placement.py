@@ -23,7 +23,10 @@ LOG = Path(sys.argv[1]) / "log"
 class Placed(Idle):
     def step(self):
         note("begins")
-        time.sleep(0.2)
+        # None ends before four have begun, however slowly processes start.
+        deadline = time.monotonic() + 120
+        while LOG.read_text().count("begins") < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
         note("ends")
         return super().step()
 
