@@ -47,6 +47,12 @@ class Cell(Layer):
     scan: ClassVar[str | None] = None
     square: ClassVar[space.Choice] = space.SQUARE
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        """A subclass with a step of its own is not the scan that it inherits."""
+        super().__init_subclass__(**given)
+        if "step" in vars(cls) and "scan" not in vars(cls):
+            cls.scan = None
+
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
         super().__init__(lanes, inputs, hidden, options, **factory)
         width = len(self.gates) * hidden

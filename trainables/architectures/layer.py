@@ -58,6 +58,12 @@ class Layer(nn.Module):
     states: ClassVar[tuple[str, ...]] = ("h",)
     minimal_depth: ClassVar[int] = 1
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        """A subclass that computes otherwise is not run as the class that it inherits from."""
+        super().__init_subclass__(**given)
+        if vars(cls).keys() & {"run", "step"} and "run_all" not in vars(cls):
+            cls.run_all = vars(Layer)["run_all"]  # type: ignore[method-assign]
+
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
         super().__init__()
         self.lanes, self.inputs, self.hidden, self.options = lanes, inputs, hidden, options

@@ -9,6 +9,8 @@ import torch
 
 from tests.trainables.helpers import noise, randomize
 from trainables.architectures import build, nonlinearity, scans
+from trainables.architectures.gated import GRU, ForgetBias
+from trainables.architectures.network import Network
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.scans import compiled, inputs
 from trainables.architectures.scans.compiled import elementwise, loop
@@ -160,3 +162,42 @@ def test_where_nothing_can_be_kept_loops_are_compiled_all_the_same(monkeypatch):
     z = np.arange(3.0)
     loop.compiled(double)(z)
     np.testing.assert_array_equal(z, [0, 2, 4])
+
+
+class Halved(GRU):
+    """A GRU whose outputs are halved on the way up."""
+
+    def run(self, x, state, first):
+        outputs, state = super().run(x, state, first)
+        return outputs / 2, state
+
+
+class Leaky(GRU):
+    """Another step with the parameters of a GRU."""
+
+    def step(self, u, x, state):
+        h = 0.9 * state[0] + u[..., : self.hidden]
+        return h, (h,)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_what_a_subclass_overrides_takes_the_place_of_the_scan(depth):
+    given = {"inputs": 2, "outputs": 1, "hidden": 3, "depth": depth, "lanes": 1}
+    x = noise(1, TIME, 2, 2).float()
+    plain, halved, leaky = (
+        randomize(Network(layer, **given, options=ForgetBias())) for layer in (GRU, Halved, Leaky)
+    )
+    y = x
+    for layer in plain.layers:
+        y = layer(y)[0] / 2
+    expected = torch.einsum("ltbh,lho->ltbo", y, plain.readout_weight) + plain.readout_bias
+    torch.testing.assert_close(halved(x)[0], expected)
+    y = x
+    for layer in leaky.layers:
+        h, outputs = layer.initial_state, []
+        for u in layer.project(y).unbind(1):
+            h = 0.9 * h + u[..., :3]
+            outputs.append(h)
+        y = torch.stack(outputs, 1)
+    expected = torch.einsum("ltbh,lho->ltbo", y, leaky.readout_weight) + leaky.readout_bias
+    torch.testing.assert_close(leaky(x)[0], expected)
