@@ -13,6 +13,9 @@ State = tuple[Tensor, ...]
 Elementwise = Literal["identity", "tanh", "relu"]
 
 
+_COMPUTING = {"forward", "start", "run", "scaled", "step"}  # methods
+
+
 class Impossible(ValueError):
     """This architecture does not exist at the asked depth or size; the message says why."""
 
@@ -61,7 +64,7 @@ class Layer(nn.Module):
     def __init_subclass__(cls, **given: Any) -> None:
         """A subclass that computes otherwise is not run as the class that it inherits from."""
         super().__init_subclass__(**given)
-        if vars(cls).keys() & {"run", "step"} and "run_all" not in vars(cls):
+        if vars(cls).keys() & _COMPUTING and "run_all" not in vars(cls):
             cls.run_all = vars(Layer)["run_all"]  # type: ignore[method-assign]
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:

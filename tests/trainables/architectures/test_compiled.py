@@ -27,9 +27,26 @@ def test_tanh_is_tanh():
         assert np.abs(found - np.tanh(z.astype(dtype).astype(float))).max() <= error
         assert np.abs(found).max() <= 1
         assert (np.sign(found) == np.sign(z)).all()
-    odd = np.array([np.nan, np.inf, -np.inf, 0.0], dtype=np.float32)
+    odd = np.array([np.nan, np.inf, -np.inf, 0.0, 50, -9.5], dtype=np.float32)
     elementwise.tanh(odd)
-    np.testing.assert_allclose(odd, [np.nan, 1, -1, 0], rtol=0, atol=3e-7)
+    np.testing.assert_array_equal(odd, np.float32([np.nan, 1, -1, 0, 1, -1]))
+
+
+def test_a_gate_that_is_shut_stays_shut():
+    network = randomize(build("lstm", inputs=1, outputs=1, hidden=2)).layers[0]
+    with torch.no_grad():
+        network.gate_offset[:, 2:4] = 100.0  # forget: all is kept
+        network.gate_offset[:, :2] = -100.0  # input: nothing comes in
+        _, (_, c) = network(torch.zeros(1, 20_000, 1, 1))
+    assert torch.equal(c[0, 0], network.initial_state[0, 2:])
+
+
+def test_the_slope_of_what_is_not_a_number_is_none():
+    s, out = np.array([np.nan, 1.0, 0.0]), np.array([2.0, 3.0, 4.0])
+    elementwise.multiply_by_slope(elementwise.RELU, s, out)
+    np.testing.assert_array_equal(out, [2, 3, 0])
+    elementwise.multiply_by_slope(elementwise.TANH, s, out)
+    np.testing.assert_array_equal(out, [np.nan, 0, 0])
 
 
 @pytest.mark.parametrize("kind", elementwise.CODES)
@@ -108,19 +125,23 @@ def test_inputs_that_are_projected_at_once_give_the_same(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("x", "h", "said"),
+    ("x", "parts", "said"),
     [
-        ((2, 4, 5, 9), (2, 5, HIDDEN), r"inputs \[2, 4, 5, 9\] and states .* with 3 inputs"),
-        ((3, 4, 5, INPUTS), (3, 5, HIDDEN), "are not those of 2 lanes"),
-        ((2, 4, 5, INPUTS), (2, 6, HIDDEN), r"states \[2, 6, 4\] are not those of"),
+        ((2, 4, 5, 9), [(2, 5, HIDDEN)], r"inputs \[2, 4, 5, 9\] and states .* with 3 inputs"),
+        ((3, 4, 5, INPUTS), [(3, 5, HIDDEN)], "are not those of 2 lanes"),
+        ((2, 4, 5, INPUTS), [(2, 6, HIDDEN)], r"states \[1, 2, 6, 4\] are not those of"),
+        ((2, 4, 5, INPUTS), [(2, 5, HIDDEN)] * 2, "with 3 inputs and 1 states"),
     ],
 )
-def test_shapes_that_do_not_fit_are_a_sentence(x, h, said):
+def test_shapes_that_do_not_fit_are_a_sentence(x, parts, said):
     network = build("gru", inputs=INPUTS, outputs=1, hidden=HIDDEN, lanes=2)
     with pytest.raises(ValueError, match=said):
-        network(torch.zeros(x), [(torch.zeros(h),)])
-    with pytest.raises(ValueError, match="float64 and states"):
+        network(torch.zeros(x), [tuple(map(torch.zeros, parts))])
+    with pytest.raises(ValueError, match=r"states and weights are torch\.float64, torch\.float32"):
         network(torch.zeros(2, 4, 5, INPUTS).double())
+    network.layers[0].bias.data = torch.zeros(2, 3 * HIDDEN - 1)
+    with pytest.raises(ValueError, match="are not those of 3 gates"):
+        network(torch.zeros(2, 4, 5, INPUTS))
 
 
 def test_lanes_that_share_their_inputs_see_all_of_them():

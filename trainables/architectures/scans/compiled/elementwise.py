@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
 
-# tanh(x) = x p(x^2) / q(x^2) up to where float32 cannot tell it from one; the coefficients are
+# tanh(x) = x p(x^2) / q(x^2) up to a limit, where it is 3e-7 short of one. The coefficients are
 # those of the Eigen library (MathFunctionsImpl.h), the highest power first.
 _f = np.float32
 _LIMIT = _f(7.90531110763549805)
@@ -33,7 +33,8 @@ _P3, _P2, _P1 = _f(5.12229709037114e-08), _f(1.48572235717979e-05), _f(6.3726192
 _P0 = _f(4.89352455891786e-03)
 _Q3, _Q2, _Q1 = _f(1.19825839466702e-06), _f(1.18534705686654e-04), _f(2.26843463243900e-03)
 _Q0 = _f(4.89352518554385e-03)
-_ONE = _f(1)
+# Beyond this tanh is one: a gate that is shut lets nothing through, in however many steps.
+_SATURATED, _ONE = _f(9), _f(1)
 
 
 def _tanh(x: Any) -> Any:
@@ -41,12 +42,12 @@ def _tanh(x: Any) -> Any:
 
 
 def _single(x: Any) -> Any:
-    x = _LIMIT if x > _LIMIT else (-_LIMIT if x < -_LIMIT else x)
-    y = x * x
+    cut = _LIMIT if x > _LIMIT else (-_LIMIT if x < -_LIMIT else x)
+    y = cut * cut
     p = (((((_P6 * y + _P5) * y + _P4) * y + _P3) * y + _P2) * y + _P1) * y + _P0
     q = ((_Q3 * y + _Q2) * y + _Q1) * y + _Q0
-    t = x * p / q
-    return _ONE if t > _ONE else (-_ONE if t < -_ONE else t)
+    t = cut * p / q
+    return _ONE if x > _SATURATED else (-_ONE if x < -_SATURATED else t)
 
 
 def _double(x: Any) -> Any:
@@ -129,4 +130,4 @@ def multiply_by_slope(code: int, s: np.ndarray, out: np.ndarray) -> None:
     elif code == RELU:
         zero = s.dtype.type(0)
         for i in range(s.size):
-            out[i] = out[i] if s[i] > zero else zero
+            out[i] = zero if s[i] <= zero else out[i]  # not a number stays such

@@ -91,4 +91,4 @@ def _backward(
                 add_by_state(starts, states, rows, dw[lane], lane, t, steps)
 
 
-ELMAN = Recurrence(_forward, _backward)
+ELMAN = Recurrence(1, 1, _forward, _backward)

@@ -1,6 +1,7 @@
 """Layers of a compiled recurrence as one function that autograd knows."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -94,9 +95,10 @@ class _Run(torch.autograd.Function):
             input_weight, constants = layer.input_weight, layer.constants
             lanes, n, columns = weight.shape
             start = _spread(layer.starts, lanes, batch, n)
-            _check(x, layer, start)
+            given = (x, start, layer.weight, layer.input_weight, layer.bias, layer.offset)
+            _check(recurrence.gates, recurrence.states, *map(_format, given))
             if input_weight is None or bias is None:
-                values = x.contiguous()
+                values = x.detach().contiguous()
                 x, input_weight, bias = values[..., :0], weight[:, :0], weight[:, 0, :0]
             else:
                 values = weight.new_empty(lanes, time, batch, columns)
@@ -110,9 +112,9 @@ class _Run(torch.autograd.Function):
             else:
                 states = values.new_empty(len(start), lanes, time, batch, n)
             input_weight = input_weight.contiguous()
-            given = map(_array, (x, input_weight, bias.contiguous(), offset, weight))
-            rest = map(_array, (constants, start, values, states))
-            recurrence.forward(*given, layer.codes, *rest)
+            inputs = map(_array, (x, input_weight, bias.contiguous(), offset, weight))
+            rest = map(Tensor.numpy, (constants, start, values, states))
+            recurrence.forward(*inputs, layer.codes, *rest)
             kept += x, input_weight, weight, constants, start, values, states
             finals.append(states[:, :, -1])
             x = states[0]
@@ -153,7 +155,7 @@ class _Run(torch.autograd.Function):
             before = map(_array, (x, input_weight, weight.mT.contiguous()))
             after = (constants, start, values, states, gradient.contiguous(), dstates)
             sums = (dz, dx, d_input_weight, d_bias, dw)
-            ctx.recurrence.backward(*before, ctx.codes[index], *map(_array, (*after, *sums)))
+            ctx.recurrence.backward(*before, ctx.codes[index], *map(Tensor.numpy, (*after, *sums)))
             of_inputs = (None, None) if projected else (d_input_weight, d_bias)
             of_starts = dstates.unbind(0)
             if ctx.learned[index]:
@@ -163,22 +165,42 @@ class _Run(torch.autograd.Function):
         return None, None, None, gradient if ctx.x_wanted else None, *results
 
 
-def _check(x: Tensor, layer: Layer, start: Tensor) -> None:
+@lru_cache(maxsize=1024)
+def _check(gates: int, states: int, *parts: tuple[torch.Size, torch.dtype] | None) -> None:
     """Compiled loops take shapes and number formats for granted.
 
+    Args:
+        gates: of the recurrence.
+        states: parts of its state.
+        *parts: the format of the inputs, the initial states, the recurrent weight, the inputs'
+            weight, their bias and its constant part.
+
     Raises:
-        ValueError: the layer's are others.
+        ValueError: they are of other layers.
     """
-    lanes, n, columns = layer.weight.shape
-    width = columns if layer.input_weight is None else layer.input_weight.shape[1]
-    fits = (x.shape[0], x.shape[3]) == (lanes, width)
-    if not fits or start.shape[1:] != (lanes, x.shape[2], n):
+    (x, _), (start, _), (weight, number), *optional = (part or (None, None) for part in parts)
+    assert x is not None and start is not None and weight is not None
+    lanes, n, columns = weight
+    width = columns if optional[0][0] is None else optional[0][0][1]
+    if (x[0], x[3]) != (lanes, width) or start != (states, lanes, x[2], n):
         raise ValueError(
-            f"inputs {list(x.shape)} and states {list(start.shape[1:])} are not those of "
-            f"{lanes} lanes of {n} units with {width} inputs"
+            f"inputs {list(x)} and states {list(start)} are not those of {lanes} lanes of {n} "
+            f"units with {width} inputs and {states} states"
         )
-    if not x.dtype == start.dtype == layer.weight.dtype:
-        raise ValueError(f"inputs are {x.dtype} and states {start.dtype}, not {layer.weight.dtype}")
+    expected = (lanes, width, columns), (lanes, columns), (lanes, columns)
+    given = [(shape, right) for (shape, _), right in zip(optional, expected, strict=True) if shape]
+    if columns != gates * n or any(shape != right for shape, right in given):
+        raise ValueError(
+            f"weights and biases {[list(shape) for shape, _ in given]} beside a recurrent weight "
+            f"{list(weight)} are not those of {gates} gates"
+        )
+    if any(part is not None and part[1] != number for part in parts):
+        formats = [str(part[1]) for part in parts if part is not None]
+        raise ValueError(f"inputs, states and weights are {', '.join(formats)}")
+
+
+def _format(tensor: Tensor | None) -> tuple[torch.Size, torch.dtype] | None:
+    return None if tensor is None else (tensor.shape, tensor.dtype)
 
 
 def _spread(starts: tuple[Tensor, ...], lanes: int, batch: int, n: int) -> Tensor:

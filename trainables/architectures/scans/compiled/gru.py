@@ -125,4 +125,4 @@ def _backward(
                 add_sum_over_rows(seen, rows[:, 2 * n :], by_candidate)
 
 
-GRU = Recurrence(_forward, _backward)
+GRU = Recurrence(3, 1, _forward, _backward)

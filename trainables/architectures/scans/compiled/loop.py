@@ -38,6 +38,8 @@ class Recurrence(NamedTuple):
     """The two loops.
 
     Attributes:
+        gates: whose columns stand side by side.
+        states: parts of its state.
         forward: takes the inputs, their weight, their bias in two parts, the recurrent weight, the
             code of each lane's nonlinearity, constants ``[constants, lanes, hidden]`` and the
             initial states ``[states, lanes, batch, hidden]``; fills ``values`` and the ``states``
@@ -49,6 +51,8 @@ class Recurrence(NamedTuple):
             bias and the recurrent weight.
     """
 
+    gates: int
+    states: int
     forward: Callable[..., None]
     backward: Callable[..., None]
 

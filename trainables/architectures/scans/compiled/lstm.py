@@ -109,4 +109,4 @@ def _backward(
                 add_by_state(starts, states, rows, dw[lane], lane, t, steps)
 
 
-LSTM = Recurrence(_forward, _backward)
+LSTM = Recurrence(4, 2, _forward, _backward)

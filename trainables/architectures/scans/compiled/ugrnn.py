@@ -92,4 +92,4 @@ def _backward(
                 add_by_state(starts, states, rows, dw[lane], lane, t, steps)
 
 
-UGRNN = Recurrence(_forward, _backward)
+UGRNN = Recurrence(2, 1, _forward, _backward)
