@@ -51,6 +51,7 @@ class Hosts:
         self.folder = folder
         self.token = secrets.token_hex(32)
         self.all = []
+        self.cwd = None  # where jobs and workers begin, and write what has no folder
 
     def __enter__(self):
         pytest.importorskip("aiohttp_cors", reason="hosts need the dashboard: ray[default]")
@@ -229,7 +230,7 @@ class Host:
             ray = self.start(
                 [RAY, "start", *joins, *amounts, *others],
                 env=env,
-                cwd=self.folder,  # where workers begin, and write what has no folder
+                cwd=self.hosts.cwd,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

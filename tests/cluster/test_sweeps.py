@@ -70,6 +70,7 @@ class Submitted(Place):
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory):
     with Hosts(tmp_path_factory.mktemp("hosts")) as hosts:
+        hosts.cwd = hosts.folder
         hosts.environment["WATCHED_LIMIT"] = str(hosts.folder / "limit")
         hosts.head(cpus=0)
         hosts.worker(cpus=1)
