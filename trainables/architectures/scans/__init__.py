@@ -6,8 +6,8 @@ they share:
 * ``inputs`` (:class:`Inputs`) give the pre-activations but for what the state adds, all time steps,
   ``[L, T, B, G * H]``, with the columns of the G gates side by side; ``weight [L, H, G * H]`` acts
   on the state from the right.
-* The columns that lead into the nonlinearity ``phi`` come multiplied by ``phi.scale``, in the inputs
-  and in ``weight``.
+* The columns that lead into the nonlinearity ``phi`` come multiplied by ``phi.scale``, in the
+  inputs and in ``weight``.
 * Outputs are those from time step ``first`` on, ``[L, T - first, B, H]``. The layer under a
   readout of the last step alone thus gets no gradient full of zeros.
 * Gradients flow to the inputs, the initial states and ``weight``, once (no gradients of gradients).
