@@ -1,5 +1,5 @@
-"""What one trial does: architectures, tasks, sizing, hyperparameter spaces, training.
+"""Trains networks on tasks: architectures, tasks, sizing, search spaces, training, checkpoints.
 
-Usable without Ray (only :mod:`trainables.trial` imports it) and without anything of
+The package works without Ray (only :mod:`trainables.trial` imports it) and imports nothing from
 :mod:`orchestrator`.
 """

@@ -1,8 +1,11 @@
-"""Checkpoints of a trial: whole files, the two newest kept, a damaged one set aside.
+"""Writes and reads the checkpoint files of a trial.
 
-A checkpoint is a file ``step-<training steps>.pt`` in a folder of the trial's own, written under
-another name and then renamed. It begins with the SHA-256 of the rest, for torch itself reads over
-flipped bits; the rest is read with ``weights_only``: nothing in it is executed.
+A checkpoint is a file ``step-<training step, 12 digits>.pt`` in a folder that belongs to one
+trial. A checkpoint is never visible half-written: on a disk it is written under a temporary name
+and then renamed. The two newest are kept; a damaged one is set aside under another name.
+
+The file begins with the SHA-256 digest of the rest, because torch does not notice flipped bits.
+The rest is read with ``weights_only``, so nothing in it is executed.
 """
 
 import hashlib
@@ -18,38 +21,43 @@ import torch
 from trainables import storage
 from trainables.storage import Location
 
-# After these a process is not what it was; they say nothing of the file that it was reading.
+# Errors of the process or the machine. They say nothing about the file that was being read, so
+# they are raised and no checkpoint is set aside because of them.
 MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
 DIGEST_SIZE = hashlib.sha256().digest_size
-KEPT = 2  # the second newest for the case that the newest is damaged, or ahead of the record
+KEPT = 2  # the second newest is needed if the newest is damaged or ahead of the ledger
 _NAME = re.compile(r"step-(\d{12})\.pt")
 
 
 class CheckpointError(Exception):
-    """A file is not a checkpoint that can be used."""
+    """A file is damaged, or is not a checkpoint of this trial."""
 
 
 def steps(folder: Location) -> list[int]:
-    """The training steps of the checkpoints in ``folder``, the newest first."""
-    found = (_NAME.fullmatch(name) for name in storage.names(folder))
-    return sorted((int(match[1]) for match in found if match), reverse=True)
+    """Return the training steps of the checkpoints in ``folder``, newest first."""
+    matches = (_NAME.fullmatch(name) for name in storage.names(folder))
+    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def write(folder: Location, step: int, identity: str, state: Mapping[str, Any]) -> None:
-    """Write the checkpoint of a training step and drop all but the ``KEPT`` newest.
+    """Write the checkpoint of a training step and remove all but the ``KEPT`` newest.
 
     Args:
-        identity: what the state is of; only the same can read it.
-        state: tensors and plain values.
+        folder: folder of the trial's checkpoints; it is made if it does not exist.
+        step: training step at which the state was taken.
+        identity: text that identifies the trial and its definition; :func:`load` refuses a
+            checkpoint with another identity.
+        state: state of the trial, made of tensors and plain values.
 
     Raises:
-        OSError: it could not be written; those that were there are there still.
+        OSError: the checkpoint could not be written (earlier checkpoints are kept), or an old one
+            could not be removed.
     """
     storage.make_folder(folder)
     path = _path(folder, step)
     if isinstance(folder, Path):
-        for broken in folder.glob(".*.tmp"):  # of a process that was killed
+        for broken in folder.glob(".*.tmp"):  # left by a process that was killed
             broken.unlink(missing_ok=True)
     content = io.BytesIO()
     content.write(bytes(DIGEST_SIZE))
@@ -67,16 +75,23 @@ def write(folder: Location, step: int, identity: str, state: Mapping[str, Any]) 
 def load(
     folder: Location, identity: str, use: Callable[[Mapping[str, Any]], None]
 ) -> tuple[bool, list[str]]:
-    """Hand the state of the newest checkpoint that can be used to ``use``, if there is one.
+    """Pass the state of the newest usable checkpoint to ``use``, if there is one.
 
-    One that is damaged, or of something else, is set aside under another name and the one before
-    it is tried.
+    A checkpoint is set aside under another name if it is damaged, if it belongs to another trial
+    or if ``use`` refuses its state. The next older one is tried then.
 
     Args:
-        use: takes the state; whatever it raises means that the state does not fit.
+        folder: folder of the trial's checkpoints; it need not exist.
+        identity: text that identifies the trial, as it was passed to :func:`write`.
+        use: function that takes the state over. Any exception except ``MACHINE_ERRORS`` means
+            that the state does not fit.
 
     Returns:
-        Whether one was used, and a sentence on each that was set aside.
+        Whether a checkpoint was used, and one sentence about each that was set aside.
+
+    Raises:
+        OSError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError: the process or the
+            machine is in trouble; the checkpoint being read stays in its place.
     """
     warnings: list[str] = []
     for step in steps(folder):
@@ -87,7 +102,7 @@ def load(
             continue
         except MACHINE_ERRORS:
             raise
-        except Exception as error:  # whatever a file of any content makes torch raise
+        except Exception as error:  # unexpected content can make torch raise anything
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             aside = f"_damaged-{path.name}.aside"
             storage.move(path, aside)
@@ -100,10 +115,10 @@ def load(
 
 
 def discard_after(folder: Location, step: int) -> None:
-    """Remove the checkpoints of later steps than ``step``."""
-    for found in steps(folder):
-        if found > step:
-            _path(folder, found).unlink(missing_ok=True)
+    """Remove the checkpoints of training steps after ``step``."""
+    for existing in steps(folder):
+        if existing > step:
+            _path(folder, existing).unlink(missing_ok=True)
 
 
 def _path(folder: Location, step: int) -> Location:
@@ -111,15 +126,15 @@ def _path(folder: Location, step: int) -> Location:
 
 
 def _read(path: Location, identity: str) -> Mapping[str, Any]:
-    whole = memoryview(path.read_bytes())
-    digest, content = whole[:DIGEST_SIZE], whole[DIGEST_SIZE:]
+    data = memoryview(path.read_bytes())
+    digest, content = data[:DIGEST_SIZE], data[DIGEST_SIZE:]
     if hashlib.sha256(content).digest() != digest:
         raise CheckpointError("damaged")
     try:
-        found = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-        theirs, state = found["identity"], found["state"]
+        checkpoint = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        recorded_identity, state = checkpoint["identity"], checkpoint["state"]
     except (pickle.UnpicklingError, KeyError, TypeError) as error:
         raise CheckpointError("damaged") from error
-    if theirs != identity:
+    if recorded_identity != identity:
         raise CheckpointError("it is of another trial, or of another definition of this one")
     return dict(state)

@@ -1,4 +1,4 @@
-"""What a trial is, as plain values."""
+"""The definition of a trial: everything that decides its numbers, as plain values."""
 
 from typing import Any, TypedDict
 
@@ -7,11 +7,12 @@ from trainables.tasks import Objective
 
 
 class Definition(TypedDict):
-    """All that a trial is; plain values only, so that Tune can ship and print it.
+    """Everything that decides the numbers of a trial; plain values, so that Tune can ship it.
 
     ``replicates`` networks with different initial weights and, unless ``shared_batches``, batches
-    train side by side as lanes of the trial; the batches are those of ``first_lane`` and so on.
-    ``index`` is that of the configuration inside its cell.
+    train side by side as lanes of the trial. Their batches are those of the lanes ``first_lane``,
+    ``first_lane + 1`` and so on. ``index`` is the index of the configuration inside its cell. The
+    device is not part of it: it stands beside it in :class:`trainables.trial.TrialConfig`.
     """
 
     trial: str
@@ -31,7 +32,6 @@ class Definition(TypedDict):
     divergence_threshold: float
     objective: Objective
     shared_batches: bool
-    gpus: float
     configuration: Configuration
     network_seed: int
     data_seed: int

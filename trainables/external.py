@@ -1,4 +1,4 @@
-"""Architectures and tasks of a user's own package, by dotted path."""
+"""Imports and checks architectures and tasks of a user's own package, named by a dotted path."""
 
 import dataclasses
 import importlib
@@ -17,15 +17,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """What may be named by a dotted path.
+    """A kind of class that a sweep file can name by a dotted path.
 
     Attributes:
         name: "architecture" or "task".
-        base: the class that it must extend.
-        home: where users find that class.
-        options: the class that its ``Options`` must extend, if any.
-        example: a path.
-        texts: class attributes that it must have.
+        base: base class that a class of this kind must extend.
+        home: import path of the base class, for error messages.
+        options: base class that the nested ``Options`` class must extend; None if ``Options`` may
+            be any frozen dataclass.
+        example: example of a dotted path, for error messages.
+        texts: names of class attributes that a class of this kind must define as strings.
     """
 
     name: str
@@ -36,10 +37,15 @@ class Kind(Generic[T]):
     texts: tuple[str, ...]
 
     def find(self, registry: dict[str, type[T]], name: str) -> type[T]:
-        """The class of a registered name, or of a path such as ``mypackage.cells:MyCell``.
+        """Return the class with a registered name or a path such as ``mypackage.cells:MyCell``.
+
+        Args:
+            registry: registered classes by name.
+            name: registered name, or dotted path with a colon before the class.
 
         Raises:
-            OptionError: there is none; the message says what was looked for, or names the nearest.
+            OptionError: there is no such class, or it is unsuitable; the message says why, or
+                names the nearest registered name.
         """
         if ":" in name:
             return self.load(name)
@@ -49,36 +55,37 @@ class Kind(Generic[T]):
         return lookup(self.name, registry, name)
 
     def load(self, path: str) -> type[T]:
-        """The class at ``path``, ``package.module:Class``.
+        """Import and return the class at ``path``, written as ``package.module:Class``.
 
         Raises:
-            OptionError: the module cannot be imported, has no such class, or it is none of these.
+            OptionError: the path is malformed, the module cannot be imported or has no such class,
+                or the class is not a complete class of this kind.
         """
         module_name, _, name = path.partition(":")
         if not (module_name and name) or module_name.startswith("."):
             raise OptionError(f"{self.name} '{path}' is no path such as {self.example}")
         try:
             module = importlib.import_module(module_name)
-        except (Exception, SystemExit) as error:  # whatever the user's module raises
+        except (Exception, SystemExit) as error:  # a user's module can raise anything
             raise OptionError(
                 f"{self.name} '{path}' cannot be imported: {why(error, module_name)}"
             ) from error
-        found = getattr(module, name, None)
-        if found is None:
-            there = [key for key, value in vars(module).items() if self._is_one(value)]
-            raise OptionError(f"module '{module_name}' has no '{name}'{nearest(name, there)}")
-        if not self._is_one(found):
+        candidate = getattr(module, name, None)
+        if candidate is None:
+            available = [key for key, value in vars(module).items() if self._extends_base(value)]
+            raise OptionError(f"module '{module_name}' has no '{name}'{nearest(name, available)}")
+        if not self._extends_base(candidate):
             raise OptionError(
                 f"{self.name} '{path}' is no {self.name}: it must be a class that extends "
                 f"{self.home}"
             )
         for attribute in self.texts:
-            if not isinstance(getattr(found, attribute, None), str):
+            if not isinstance(getattr(candidate, attribute, None), str):
                 raise OptionError(f"{self.name} '{path}' lacks the class attribute '{attribute}'")
-        self._check_options_class(path, getattr(found, "Options", None))
-        return found
+        self._check_options_class(path, getattr(candidate, "Options", None))
+        return candidate
 
-    def _is_one(self, value: Any) -> TypeGuard[type[T]]:
+    def _extends_base(self, value: Any) -> TypeGuard[type[T]]:
         return isinstance(value, type) and issubclass(value, self.base)
 
     def _check_options_class(self, path: str, options: Any) -> None:
@@ -90,7 +97,8 @@ class Kind(Generic[T]):
         if not (
             isinstance(options, type)
             and issubclass(options, self.options or object)
-            and "__dataclass_fields__" in vars(options)  # not inherited
+            # vars() lacks what is inherited: a decorated base class is not enough.
+            and "__dataclass_fields__" in vars(options)
         ):
             extend = ""
             if self.options is not None:
@@ -111,7 +119,12 @@ class Kind(Generic[T]):
 
 
 def why(error: BaseException, module: str = "") -> str:
-    """What happened and where in the user's files, on one line."""
+    """Return what went wrong and where in the user's files, on one line.
+
+    Args:
+        error: exception that the user's code raised.
+        module: dotted name of the module that was being imported, empty if none was.
+    """
     text = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and module.split(".")[0] == error.name:
         return (
@@ -123,18 +136,19 @@ def why(error: BaseException, module: str = "") -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if _is_of_the_user(Path(frame.filename))
+        if _is_user_file(Path(frame.filename))
     ]
     where = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
     return f"{where}{type(error).__name__}{': ' if text else ''}{text}"
 
 
-def _is_of_the_user(file: Path) -> bool:
-    """Not Python's, PyTorch's or ours."""
-    others = Path(torch.__file__).parent, Path(__file__).parent
-    standard = file.is_relative_to(sysconfig.get_path("stdlib"))
+def _is_user_file(file: Path) -> bool:
+    """Return whether ``file`` exists and is not part of Python, PyTorch or this package."""
+    packages = Path(torch.__file__).parent, Path(__file__).parent
+    below_stdlib = file.is_relative_to(sysconfig.get_path("stdlib"))
     return (
         file.is_file()
-        and not any(file.is_relative_to(other) for other in others)
-        and not (standard and "site-packages" not in file.parts)
+        and not any(file.is_relative_to(package) for package in packages)
+        # site-packages, where a user's package may be installed, lies in the same folder.
+        and not (below_stdlib and "site-packages" not in file.parts)
     )

@@ -1,4 +1,4 @@
-"""Gradient descent over a matrix of parameters, one row and one set of constants a lane."""
+"""Updates a matrix of parameters by gradient descent; each lane (row) has its own constants."""
 
 from collections.abc import Sequence
 
@@ -7,30 +7,34 @@ from torch import Tensor
 
 from trainables.space import WITH_MOMENTUM, Configuration
 
-SECOND_MOMENT_DECAY = 0.999  # Adam's second constant and epsilon stay at their defaults,
-EPSILON = 1e-8  # as in the capacity paper
-BLOCK = 64  # steps whose constants are put together at once
+# The decay of Adam's second moment and epsilon keep their usual defaults, as in the capacity paper.
+SECOND_MOMENT_DECAY = 0.999
+EPSILON = 1e-8
+BLOCK = 64  # training steps whose constants are computed together
 
 
 class Optimizer:
-    """SGD, momentum, RMSProp or Adam, each lane its own (capacity paper, appendix A).
+    """Trains each lane with its own choice of SGD, momentum, RMSProp or Adam.
 
-    All four are one update with constants of their own::
+    Source: the capacity paper (Collins, Sohl-Dickstein and Sussillo, 2017), appendix A. All four
+    optimizers are one update with different constants::
 
         m' = decay m + (1 - decay) g      (SGD and RMSProp: m' = g)
         v' = decay2 v + (1 - decay2) g g
         w' = w - rate m'/bias1 / (sqrt(v'/bias2) + epsilon)     (SGD and momentum: w - rate m')
 
-    The momentum hyperparameter sigmoid(momentum_logit) is the decay of momentum, of RMSProp's
-    mean square and of Adam's mean. Momentum's usual velocity is m / (1 - decay): its rate is
-    divided by 1 - decay. ``l2`` is added to the gradient as that of a penalty (l2/2) |w|^2, then
-    each lane's gradient is cut to a norm of ``clip_norm``. The rate at training step t of T is
-    learning_rate * learning_rate_decay^(t/T).
+    In a step after t earlier ones, Adam has bias1 = 1 - decay^(t+1) and bias2 = 1 - decay2^(t+1);
+    the other optimizers have bias1 = bias2 = 1. The hyperparameter sigmoid(momentum_logit) is the
+    decay of momentum, of RMSProp's mean square and of Adam's mean. The velocity in the usual
+    definition of momentum is m / (1 - decay), so the rate of momentum is divided by 1 - decay.
+    The gradient l2 w of the penalty (l2/2) |w|^2 is added to the gradient of the loss; then the sum
+    g of each lane is scaled down to a norm of at most ``clip_norm``. The rate at training step t of
+    T is learning_rate * learning_rate_decay^(t/T).
 
     Args:
-        configurations: one a lane.
-        parameters: the matrix ``[lanes, parameters]``, changed in place by :meth:`step`.
-        steps: T, over which the learning rate decays.
+        configurations: configuration of each lane.
+        parameters: matrix ``[lanes, parameters]`` that :meth:`step` changes in place.
+        steps: number T of training steps over which the learning rate decays.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class Optimizer:
             }
             for configuration in configurations
         ]
-        # An optimizer without momentum has no such hyperparameter, and uses no decay.
+        # SGD has no momentum_logit and does not use the decay; any number will do.
         logits = torch.tensor(
             [
                 n["momentum_logit"] if kind in WITH_MOMENTUM else 0.0
@@ -66,11 +70,11 @@ class Optimizer:
         self._rate = column([n["learning_rate"] for n in numbers])
         velocity = column([float(kind == "momentum") for kind in kinds]).bool()
         self._rate = torch.where(velocity, self._rate / (1 - self._decay), self._rate)
-        # SGD and momentum leave the mean square at zero and divide by one.
-        second = [{"rmsprop": mu, "adam": SECOND_MOMENT_DECAY}.get(kind) for kind, mu in per_lane]
-        self._decay2 = column([decay or 0.0 for decay in second])
+        # SGD and momentum have no second moment: it stays zero and the update divides by one.
+        decays2 = [{"rmsprop": mu, "adam": SECOND_MOMENT_DECAY}.get(kind) for kind, mu in per_lane]
+        self._decay2 = column([decay or 0.0 for decay in decays2])
         self._adam = column([float(kind == "adam") for kind in kinds]).bool()
-        self._adaptive = column([float(decay is not None) for decay in second]).bool()
+        self._adaptive = column([float(decay is not None) for decay in decays2]).bool()
         self._any_adaptive = bool(self._adaptive.any())
         self._share = (1 - self._decay).to(parameters.dtype)
         self._share2 = torch.where(self._adaptive, 1 - self._decay2, 0.0).to(parameters.dtype)
@@ -80,19 +84,20 @@ class Optimizer:
         self._square = torch.zeros_like(parameters)
 
     def step(self, gradient: Tensor, step: int, alive: Tensor | None = None) -> None:
-        """Update the lanes that are ``alive [lanes]``, or all.
+        """Update the parameters of the lanes that are alive.
 
         Args:
-            gradient: ``[lanes, parameters]``; consumed.
-            step: training steps done before this one.
+            gradient: gradient ``[lanes, parameters]`` of the loss; it is overwritten.
+            step: number of training steps done before this one.
+            alive: booleans ``[lanes]``, true for the lanes to update; None updates all lanes.
         """
-        rate, slope, least = self._constants_of(step)
+        rate, slope, offset = self._constants_of(step)
         w = self._parameters
         g = gradient.addcmul_(self._l2, w)
         if alive is not None:
             alive = alive.unsqueeze(1)
             g.masked_fill_(~alive, 0.0)
-            rate, least = torch.where(alive, rate, 0.0), torch.where(alive, least, torch.inf)
+            rate, offset = torch.where(alive, rate, 0.0), torch.where(alive, offset, torch.inf)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
         g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
         self._mean.lerp_(g, self._share)
@@ -101,15 +106,17 @@ class Optimizer:
             return
         self._square.lerp_(g.mul_(g), self._share2)
         root = torch.sqrt(self._square, out=g)
-        w.addcdiv_(self._mean, root.mul_(slope).add_(least), value=-1)
+        w.addcdiv_(self._mean, root.mul_(slope).add_(offset), value=-1)
 
     def _constants_of(self, step: int) -> tuple[Tensor, ...]:
-        """Of each lane ``[lanes, 1]``: the rate, and slope and least of the adaptive update.
+        """Return rate, slope and offset of each lane at ``step``, each ``[lanes, 1]``.
 
-        w - rate (m / bias1) / (sqrt(v / bias2) + epsilon) is w - m / (sqrt(v) slope + least).
-        Beside a small network's step, these few numbers of each lane would take as long as the
-        matrices if they were computed for each step alone. Which steps share a block depends on
-        nothing but the step, so a restored optimizer has the same ones bit for bit.
+        The adaptive update w - rate (m / bias1) / (sqrt(v / bias2) + epsilon) is computed as
+        w - m / (sqrt(v) slope + offset).
+
+        The constants of ``BLOCK`` steps are computed together: computed step by step, these few
+        numbers would take as long as the matrices of a small network. The block of a step depends
+        only on the step, so a restored optimizer computes the same constants bit for bit.
         """
         block, index = divmod(step, BLOCK)
         if block != self._block:
@@ -118,19 +125,23 @@ class Optimizer:
             rate = self._rate * self._rate_decay ** (steps.double() / self._steps)
             bias1 = torch.where(self._adam, 1 - self._decay ** (steps + 1), 1.0)
             bias2 = torch.where(self._adam, 1 - self._decay2 ** (steps + 1), 1.0)
-            by_rate = bias1 / rate
-            slope = torch.where(self._adaptive, by_rate / bias2.sqrt(), 0.0)
-            least = torch.where(self._adaptive, EPSILON * by_rate, by_rate)
-            table = torch.stack([rate, slope, least], dim=1)
+            bias1_over_rate = bias1 / rate
+            slope = torch.where(self._adaptive, bias1_over_rate / bias2.sqrt(), 0.0)
+            offset = torch.where(self._adaptive, EPSILON * bias1_over_rate, bias1_over_rate)
+            table = torch.stack([rate, slope, offset], dim=1)
             self._block, self._constants = block, table.to(self._parameters.dtype)
         return self._constants[index].unbind(0)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The moments that a later step depends on: a checkpoint holds no zeros."""
+        """Return the moments that later steps depend on.
+
+        A moment that no lane uses is left out, so that checkpoints stay small.
+        """
         mean = {"mean": self._mean} if bool((self._decay > 0).any()) else {}
         return mean | ({"square": self._square} if self._any_adaptive else {})
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore the moments that :meth:`state_dict` returned."""
         moments = {"mean": self._mean, "square": self._square}
         for name, moment in state.items():
             moments[name].copy_(moment)

@@ -1,4 +1,4 @@
-"""Names to classes, with options checked against each class's dataclass of options."""
+"""Looks up classes by name and builds their options from the untrusted values of a sweep file."""
 
 import dataclasses
 import difflib
@@ -12,13 +12,14 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class NoOptions:
-    """Options of what has none."""
+    """Represents the options of a class that has none."""
 
 
 class OptionError(ValueError):
-    """A name or an option that does not exist or has a value that cannot be used.
+    """A name or an option does not exist, or an option has an unusable value.
 
-    ``option`` is the option's name, empty where it is the owner that does not exist.
+    Attributes:
+        option: name of the option; empty if the error is not about one option.
     """
 
     def __init__(self, message: str, option: str = "") -> None:
@@ -27,9 +28,12 @@ class OptionError(ValueError):
 
 
 class Refused(ValueError):
-    """A value that a class of options cannot use: raised in ``__post_init__``.
+    """A class of options cannot use a value; its ``__post_init__`` raises this error.
 
-    ``reason`` follows the option and its owner: "is 7, but must be even".
+    Attributes:
+        option: name of the option.
+        reason: end of the sentence that begins with the option and its owner, such as
+            "is 7, but must be even".
     """
 
     def __init__(self, option: str, reason: str) -> None:
@@ -38,7 +42,14 @@ class Refused(ValueError):
 
 
 def nearest(wrong: str, right: Iterable[str]) -> str:
-    """``"; did you mean 'gru'?"``, or the list of what there is when nothing is near."""
+    """Return a hint for a wrong name, such as ``"; did you mean 'gru'?"``.
+
+    If no name is similar the hint lists all names; if there are no names it is empty.
+
+    Args:
+        wrong: name that does not exist.
+        right: names that exist.
+    """
     names = sorted(right)
     close = difflib.get_close_matches(wrong, names, n=1, cutoff=0.5)
     if close:
@@ -47,10 +58,15 @@ def nearest(wrong: str, right: Iterable[str]) -> str:
 
 
 def lookup(kind: str, registry: Mapping[str, T], name: str) -> T:
-    """The registered class called ``name``.
+    """Return the class that is registered as ``name``.
+
+    Args:
+        kind: word for such a class in the error message, such as "task".
+        registry: registered classes by name.
+        name: name to look up.
 
     Raises:
-        OptionError: there is none; the message names the nearest.
+        OptionError: no class has this name; the message suggests the nearest name.
     """
     if name not in registry:
         raise OptionError(f"unknown {kind} '{name}'{nearest(name, registry)}")
@@ -58,25 +74,32 @@ def lookup(kind: str, registry: Mapping[str, T], name: str) -> T:
 
 
 def make_options(options_class: type[T], owner: str, given: Mapping[str, Any]) -> T:
-    """An instance of the dataclass ``options_class`` from untrusted keys and values.
+    """Build an instance of the dataclass ``options_class`` from untrusted keys and values.
+
+    Whole numbers are accepted for floats and lists for tuples.
+
+    Args:
+        options_class: dataclass with one field for each option.
+        owner: name of the architecture or task that has the options, for error messages.
+        given: options by name, as the sweep file gives them.
 
     Raises:
-        OptionError: an unknown key, a value of the wrong type, or one that the class refuses.
+        OptionError: a key is unknown, a value has the wrong type, or the class refuses a value.
     """
     hints = get_type_hints(options_class)
     fields = {field.name for field in dataclasses.fields(options_class)}  # type: ignore[arg-type]
     checked: dict[str, Any] = {}
     for key, value in given.items():
         if key not in fields:
-            known = nearest(key, fields) if fields else "; it has no options"
-            raise OptionError(f"unknown option '{key}' of {owner}{known}", key)
+            hint = nearest(key, fields) if fields else "; it has no options"
+            raise OptionError(f"unknown option '{key}' of {owner}{hint}", key)
         checked[key] = _check(owner, key, value, hints[key])
     try:
         return options_class(**checked)
     except Refused as refused:
         name, why = refused.option, refused.reason
         raise OptionError(f"option '{name}' of {owner} {why}", name) from refused
-    except Exception as error:  # of a user's own class of options
+    except Exception as error:  # a user's own options class can raise anything
         text = " ".join(str(error).split())
         raise OptionError(f"{owner} refuses its options: {type(error).__name__}: {text}") from error
 
@@ -95,12 +118,12 @@ def _check(owner: str, key: str, value: Any, hint: Any) -> Any:
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """The parts of a union, or the type itself."""
+    """Return the members of a union, or the type itself as the only one."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
-    """Whether ``value`` is a choice, a tuple or of a plain type, and as what."""
+    """Return whether ``value`` fits the type ``hint``, and the value converted to that type."""
     parts = get_args(hint)
     if get_origin(hint) is Literal:
         return value in parts, value
@@ -123,7 +146,15 @@ _WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: 
 
 
 def describe(hint: Any, separator: str = " | ") -> str:
-    """What an option may be, for eyes: ``tanh | relu``, ``a number | [a number, a number]``."""
+    """Return the values of type ``hint`` in words, such as ``tanh | relu`` or ``a number``.
+
+    Args:
+        hint: type of an option: float, int, bool, str, Literal, or tuples and unions of these.
+        separator: text between alternatives.
+
+    Raises:
+        KeyError: options cannot have this type.
+    """
     if get_origin(hint) is Literal:
         return separator.join(map(str, get_args(hint)))
     if get_origin(hint) is tuple:
@@ -135,7 +166,14 @@ def describe(hint: Any, separator: str = " | ") -> str:
 
 
 def require_at_least(options: Any, low: float, *names: str, most: float = math.inf) -> None:
-    """Raise :class:`Refused` if an option is below ``low``, above ``most`` or not finite."""
+    """Raise :class:`Refused` if an option is below ``low``, above ``most`` or not finite.
+
+    Args:
+        options: instance of a class of options.
+        low: smallest number that is allowed.
+        names: names of the options to check, each of which holds a number.
+        most: largest number that is allowed.
+    """
     for name in names:
         value = getattr(options, name)
         if not low <= value < math.inf:
@@ -145,7 +183,7 @@ def require_at_least(options: Any, low: float, *names: str, most: float = math.i
 
 
 def require_finite(options: Any, *names: str) -> None:
-    """Raise :class:`Refused` if one of the named options holds a number that is not finite."""
+    """Raise :class:`Refused` if a named option, a number or a tuple of numbers, is not finite."""
     for name in names:
         value = getattr(options, name)
         numbers = value if isinstance(value, tuple) else (value,)

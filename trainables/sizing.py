@@ -1,4 +1,7 @@
-"""Hidden widths from parameter budgets, by counting the real network on torch's meta device."""
+"""Finds the hidden width that a parameter budget allows, by counting the real network.
+
+Networks are built on torch's meta device, which allocates no memory for their parameters.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +20,14 @@ from trainables.architectures import (
 
 @dataclass(frozen=True)
 class Size:
-    """A solved width.
+    """Holds the hidden width that a parameter budget allows.
 
     Attributes:
-        hidden: units a layer.
-        parameters: of a network of that width.
-        unrounded: the width that would fit if it did not have to be a multiple of a number (pairs
-            of units that are rotated); ``hidden`` where it need not.
+        hidden: hidden width, the number of units of each layer.
+        parameters: parameter count of a network of this width.
+        unrounded: largest width within the budget if the width did not have to be a multiple of a
+            number (architectures that rotate pairs of units need an even width); equal to
+            ``hidden`` where any width is possible.
     """
 
     hidden: int
@@ -34,9 +38,19 @@ class Size:
 def count(
     name: str, *, inputs: int, outputs: int, hidden: int, depth: int, options: Mapping[str, Any]
 ) -> int:
-    """Parameters of the network: all layers, input, readout and learned initial state."""
+    """Return the parameter count of a network: all layers, readout and learned initial states.
+
+    Args:
+        name: registered name or dotted path of the architecture.
+        inputs: number of input features at each time step.
+        outputs: number of output features of the readout.
+        hidden: hidden width of each layer.
+        depth: number of layers.
+        options: options of the architecture.
+    """
     layer = find(name)
-    built = min(depth, max(2, layer.minimal_depth))  # all layers above the first are alike
+    # All layers above the first are alike: build few of them and add the others to the count.
+    built = min(depth, max(2, layer.minimal_depth))
     network = Network(
         layer,
         inputs=inputs,
@@ -54,13 +68,21 @@ def count(
 def solve(
     name: str, *, inputs: int, outputs: int, depth: int, options: Mapping[str, Any], budget: int
 ) -> Size:
-    """The largest width whose counted parameters do not exceed ``budget``.
+    """Return the largest width whose parameter count does not exceed ``budget``.
 
-    The search is logarithmic in the width.
+    The number of networks that are counted grows with the logarithm of the width.
+
+    Args:
+        name: registered name or dotted path of the architecture.
+        inputs: number of input features at each time step.
+        outputs: number of output features of the readout.
+        depth: number of layers.
+        options: options of the architecture.
+        budget: largest parameter count that is allowed.
 
     Raises:
-        Impossible: the architecture does not exist at this depth, or its smallest network already
-            needs more; the message names the smallest budget that would do.
+        Impossible: the architecture does not exist at this depth, or its smallest network exceeds
+            the budget; the message then names the smallest sufficient budget.
     """
     require_depth(name, depth)
     multiple = find(name).width_multiple(check_options(name, options))
@@ -77,15 +99,16 @@ def solve(
             f"a budget of {budget:,} is too small for {units}: "
             f"the smallest that would do is {smallest:,}"
         )
-    low, high = 1, 2  # in multiples: low fits; doubling finds one that does not
+    # Widths in units of ``multiple``: low fits the budget; high is doubled until it does not.
+    low, high = 1, 2
     while parameters(high * multiple) <= budget:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if parameters(middle * multiple) <= budget else (low, middle)
     hidden = low * multiple
-    # More units need more parameters, with one exception: where the width reaches that of the
-    # input, layers that project their input no longer do.
+    # More units need more parameters, with one exception: layers that project their input to the
+    # hidden width need no projection where the two widths are equal.
     if hidden < inputs and inputs % multiple == 0 and parameters(inputs) <= budget:
         hidden = inputs
     unrounded = hidden

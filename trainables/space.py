@@ -1,7 +1,43 @@
-"""Search spaces: named hyperparameters and the distributions they are drawn from.
+"""Defines search spaces: named hyperparameters and the domains that their values are drawn from.
 
-Ranges are those of appendix A of the capacity paper (Collins, Sohl-Dickstein and Sussillo, 2017),
-where "exponentially distributed in [a, b]" is a log-uniform draw.
+The ranges in this module are those of appendix A of the capacity paper (Collins, Sohl-Dickstein
+and Sussillo, 2017), where "exponentially distributed in [a, b]" means a log-uniform draw.
+
+Recorded format
+---------------
+
+The manifest of a sweep (``sweep.json``) stores the domain of each hyperparameter of each cell as
+the text ``repr(domain)`` of the frozen dataclasses in this module::
+
+    Uniform(low=-2.0, high=2.0)
+    LogUniform(low=0.0001, high=0.1)
+    LogUniform(low=1e-08, high=0.001)
+    Choice(values=('adam', 'sgd'))
+    Integer(low=1, high=6)
+    LogInteger(low=1, high=64)
+    When(domain=Uniform(low=1.0, high=7.0), on='optimizer', values=('momentum', 'rmsprop', 'adam'))
+
+A later run compares its own texts with the recorded ones, and refuses to continue the sweep if one
+of them differs. Tables read these texts and compare those of sweeps that they put together. The
+texts are therefore a file format, which ``tests/trainables/test_space_format.py`` pins.
+
+These must not change:
+
+- The names of the classes, the names of their fields and the order of the fields.
+- The set of the fields. A new field, even one with a default, would change the text of every
+  recorded domain of its class. A new kind of domain needs a new class.
+- The ``repr`` that ``dataclass`` generates: write no ``__repr__``, set no ``repr=False``, and wrap
+  no value in a class of its own.
+- The types of the numbers: ``Uniform(0.0, 6.0)`` and ``Uniform(0, 6)`` draw alike, but have
+  different texts. Values are Python's own ``int``, ``float`` and ``str``; a NumPy number would be
+  recorded as ``np.float64(6.0)``.
+- The ranges, and the values of a choice and their order. A change here defines another search
+  space, and the refusal to continue an older sweep with it is intended.
+
+These may change: docstrings, ``str(domain)`` (it is shown to people and not recorded), and the
+names of constants, functions and type aliases of this module. Classes may be added, each with a
+line in the test. Methods do not affect the texts, but ``draw`` must still return the same values
+for the same generator: a resumed sweep draws its configurations again.
 """
 
 import math
@@ -18,7 +54,7 @@ Configuration = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Uniform:
-    """A real number drawn uniformly from [low, high]."""
+    """Draws a real number uniformly from [low, high]."""
 
     low: float
     high: float
@@ -32,7 +68,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """A positive real number whose logarithm is uniform between those of low and high."""
+    """Draws a positive real number whose logarithm is uniform between log(low) and log(high)."""
 
     low: float
     high: float
@@ -46,7 +82,7 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the given values, each as likely."""
+    """Draws one of the given values, all with the same probability."""
 
     values: tuple[Value, ...]
 
@@ -59,7 +95,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number from low to high, both included, each as likely."""
+    """Draws a whole number from low to high, both included, all with the same probability."""
 
     low: int
     high: int
@@ -73,10 +109,10 @@ class Integer:
 
 @dataclass(frozen=True)
 class LogInteger:
-    """A whole number from low (1 or more) to high: a log-uniform number between the two, rounded.
+    """Draws a whole number from low (1 or more) to high, both included, by a log-uniform draw.
 
-    Half a unit belongs to either end, so that each k has the share of the logarithm that lies
-    between k - 1/2 and k + 1/2.
+    A log-uniform number between low - 1/2 and high + 1/2 is drawn and rounded. The probability of
+    each k is therefore proportional to log(k + 1/2) - log(k - 1/2).
     """
 
     low: int
@@ -95,9 +131,15 @@ Plain = Uniform | LogUniform | Integer | LogInteger | Choice
 
 @dataclass(frozen=True)
 class When:
-    """A hyperparameter that there is only where hyperparameter ``on`` has one of ``values``.
+    """Makes a hyperparameter conditional: active only while ``on`` has one of ``values``.
 
-    Elsewhere it is inactive, and so it is where ``on`` itself is: a configuration lacks it.
+    A configuration has no value for an inactive hyperparameter. The hyperparameter is also inactive
+    where ``on`` itself is inactive.
+
+    Attributes:
+        domain: domain that the value is drawn from.
+        on: name of the other hyperparameter of the same space.
+        values: values of ``on`` for which this hyperparameter is active.
     """
 
     domain: Plain
@@ -136,7 +178,14 @@ BIAS_SCALE = Uniform(-2.0, 2.0)
 
 
 def square(name: str, kinds: Choice = SQUARE) -> dict[str, Domain]:
-    """How square matrix ``name`` starts; the identity has no scale."""
+    """Return the two hyperparameters of the initial values of a square matrix: kind and scale.
+
+    The scale is active only for kinds other than the identity.
+
+    Args:
+        name: name of the matrix, with which the names of the hyperparameters begin.
+        kinds: kinds of initial matrices to choose from.
+    """
     scaled = SQUARE_WITHOUT_IDENTITY.values
     return {
         f"{name}_square": kinds,
@@ -145,10 +194,14 @@ def square(name: str, kinds: Choice = SQUARE) -> dict[str, Domain]:
 
 
 def draw(space: Space, *seed: int | str) -> dict[str, Value]:
-    """One configuration, a pure function of ``space`` and ``seed``.
+    """Draw one configuration, a pure function of ``space`` and ``seed``.
 
-    Each hyperparameter has a stream of its own, so that fixing or adding one leaves the
-    draws of all others as they were. Those that are inactive are left out.
+    Each hyperparameter has its own random stream, so fixing, adding or removing one does not change
+    the draws of the others. Inactive hyperparameters are left out (see :class:`When`).
+
+    Args:
+        space: domain of each hyperparameter.
+        seed: parts of the seed, see :func:`trainables.seeds.derive`.
     """
     return active(
         space,
@@ -160,7 +213,12 @@ def draw(space: Space, *seed: int | str) -> dict[str, Value]:
 
 
 def active(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
-    """The part of ``values``, one a hyperparameter of ``space``, that is active (:class:`When`)."""
+    """Return the values of the active hyperparameters (see :class:`When`).
+
+    Args:
+        space: domain of each hyperparameter.
+        values: a value for each hyperparameter of ``space``, whether active or not.
+    """
 
     def is_active(name: str) -> bool:
         domain = space[name]
@@ -172,26 +230,29 @@ def active(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def fault_of_conditions(space: Space) -> str:
-    """What is wrong with the conditions of a whole search space, or nothing."""
+    """Return what is wrong with the conditions of a search space, or an empty text."""
     for name, domain in space.items():
-        above = [name]
+        chain = [name]  # the hyperparameter, the one that its condition names, and so on
         while isinstance(domain, When):
-            condition = f"hyperparameter '{above[-1]}' hangs on '{domain.on}'"
+            condition = f"hyperparameter '{chain[-1]}' hangs on '{domain.on}'"
             if domain.on not in space:
                 return f"{condition}, which is not there"
-            if domain.on in above:
-                return f"{condition}, and that on '{above[-1]}' again"
-            on = space[domain.on]
+            if domain.on in chain:
+                return f"{condition}, and that on '{chain[-1]}' again"
+            parent = space[domain.on]
             for value in domain.values:
-                if not may_be(on, value):
-                    return f"{condition} being {value!r}, which it cannot be ({on})"
-            above.append(domain.on)
-            domain = on
+                if not may_be(parent, value):
+                    return f"{condition} being {value!r}, which it cannot be ({parent})"
+            chain.append(domain.on)
+            domain = parent
     return ""
 
 
 def may_be(domain: Domain, value: Value) -> bool:
-    """Whether a draw from ``domain`` can well be ``value``: of a continuum as good as never."""
+    """Return whether a draw from ``domain`` can equal ``value``.
+
+    The answer is False for a continuous domain: a draw equals a given real number almost never.
+    """
     if isinstance(domain, When):
         return may_be(domain.domain, value)
     if isinstance(domain, Choice):

@@ -1,4 +1,4 @@
-"""Training of K networks of one shape side by side, each lane apart from all others."""
+"""Trains and evaluates K networks of one shape side by side, each lane independently."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +13,19 @@ from trainables.seeds import derive
 from trainables.space import Configuration
 from trainables.tasks import Split, Task
 
-EVALUATION_CHUNK = 256  # samples at a time: bounds the memory of an evaluation
+EVALUATION_CHUNK = 256  # samples evaluated at once, which bounds the memory of an evaluation
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and on what a trial trains.
+    """Holds the training settings of a trial.
 
     Attributes:
-        steps: optimizer steps of a whole trial.
-        batch_size: samples a step and lane.
-        divergence_threshold: a loss above it, or not finite, ends a lane as infeasible.
-        shared_batches: whether all lanes see the batches of the first.
+        steps: training steps of a trial that is not stopped early.
+        batch_size: batch size, in samples per lane.
+        divergence_threshold: largest loss of a feasible lane; a lane becomes infeasible when its
+            loss is greater or not finite.
+        shared_batches: whether all lanes train on the batches of the first lane.
     """
 
     steps: int
@@ -35,28 +36,35 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean loss and metric of each lane on a held-out set; not a number where infeasible."""
+    """Holds the mean loss and the metric of each lane on a held-out set.
+
+    Both are NaN for a lane that is infeasible, and for one whose loss on this set is greater than
+    the divergence threshold or not finite.
+    """
 
     losses: list[float]
     metrics: list[float]
 
 
 class Trainer:
-    """Lanes of one network shape on one task.
+    """Trains the lanes of one network shape on one task.
 
-    Lane i is a pure function of (its configuration, network seed, data seed, i): which other
-    lanes train beside it changes nothing but the rounding. A lane whose loss is not finite or
-    passes the divergence threshold is infeasible from that step on; its weights stay as they
-    were and the other lanes go on.
+    Lane i is a pure function of (its configuration, network seed, data seed, i): the lanes that
+    train beside it change nothing but rounding errors. A lane becomes infeasible at the step at
+    which its loss or gradient is not finite or its loss exceeds the divergence threshold. Its
+    weights then no longer change, and the other lanes continue.
 
     Args:
-        network: uninitialised, from :func:`trainables.architectures.build`.
-        configurations: one a lane.
-        network_seed: of the initial weights.
-        data_seed: of the batches and the held-out sets.
-        lanes: the index i of each lane, by default 0, 1 and so on; to train lane 2 apart from
-            the others, give its configuration and ``lanes=[2]``.
-        first_lane: whose batches the lane of index 0 sees; that of index i those of
+        network: network from :func:`trainables.architectures.build`; its parameters are
+            initialized here.
+        task: task that the network is trained on.
+        schedule: training settings.
+        configurations: configuration of each lane.
+        network_seed: seed of the initial weights.
+        data_seed: seed of the batches and the held-out sets.
+        lanes: index i of each lane, by default 0, 1 and so on. To train lane 2 without the others,
+            pass its configuration and ``lanes=[2]``.
+        first_lane: offset of the batches: lane i trains on the batches that the task draws for lane
             ``first_lane + i``.
     """
 
@@ -87,29 +95,31 @@ class Trainer:
         self._optimizer = Optimizer(configurations, self._matrix, schedule.steps)
         self._held_out: dict[Split, tuple[Tensor, Tensor]] = {}
         self.step = 0
-        # -1 while a lane is feasible, else the step at which it stopped being so. On the device,
-        # so that training never waits for it.
+        # The step at which each lane became infeasible, -1 for a feasible lane. Kept on the device,
+        # so that training never waits for a copy to the host.
         self._infeasible_at = torch.full((network.lanes,), -1, device=self.device)
         self._last_losses = torch.full((network.lanes,), torch.nan, device=self.device)
-        # What a loss must not pass: of an infeasible lane not a number, which every loss does.
+        # The largest loss allowed for each lane. It is NaN for an infeasible lane, so that no loss
+        # is within the limit: comparisons with NaN are false.
         self._limits = torch.empty(network.lanes, dtype=torch.float64, device=self.device)
         self._limits.fill_(schedule.divergence_threshold)
 
     @property
     def infeasible_at(self) -> list[int | None]:
-        """For each lane the training step that made it infeasible, or None."""
+        """Return for each lane the training step that made it infeasible, or None."""
         return [None if step < 0 else int(step) for step in self._infeasible_at.tolist()]
 
     @property
     def training_losses(self) -> list[float]:
-        """For each lane the loss of the last batch it trained on."""
+        """Return for each lane the loss of the last batch that it trained on."""
         return [float(loss) for loss in self._last_losses.tolist()]
 
     def train(self, until: int, after_step: Callable[[], None] | None = None) -> None:
-        """Train up to training step ``until``, or until no lane is feasible any more.
+        """Train until training step ``until``; on a CPU stop early when no lane is feasible.
 
         Args:
-            after_step: called after each step that another one follows.
+            until: training step at which to stop, counted from the beginning of the training.
+            after_step: function that is called after each training step of this call but the last.
         """
         while self.step < until:
             self._train_one()
@@ -132,11 +142,11 @@ class Trainer:
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         with torch.no_grad():
             gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
-            # Zero times a sum is not a number unless all of what is summed is finite, and a
-            # comparison with what is not a number is false.
+            # Zero times the sum of a gradient is NaN if one of its numbers is not finite, and a
+            # comparison with NaN is false: ``alive`` tests the loss and the gradient at once.
             checked = torch.addcmul(losses, gradient.sum(1), self._zero)
             alive = checked <= self._limits
-            if self.device.type == "cpu" and bool(alive.all()):  # a GPU would wait for the answer
+            if self.device.type == "cpu" and bool(alive.all()):  # on a GPU, bool() would wait
                 self._last_losses = losses.detach()
                 self._optimizer.step(gradient, self.step)
             else:
@@ -147,15 +157,16 @@ class Trainer:
         self.step += 1
 
     def _end(self, lanes: Tensor, step: int) -> None:
-        """The lanes that ``lanes`` is true of are infeasible from ``step`` on."""
+        """Make the lanes for which ``lanes [lanes]`` is true infeasible from ``step`` on."""
         self._infeasible_at.masked_fill_(lanes, step)
         self._limits.masked_fill_(lanes, torch.nan)
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Scores:
-        """Loss and metric of each lane on the validation or the evaluation set.
+        """Return the loss and the metric of each lane on the validation or the evaluation set.
 
-        A lane whose validation loss is not finite or passes the threshold becomes infeasible.
+        A lane becomes infeasible if its validation loss is not finite or exceeds the divergence
+        threshold.
         """
         if split not in self._held_out:
             held_out = self.task.held_out(split, seed=self._data_seed)
@@ -173,7 +184,7 @@ class Trainer:
             scores.append(self.task.scores(outputs, targets[:, chunk]))
         mean_losses = torch.cat(losses, dim=1).mean(1)
         feasible = (self._infeasible_at < 0) & (mean_losses <= self.schedule.divergence_threshold)
-        if split == "validation":  # nothing is decided on the evaluation set
+        if split == "validation":  # the evaluation set decides nothing
             self._end((self._infeasible_at < 0) & ~feasible, self.step)
         metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))
         return Scores(
@@ -182,7 +193,7 @@ class Trainer:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a restored trainer needs to go on bit for bit."""
+        """Return the state that a restored trainer needs to continue bit for bit."""
         return {
             "step": self.step,
             "infeasible_at": self._infeasible_at,
@@ -192,7 +203,7 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up where :meth:`state_dict` of a trainer of the same definition left."""
+        """Restore the state of a trainer with the same arguments (see :meth:`state_dict`)."""
         self.step = state["step"]
         self._infeasible_at.copy_(state["infeasible_at"])
         self._limits.fill_(self.schedule.divergence_threshold)
@@ -203,9 +214,9 @@ class Trainer:
 
 
 def _as_one_matrix(parameters: Sequence[torch.nn.Parameter]) -> Tensor:
-    """Move the parameters, each ``[lanes, ...]``, into one matrix that they become views of.
+    """Move the parameters, each ``[lanes, ...]``, into one matrix and make them views of it.
 
-    One matrix makes an optimizer step a handful of operations however many parameters there are.
+    With one matrix an optimizer step is a handful of operations, however many parameters there are.
     """
     lanes = parameters[0].shape[0]
     matrix = torch.cat([p.detach().reshape(lanes, -1) for p in parameters], dim=1)

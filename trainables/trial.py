@@ -6,31 +6,31 @@ import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import torch
 from ray import tune
-from ray.tune.result import DONE
 
 from trainables import checkpoints, storage, tasks, worker
 from trainables.architectures import build
 from trainables.definition import Definition
+from trainables.report import Failure, Report, summarize
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
-PATIENCE = storage.Patience(120.0)  # with a store that is away
+PATIENCE = storage.Patience(120.0)  # how long requests to an object store are retried
 LEAST_SECONDS = 1.0  # between two checkpoints, however close the rungs are
 
-# After these a process is not what it was: its trial goes on in a new one.
+# Errors after which a process may be damaged: its trial goes on in a new one.
 MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
 
 class Checkpointing(TypedDict):
     """Where a trial keeps its checkpoints, and when it writes one.
 
-    ``seconds`` of training lie between two, and a trial that goes on from a report at which it
-    passed one of ``rungs`` has one there, unless the last was written this very second.
+    ``folder`` is a path or a URL. A checkpoint is written after ``seconds`` of training since the
+    last one, and before a trial goes on from the first report at or behind one of ``rungs``
+    (training steps), unless the last checkpoint is less than ``LEAST_SECONDS`` old.
     """
 
     folder: str
@@ -38,10 +38,17 @@ class Checkpointing(TypedDict):
     rungs: Sequence[float]
 
 
-@lru_cache(maxsize=32)
-def _task(name: str, options: str) -> tasks.Task:
-    """Tasks are kept from trial to trial of a worker: their data is read once."""
-    return tasks.make(name, json.loads(options))
+class TrialConfig(TypedDict, total=False):
+    """The configuration that Tune hands to a :class:`Trial`.
+
+    ``definition`` is required. A trial without ``checkpointing`` keeps no checkpoints. ``gpus`` is
+    the number of GPUs, or the share of one, that the trial occupies; without it or with 0 it trains
+    on a CPU.
+    """
+
+    definition: Definition
+    checkpointing: Checkpointing
+    gpus: float
 
 
 class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
@@ -53,31 +60,30 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     step.
 
     An error in the code that is trained (a bug in an architecture or a task) is tried once more
-    from there; the second is reported as ``error``, the traceback. What means that the process or
-    the machine is in trouble is raised.
+    from that checkpoint; the second one ends the trial with a :class:`Failure`. An error of the
+    process or the machine is raised, so that Tune starts the trial again in a new process.
 
-    Args of ``config``:
-        definition: a :class:`Definition`.
-        checkpointing: a :class:`Checkpointing`; a trial without it keeps none.
+    Its ``config`` is a :class:`TrialConfig`.
     """
 
     def setup(self, config: Mapping[str, Any]) -> None:
         worker.prepare(threads=int(os.environ.get("OMP_NUM_THREADS") or 1))
-        self._take_up(config)
+        self._take_up(cast(TrialConfig, config))
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
-        self._take_up(new_config)
+        self._take_up(cast(TrialConfig, new_config))
         return True
 
-    def _take_up(self, config: Mapping[str, Any]) -> None:
-        self._definition: Definition = config["definition"]
-        self._checkpointing: Checkpointing | None = config.get("checkpointing")
+    def _take_up(self, config: TrialConfig) -> None:
+        self._definition = config["definition"]
+        self._device = torch.device("cuda" if config.get("gpus", 0.0) > 0 else "cpu")
+        self._checkpointing = config.get("checkpointing")
         if self._checkpointing is not None:
             self._folder = storage.location(self._checkpointing["folder"])
             storage.be_patient(self._folder, PATIENCE)
         self._begun, self._failed = False, False
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> Report | Failure:
         while True:
             try:
                 if not self._begun:
@@ -88,19 +94,20 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                 raise
             except (Exception, SystemExit) as error:
                 if isinstance(error, RuntimeError) and "allocate memory" in str(error):
-                    raise  # torch's own, on a CPU
+                    raise  # torch raises a plain RuntimeError when a CPU is out of memory
                 if self._failed:
-                    return {"error": traceback.format_exc(), "objective": math.nan, DONE: True}
+                    return Failure(error=traceback.format_exc(), objective=math.nan, done=True)
                 self._failed, self._begun = True, False
 
     def _begin(self) -> None:
         """Start the trial, or go on from its newest checkpoint."""
         self._trainer = self._make_trainer()
-        self._spent = 0.0  # seconds since the last report, before the checkpoint
+        self._spent = 0.0  # seconds between the last report and the checkpoint
         self._warnings: list[str] = []
         if self._checkpointing is not None:
             used, self._warnings = checkpoints.load(self._folder, self._identity, self._go_on_from)
-            if self._warnings and not used:  # the one that did not fit may have left its traces
+            if self._warnings and not used:
+                # A checkpoint that did not fit may have been loaded in part.
                 self._trainer, self._spent = self._make_trainer(), 0.0
         self._checkpointed = time.monotonic()
         self._checkpoint_due = False
@@ -112,7 +119,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     def _make_trainer(self) -> Trainer:
         definition = self._definition
         configuration: Configuration = definition["configuration"]
-        task = _task(definition["task"], json.dumps(definition["task_options"], sort_keys=True))
+        # The task is kept from trial to trial of a worker: its data are read once.
+        task = tasks.shared(definition["task"], definition["task_options"])
         task = task.configured(configuration, definition["parameters"])
         lanes = definition["replicates"]
         network = build(
@@ -123,7 +131,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             depth=definition["depth"],
             lanes=lanes,
             options=definition["architecture_options"],
-            device=torch.device("cuda" if definition["gpus"] > 0 else "cpu"),
+            device=self._device,
         )
         self._baseline = task.baseline()
         return Trainer(
@@ -141,18 +149,18 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             first_lane=definition["first_lane"],
         )
 
-    def report(self) -> dict[str, Any]:
-        """Train up to the next report."""
+    def report(self) -> Report:
+        """Train up to the next report and return it."""
         definition, trainer, task = self._definition, self._trainer, self._trainer.task
         self._started = time.perf_counter() - self._spent
         self._spent = 0.0
-        # Not when it was due: a trial that its rung stops needs none, and one that goes on has
-        # had the report of that step taken.
+        # Written here and not when it became due: a trial that its rung stops needs no checkpoint,
+        # and of one that goes on the report of that step has been taken.
         self._write_checkpoint_if_due()
         before, interval = trainer.step, definition["evaluation_interval"]
-        # A checkpoint may lie between two reports; these stay where they are. None is written at
-        # the step of a report before that was taken: a process that dies then would take the
-        # report with it, and the next one would go on behind it.
+        # Checkpoints may fall between reports, so continue to the next report step. Never
+        # checkpoint at a report's step before the report is returned: a resumed trial would skip
+        # it.
         until = min((before // interval + 1) * interval, definition["steps"])
         trainer.train(until, self._write_checkpoint_if_due)
         validation = trainer.evaluate("validation")
@@ -162,30 +170,30 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             loss if at is None else math.nan
             for loss, at in zip(trainer.training_losses, infeasible_at, strict=True)
         ]
-        result = summarize(
+        summary = summarize(
             training_losses, validation, evaluation, definition["divergence_threshold"]
         )
         infeasible = all(step is not None for step in infeasible_at)
-        further = task.further(result["evaluation_metric"], definition["parameters"])
-        result |= {
-            "objective": self._objective(validation, result["validation_loss"]),
-            "further": json.dumps(further, sort_keys=True) if further and not infeasible else None,
-            "step": trainer.step,
-            "infeasible": infeasible,
-            "lane_infeasible_at": infeasible_at,
-            "seconds": time.perf_counter() - self._started,
-            DONE: infeasible or trainer.step >= definition["steps"],
-        }
-        if self._warnings:
-            result["warnings"] = self._warnings
-            self._warnings = []
-        if self._checkpointing is not None and not result[DONE]:
+        further = task.further(summary["evaluation_metric"], definition["parameters"])
+        report = Report(
+            **summary,
+            objective=self._objective(validation, summary["validation_loss"]),
+            further=json.dumps(further, sort_keys=True) if further and not infeasible else None,
+            step=trainer.step,
+            infeasible=infeasible,
+            lane_infeasible_at=infeasible_at,
+            seconds=time.perf_counter() - self._started,
+            done=infeasible or trainer.step >= definition["steps"],
+            warnings=self._warnings,
+        )
+        self._warnings = []
+        if self._checkpointing is not None and not report["done"]:
             rungs = self._checkpointing["rungs"]
             self._checkpoint_due |= any(before < rung <= trainer.step for rung in rungs)
-        return result
+        return report
 
     def _write_checkpoint_if_due(self) -> None:
-        """A checkpoint that cannot be written is a warning: the trial itself is well."""
+        """Write a checkpoint if it is time; one that cannot be written is only a warning."""
         if self._checkpointing is None or self._trainer.step == 0:
             return
         age = time.monotonic() - self._checkpointed
@@ -202,14 +210,13 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
 
     @property
     def _identity(self) -> str:
-        """All that the trial is; on which device it trains does not matter."""
-        known = {key: value for key, value in self._definition.items() if key != "gpus"}
-        return json.dumps(known, sort_keys=True)
+        """Return the text by which a checkpoint is recognized as one of this trial."""
+        return json.dumps(self._definition, sort_keys=True)
 
     def _objective(self, validation: Scores, loss: float) -> float:
-        """What search and early stopping see: less is better, nan where there is nothing.
+        """Return what search and early stopping see: less is better, nan if there is no number.
 
-        In a metric a lane that is infeasible counts with the baseline's, as in a loss with the
+        In a metric an infeasible lane counts with the baseline's metric, as in a loss with the
         divergence threshold.
         """
         if self._definition["objective"] == "loss" or math.isnan(loss):
@@ -217,35 +224,3 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         lanes = [self._baseline.metric if math.isnan(m) else m for m in validation.metrics]
         mean = sum(lanes) / len(lanes)
         return -mean if self._trainer.task.higher_is_better else mean
-
-
-def summarize(
-    training_losses: list[float], validation: Scores, evaluation: Scores, threshold: float
-) -> dict[str, Any]:
-    """One report: each lane's numbers, and the trial's.
-
-    A loss of the trial is the mean over its lanes, an infeasible lane counting as the divergence
-    threshold: a configuration that diverges in one replicate of five must not win by the other
-    four. Metrics are means over the feasible lanes.
-    """
-
-    def loss(lanes: list[float]) -> float:
-        if all(math.isnan(lane) for lane in lanes):
-            return math.nan
-        return sum(threshold if math.isnan(lane) else lane for lane in lanes) / len(lanes)
-
-    def metric(lanes: list[float]) -> float:
-        feasible = [lane for lane in lanes if not math.isnan(lane)]
-        return sum(feasible) / len(feasible) if feasible else math.nan
-
-    return {
-        "training_loss": loss([lane if lane < threshold else math.nan for lane in training_losses]),
-        "validation_loss": loss(validation.losses),
-        "evaluation_loss": loss(evaluation.losses),
-        "validation_metric": metric(validation.metrics),
-        "evaluation_metric": metric(evaluation.metrics),
-        "lane_validation_losses": validation.losses,
-        "lane_evaluation_losses": evaluation.losses,
-        "lane_validation_metrics": validation.metrics,
-        "lane_evaluation_metrics": evaluation.metrics,
-    }

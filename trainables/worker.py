@@ -1,23 +1,25 @@
-"""What a process that trains on a CPU wants set, once, before it begins."""
+"""Sets up a worker process for fast training on a CPU, once, before it trains."""
 
 import ctypes
 import ctypes.util
 
 import torch
 
+# Keys of glibc's mallopt, from malloc.h, and their values in bytes.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGE = 1 << 30
 _PAD = 64 << 20
 
 
 def prepare(threads: int) -> None:
-    """Set up this process, and this thread of it, for training.
+    """Set up this process and the calling thread for training.
 
-    Gradients that vanish over time end as denormal numbers, at which processors of Intel's crawl:
-    a step of a contracting network took two to nine times as long. They become zero.
+    Denormal numbers are replaced by zero. Gradients that vanish over time end as denormal numbers,
+    which Intel's processors handle very slowly: a training step of a contracting network took two
+    to nine times as long with them.
 
     Args:
-        threads: that share an operation.
+        threads: number of CPU threads that torch uses for one operation.
     """
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -25,11 +27,14 @@ def prepare(threads: int) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed blocks; returns False where the C library is another one.
+    """Make glibc keep the memory of freed blocks instead of returning it to the system.
 
-    By default it maps every block over 128 KiB anew and hands it back when it is freed, so that
-    each training step pays its page faults again: about a third of a step of a recurrent network.
-    A worker that keeps its memory holds what its largest training step needed, no more.
+    By default glibc maps a block over 128 KiB anew and returns it when it is freed, so each
+    training step pays for its page faults again: about a third of the time of a step of a recurrent
+    network. With this setting a worker keeps as much memory as its largest training step needed.
+
+    Returns:
+        True if glibc accepted the settings; False if it did not, or if the C library has none.
     """
     name = ctypes.util.find_library("c")
     mallopt = getattr(ctypes.CDLL(name), "mallopt", None) if name else None

@@ -1,4 +1,6 @@
-"""Recurrent architectures by name, or by the dotted path of a user's own.
+"""Find, check and build recurrent architectures by registered name or by dotted path.
+
+A dotted path such as ``mypackage.cells:MyCell`` names a class of a user's own package.
 
 >>> network = build("gru", inputs=2, outputs=1, hidden=8, depth=2, lanes=3)
 """
@@ -69,19 +71,27 @@ _KIND = Kind(
 
 
 def find(name: str) -> type[Layer]:
-    """The class of a registered name, or of a dotted path such as ``mypackage.cells:MyCell``.
+    """Return the class of an architecture.
+
+    Args:
+        name: key of ``ARCHITECTURES``, or a dotted path such as ``mypackage.cells:MyCell``.
 
     Raises:
-        OptionError: there is none; the message says what was looked for, or names the nearest.
+        OptionError: the name is not registered (the message suggests the nearest one), or the
+            path cannot be imported or is no architecture (the message says what is wrong).
     """
     return _KIND.find(ARCHITECTURES, name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Any:
-    """The options of architecture ``name`` as an instance of its ``Options``.
+    """Check the options of architecture ``name`` and return an instance of its ``Options``.
+
+    Args:
+        name: registered name or dotted path of the architecture.
+        options: values of options by name; the others get their defaults.
 
     Raises:
-        OptionError: unknown architecture or option, or a value that cannot be used.
+        OptionError: the architecture or an option is unknown, or a value cannot be used.
     """
     return make_options(find(name).Options, name, options)
 
@@ -97,27 +107,31 @@ def build(
     options: Mapping[str, Any] | None = None,
     **factory: Any,
 ) -> Network:
-    """A network of architecture ``name`` with uninitialised parameters.
+    """Build a network of architecture ``name`` with uninitialised parameters.
 
     Args:
-        inputs: features of the input at each time step.
-        outputs: features of the readout at each time step.
-        hidden: units a layer.
-        depth: layers.
-        lanes: independent networks side by side.
-        options: the architecture's own options.
-        **factory: torch's ``device`` and ``dtype``.
+        name: registered name or dotted path of the architecture.
+        inputs: number of features of the input at each time step.
+        outputs: number of features of the readout at each time step.
+        hidden: hidden width, the number of units in each layer.
+        depth: number of layers.
+        lanes: number of independent networks of the same shape.
+        options: values of the architecture's options by name; the others get their defaults.
+        **factory: ``device`` and ``dtype`` of the parameters, as in torch.
+
+    Returns:
+        The network. :meth:`.Network.initialize` draws its parameters.
 
     Raises:
-        OptionError: unknown architecture or option, or a value that cannot be used.
+        OptionError: the architecture or an option is unknown, or a value cannot be used.
         Impossible: the architecture does not exist at this depth or width.
     """
     if min(hidden, lanes) < 1:
         raise Impossible(f"{name} does not exist with {hidden} units in {lanes} lanes")
-    checked = check_options(name, options or {})
+    checked_options = check_options(name, options or {})
     require_depth(name, depth)
     layer = find(name)
-    multiple = layer.width_multiple(checked)
+    multiple = layer.width_multiple(checked_options)
     if hidden % multiple:
         raise Impossible(
             f"{name} with these options does not exist {hidden} units wide: the width must be a "
@@ -130,35 +144,59 @@ def build(
         hidden=hidden,
         depth=depth,
         lanes=lanes,
-        options=checked,
+        options=checked_options,
         **factory,
     )
 
 
 def require_depth(name: str, depth: int) -> None:
-    """Raise :class:`Impossible` if architecture ``name`` does not exist with so few layers."""
-    least = find(name).minimal_depth
-    if depth < least:
-        raise Impossible(f"{name} does not exist at depth {depth}: it needs depth {least} or more")
+    """Raise :class:`Impossible` unless architecture ``name`` exists with ``depth`` layers.
+
+    Raises:
+        Impossible: ``depth`` is below the architecture's ``minimal_depth``.
+        OptionError: the architecture is unknown.
+    """
+    minimal = find(name).minimal_depth
+    if depth < minimal:
+        raise Impossible(
+            f"{name} does not exist at depth {depth}: it needs depth {minimal} or more"
+        )
 
 
 def examine(name: str, options: Mapping[str, Any]) -> None:
-    """Try a user's own architecture out, that a sweep does not find out what is wrong with it.
+    """Test a user's own architecture on a tiny network before a sweep relies on it.
+
+    Registered architectures are not examined: the project's own tests cover them.
+
+    Args:
+        name: registered name or dotted path of the architecture.
+        options: values of the architecture's options by name.
 
     Raises:
-        OptionError: what is wrong, and in which file and line.
+        OptionError: the architecture does not work; the message says what is wrong and, for an
+            exception in the user's code, in which file and line.
     """
     if ":" in name:
-        checked = check_options(name, options)
-        examination.examine(name, find(name), checked, lambda: search_space(name, options))
+        checked_options = check_options(name, options)
+        examination.examine(name, find(name), checked_options, lambda: search_space(name, options))
 
 
 def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:
-    """All hyperparameters of a network of architecture ``name``: its own and those of learning.
+    """Return the search space of a network: the architecture's own hyperparameters and learning's.
 
-    An architecture that tunes its initialisation tunes the readout's as well.
+    The readout's initialisation is searched where the architecture's own initialisation is.
+
+    Args:
+        name: registered name or dotted path of the architecture.
+        options: values of the architecture's options by name; the others get their defaults.
+
+    Returns:
+        The domain of each hyperparameter by name.
+
+    Raises:
+        OptionError: the architecture or an option is unknown, or a value cannot be used.
     """
-    own = dict(find(name).space(check_options(name, options or {})))
-    if own:
-        own = {**own, **READOUT_SPACE, "bias_distribution": space.BIAS_DISTRIBUTION}
-    return {**own, **space.LEARNING}
+    layer_space = dict(find(name).space(check_options(name, options or {})))
+    if layer_space:
+        layer_space |= {**READOUT_SPACE, "bias_distribution": space.BIAS_DISTRIBUTION}
+    return {**layer_space, **space.LEARNING}

@@ -1,4 +1,4 @@
-"""Layers that are gates side by side in one weight, and a step repeated over time."""
+"""Define :class:`Cell`, the base of layers that hold all gates in one weight and step over time."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -15,7 +15,7 @@ from trainables.space import Configuration, Space
 
 
 class _Known(NamedTuple):
-    """What follows from the buffers, and from which state of them it was made."""
+    """Caches values that are derived from a cell's buffers, with the buffers' version."""
 
     relu: Tensor
     relu_version: int
@@ -25,31 +25,33 @@ class _Known(NamedTuple):
 
 
 class Cell(Layer):
-    """A recurrent layer whose pre-activations are affine in its input and its state.
+    """A cell is a recurrent layer whose pre-activations are affine in its input and its state.
 
-    Parameters (the columns of a gate stand side by side, in the order of ``gates``):
+    The parameters hold the columns of all gates side by side, in the order of ``gates``:
 
     * ``input_weight [lanes, inputs, gates * hidden]``
     * ``recurrent_weight [lanes, hidden, gates * hidden]``
-    * ``bias [lanes, gates * hidden]``, one a gate
-    * ``initial_state [lanes, states * hidden]``, learned, zero at the start
+    * ``bias [lanes, gates * hidden]``, one bias vector for each gate (cells of torch have two)
+    * ``initial_state [lanes, states * hidden]``, learned and initialised to zero
 
     Weights act from the right: a pre-activation is ``x @ input_weight + h @ recurrent_weight
-    + bias``. A subclass names its gates and states and writes one :meth:`step`, or names its scan.
+    + bias``. A subclass names its gates and states, and either names its scan or implements
+    :meth:`step`.
 
     Attributes:
-        gates: names of the gates, and of their hyperparameters.
-        scan: the function of :mod:`.scans` that it is, and nothing else.
-        square: how the recurrent matrices may start.
+        gates: names of the gates, which are also prefixes of the names of hyperparameters.
+        scan: name of the function of :mod:`.scans` that runs exactly this cell over time; None:
+            :meth:`run` repeats :meth:`step`, unless a subclass overrides it.
+        square: kinds of initialisation that the recurrent matrices may have.
     """
 
     gates: ClassVar[tuple[str, ...]]
     scan: ClassVar[str | None] = None
     square: ClassVar[space.Choice] = space.SQUARE
 
-    def __init_subclass__(cls, **given: Any) -> None:
-        """A subclass with a step of its own is not the scan that it inherits."""
-        super().__init_subclass__(**given)
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Reset ``scan`` if the subclass has its own step, which the inherited scan ignores."""
+        super().__init_subclass__(**keywords)
         if "step" in vars(cls) and "scan" not in vars(cls):
             cls.scan = None
 
@@ -59,8 +61,8 @@ class Cell(Layer):
         self.input_weight = nn.Parameter(torch.empty(lanes, inputs, width, **factory))
         self.recurrent_weight = nn.Parameter(torch.empty(lanes, hidden, width, **factory))
         self.bias = nn.Parameter(torch.empty(lanes, width, **factory))
-        # Run-time constants, not trained and not counted: what the forget-bias hyperparameter
-        # adds to each gate, and which lanes use ReLU.
+        # Constants that are neither trained nor counted as parameters: the forget bias that is
+        # added to each gate's pre-activation, and the mask of lanes that use ReLU.
         self.register_buffer("gate_offset", torch.zeros(lanes, width, **factory))
         relu = torch.zeros(lanes, 1, 1, dtype=torch.bool, device=factory.get("device"))
         self.register_buffer("relu", relu)
@@ -72,13 +74,20 @@ class Cell(Layer):
 
     @classmethod
     def nonlinearity_of(cls, options: Any) -> Elementwise | Literal["searched"]:
-        """What s is; ``searched``: a hyperparameter of each lane, tanh or ReLU."""
+        """Return the nonlinearity s of a cell with these options.
+
+        Returns:
+            The kind of s, or ``searched``: tanh or ReLU, a hyperparameter of each lane.
+        """
         kind: Elementwise | Literal["searched"] = getattr(options, "nonlinearity", "tanh")
         return kind
 
     @classmethod
     def space(cls, options: Any) -> Space:
-        """The hyperparameters of appendix A of the capacity paper that this cell has."""
+        """Return the search space of this cell's initialisation, nonlinearity and forget biases.
+
+        Ranges are those of appendix A of the capacity paper.
+        """
         dimensions: dict[str, space.Domain] = {"bias_distribution": space.BIAS_DISTRIBUTION}
         if cls.nonlinearity_of(options) == "searched":
             dimensions["nonlinearity"] = space.NONLINEARITY
@@ -93,9 +102,12 @@ class Cell(Layer):
 
     @classmethod
     def forget_gates(cls) -> dict[str, str]:
-        """Forget-bias hyperparameter -> the gate whose pre-activation it is added to.
+        """Map each forget-bias hyperparameter to the gate whose pre-activation it is added to.
 
-        An option of the same name fixes it.
+        An option of the same name fixes the hyperparameter, which is then not searched.
+
+        Returns:
+            Names of gates by name of hyperparameter; empty for a cell without forget biases.
         """
         return {}
 
@@ -127,16 +139,27 @@ class Cell(Layer):
     # -- computation -------------------------------------------------------------------------
 
     def project(self, x: Tensor) -> Tensor:
-        """Input products of all time steps at once, biases and gate offsets included.
+        """Project the inputs of all time steps at once; add biases and gate offsets.
 
-        ``[lanes, time, batch, inputs]`` to ``[lanes, time, batch, gates * hidden]``.
+        Args:
+            x: inputs ``[lanes, time, batch, inputs]``.
+
+        Returns:
+            Pre-activations without the recurrent product, ``[lanes, time, batch, gates * hidden]``.
         """
         return affine(x, self.input_weight, self.bias + self.gate_offset)
 
     def scaled(self, x: Tensor) -> tuple[scans.Inputs, Tensor]:
-        """Inputs and recurrent weights as :mod:`.scans` want them.
+        """Return inputs and recurrent weight in the form that functions of :mod:`.scans` take.
 
-        The columns of the gate with the nonlinearity come times its scale.
+        The columns that lead into the nonlinearity are multiplied by its ``scale``.
+
+        Args:
+            x: inputs ``[lanes, time, batch, inputs]``.
+
+        Returns:
+            The inputs with their weight and bias, and the recurrent weight
+            ``[lanes, hidden, gates * hidden]``.
         """
         if isinstance(scale := self.nonlinearity().scale, float) and scale == 1:
             return scans.Inputs(
@@ -147,33 +170,43 @@ class Cell(Layer):
         return scans.Inputs(x, self.input_weight * factors, bias), self.recurrent_weight * factors
 
     def column_factors(self) -> Tensor:
-        """What :meth:`scaled` multiplies each column by, ``[lanes or 1, 1, gates * hidden]``."""
+        """Return the factor by which :meth:`scaled` multiplies each column.
+
+        Returns:
+            Factors ``[lanes, 1, gates * hidden]``.
+        """
         return self._constants().column_factors
 
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One time step.
+        """Compute one time step.
 
         Args:
-            u: projected input ``[lanes, batch, gates * hidden]``.
+            u: projected input ``[lanes, batch, gates * hidden]`` (see :meth:`project`).
             x: the input itself ``[lanes, batch, inputs]``.
-            state: ``[lanes, batch, hidden]`` a part.
+            state: parts of the state before the step, each ``[lanes, batch, hidden]``.
 
         Returns:
-            What the layer above sees, ``[lanes, batch, hidden]``, and the new state.
+            The output to the layer above, ``[lanes, batch, hidden]``, and the state after the step.
+
+        Raises:
+            NotImplementedError: the class does not implement a step.
         """
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        """Repeat :meth:`step`, or call the scan."""
+        """Run over time by the cell's scan, or else by repeating :meth:`step`.
+
+        Arguments and results are those of :meth:`.Layer.forward`.
+        """
         if self.scan is not None:
             inputs, weight = self.scaled(x)
             scanned = getattr(scans, self.scan)(
                 inputs, *state, weight, self.nonlinearity(), first=first
             )
-            output, *others = scanned if isinstance(scanned, tuple) else (scanned,)
-            return output, (output[:, -1], *others)
+            output, *other_states = scanned if isinstance(scanned, tuple) else (scanned,)
+            return output, (output[:, -1], *other_states)
         outputs = []
-        # unbind once: indexing u[:, t] in the loop would write a full-size zero gradient a step.
+        # Unbind once: if each step indexed u[:, t], each would write a full-size zero gradient.
         for u, x_t in zip(self.project(x).unbind(1), x.unbind(1), strict=True):
             output, state = self.step(u, x_t, state)
             outputs.append(output)
@@ -183,7 +216,10 @@ class Cell(Layer):
     def run_all(
         cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None, first: int
     ) -> tuple[Tensor, list[State]] | None:
-        """As :meth:`.Layer.run_all`: one call for layers whose scan is compiled."""
+        """Run over time through layers whose scan is compiled, in one call.
+
+        Arguments and results are those of :meth:`.Layer.run_all`.
+        """
         if cls.scan is None or any(scans.at_once(x, layer.input_weight) for layer in layers):
             return None
         phis = [layer.nonlinearity() for layer in layers]
@@ -192,39 +228,39 @@ class Cell(Layer):
         from trainables.architectures.scans import compiled
 
         starts = [(layer.initial_state,) for layer in layers] if states is None else states
-        given = [
+        compiled_layers = [
             compiled.Layer(
-                a.input_weight,
-                a.bias,
-                a.gate_offset,
-                a.recurrent_weight,
+                layer.input_weight,
+                layer.bias,
+                layer.gate_offset,
+                layer.recurrent_weight,
                 start,
-                phi.codes(a.lanes),
+                phi.codes(layer.lanes),
             )
-            for a, start, phi in zip(layers, starts, phis, strict=True)
+            for layer, start, phi in zip(layers, starts, phis, strict=True)
         ]
-        outputs, *finals = compiled.run(compiled.RECURRENCES[cls.scan], x, given, first)
+        outputs, *finals = compiled.run(compiled.RECURRENCES[cls.scan], x, compiled_layers, first)
         return outputs, [tuple(final.unbind(0)) for final in finals]
 
     def s(self, z: Tensor) -> Tensor:
-        """The nonlinearity of each lane; ``z [lanes, ...]``."""
+        """Apply the nonlinearity of each lane to pre-activations ``z [lanes, ...]``."""
         return self.nonlinearity()(z)
 
     def nonlinearity(self) -> Nonlinearity:
-        """That of the options, or of each lane where it is a hyperparameter."""
+        """Return the cell's nonlinearity, which differs between lanes if it is a hyperparameter."""
         return self._constants().nonlinearity
 
     def _constants(self) -> "_Known":
-        """The nonlinearity and the column factors, made anew when what they follow from changed.
+        """Return the nonlinearity and the column factors, computed anew after buffers change.
 
-        To ask at every step which lanes are ReLU would let a GPU wait for the answer.
+        They are cached because reading the ReLU mask at every step makes the host wait for the GPU.
         """
         known, version = self._known, self.relu._version
         if (
             known is None
             or known.relu is not self.relu
             or known.relu_version != version
-            or known.gate_offset is not self.gate_offset  # of another device or number format
+            or known.gate_offset is not self.gate_offset  # moved or cast by Module.to
         ):
             kind = self.nonlinearity_of(self.options)
             phi = Nonlinearity(self.relu if kind == "searched" else kind, like=self.bias)

@@ -1,7 +1,8 @@
-"""Deep transitions: several layers between one time step and the next.
+"""Define deep transition networks, which have several layers between two time steps.
 
-From chapter 10.5 ("Deep Recurrent Networks") and Pascanu et al. 2014. The chapter's three
-multilayer perceptrons are options: ``input_depth``, ``transition_depth`` and ``output_depth``.
+They follow chapter 10.5 ("Deep Recurrent Networks") and Pascanu et al. 2014. Options set the depths
+of the chapter's three multilayer perceptrons: ``input_depth``, ``transition_depth`` and
+``output_depth``.
 """
 
 from dataclasses import dataclass
@@ -22,12 +23,16 @@ from trainables.space import Configuration, Space
 
 @dataclass(frozen=True)
 class DeepTransitionOptions(SearchedNonlinearity):
-    """How deep each of the three maps is; 1 is an affine map.
+    """Holds the depths of a deep transition network's three multilayer perceptrons.
 
     Attributes:
-        transition_depth: from state to state.
-        input_depth: from the input to the first layer of the transition.
-        output_depth: from the last layer's output to the network's (deep output, DO).
+        transition_depth: layers from the state of a time step to the next one.
+        input_depth: layers from the input to the first layer of the transition; 1 is an affine map.
+        output_depth: layers from the output of the top layer to the network's output (deep output,
+            DO); 1 is an affine map.
+
+    Raises:
+        Refused: a depth is not between 1 and 100.
     """
 
     transition_depth: int = 2
@@ -40,13 +45,16 @@ class DeepTransitionOptions(SearchedNonlinearity):
 
 
 class DeepTransition(Cell):
-    """h' = s(W_K s(W_{K-1} .. s(W_1 h + U x + b_1) ..) + b_K), K = ``transition_depth``.
+    """A deep transition network passes the state through K layers at each time step (DT-RNN).
 
-    W_1, U and b_1 are the cell's ``recurrent_weight``, ``input_weight`` and ``bias``; W_2 and up
-    are ``transition_weights.<k> [lanes, hidden, hidden]``, b_2 and up ``transition_biases.<k>
+    h' = s(W_K s(W_{K-1} .. s(W_1 h + U x + b_1) ..) + b_K), K = ``transition_depth`` (chapter 10.5,
+    section 2; Pascanu et al. 2014).
+
+    W_1, U and b_1 are the cell's ``recurrent_weight``, ``input_weight`` and ``bias``. W_2 to W_K
+    are ``transition_weights.<k> [lanes, hidden, hidden]``, b_2 to b_K are ``transition_biases.<k>
     [lanes, hidden]``. With ``input_depth`` m above one, U x becomes U_m s(.. s(U_1 x + c_1) ..
-    + c_{m-1}): U_1 is ``input_weight``, the others are ``input_layer_weights.<k>``, with
-    ``input_layer_biases.<k>``.
+    + c_{m-1}): U_1 is ``input_weight``, U_2 to U_m are ``input_layer_weights.<k> [lanes, hidden,
+    hidden]``, and c_1 to c_{m-1} are ``input_layer_biases.<k> [lanes, hidden]``.
     """
 
     summary = "several layers between time steps"
@@ -113,7 +121,7 @@ class DeepTransition(Cell):
         return torch.stack(outputs[first:], dim=1), (h,)
 
     def _upper_layers(self) -> list[tuple[Tensor, Tensor]]:
-        """Weight and bias ``[lanes, 1, hidden]`` of each layer above the first."""
+        """Return weight and bias ``[lanes, 1, hidden]`` of each transition layer but the first."""
         biases = [bias.unsqueeze(1) for bias in self.transition_biases]
         return list(zip(self.transition_weights, biases, strict=True))
 
@@ -125,7 +133,10 @@ class DeepTransition(Cell):
 
 
 class DeepTransitionSkip(DeepTransition):
-    """h' = h + MLP_h(h, x), where MLP_h is the transition of :class:`DeepTransition`."""
+    """A deep transition network with a residual connection computes h' = h + MLP_h(h, x).
+
+    MLP_h is the transition of :class:`DeepTransition` (chapter 10.5, section 3).
+    """
 
     summary = "deep transition with a residual connection from state to state"
     source = "chapter 10.5, section 3"
@@ -135,9 +146,10 @@ class DeepTransitionSkip(DeepTransition):
 
 
 class DeepTransitionShortcut(DeepTransition):
-    """g_1 = s(W_1 h + U x + b_1), g_k = s(W_k g_{k-1} + S_k h + b_k), h' = g_K: DT(S).
+    """A DT(S)-RNN feeds the old state into every layer of its transition (Pascanu et al. 2014).
 
-    S_2 and up are ``shortcut_weights.<k> [lanes, hidden, hidden]``.
+    g_1 = s(W_1 h + U x + b_1), g_k = s(W_k g_{k-1} + S_k h + b_k), h' = g_K. S_2 to S_K are
+    ``shortcut_weights.<k> [lanes, hidden, hidden]``.
     """
 
     summary = "deep transition in which every layer sees the old state, DT(S)"

@@ -1,4 +1,4 @@
-"""Whether a user's architecture keeps the rules that the others are tested for."""
+"""Check that a user's own architecture keeps the rules that registered ones are tested for."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,10 @@ from trainables.external import why
 from trainables.registry import OptionError
 from trainables.space import Domain, Space, draw, fault_of_conditions
 
-LANES, TIME, BATCH, INPUTS, OUTPUTS = 3, 4, 5, 7, 1  # and an even width: no two alike
-CONFIGURATIONS = 24  # that are drawn: with and without what is active only where it is used
+# Sizes of the tiny network. They and its even hidden width differ, so that swapped axes show.
+LANES, TIME, BATCH, INPUTS, OUTPUTS = 3, 4, 5, 7, 1
+# Number of drawn configurations: enough to have conditional hyperparameters active and inactive.
+CONFIGURATIONS = 24
 
 
 def examine(
@@ -19,9 +21,16 @@ def examine(
 ) -> None:
     """Build, draw and run a tiny network of a user's architecture before a sweep relies on it.
 
+    Args:
+        path: dotted path of the architecture, for the error's text.
+        layer: class of the architecture.
+        options: an instance of its ``Options``.
+        space: function that returns the search space of a network of the architecture.
+
     Raises:
-        OptionError: something in it raises, a parameter has no lane axis, is not drawn or not
-            used, a result has the wrong shape, or lanes mix.
+        OptionError: the user's code raises an exception, the search space is invalid, a parameter
+            has no lane axis, is not drawn or is not used, a result has the wrong shape, the same
+            input gives two outputs, or lanes influence each other.
     """
     try:
         fault = _fault(layer, options, space())
@@ -32,7 +41,7 @@ def examine(
 
 
 def _fault(layer: type[Layer], options: StackOptions, space: Space) -> str:
-    """The first rule that is broken, or nothing."""
+    """Return a description of the first rule that is broken, or an empty text."""
     for name, domain in space.items():
         if not isinstance(domain, Domain):
             return f"hyperparameter '{name}' of its space is {domain!r}, which is no domain"
@@ -52,18 +61,18 @@ def _fault(layer: type[Layer], options: StackOptions, space: Space) -> str:
         options=options,
         dtype=torch.float64,
     )
-    named = dict(network.named_parameters())
-    for name, parameter in named.items():
+    parameters = dict(network.named_parameters())
+    for name, parameter in parameters.items():
         if parameter.shape[:1] != (LANES,):
             return f"parameter '{name}' is {[*parameter.shape]}, without the leading lane axis"
     for first in range(0, CONFIGURATIONS, LANES):
-        for parameter in named.values():
+        for parameter in parameters.values():
             parameter.data.fill_(torch.nan)
         network.initialize(
             [draw(space, "examination", first + lane) for lane in range(LANES)],
             [torch.Generator().manual_seed(lane) for lane in range(LANES)],
         )
-        for name, parameter in named.items():
+        for name, parameter in parameters.items():
             if parameter.isnan().any():
                 return f"parameter '{name}' is not drawn: fill it in _draw"
     return _fault_of_shapes(network) or _fault_of_gradients(network)
@@ -74,31 +83,33 @@ def _fault_of_shapes(network: Network) -> str:
     assert isinstance(layer, Layer)
     x = torch.ones(LANES, TIME, BATCH, INPUTS, dtype=torch.float64)
     outputs, state = layer(x)
-    wanted = (LANES, TIME, BATCH, layer.hidden)
-    if outputs.shape != wanted:
-        return f"its outputs over time are {[*outputs.shape]}, but must be {[*wanted]}"
+    expected = (LANES, TIME, BATCH, layer.hidden)
+    if outputs.shape != expected:
+        return f"its outputs over time are {[*outputs.shape]}, but must be {[*expected]}"
     if not isinstance(state, tuple):
         return f"its state is a {type(state).__name__}, but must be a tuple of tensors"
-    found = [[*part.shape] for part in state]
-    parts = [[LANES, BATCH, width] for width in layer.state_widths]
-    return "" if found == parts else f"its state is {found}, but must be {parts}"
+    shapes = [[*part.shape] for part in state]
+    expected_shapes = [[LANES, BATCH, width] for width in layer.state_widths]
+    if shapes == expected_shapes:
+        return ""
+    return f"its state is {shapes}, but must be {expected_shapes}"
 
 
 def _fault_of_gradients(network: Network) -> str:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(LANES, TIME, BATCH, INPUTS, dtype=torch.float64, generator=generator)
     outputs, _ = network(x)
-    named = dict(network.named_parameters())
-    gradients = torch.autograd.grad(outputs.sum(), list(named.values()), allow_unused=True)
-    for name, gradient in zip(named, gradients, strict=True):
+    parameters = dict(network.named_parameters())
+    gradients = torch.autograd.grad(outputs.sum(), list(parameters.values()), allow_unused=True)
+    for name, gradient in zip(parameters, gradients, strict=True):
         if gradient is None:
             return f"parameter '{name}' is not used"
     with torch.no_grad():
         if not torch.equal(network(x)[0], outputs):
             return "the same input gives another output the second time"
         x[1] += 1
-        for parameter in named.values():
+        for parameter in parameters.values():
             parameter[1] += 0.1
         changed, _ = network(x)
-    same = torch.allclose(changed[0], outputs[0], rtol=1e-9, atol=1e-12)
-    return "" if same else "its lanes mix: what happens in one changes the outputs of another"
+    unchanged = torch.allclose(changed[0], outputs[0], rtol=1e-9, atol=1e-12)
+    return "" if unchanged else "its lanes mix: what happens in one changes the outputs of another"

@@ -1,4 +1,7 @@
-"""PyTorch's own LSTM kernel, all layers of a lane a call: cuDNN's on a GPU, oneDNN's on a CPU."""
+"""Run LSTM layers by PyTorch's fused kernel: cuDNN's on a GPU, oneDNN's on a CPU.
+
+One call runs all layers of one lane.
+"""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -8,44 +11,49 @@ from torch import Tensor
 
 from trainables.architectures.products import ONEDNN_IS_FASTER
 
-# A call costs a quarter of a millisecond, a loop over time is shared by all lanes: for packs of
-# smaller layers than this, batch times hidden, the loop is faster.
+# Batch size times hidden width from which on the kernel is faster for several lanes. Every lane
+# needs a call of its own, a quarter of a millisecond, whereas one loop over time runs all lanes.
 LARGE = 1024
 
 
 def pays(x: Tensor, hidden: int) -> bool:
-    """Whether the kernel is there and faster for ``x [lanes, time, batch, inputs]``.
+    """Return whether the fused kernel is available and faster than a loop over time.
 
     Where oneDNN is not the fastest library of the processor, a compiled loop is faster.
+
+    Args:
+        x: inputs ``[lanes, time, batch, inputs]``.
+        hidden: hidden width.
     """
     lanes, _, batch, _ = x.shape
-    there = x.is_cuda or (x.dtype == torch.float32 and ONEDNN_IS_FASTER)
-    return there and (lanes == 1 or batch * hidden >= LARGE)
+    available = x.is_cuda or (x.dtype == torch.float32 and ONEDNN_IS_FASTER)
+    return available and (lanes == 1 or batch * hidden >= LARGE)
 
 
 def lstm(
     x: Tensor, h: Tensor, c: Tensor, layers: Sequence[Sequence[Tensor]]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Over time i, f, o = sigma(.), c' = f c + i tanh(.), h' = o tanh(c'), all layers in one call.
+    """Run all LSTM layers over time: i, f, o = sigma(.), c' = f c + i tanh(.), h' = o tanh(c').
 
     Args:
         x: inputs ``[lanes, time, batch, inputs]``.
-        h: the initial states ``[layers, lanes, batch, hidden]``.
-        c: the initial cells, likewise.
-        layers: of each layer the input weight ``[lanes, inputs, 4 * hidden]``, columns input,
-            forget, candidate, output, the recurrent weight ``[lanes, hidden, 4 * hidden]``, the
-            bias ``[lanes, 4 * hidden]`` and a constant added to the bias.
+        h: initial states ``[layers, lanes, batch, hidden]``.
+        c: initial cells ``[layers, lanes, batch, hidden]``.
+        layers: four tensors of each layer: the input weight ``[lanes, inputs, 4 * hidden]``, the
+            recurrent weight ``[lanes, hidden, 4 * hidden]``, the bias ``[lanes, 4 * hidden]`` and a
+            constant ``[lanes, 4 * hidden]`` that is added to the bias. Columns are those of the
+            input gate, forget gate, candidate and output gate.
 
     Returns:
-        The states of the last layer ``[lanes, time, batch, hidden]``, the last states and the last
-        cells, both like ``h``.
+        The states of the last layer at all time steps ``[lanes, time, batch, hidden]``, the final
+        states and the final cells of all layers, both ``[layers, lanes, batch, hidden]``.
     """
-    lanes = [
+    results = [
         torch.lstm(
             x_l,
             (h_l, c_l),
             weights,
-            has_biases=True,  # torch has two
+            has_biases=True,  # torch adds up two biases: here the bias and its constant part
             num_layers=len(layers),
             dropout=0.0,
             train=torch.is_grad_enabled(),
@@ -56,22 +64,22 @@ def lstm(
             _lanes(x), _lanes(h, 1), _lanes(c, 1), _weights(layers), strict=True
         )
     ]
-    if len(lanes) == 1:
-        outputs, h, c = lanes[0]
+    if len(results) == 1:
+        outputs, h, c = results[0]
         return outputs.unsqueeze(0), h.unsqueeze(1), c.unsqueeze(1)
-    of_lanes = list(zip(*lanes, strict=True))
-    return torch.stack(of_lanes[0]), torch.stack(of_lanes[1], 1), torch.stack(of_lanes[2], 1)
+    by_kind = list(zip(*results, strict=True))  # outputs, states and cells of all lanes
+    return torch.stack(by_kind[0]), torch.stack(by_kind[1], 1), torch.stack(by_kind[2], 1)
 
 
 def _weights(layers: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
-    """Of each lane what ``torch.lstm`` wants: weights act from the left there."""
-    of_layers = [
+    """Return the weights of each lane as ``torch.lstm`` takes them: they act from the left."""
+    tensors_by_layer = [
         [_lanes(matrix.mT) for matrix in layer[:2]] + [_lanes(bias) for bias in layer[2:]]
         for layer in layers
     ]
-    return [list(lane) for lane in zip(*chain.from_iterable(of_layers), strict=True)]
+    return [list(lane) for lane in zip(*chain.from_iterable(tensors_by_layer), strict=True)]
 
 
 def _lanes(packed: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """Each lane's own; a lane alone is not copied, neither here nor on the way back."""
+    """Split a tensor into its lanes; neither pass, forward or backward, copies a single lane."""
     return (packed.squeeze(dim),) if packed.shape[dim] == 1 else packed.unbind(dim)

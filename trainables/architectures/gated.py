@@ -1,7 +1,7 @@
-"""Gated networks: UGRNN, GRU and LSTM (capacity paper, equations 2 to 14), and UR-LSTM.
+"""Define the gated networks UGRNN, GRU, LSTM (capacity paper, equations 2 to 14) and UR-LSTM.
 
-Gates multiply the old state: a gate of one carries it over. The forget-bias hyperparameter is a
-run-time constant inside the sigmoid and is not trained.
+Gates multiply the old state, so a gate of one carries it over. The forget bias b_fg is a
+hyperparameter: a constant that is added inside the sigmoid and is not trained.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,14 @@ from trainables.space import Configuration, Space
 
 @dataclass(frozen=True)
 class ForgetBias(SearchedNonlinearity):
-    """A nonlinearity and a forget gate.
+    """Holds the options of a cell with a forget gate: its nonlinearity and its forget bias.
 
     Attributes:
-        forget_bias: constant inside the sigmoid of the gate that keeps the old state; without it
-            a hyperparameter of each configuration.
+        forget_bias: constant b_fg inside the sigmoid of the gate that keeps the old state; None: a
+            hyperparameter of each configuration.
+
+    Raises:
+        Refused: ``forget_bias`` is not a finite number.
     """
 
     forget_bias: float | None = None
@@ -36,7 +39,10 @@ class ForgetBias(SearchedNonlinearity):
 
 
 class UGRNN(Cell):
-    """g = sigma(W_g [h, x] + b_g + b_fg); c = s(W_c [h, x] + b_c); h' = g h + (1 - g) c."""
+    """A UGRNN mixes old state and candidate by one update gate (capacity paper, equations 2 to 4).
+
+    g = sigma(W_g [h, x] + b_g + b_fg); c = s(W_c [h, x] + b_c); h' = g h + (1 - g) c.
+    """
 
     summary = "update-gate network: one coupled gate"
     source = "capacity paper, equations 2 to 4"
@@ -50,9 +56,10 @@ class UGRNN(Cell):
 
 
 class GRU(Cell):
-    """r, u = sigma(.); c = s(W_ch (r h) + W_cx x + b_c); h' = u h + (1 - u) c.
+    """A GRU has a reset and an update gate (capacity paper, equations 5 to 8; Cho et al. 2014).
 
-    The reset gate acts before the recurrent product, as in the paper and unlike ``torch.nn.GRU``.
+    r, u = sigma(.), u with b_fg; c = s(W_ch (r h) + W_cx x + b_c); h' = u h + (1 - u) c. The reset
+    gate acts before the recurrent product, as in the paper and unlike ``torch.nn.GRU``.
     """
 
     summary = "gated recurrent unit, reset before the product"
@@ -67,7 +74,11 @@ class GRU(Cell):
 
 
 class LSTM(Cell):
-    """i, f, o = sigma(.); c' = f c + i s(.); h' = o tanh(c'). The outer tanh is always tanh."""
+    """An LSTM keeps a memory cell behind input, forget and output gates.
+
+    i, f, o = sigma(.), f with b_fg; c' = f c + i s(.); h' = o tanh(c') (capacity paper, equations
+    9 to 14; Hochreiter and Schmidhuber 1997). The outer nonlinearity is tanh whatever s is.
+    """
 
     summary = "long short-term memory"
     source = "capacity paper, equations 9 to 14; Hochreiter and Schmidhuber 1997"
@@ -84,33 +95,37 @@ class LSTM(Cell):
     def run_all(
         cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None, first: int
     ) -> tuple[Tensor, list[State]] | None:
-        tanh = all(layer.nonlinearity().is_tanh for layer in layers)
-        if not (tanh and fused_lstm.pays(x, layers[0].hidden)):
+        all_tanh = all(layer.nonlinearity().is_tanh for layer in layers)
+        if not (all_tanh and fused_lstm.pays(x, layers[0].hidden)):
             return super().run_all(layers, x, states, first)
         if states is None:
             start = torch.stack([layer.initial_state for layer in layers])
             h, c = start.unsqueeze(2).expand(-1, -1, x.shape[2], -1).chunk(2, dim=-1)
         else:
             h, c = (torch.stack(parts) for parts in zip(*states, strict=True))
-        weights = [(a.input_weight, a.recurrent_weight, a.bias, a.gate_offset) for a in layers]
+        weights = [
+            (layer.input_weight, layer.recurrent_weight, layer.bias, layer.gate_offset)
+            for layer in layers
+        ]
         outputs, h, c = fused_lstm.lstm(x, h, c, weights)
-        # A slice of everything would still cost a copy on the way back.
+        # Slice only if steps are cut off: the backward pass of any slice copies the gradient.
         return outputs[:, first:] if first else outputs, list(zip(h, c, strict=True))
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        whole = self.run_all([self], x, [state], first)
-        if whole is None:
+        result = self.run_all([self], x, [state], first)
+        if result is None:
             return super().run(x, state, first)
-        outputs, (final,) = whole
+        outputs, (final,) = result
         return outputs, final
 
 
 class URLSTM(Cell):
-    """An LSTM with a refine gate and uniform gate initialisation.
+    """A UR-LSTM is an LSTM with a refine gate and uniform gate initialisation.
 
     f, r, o = sigma(.); g = r (1 - (1 - f)^2) + (1 - r) f^2; c' = g c + (1 - g) s(.);
-    h' = o tanh(c'). The forget gate's bias starts at b = log(q / (1 - q)) with q uniform in
-    (1/n, 1 - 1/n), the refine gate's at -b: both are trained, and take the place of a
+    h' = o tanh(c') (Gu et al. 2020, sections 3.1 to 3.3; fading-memory paper, Table 2). The bias of
+    the forget gate starts at b = log(q / (1 - q)), with q uniform in (1/n, 1 - 1/n) and n the
+    hidden width; the bias of the refine gate starts at -b. Both are trained and replace the
     forget-bias hyperparameter.
     """
 
@@ -122,9 +137,9 @@ class URLSTM(Cell):
 
     @classmethod
     def space(cls, options: Any) -> Space:
-        drawn = ("forget_bias_scale", "refine_bias_scale")
+        unused = ("forget_bias_scale", "refine_bias_scale")
         return {
-            name: domain for name, domain in super().space(options).items() if name not in drawn
+            name: domain for name, domain in super().space(options).items() if name not in unused
         }
 
     def _draw_gate(
@@ -150,7 +165,7 @@ class URLSTM(Cell):
         z = torch.baddbmm(u, h, self.recurrent_weight)
         f, r, o = torch.sigmoid(z[..., : 3 * n]).chunk(3, dim=-1)
         f2 = f * f
-        # r (1 - (1 - f)^2) + (1 - r) f^2, and 1 - (1 - f)^2 = 2 f - f^2
+        # g = r (1 - (1 - f)^2) + (1 - r) f^2, where 1 - (1 - f)^2 = 2 f - f^2.
         g = torch.lerp(f2, 2 * f - f2, r)
         c = torch.lerp(self.s(z[..., 3 * n :]), c, g)
         h = o * torch.tanh(c)

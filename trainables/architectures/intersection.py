@@ -1,4 +1,4 @@
-"""The intersection network, +RNN (capacity paper, equations 15 to 20)."""
+"""Define the intersection network, +RNN (capacity paper, equations 15 to 20)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,11 +16,11 @@ from trainables.space import Configuration
 
 @dataclass(frozen=True)
 class IntersectionOptions(StackOptions):
-    """The two nonlinearities; the paper uses ReLU and tanh.
+    """Holds the two nonlinearities of an intersection network; the paper uses ReLU and tanh.
 
     Attributes:
-        s1: over depth.
-        s2: over time.
+        s1: nonlinearity of the candidate over depth.
+        s2: nonlinearity of the candidate over time.
     """
 
     s1: Elementwise = "relu"
@@ -28,11 +28,14 @@ class IntersectionOptions(StackOptions):
 
 
 class Intersection(Cell):
-    """y = g_y x + (1 - g_y) s1(.) over depth, h' = g_h h + (1 - g_h) s2(.) over time.
+    """An intersection network couples a gate over depth with a gate over time.
 
-    The layer above and the readout see y. x must be as wide as h: the first layer projects it
-    affinely, without a nonlinearity (``projection_weight [lanes, inputs, hidden]``,
-    ``projection_bias [lanes, hidden]``). The paper excludes depth 1.
+    y = g_y x + (1 - g_y) s1(.) over depth, h' = g_h h + (1 - g_h) s2(.) over time (capacity paper,
+    equations 15 to 20). Both gates have a forget bias.
+
+    The layer above and the readout see y. x must be as wide as h, so a layer whose inputs have
+    another width first projects them affinely, without a nonlinearity (``projection_weight [lanes,
+    inputs, hidden]``, ``projection_bias [lanes, hidden]``). The paper excludes depth 1.
     """
 
     summary = "intersection network (+RNN): coupled gates over depth and time"
@@ -72,13 +75,14 @@ class Intersection(Cell):
         n, phi = self.hidden, self.nonlinearity()
         inputs, weight = self.scaled(x)
         u = inputs.projected()
-        # Over time this is a UGRNN, which y does not act upon: y is for all steps at once.
+        # Over time the layer is a UGRNN: h does not depend on y, so y is computed for all steps at
+        # once from the states before them.
         over_depth, over_time = u[:, first:, :, : 2 * n], u[..., 2 * n :]
-        after = scans.ugrnn(
+        states = scans.ugrnn(
             scans.Inputs(over_time), h, weight[..., 2 * n :], phi, first=max(first - 1, 0)
         )
-        before = after[:, :-1] if first else torch.cat([h.unsqueeze(1), after[:, :-1]], dim=1)
+        before = states[:, :-1] if first else torch.cat([h.unsqueeze(1), states[:, :-1]], dim=1)
         recurrent = torch.bmm(before.flatten(1, 2), weight[..., : 2 * n])
         gate, y = (over_depth + recurrent.view(over_depth.shape)).chunk(2, dim=-1)
         y = torch.lerp(Nonlinearity(self.options.s1)(y), x[:, first:], torch.sigmoid(gate))
-        return y, (after[:, -1],)
+        return y, (states[:, -1],)

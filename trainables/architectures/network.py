@@ -1,4 +1,4 @@
-"""A stack of recurrent layers with a readout."""
+"""Stack recurrent layers into a network with an affine or deep readout."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,13 +20,25 @@ READOUT_SPACE: Space = {
 
 
 class Network(nn.Module):
-    """``depth`` layers of one class; each sees the current output of the layer below.
+    """A network stacks ``depth`` layers of one class and maps the top layer's output to a readout.
 
-    Parameters are those of ``layers.0`` up to ``layers.<depth - 1>`` (see :class:`.Cell`), then
-    ``readout_weight [lanes, hidden, outputs]`` and ``readout_bias [lanes, outputs]``. A layer that
-    asks for a deep readout has hidden layers before it with the nonlinearity of the top layer:
-    ``readout_layer_weights.<m> [lanes, hidden, hidden]``, ``readout_layer_biases.<m> [lanes,
-    hidden]``.
+    At each time step a layer sees the output of the layer below at the same time step.
+
+    The parameters are those of ``layers.0`` up to ``layers.<depth - 1>`` (see :class:`.Cell`),
+    ``readout_weight [lanes, hidden, outputs]`` and ``readout_bias [lanes, outputs]``. An
+    architecture with a deep readout adds hidden layers before the affine readout, with the
+    nonlinearity of the top layer: ``readout_layer_weights.<m> [lanes, hidden, hidden]`` and
+    ``readout_layer_biases.<m> [lanes, hidden]``.
+
+    Args:
+        layer: class of the layers.
+        inputs: number of features of the input at each time step.
+        outputs: number of features of the readout at each time step.
+        hidden: hidden width, the number of units in each layer.
+        depth: number of layers.
+        lanes: number of independent networks of the same shape.
+        options: an instance of the layer's ``Options``.
+        **factory: ``device`` and ``dtype`` of the parameters, as in torch.
     """
 
     def __init__(
@@ -56,15 +68,20 @@ class Network(nn.Module):
         self.readout_bias = nn.Parameter(torch.empty(lanes, outputs, **factory))
 
     def parameter_count(self) -> int:
-        """Trained numbers of one lane: all layers, readout and learned initial states."""
+        """Return the parameter count of one lane: all layers, readout, learned initial states."""
         return sum(parameter.numel() for parameter in self.parameters()) // self.lanes
 
     def initialize(
         self, configurations: Sequence[Configuration], generators: Sequence[torch.Generator]
     ) -> None:
-        """Draw all parameters: lane i is a pure function of its configuration and generator.
+        """Draw all parameters and constants of all lanes.
 
-        A configuration without ``readout_scale`` gets the readout of ``torch.nn.Linear``.
+        Lane i depends on configuration i and generator i alone. If a configuration has no
+        ``readout_scale``, its readout is initialised as in ``torch.nn.Linear``.
+
+        Args:
+            configurations: configuration of each lane.
+            generators: random generator of each lane.
         """
         for layer in self.layers:
             assert isinstance(layer, Layer)
@@ -91,20 +108,23 @@ class Network(nn.Module):
             initialization.default_linear(bias, weight.shape[0], generator)
 
     def _readout_layers(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Weight and bias of each hidden layer of the readout."""
+        """Return weight and bias of each hidden layer of the readout."""
         return zip(self.readout_layer_weights, self.readout_layer_biases, strict=True)
 
     def forward(
         self, x: Tensor, states: Sequence[State] | None = None, first_output: int = 0
     ) -> tuple[Tensor, list[State]]:
-        """Run over ``x [lanes, time, batch, inputs]``.
+        """Run the network over a sequence.
 
         Args:
-            states: one a layer, from an earlier call, or None for the learned initial states.
-            first_output: the readout is computed from this time step on.
+            x: inputs ``[lanes, time, batch, inputs]``.
+            states: state of each layer, from an earlier call, or None for the learned initial
+                states.
+            first_output: first time step whose readout is computed.
 
         Returns:
-            Outputs ``[lanes, time - first_output, batch, outputs]`` and the final states.
+            Outputs ``[lanes, time - first_output, batch, outputs]`` and the state of each layer
+            after the last step.
         """
         x, finals = self._run_layers(x, states, first_output)
         for weight, bias in self._readout_layers():
@@ -116,12 +136,12 @@ class Network(nn.Module):
     def _run_layers(
         self, x: Tensor, states: Sequence[State] | None, first_output: int
     ) -> tuple[Tensor, list[State]]:
-        """What the readout sees, and the final states."""
+        """Return the input of the readout and the final state of each layer."""
         if self._plain:
             layers = [layer for layer in self.layers if isinstance(layer, Layer)]
-            whole = self._layer.run_all(layers, x, states, first_output)
-            if whole is not None:
-                return whole
+            result = self._layer.run_all(layers, x, states, first_output)
+            if result is not None:
+                return result
         finals = []
         for index, layer in enumerate(self.layers):
             first = first_output if index == len(self.layers) - 1 else 0

@@ -1,4 +1,4 @@
-"""The nonlinearity s of a cell: tanh, ReLU or none, per lane if need be, and its slope."""
+"""Compute the nonlinearity s of a cell and its slope: tanh, ReLU or identity, fixed or per lane."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -14,7 +14,10 @@ Kind = Literal["identity", "tanh", "relu"]
 
 @cache
 def compiles() -> bool:
-    """Whether loops over time on a CPU are compiled: Numba is there, and PyTorch's BLAS is."""
+    """Return whether loops over time can be compiled for a CPU.
+
+    Compiled loops need Numba and the BLAS that PyTorch carries.
+    """
     try:
         from trainables.architectures.scans import compiled  # noqa: F401
     except ImportError:
@@ -23,25 +26,29 @@ def compiles() -> bool:
 
 
 class Nonlinearity:
-    """s(z), for autograd as a call and for the loops of ``scans`` in place.
+    """A nonlinearity s maps pre-activations z to s(z) in each lane.
 
-    Compiled loops have an s of their own and want to know its ``codes``. To others a sigmoid costs
-    a fifth of a tanh on a CPU, so there they compute tanh(z) as 2 sigmoid(2 z) - 1, in float32
-    within 2.5e-7. They take pre-activations multiplied by ``scale``: whoever calls them multiplies
-    the columns of the weights and biases that lead into s, which costs next to nothing. Calling
-    the object applies s to a plain pre-activation.
+    Calling the object applies s to plain pre-activations, with autograd. Loops over time work
+    without autograd:
+
+    * Compiled loops have their own implementation of s and take its ``codes``.
+    * Loops of PyTorch's operations work in place and take pre-activations that are multiplied by
+      ``scale``. The caller multiplies the columns of the weights and biases that lead into s, which
+      costs next to nothing. The reason is that on a CPU a sigmoid takes a fifth of the time of a
+      tanh, so these loops compute tanh(z) as 2 sigmoid(2 z) - 1 (within 2.5e-7 in float32).
 
     Args:
-        kind: one kind for all lanes, or ``[lanes, 1, 1]``, true where a lane's s is ReLU and
+        kind: one kind for all lanes, or a mask ``[lanes, 1, 1]``, true where a lane's s is ReLU and
             false where it is tanh.
-        like: a tensor of the device and number format that s will be used on; without it, a CPU
-            in float32 or float64.
+        like: a tensor of the device and number format that s is used on; None: the CPU and torch's
+            default number format.
 
     Attributes:
-        is_tanh: whether it is tanh in every lane.
-        scale: a number, or ``[lanes, 1, 1]`` where lanes differ; one for compiled loops.
-        apply_: s in place of a scaled pre-activation ``[..., lanes, batch, hidden]``, which it
-            returns; no autograd.
+        is_tanh: whether s is tanh in every lane.
+        scale: factor of pre-activations, a number or ``[lanes, 1, 1]`` where lanes differ; 1 for
+            compiled loops.
+        apply_: function that replaces scaled pre-activations ``[..., lanes, batch, hidden]`` by
+            their values of s, in place and without autograd, and returns them.
     """
 
     scale: float | Tensor
@@ -59,13 +66,13 @@ class Nonlinearity:
         self._on_cpu = fast
         self.is_tanh = kind == "tanh" and relu is None
         self._by_sigmoid = kind == "tanh" and fast and not self.is_compiled
-        # tanh(z) = factor f(factor z) + shift, with f a sigmoid or tanh itself.
+        # tanh(z) = factor f(factor z) + shift, where f is the sigmoid or tanh itself.
         factor, shift = (2.0, -1.0) if self._by_sigmoid else (1.0, 0.0)
         self.scale = factor
         self._factor = factor
         self._shift, self._slope_at_zero = like.new_tensor(shift), like.new_tensor(1 / factor)
         if relu is not None and not self.is_compiled:
-            # One formula for both: clamp(z, low, high) + gain f(z).
+            # One formula computes tanh and ReLU lanes together: clamp(z, low, high) + gain f(z).
             self._share = relu.to(like.dtype)
             self._low = (1 - self._share) * shift
             self._high = torch.where(relu, torch.inf, self._low)
@@ -74,7 +81,7 @@ class Nonlinearity:
         self.apply_ = self._in_place()
 
     def __call__(self, z: Tensor) -> Tensor:
-        """The value s(z) of a pre-activation that was not scaled, ``[lanes, ...]``."""
+        """Return s(z) of pre-activations ``z [lanes, ...]`` that are not scaled."""
         if self._relu is not None:
             relu = self._relu.view(-1, *[1] * (z.dim() - 1))
             return torch.where(relu, torch.relu(z), torch.tanh(z))
@@ -84,11 +91,21 @@ class Nonlinearity:
 
     @property
     def is_compiled(self) -> bool:
-        """Whether the loops it is used in are compiled."""
+        """Return whether loops over time are compiled for the device and number format of ``like``.
+
+        They are on a CPU in float32 or float64, where :func:`compiles` is true.
+        """
         return self._on_cpu and compiles()
 
     def codes(self, lanes: int) -> npt.NDArray[np.int64]:
-        """For compiled loops the code of each lane's s."""
+        """Return the code of each lane's s for compiled loops.
+
+        Args:
+            lanes: number of lanes.
+
+        Returns:
+            Values of ``scans.compiled.elementwise.CODES``, ``[lanes]``.
+        """
         from trainables.architectures.scans.compiled import elementwise
 
         if self._relu is None:
@@ -96,7 +113,8 @@ class Nonlinearity:
         relu, tanh = elementwise.CODES["relu"], elementwise.CODES["tanh"]
         return np.where(self._relu.flatten().numpy(), relu, tanh)
 
-    # What follows is for the other loops: no autograd, and lanes are the last dimension but two.
+    # The methods below serve loops that are not compiled. They work without autograd on tensors
+    # whose last three dimensions are lanes, batch and hidden.
 
     def _in_place(self) -> Callable[[Tensor], Tensor]:
         if self._relu is not None:
@@ -111,13 +129,14 @@ class Nonlinearity:
         return z.addcmul_(f, self._gain)
 
     def gate(self, z: Tensor, candidate: Tensor, *gates: Tensor) -> None:
-        """In place of ``z [gates, lanes, batch, hidden]``: s of one gate, sigmoids of the others.
+        """Apply s to the candidate and the sigmoid to the other gates, in place.
 
         Args:
-            candidate: the part of ``z`` that s is for.
-            *gates: the other parts.
+            z: pre-activations of all gates ``[gates, lanes, batch, hidden]``.
+            candidate: the part of ``z`` that s is applied to, scaled, ``[lanes, batch, hidden]``.
+            *gates: all other parts of ``z``, each ``[lanes, batch, hidden]``.
         """
-        if self._by_sigmoid and self._relu is None:  # one sigmoid for all of them
+        if self._by_sigmoid and self._relu is None:  # one sigmoid call serves all gates
             z.sigmoid_()
             torch.add(self._shift, candidate, alpha=2, out=candidate)
         else:
@@ -126,7 +145,15 @@ class Nonlinearity:
             self.apply_(candidate)
 
     def slope(self, s: Tensor, out: Tensor) -> Tensor:
-        """Write ds/d(scaled pre-activation) at the value ``s`` into ``out`` (not ``s`` itself)."""
+        """Compute the derivative of s by the scaled pre-activation, from the value of s.
+
+        Args:
+            s: values of s, ``[..., lanes, batch, hidden]``.
+            out: memory of the same shape that is overwritten; it must not be ``s`` itself.
+
+        Returns:
+            ``out``, with the derivatives.
+        """
         if self._kind == "identity":
             return out.fill_(1)
         if self._kind == "relu":

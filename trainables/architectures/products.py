@@ -1,11 +1,11 @@
-"""Large matrix products, each lane its own.
+"""Compute matrix products of each lane with the fastest library of the CPU, MKL or oneDNN.
 
-``torch.bmm`` on a CPU is MKL's, which uses half of what a processor of AMD's can do (5600 x 300 by
-300 x 360 in float32: 100 GFLOP/s on one core of an EPYC with AVX-512). PyTorch carries another
-library, oneDNN, that uses all of it (225): its product is ``torch.ops.mkldnn._linear_pointwise``,
-what ``torch.compile`` calls for a linear layer. It costs ten microseconds more a call, so small
-products stay with ``torch.bmm``, as does all that is not float32 on a CPU, and all on processors
-of Intel's, where MKL is the faster one.
+On a CPU ``torch.bmm`` calls MKL, which reaches half of the speed of AMD processors: 100 GFLOP/s for
+5600 x 300 by 300 x 360 in float32 on one core of an EPYC with AVX-512. PyTorch carries a second
+library, oneDNN, which reaches 225 GFLOP/s there. Its product is
+``torch.ops.mkldnn._linear_pointwise``, which ``torch.compile`` calls for a linear layer. One call
+takes ten microseconds more, so small products stay with ``torch.bmm``. So do all products that are
+not in float32 on a CPU, and all products on Intel processors, where MKL is faster.
 """
 
 from pathlib import Path
@@ -15,26 +15,30 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LARGE = 1 << 21  # multiplications from which on a lane's product is given to oneDNN
-NARROW = 32  # columns: with fewer, MKL takes as long as for this many
-ROWS = 1024  # that a sum over rows takes at a time: their memory is read twice, so from a cache
+# The product of a lane goes to oneDNN if it has at least this many multiplications.
+LARGE = 1 << 21
+# MKL takes as long for fewer columns as for this many.
+NARROW = 32
+# A sum over rows goes through this many at a time: their memory is read twice, and the second read
+# then finds it in a cache.
+ROWS = 1024
 
 
 def _find_onednn() -> Any:
-    """The product, if this release of PyTorch has it and it does what it does in others."""
+    """Return oneDNN's product; None if this release of PyTorch lacks it or computes otherwise."""
     if not torch.backends.mkldnn.is_available():
         return None
     a, b = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])
     try:
         linear = torch.ops.mkldnn._linear_pointwise
-        right = torch.equal(linear(a, b, a[0], "none", [], ""), a @ b.mT + a[0])
+        is_correct = torch.equal(linear(a, b, a[0], "none", [], ""), a @ b.mT + a[0])
     except (AttributeError, RuntimeError, TypeError):
         return None
-    return linear if right else None
+    return linear if is_correct else None
 
 
 def _is_intels() -> bool:
-    """Whether the processor is one of Intel's, as Linux says."""
+    """Return whether Linux reports an Intel processor."""
     try:
         return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -46,10 +50,16 @@ ONEDNN_IS_FASTER = _LINEAR is not None and not _is_intels()
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``x @ weight + bias`` for all time steps at once.
+    """Compute ``x @ weight + bias`` of each lane for all time steps at once.
 
-    Shapes: ``x [lanes, time, batch, inputs]``, ``weight [lanes, inputs, outputs]``,
-    ``bias [lanes, outputs]``. The result is in memory that nobody else reads, not even autograd.
+    Args:
+        x: inputs ``[lanes, time, batch, inputs]``.
+        weight: matrix of each lane ``[lanes, inputs, outputs]``.
+        bias: bias of each lane ``[lanes, outputs]``.
+
+    Returns:
+        The result ``[lanes, time, batch, outputs]``. Nothing else reads its memory, not even
+        autograd, so the caller may overwrite it.
     """
     lanes, time, batch, inputs = x.shape
     flat, bias = x.reshape(lanes, time * batch, inputs), bias.unsqueeze(1)
@@ -61,15 +71,21 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def add_products(total: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Add ``x^T @ y``, a sum over rows, to ``total``.
+    """Add ``x^T @ y`` of each lane, a sum over rows, to ``total`` in place.
 
-    Shapes: ``total [lanes, n, m]``, ``x [lanes, rows, n]``, ``y [lanes, rows, m]``.
+    Args:
+        total: the sums ``[lanes, n, m]``.
+        x: left factor ``[lanes, rows, n]``.
+        y: right factor ``[lanes, rows, m]``.
+
+    Returns:
+        ``total``.
     """
     if not is_onednns(x.shape[-1], y):
         return total.baddbmm_(x.mT, y)
     for x_part, y_part in zip(torch.split(x, ROWS, 1), torch.split(y, ROWS, 1), strict=True):
         for sums, x_lane, y_lane in zip(total, x_part, y_part, strict=True):
-            if x_lane.shape[1] <= y_lane.shape[1]:  # oneDNN copies what it is to transpose
+            if x_lane.shape[1] <= y_lane.shape[1]:  # oneDNN copies the factor that it transposes
                 sums += _onednn(x_lane.mT, y_lane)
             else:
                 sums += _onednn(y_lane.mT, x_lane).mT
@@ -95,12 +111,14 @@ class _Affine(torch.autograd.Function):
 
 
 def is_onednns(rows: int, y: Tensor) -> bool:
-    """Whether the product of so many rows and ``y [lanes, inputs, outputs]`` is oneDNN's.
+    """Return whether oneDNN computes the products with ``y``; the number of lanes does not matter.
 
-    The number of lanes does not matter.
+    Args:
+        rows: rows of each lane's left factor.
+        y: right factor ``[lanes, inputs, outputs]``.
     """
-    single = ONEDNN_IS_FASTER and y.dtype == torch.float32 and y.device.type == "cpu"
-    return single and rows * y.shape[-2] * max(y.shape[-1], NARROW) >= LARGE
+    is_supported = ONEDNN_IS_FASTER and y.dtype == torch.float32 and y.device.type == "cpu"
+    return is_supported and rows * y.shape[-2] * max(y.shape[-1], NARROW) >= LARGE
 
 
 def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -114,11 +132,11 @@ def _product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _onednn(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
-    result: Tensor = _LINEAR(_whole(x), _whole(y).mT, bias, "none", [], "")
+    result: Tensor = _LINEAR(_contiguous(x), _contiguous(y).mT, bias, "none", [], "")
     return result
 
 
-def _whole(matrix: Tensor) -> Tensor:
-    """A copy if ``matrix`` is neither a whole one nor its transpose: oneDNN crawls on parts."""
-    whole = matrix.is_contiguous() or matrix.mT.is_contiguous()
-    return matrix if whole else matrix.contiguous()
+def _contiguous(matrix: Tensor) -> Tensor:
+    """Return ``matrix``, copied if it is a part of a larger one, on which oneDNN is slow."""
+    is_contiguous = matrix.is_contiguous() or matrix.mT.is_contiguous()
+    return matrix if is_contiguous else matrix.contiguous()

@@ -1,4 +1,4 @@
-"""Residual networks of the fading-memory paper: weakly coupled ones, and Elman's to compare."""
+"""Define the fading-memory paper's weakly coupled residual networks, and Elman networks."""
 
 import math
 from dataclasses import dataclass
@@ -13,31 +13,38 @@ from trainables.architectures.layer import StackOptions, State
 from trainables.registry import Refused, require_at_least, require_finite
 from trainables.space import Configuration, Space
 
-Range = float | tuple[float, float]  # one number for all units, or drawn uniformly for each
+# One number for all units, or [low, high]: a number drawn uniformly for each unit.
+Range = float | tuple[float, float]
 
 PAIRED = ("rotational", "informed")  # residuals that rotate pairs of units
 
 
 @dataclass(frozen=True)
 class WeaklyCoupledOptions(StackOptions):
-    """Which fixed residual f the network has, and how weakly its units are coupled.
+    """Holds the fixed residual of a weakly coupled network and the strength of the coupling.
 
     Attributes:
-        residual: the linear map R: ``scaled`` (R = alpha I), ``heterogeneous`` (R = diag(alpha_i)),
-            ``rotational`` (alpha times rotations of pairs of units by omega), ``orthogonal`` (alpha
-            times a random orthogonal matrix) or ``informed`` (rotations by omega_i times
-            diag(alpha_i)).
-        form: ``linear``: h' = R h + gamma phi(a), a = W h + W_in x + b; ``A``: h' = phi(R h) +
-            gamma phi(a); ``B``: h' = phi(R h + gamma a).
-        nonlinearity: phi.
-        alpha: the residual's strength; log(alpha) is about the network's Lyapunov exponent.
-        epsilon: heterogeneous and informed residuals draw alpha_i uniformly from
-            [alpha - epsilon, alpha + epsilon]; the others do not use it.
-        alpha_per: whether an informed residual draws one alpha a rotated pair or one a unit,
-            which makes R non-normal.
-        omega: angle of the rotations in radians a step: one for all pairs, or [low, high] to draw
-            each uniformly. 2 pi / 28 is the frequency of rows in sequential MNIST.
-        gamma: the strength of the coupling: one for all units, or [low, high] to draw each.
+        residual: kind of the linear map R: ``scaled`` (R = alpha I), ``heterogeneous``
+            (R = diag(alpha_i)), ``rotational`` (alpha times rotations of pairs of units by omega),
+            ``orthogonal`` (alpha times a random orthogonal matrix) or ``informed`` (rotations by
+            omega_i times diag(alpha_i)).
+        form: update of the state: ``linear`` is h' = R h + gamma phi(a), ``A`` is h' = phi(R h) +
+            gamma phi(a), ``B`` is h' = phi(R h + gamma a), where a = W h + W_in x + b.
+        nonlinearity: nonlinearity phi.
+        alpha: strength of the residual; log(alpha) is about the network's Lyapunov exponent.
+        epsilon: half the width of the interval [alpha - epsilon, alpha + epsilon] from which
+            heterogeneous and informed residuals draw alpha_i uniformly; the others ignore it.
+        alpha_per: ``pair``: an informed residual draws one alpha for each rotated pair; ``unit``:
+            one for each unit, which makes R non-normal.
+        omega: angle of the rotations in radians per time step: one number for all pairs, or
+            [low, high] to draw the angle of each pair uniformly. 2 pi / 28 is the frequency of rows
+            in sequential MNIST.
+        gamma: strength of the coupling: one number for all units, or [low, high] to draw that of
+            each unit uniformly.
+
+    Raises:
+        Refused: a number is negative (except ``omega``) or not finite, or a range has its ends
+            swapped.
     """
 
     residual: Literal["scaled", "heterogeneous", "rotational", "orthogonal", "informed"] = "scaled"
@@ -65,7 +72,10 @@ def _ends(value: Range) -> tuple[float, float]:
 
 
 class TorchLinearCell(Cell):
-    """A cell whose weights start as those of ``torch.nn.Linear``; only learning is searched."""
+    """A cell of this kind initialises its weights and biases as ``torch.nn.Linear`` does.
+
+    Its own search space is empty: only hyperparameters of learning are searched.
+    """
 
     gates = ("h",)
 
@@ -80,12 +90,16 @@ class TorchLinearCell(Cell):
 
 
 class WeaklyCoupledRNN(TorchLinearCell):
-    """h' = R h + gamma phi(W h + W_in x + b) with a fixed R, and its forms A and B.
+    """A weakly coupled residual network adds a fixed linear residual R h to its recurrence.
 
-    R and gamma are buffers: drawn with the network, saved with it, not trained and not counted.
-    ``residual [lanes, hidden]`` is R's diagonal; where R rotates pairs of units,
-    ``residual_across [lanes, hidden]`` is what each unit gets from the other one of its pair;
-    where R is orthogonal, ``residual_matrix [lanes, hidden, hidden]`` is all of it.
+    h' = R h + gamma phi(W h + W_in x + b); :class:`WeaklyCoupledOptions` gives the forms A and B
+    (fading-memory paper, equations 11 and 16 to 19 as reconstructed in docs/science.md).
+
+    R and gamma are buffers: they are drawn with the network and saved with it, but neither trained
+    nor counted as parameters. ``residual [lanes, hidden]`` is the diagonal of R. If R rotates pairs
+    of units, ``residual_across [lanes, hidden]`` is the weight to each unit from the other unit of
+    its pair. If R is orthogonal, ``residual_matrix [lanes, hidden, hidden]`` is all of R and there
+    is no ``residual``.
     """
 
     summary = "weakly coupled residual network"
@@ -140,7 +154,8 @@ class WeaklyCoupledRNN(TorchLinearCell):
                     per_unit = options.alpha_per == "unit"
                     alpha = draw(spread, n if per_unit else n // 2)
                     alpha = alpha if per_unit else alpha.repeat_interleave(2)
-                # [cos -sin; sin cos] times the two alphas: a unit gets the other one's alpha.
+                # R is [cos -sin; sin cos] times the diagonal matrix of the pair's two alphas, so
+                # the weight across a pair contains the alpha of the unit that it comes from.
                 omega = draw(options.omega, n // 2)
                 other = alpha.view(-1, 2).flip(1).flatten()
                 across = torch.stack([-omega.sin(), omega.sin()], dim=1).flatten() * other
@@ -156,18 +171,18 @@ class WeaklyCoupledRNN(TorchLinearCell):
         return buffer
 
     def f(self, h: Tensor) -> Tensor:
-        """R h for ``h [lanes, batch, hidden]``."""
+        """Return the residual R h of states ``h [lanes, batch, hidden]``."""
         if self.residual_matrix is not None:
             return torch.bmm(h, self.residual_matrix.transpose(1, 2))
-        kept = self._buffer("residual").unsqueeze(1) * h
+        diagonal_part = self._buffer("residual").unsqueeze(1) * h
         if self.residual_across is None:
-            return kept
+            return diagonal_part
         other = h.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-        return torch.addcmul(kept, self.residual_across.unsqueeze(1), other)
+        return torch.addcmul(diagonal_part, self.residual_across.unsqueeze(1), other)
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         phi, gamma = self.nonlinearity(), self.gamma.unsqueeze(1)
-        if self.options.form == "B":  # an Elman network with the weight gamma W + R
+        if self.options.form == "B":  # an Elman network whose recurrent weight is gamma W + R
             identity = torch.eye(self.hidden, dtype=x.dtype, device=x.device)
             residual = self.f(identity.expand(self.lanes, -1, -1))
             factors = self.column_factors()
@@ -188,17 +203,17 @@ class WeaklyCoupledRNN(TorchLinearCell):
 
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         (h,) = state
-        kept = self.f(h)
+        carried = self.f(h)
         if self.options.form == "A":
-            kept = self.s(kept)
+            carried = self.s(carried)
         drive = self.s(torch.baddbmm(u, h, self.recurrent_weight))
-        h = torch.addcmul(kept, self.gamma.unsqueeze(1), drive)
+        h = torch.addcmul(carried, self.gamma.unsqueeze(1), drive)
         return h, (h,)
 
 
 @dataclass(frozen=True)
 class ElmanOptions(StackOptions):
-    """Whether there is a residual.
+    """Holds the residual of an Elman network.
 
     Attributes:
         residual: ``none``, or ``identity`` to add the old state to the new one.
@@ -208,7 +223,10 @@ class ElmanOptions(StackOptions):
 
 
 class Elman(TorchLinearCell):
-    """h' = tanh(W h + W_in x + b), or h' = h + tanh(W h + W_in x + b)."""
+    """An Elman network computes h' = tanh(W h + W_in x + b) (fading-memory paper, Table 2).
+
+    With an identity residual it computes h' = h + tanh(W h + W_in x + b).
+    """
 
     summary = "Elman network, with an identity residual if asked for"
     source = "fading-memory paper, Table 2"

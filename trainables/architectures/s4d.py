@@ -1,4 +1,4 @@
-"""S4D, the diagonal state space model, as a reference beside the recurrent networks."""
+"""Define S4D, a diagonal state space model, as a reference for the recurrent networks."""
 
 import math
 from dataclasses import dataclass
@@ -13,15 +13,19 @@ from trainables.architectures.products import affine
 from trainables.registry import Refused, require_at_least
 from trainables.space import Configuration
 
-STEP_RANGE = (1e-3, 1e-1)  # of the step size, log-uniform
+STEP_RANGE = (1e-3, 1e-1)  # range of the initial step size dt, which is drawn log-uniformly
 
 
 @dataclass(frozen=True)
 class S4DOptions(StackOptions):
-    """How large the state of each unit is.
+    """Holds the size of each channel's state.
 
     Attributes:
-        state_size: real numbers; half as many complex ones stand for conjugate pairs.
+        state_size: size of the state as a count of real numbers, which must be even: half as many
+            complex numbers are stored, each for a conjugate pair.
+
+    Raises:
+        Refused: ``state_size`` is odd or not between 2 and 1,000,000.
     """
 
     state_size: int = 64
@@ -34,16 +38,24 @@ class S4DOptions(StackOptions):
 
 
 class S4D(Layer):
-    """v' = exp(dt A) v + u, y = 2 Re(C (exp(dt A) - 1) / A v') + D u, out = GLU(W GELU(y) + b).
+    """An S4D layer runs one diagonal state space model in each of ``hidden`` channels.
 
-    Each of ``hidden`` channels has a state of its own, ``state_size / 2`` complex numbers v (real
-    parts, then imaginary parts, are the two parts of the layer's state), and runs over the whole
-    sequence at once by a convolution. Zero-order hold, A = -exp(log_real) + i imaginary, started
-    at -1/2 + i pi n (S4D-Lin). An input that is not ``hidden`` wide is projected affinely
-    (``input_weight``, ``input_bias``). Parameters: ``log_step``, ``skip_weight`` (D) ``[lanes,
-    hidden]``; ``log_real``, ``imaginary``, ``c_real``, ``c_imaginary`` ``[lanes, hidden, n]``;
-    ``output_weight [lanes, hidden, 2 hidden]``, ``output_bias``. Only learning is searched. In
-    float32 or float64.
+    v' = exp(dt A) v + u, y = 2 Re(C (exp(dt A) - 1) / A v') + D u, out = GLU(W GELU(y) + b), where
+    A = -exp(log_real) + i imaginary is discretised by a zero-order hold and starts at
+    -1/2 + i pi n (S4D-Lin, Gu et al. 2022). A convolution runs over the whole sequence at once.
+
+    The state v of a channel is ``state_size / 2`` complex numbers. Their real parts and their
+    imaginary parts are the two parts of the layer's state. An input that is not ``hidden`` wide is
+    first projected affinely.
+
+    The parameters are, with n = ``state_size / 2``:
+
+    * ``input_weight [lanes, inputs, hidden]``, ``input_bias [lanes, hidden]`` of the projection
+    * ``log_step`` (the logarithm of dt), ``skip_weight`` (D), both ``[lanes, hidden]``
+    * ``log_real``, ``imaginary``, ``c_real``, ``c_imaginary``, each ``[lanes, hidden, n]``
+    * ``output_weight [lanes, hidden, 2 * hidden]`` (W), ``output_bias [lanes, 2 * hidden]`` (b)
+
+    Only hyperparameters of learning are searched. The layer works in float32 or float64.
     """
 
     summary = "diagonal state space model, a reference"
@@ -117,12 +129,12 @@ class S4D(Layer):
         mixed = affine(nn.functional.gelu(y), self.output_weight, self.output_bias)
 
         # v_T = exp(dt A)^T v_0 + sum_j exp(dt A)^(T - 1 - j) x_j
-        reached = torch.matmul(
+        driven_state = torch.matmul(
             torch.view_as_real(powers[..., :-1].flip(-1)).permute(0, 1, 4, 2, 3).flatten(2, 3),
             sequence.transpose(2, 3),
         ).unflatten(2, (2, -1))
         final = v * powers[..., -1].unsqueeze(2) + torch.complex(
-            *reached.transpose(-1, -2).unbind(2)
+            *driven_state.transpose(-1, -2).unbind(2)
         )
         parts = torch.view_as_real(final.transpose(1, 2)).flatten(2, 3).unbind(-1)
         return nn.functional.glu(mixed, dim=-1), parts

@@ -1,9 +1,9 @@
-"""Second-order networks: products of input and state inside the recurrence (depth paper).
+"""Define second-order networks, which multiply input and state inside the recurrence.
 
-``gate`` is the nonlinearity inside the recurrence, ``act`` (see :class:`.layer.StackOptions`) the
-one between layers; with ``gate: identity`` they are polynomials of their inputs. The depth paper
-(arXiv 2604.02201) compares them; CPRNN is from its predecessor (arXiv 2406.05045), MIRNN from
-Wu et al. 2016.
+The option ``gate`` is the nonlinearity inside the recurrence; ``act`` (see
+:class:`.layer.StackOptions`) is the one between layers. With ``gate: identity`` and ``act:
+identity`` the networks are polynomials of their inputs. The depth paper (arXiv 2604.02201) compares
+them. CPRNN is from its predecessor (arXiv 2406.05045), MIRNN from Wu et al. 2016.
 """
 
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ from trainables.space import Configuration, Space
 
 @dataclass(frozen=True)
 class GateOptions(StackOptions):
-    """The nonlinearity inside the recurrence.
+    """Holds the choice of the nonlinearity inside the recurrence.
 
     Attributes:
-        gate: ``identity``, ``tanh`` or ``relu``.
+        gate: nonlinearity s inside the recurrence: ``identity``, ``tanh`` or ``relu``.
     """
 
     gate: Elementwise = "tanh"
 
 
 class _Gated(Cell):
-    """A second-order cell: its ``gate`` is an option, not a hyperparameter."""
+    """A second-order cell takes its nonlinearity from the option ``gate``; it is not searched."""
 
     Options: ClassVar[type[StackOptions]] = GateOptions
     gates = ("h",)
@@ -46,10 +46,12 @@ class _Gated(Cell):
 
 
 class SecondOrder(_Gated):
-    """h' = s(A x1 h x2 x + V h + U x + b).
+    """A second-order network (2RNN) computes h' = s(A x1 h x2 x + V h + U x + b).
 
-    ``tensor [lanes, inputs * hidden, hidden]``: row ``j * hidden + k`` holds what the product of
-    input j and unit k adds to each unit. It starts as normal / sqrt(inputs * hidden).
+    Defined in the depth paper (arXiv 2604.02201). The parameter ``tensor [lanes, inputs * hidden,
+    hidden]`` holds A: row ``j * hidden + k`` has the weights of the product of input j and unit k
+    to each unit. It starts as normal / sqrt(inputs * hidden), times the hyperparameter
+    ``tensor_scale``.
     """
 
     summary = "second-order network (2RNN): a full tensor of products of input and state"
@@ -69,7 +71,7 @@ class SecondOrder(_Gated):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
-        # With a constant one before the inputs, V h is one more of the products.
+        # A constant input of one in front makes V h one of the products of inputs and units.
         weight = torch.cat([self.recurrent_weight, self.tensor], dim=1)
         factors = torch.cat([torch.ones_like(x[..., :1]), x], dim=-1)
         outputs = []
@@ -81,9 +83,10 @@ class SecondOrder(_Gated):
 
 
 class _ProductOfPairs(torch.autograd.Function):
-    """``sum_jk x_j h_k W[j * hidden + k]`` without keeping the products of pairs.
+    """Computes ``sum_jk x_j h_k W[j * hidden + k]`` without storing the products x_j h_k.
 
-    They are ``inputs x hidden`` numbers a sample and time step; the backward pass makes them anew.
+    The products are ``inputs * hidden`` numbers per sample and time step, so the backward pass
+    recomputes them.
     """
 
     @staticmethod
@@ -95,24 +98,27 @@ class _ProductOfPairs(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, h, weight = ctx.saved_tensors
-        of_weight = torch.bmm(_pairs(x, h).transpose(1, 2), gradient)
-        of_pairs = torch.bmm(gradient, weight.transpose(1, 2)).unflatten(2, (x.shape[2], -1))
-        of_x = torch.matmul(of_pairs, h.unsqueeze(-1)).squeeze(-1)
-        of_h = torch.matmul(x.unsqueeze(-2), of_pairs).squeeze(-2)
-        return of_x, of_h, of_weight
+        d_weight = torch.bmm(_pairs(x, h).transpose(1, 2), gradient)
+        d_pairs = torch.bmm(gradient, weight.transpose(1, 2)).unflatten(2, (x.shape[2], -1))
+        d_x = torch.matmul(d_pairs, h.unsqueeze(-1)).squeeze(-1)
+        d_h = torch.matmul(x.unsqueeze(-2), d_pairs).squeeze(-2)
+        return d_x, d_h, d_weight
 
 
 def _pairs(x: Tensor, h: Tensor) -> Tensor:
-    """All products of an input and a unit: ``[lanes, batch, inputs * hidden]``."""
+    """Return all products of an input and a unit, ``[lanes, batch, inputs * hidden]``."""
     return (x.unsqueeze(-1) * h.unsqueeze(-2)).flatten(2)
 
 
 @dataclass(frozen=True)
 class RankOptions(GateOptions):
-    """The tensor as a sum of products of vectors.
+    """Holds the options of a second-order network whose tensor has a given rank.
 
     Attributes:
-        rank: terms of the sum.
+        rank: number of rank-one terms (outer products of three vectors) that the tensor sums.
+
+    Raises:
+        Refused: ``rank`` is not between 1 and 1,000,000.
     """
 
     rank: int = 8
@@ -122,10 +128,12 @@ class RankOptions(GateOptions):
 
 
 class CPRNN(_Gated):
-    """h' = s(C (A^T h * B^T x) + V h + U x + b), the tensor of a 2RNN as a sum of ``rank`` terms.
+    """A CPRNN is a 2RNN whose tensor is a sum of ``rank`` outer products (arXiv 2406.05045).
 
-    ``state_factor [lanes, hidden, rank]`` is A, ``input_factor [lanes, inputs, rank]`` is B and
-    ``output_factor [lanes, rank, hidden]`` is C transposed. Each starts as a rectangular matrix.
+    h' = s(C (A^T h * B^T x) + V h + U x + b). The parameter ``state_factor [lanes, hidden, rank]``
+    is A, ``input_factor [lanes, inputs, rank]`` is B and ``output_factor [lanes, rank, hidden]`` is
+    C transposed. Each is initialised by :func:`.initialization.rectangular`, with a scale of its
+    own.
     """
 
     summary = "second-order network with a tensor of a given rank"
@@ -153,13 +161,15 @@ class CPRNN(_Gated):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
-        both = torch.cat([self.state_factor, self.recurrent_weight], dim=2)
+        state_weights = torch.cat([self.state_factor, self.recurrent_weight], dim=2)
         widths = (self.options.rank, self.hidden)
-        of_inputs = affine(x, self.input_factor, torch.zeros_like(self.input_factor[:, 0]))
+        input_products = affine(x, self.input_factor, torch.zeros_like(self.input_factor[:, 0]))
         outputs = []
-        for u, of_input in zip(self.project(x).unbind(1), of_inputs.unbind(1), strict=True):
-            of_state, first_order = torch.bmm(h, both).split(widths, dim=-1)
-            z = torch.baddbmm(u + first_order, of_state * of_input, self.output_factor)
+        for u, input_product in zip(
+            self.project(x).unbind(1), input_products.unbind(1), strict=True
+        ):
+            state_product, first_order = torch.bmm(h, state_weights).split(widths, dim=-1)
+            z = torch.baddbmm(u + first_order, state_product * input_product, self.output_factor)
             h = self.s(z)
             outputs.append(h)
         return torch.stack(outputs[first:], dim=1), (h,)
@@ -169,9 +179,10 @@ _FACTORS = ("state_factor", "input_factor", "output_factor")
 
 
 class MIRNN(_Gated):
-    """h' = s(alpha * V h * U x + beta1 * V h + beta2 * U x + b), products unit by unit.
+    """An MIRNN multiplies recurrent and input products unit by unit (Wu et al. 2016, equation 4).
 
-    ``alpha``, ``beta1`` and ``beta2`` are ``[lanes, hidden]`` and start at one.
+    h' = s(alpha * V h * U x + beta1 * V h + beta2 * U x + b). The parameters ``alpha``, ``beta1``
+    and ``beta2`` are ``[lanes, hidden]`` and start at one.
     """
 
     summary = "multiplicative integration: products of input and state unit by unit"
@@ -190,13 +201,14 @@ class MIRNN(_Gated):
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
         (h,) = state
-        of_x = affine(x, self.input_weight, torch.zeros_like(self.bias))
+        ux = affine(x, self.input_weight, torch.zeros_like(self.bias))
         alpha, beta1, beta2, bias = (
             p[:, None, None] for p in (self.alpha, self.beta1, self.beta2, self.bias)
         )
-        # alpha * V h * U x + beta1 * V h = (alpha * U x + beta1) * V h: of all steps at once.
-        factors = torch.addcmul(beta1, alpha, of_x)
-        offsets = torch.addcmul(bias, beta2, of_x)
+        # alpha * V h * U x + beta1 * V h = (alpha * U x + beta1) * V h, so that the factors of V h
+        # are computed for all steps at once.
+        factors = torch.addcmul(beta1, alpha, ux)
+        offsets = torch.addcmul(bias, beta2, ux)
         outputs = []
         for factor, offset in zip(factors.unbind(1), offsets.unbind(1), strict=True):
             h = self.s(torch.addcmul(offset, factor, torch.bmm(h, self.recurrent_weight)))

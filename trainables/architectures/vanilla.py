@@ -1,4 +1,4 @@
-"""Vanilla networks: one matrix product and a nonlinearity, or none."""
+"""Define the vanilla recurrent networks RNN, IRNN and linear RNN."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -14,17 +14,20 @@ from trainables.space import Configuration, Space
 
 @dataclass(frozen=True)
 class SearchedNonlinearity(StackOptions):
-    """The nonlinearity s of the capacity paper.
+    """Holds the choice of the nonlinearity s, which the capacity paper tunes.
 
     Attributes:
-        nonlinearity: ``tanh`` or ``relu``; ``searched``: a hyperparameter of each configuration.
+        nonlinearity: ``tanh``, ``relu``, or ``searched``: a hyperparameter of each configuration.
     """
 
     nonlinearity: Literal["searched", "tanh", "relu"] = "searched"
 
 
 class RNN(Cell):
-    """h' = s(W_h h + W_x x + b). It may not start at the identity: that is the IRNN."""
+    """A vanilla RNN computes h' = s(W_h h + W_x x + b) (capacity paper, equation 1).
+
+    Its recurrent matrix never starts at the identity, which sets it apart from the IRNN.
+    """
 
     summary = "vanilla recurrent network"
     source = "capacity paper, equation 1"
@@ -35,7 +38,10 @@ class RNN(Cell):
 
 
 class IRNN(RNN):
-    """h' = ReLU(W_h h + W_x x + b) that starts at W_h = I and b = 0 (Le et al., 2015)."""
+    """An IRNN computes h' = ReLU(W_h h + W_x x + b) and starts at W_h = I and b = 0.
+
+    Defined by Le et al. (2015); equation 1 of the capacity paper.
+    """
 
     summary = "ReLU network that starts at the identity"
     source = "capacity paper, equation 1; Le et al. 2015"
@@ -56,7 +62,7 @@ class IRNN(RNN):
 
 
 class LinearRNN(RNN):
-    """h' = V h + U x + b."""
+    """A linear RNN computes h' = V h + U x + b (depth paper, arXiv 2604.02201)."""
 
     summary = "linear recurrent network; nonlinear between layers with act"
     source = "depth paper (arXiv 2604.02201), linear RNN"

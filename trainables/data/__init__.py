@@ -1,10 +1,11 @@
-"""Real data sets: found or downloaded, checked, converted once a host, shared by all processes.
+"""Load data sets: find or download them, check them, and share them between processes of a host.
 
 >>> images = mnist()
 >>> images.training_images.shape
 (60000, 784)
 
-Only a call of these functions reads or downloads anything; an import does neither.
+Each data set is converted once per host into memory-mapped arrays. Importing the package reads and
+downloads nothing; only a call of its functions does.
 """
 
 from trainables.data.errors import DataError

@@ -1,4 +1,4 @@
-"""What is wrong with data, in one sentence."""
+"""Turn errors about data files into one clear sentence."""
 
 import lzma
 import tarfile
@@ -10,25 +10,37 @@ from pathlib import Path
 
 
 class DataError(ValueError):
-    """Data that is missing, damaged or not what it should be: one clear sentence."""
+    """A data error says in one sentence which data are missing, damaged or of the wrong kind."""
 
 
 def unusable(path: Path, what: str) -> DataError:
-    """The error of a file that cannot be used: ``what`` follows its name."""
+    """Return the error for a file that cannot be used.
+
+    Args:
+        path: file or folder.
+        what: rest of the sentence that begins with the path, such as "is empty".
+    """
     return DataError(f"{path} {what}: replace it, or delete it to have it downloaded")
 
 
 def reason(error: BaseException) -> str:
-    """The words of the error at the root: "Connection refused", not who called whom."""
+    """Return the message of an error's root cause on one line, such as "Connection refused"."""
     while error.__context__ is not None:
         error = error.__context__
-    words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(words.split()) or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(message.split()) or type(error).__name__
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns whatever the standard library raises over a damaged file into :class:`DataError`."""
+    """Convert errors of reading a file into :class:`DataError`.
+
+    Args:
+        path: file or folder that is read in the ``with`` block.
+
+    Raises:
+        DataError: the standard library raises an error that a missing or damaged file can cause.
+    """
     try:
         yield
     except DataError:
@@ -39,7 +51,7 @@ def reading(path: Path) -> Iterator[None]:
         OSError,
         ValueError,
         OverflowError,
-        RuntimeError,  # of zipfile: encrypted, or compressed in a way that it does not know
+        RuntimeError,  # raised by zipfile for encrypted files and unknown compression methods
         zlib.error,
         lzma.LZMAError,
         tarfile.TarError,

@@ -1,4 +1,4 @@
-"""Where a file of a data set is looked for, and downloaded to."""
+"""Find the files of data sets on disk, or download them into the cache."""
 
 import logging
 import os
@@ -25,9 +25,16 @@ ADDRESSES = {
 
 
 def cache() -> Path:
-    """The folder of downloads and prepared arrays: ``SOUNDINGS_CACHE``, or the user's cache."""
-    user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return _home(os.environ.get("SOUNDINGS_CACHE") or f"{user}/soundings")
+    """Return the folder of downloads and prepared arrays.
+
+    It is the environment variable ``SOUNDINGS_CACHE`` if set, and otherwise the folder
+    ``soundings`` in the user's cache (``XDG_CACHE_HOME`` or ``~/.cache``).
+
+    Raises:
+        DataError: the path begins with the home folder of a user who does not exist.
+    """
+    user_cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return _home(os.environ.get("SOUNDINGS_CACHE") or f"{user_cache}/soundings")
 
 
 def _home(folder: str) -> Path:
@@ -38,15 +45,20 @@ def _home(folder: str) -> Path:
 
 
 def find(dataset: str, *names: str, checksum: str) -> Path:
-    """The file of ``dataset`` under the first of ``names`` that there is, or downloaded.
+    """Return the path of a data set's file, which is downloaded if it is not on disk.
 
-    Looked for in the folder ``dataset`` below ``SOUNDINGS_DATA``, then below :func:`cache`. If it
-    is in neither, the last of ``names`` is downloaded into the cache; ``checksum``
-    ("md5:..." or "sha256:...") is that of the download.
+    The search covers the folder ``dataset`` below ``SOUNDINGS_DATA``, then the one below
+    :func:`cache`, and returns the first of ``names`` that exists. If there is none, the last of
+    ``names`` is downloaded into the cache.
+
+    Args:
+        dataset: key of the data set in ``ADDRESSES``, which is the name of its folder.
+        names: names that the file may have, in order of preference.
+        checksum: "md5:..." or "sha256:..." of the download, which is checked after downloading.
 
     Raises:
-        DataError: ``SOUNDINGS_DATA`` is no folder; or the file is nowhere and cannot be
-            downloaded, or something else was downloaded, of which nothing is left.
+        DataError: ``SOUNDINGS_DATA`` is not a folder; or the file does not exist and cannot be
+            downloaded; or the download has a wrong checksum, and is deleted.
     """
     folders = [folder / dataset for folder in (*_own_folder(), cache())]
     for folder in folders:
@@ -57,9 +69,16 @@ def find(dataset: str, *names: str, checksum: str) -> Path:
     return _download(dataset, names, checksum, folders)
 
 
-@cache_calls  # once a process
+@cache_calls  # warn once per process and file
 def warn_of_a_part(path: Path, found: int, whole: int, what: str) -> None:
-    """Say that a user's own file is not the data set that the papers' figures are of."""
+    """Log a warning if a user's own file does not hold the whole data set of the papers.
+
+    Args:
+        path: file that was read.
+        found: number of items in the file.
+        whole: number of items in the whole data set.
+        what: noun for the items, such as "pictures".
+    """
     if found != whole:
         log.warning(
             "%s holds %s %s, but the data set has %s: figures will not compare with published ones",
@@ -71,39 +90,39 @@ def warn_of_a_part(path: Path, found: int, whole: int, what: str) -> None:
 
 
 def _own_folder() -> tuple[Path, ...]:
-    """The folder of ``SOUNDINGS_DATA``, if it is set."""
+    """Return the folder of ``SOUNDINGS_DATA``, or an empty tuple if it is not set."""
     name = os.environ.get("SOUNDINGS_DATA")
     if not name:
         return ()
     folder = _home(name)
     with reading(folder):
-        there = folder.is_dir()
-    if not there:
+        exists = folder.is_dir()
+    if not exists:
         raise DataError(f"SOUNDINGS_DATA is '{name}', but there is no such folder")
     return (folder,)
 
 
-def _download(dataset: str, names: tuple[str, ...], checksum: str, looked: list[Path]) -> Path:
+def _download(dataset: str, names: tuple[str, ...], checksum: str, folders: list[Path]) -> Path:
     name, address = names[-1], ADDRESSES[dataset] + names[-1]
-    goal = looked[-1] / name
+    target = folders[-1] / name
     remedy = f"put it into a folder {dataset} below the one that SOUNDINGS_DATA names"
-    with locked(goal.parent, "download"):
-        if goal.exists():  # another process was faster
-            return goal
-        import pooch  # here, for tasks that need no download to work without it
+    with locked(target.parent, "download"):
+        if target.exists():  # another process has downloaded it meanwhile
+            return target
+        import pooch  # imported here so that tasks without downloads work without it
 
-        # In a folder of its own, so that what a killed process left is known and goes.
-        unfinished = goal.parent / "unfinished"
-        # A warning, since nothing less is seen in a worker, and it may take minutes.
-        log.warning("Downloading %s to %s", address, goal.parent)
-        pooch.get_logger().setLevel(logging.WARNING)  # it would say so again
+        # A separate folder makes the remains of a killed process recognisable and removable.
+        unfinished = target.parent / "unfinished"
+        # Log a warning: worker processes show nothing below that level, and this may take minutes.
+        log.warning("Downloading %s to %s", address, target.parent)
+        pooch.get_logger().setLevel(logging.WARNING)  # pooch would log the same message again
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
             pooch.retrieve(address, checksum, fname=name, path=unfinished)
-            (unfinished / name).replace(goal)
-        except OSError as error:  # also of the network
+            (unfinished / name).replace(target)
+        except OSError as error:  # network errors are OSErrors, too
             raise DataError(
-                f"{' or '.join(names)} is not in {' or '.join(map(str, looked))}, and {address} "
+                f"{' or '.join(names)} is not in {' or '.join(map(str, folders))}, and {address} "
                 f"could not be downloaded ({reason(error)}): get it from there and {remedy}"
             ) from error
         except ValueError as error:
@@ -113,12 +132,18 @@ def _download(dataset: str, names: tuple[str, ...], checksum: str, looked: list[
             ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return goal
+    return target
 
 
 @contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
-    """One process at a time; the others of this host wait. Makes ``folder``.
+    """Hold a lock in a folder, so that one process of this host at a time runs the block.
+
+    Other processes wait. The folder is created if it does not exist.
+
+    Args:
+        folder: folder of the lock file.
+        name: name of the lock; different names do not exclude each other.
 
     Raises:
         DataError: the folder cannot be written.
@@ -135,13 +160,20 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns the errors of writing to a folder of the cache into :class:`DataError`."""
+    """Convert errors of writing to a folder of the cache into :class:`DataError`.
+
+    Args:
+        folder: folder that the ``with`` block writes to, for the error message.
+
+    Raises:
+        DataError: the block raises an OSError.
+    """
     try:
         yield
     except OSError as error:
-        # NumPy's own error of a write that was cut short has no number.
-        why = "no room left" if error.errno is None else reason(error)
+        # NumPy raises an OSError without an error number if a write is cut short.
+        cause = "no room left" if error.errno is None else reason(error)
         raise DataError(
-            f"{folder} cannot be written ({why}): "
+            f"{folder} cannot be written ({cause}): "
             "set SOUNDINGS_CACHE to a folder that can, with room for the data"
         ) from error

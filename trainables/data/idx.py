@@ -1,4 +1,4 @@
-"""The IDX format, in which MNIST comes: big-endian sizes, then bytes."""
+"""Read files in the IDX format of MNIST: big-endian sizes, then bytes."""
 
 import gzip
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from trainables.data.errors import reading, unusable
 
 SIDE = 28
-_IMAGES, _LABELS = 2051, 2049  # magic numbers: bytes in three dimensions, in one
+_IMAGES, _LABELS = 2051, 2049  # magic numbers of byte arrays with three dimensions and with one
 _KINDS = {_IMAGES: "images", _LABELS: "labels"}
 _BLOCK = 2**20
 
@@ -19,10 +19,13 @@ _Stream = gzip.GzipFile | BufferedReader
 
 
 def images(path: Path) -> np.ndarray:
-    """Pictures of 28 x 28 pixels from a plain or (``.gz``) gzip IDX file: uint8 ``[n, 784]``.
+    """Read pictures of 28 x 28 pixels from an IDX file, plain or (``.gz``) compressed with gzip.
+
+    Returns:
+        Pixels in scan order, uint8 ``[n, 784]``.
 
     Raises:
-        DataError: the file is not that, or damaged.
+        DataError: the file is missing, damaged, or not an IDX file of such pictures.
     """
     (_, *sides), values = _read(path, _IMAGES)
     if sides != [SIDE, SIDE]:
@@ -31,10 +34,13 @@ def images(path: Path) -> np.ndarray:
 
 
 def labels(path: Path) -> np.ndarray:
-    """Labels 0 to 9 from a plain or (``.gz``) gzip IDX file: uint8 ``[n]``.
+    """Read labels 0 to 9 from an IDX file, plain or (``.gz``) compressed with gzip.
+
+    Returns:
+        Labels, uint8 ``[n]``.
 
     Raises:
-        DataError: the file is not that, or damaged.
+        DataError: the file is missing, damaged, or not an IDX file of such labels.
     """
     _, values = _read(path, _LABELS)
     wrong = np.flatnonzero(values > 9)
@@ -46,26 +52,26 @@ def labels(path: Path) -> np.ndarray:
 
 
 def _read(path: Path, magic: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """The sizes and the bytes ``[n]`` after them."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with reading(path), opened(path, "rb") as stream:
-        found = _numbers(stream, 1)[0]
-        if found != magic:
-            raise unusable(path, _other_magic(found, magic))
+    """Return the sizes in the header and the bytes ``[n]`` that follow it."""
+    open_file = gzip.open if path.suffix == ".gz" else open
+    with reading(path), open_file(path, "rb") as stream:
+        actual_magic = _numbers(stream, 1)[0]
+        if actual_magic != magic:
+            raise unusable(path, _other_magic(actual_magic, magic))
         sizes = _numbers(stream, 3 if magic == _IMAGES else 1)
         total = math.prod(sizes)
         if total == 0:
             raise unusable(path, f"holds no {_KINDS[magic]}")
         values = _exactly(stream, total)
-        if stream.read(1):  # at the end of a gzip file this checks its checksum as well
+        if stream.read(1):  # reading to the end also checks the checksum of a gzip file
             raise unusable(path, "goes on after its last value")
     return sizes, np.frombuffer(values, dtype=np.uint8)
 
 
-def _other_magic(found: int, wanted: int) -> str:
-    if found in _KINDS:
-        return f"holds {_KINDS[found]} where {_KINDS[wanted]} belong"
-    return f"is not an IDX file of {_KINDS[wanted]} (its magic number is {found}, not {wanted})"
+def _other_magic(magic: int, expected: int) -> str:
+    if magic in _KINDS:
+        return f"holds {_KINDS[magic]} where {_KINDS[expected]} belong"
+    return f"is not an IDX file of {_KINDS[expected]} (its magic number is {magic}, not {expected})"
 
 
 def _numbers(stream: _Stream, count: int) -> tuple[int, ...]:
@@ -73,7 +79,10 @@ def _numbers(stream: _Stream, count: int) -> tuple[int, ...]:
 
 
 def _exactly(stream: _Stream, size: int) -> bytearray:
-    """Bit by bit: a damaged header may promise terabytes, for which no room is to be made."""
+    """Read ``size`` bytes in blocks.
+
+    A damaged header may announce terabytes, so memory is not reserved for all of them at once.
+    """
     values = bytearray()
     while len(values) < size:
         block = stream.read(min(_BLOCK, size - len(values)))

@@ -1,4 +1,4 @@
-"""Pictures as rows of pixels: MNIST, and CIFAR-10 in grey."""
+"""Load MNIST, and CIFAR-10 in grey, as rows of pixels with labels."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,19 +17,19 @@ _MNIST = {
     "t10k-images-idx3-ubyte": "md5:9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "md5:ec29112dd5afa0611ce80d1b7f02629c",
 }
-_ROWS = 1000  # pictures counted at a time
+_ROWS = 1000  # pictures counted at a time, which bounds memory
 
 
 class Images(NamedTuple):
-    """Pictures and what they show, memory-mapped and read-only.
+    """Holds the pictures and labels of a data set, memory-mapped and read-only.
 
     Attributes:
-        training_images: uint8 ``[n, pixels]``, a picture's pixels in scan order.
-        training_labels: uint8 ``[n]``, 0 to 9.
-        evaluation_images: as the training images.
-        evaluation_labels: as the training labels.
-        mean: of all pixels of the training images, scaled to [0, 1].
-        deviation: likewise, the standard deviation.
+        training_images: uint8 ``[n, pixels]``, the pixels of a picture in scan order.
+        training_labels: uint8 ``[n]``, classes from 0 to 9.
+        evaluation_images: official test pictures, in the format of the training images.
+        evaluation_labels: official test labels, in the format of the training labels.
+        mean: mean of all pixels of the training images, scaled to [0, 1].
+        deviation: standard deviation of all pixels of the training images, scaled to [0, 1].
     """
 
     training_images: np.ndarray
@@ -41,12 +41,13 @@ class Images(NamedTuple):
 
 
 def mnist() -> Images:
-    """MNIST: 60,000 and 10,000 handwritten digits of 784 pixels.
+    """Load MNIST: 60,000 training and 10,000 test pictures of handwritten digits of 784 pixels.
 
-    The first call on a host converts the files, in 100 MB of memory.
+    The first call on a host converts the files, which needs 100 MB of memory.
 
     Raises:
-        DataError: a file is missing and cannot be downloaded, or damaged, or another's.
+        DataError: a file is missing and cannot be downloaded, is damaged, or does not belong to the
+            data set.
     """
     files = [find("mnist", name, f"{name}.gz", checksum=_MNIST[name]) for name in _MNIST]
 
@@ -60,12 +61,12 @@ def mnist() -> Images:
 
 
 def cifar10_grey() -> Images:
-    """CIFAR-10 in grey: 50,000 and 10,000 pictures of 1,024 pixels.
+    """Load CIFAR-10 in grey: 50,000 training and 10,000 test pictures of 1,024 pixels.
 
-    The first call on a host converts the files, in 300 MB of memory.
+    The first call on a host converts the files, which needs 300 MB of memory.
 
     Raises:
-        DataError: the data is missing and cannot be downloaded, or damaged.
+        DataError: the data are missing and cannot be downloaded, or are damaged.
     """
     source = find(
         "cifar10",
@@ -107,7 +108,10 @@ def _arrays(training: cifar.Batch, evaluation: cifar.Batch) -> dict[str, np.ndar
 
 
 def _moments(images: np.ndarray) -> np.ndarray:
-    """Mean and deviation of pixels scaled to [0, 1], from how often each of the 256 levels is."""
+    """Return the mean and standard deviation of pixels scaled to [0, 1].
+
+    They are computed from the counts of the 256 levels.
+    """
     counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(images), _ROWS):
         counts += np.bincount(images[start : start + _ROWS].ravel(), minlength=256)

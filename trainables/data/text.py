@@ -1,4 +1,4 @@
-"""Texts as codes of their symbols: text8 and tiny-shakespeare."""
+"""Load text8 and tiny-shakespeare as arrays of character codes."""
 
 import string
 import zipfile
@@ -12,26 +12,32 @@ from trainables.data.prepared import from_files
 
 TEXT8_SYMBOLS = " " + string.ascii_lowercase
 SHAKESPEARE_SYMBOLS = "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
-_UNKNOWN = 255
+_UNKNOWN = 255  # code of a byte that is not a symbol of the text
 
 
 def text8() -> np.ndarray:
-    """text8, 100,000,000 characters of Wikipedia: uint8 ``[characters]`` of ``TEXT8_SYMBOLS``.
+    """Load text8, 100,000,000 characters of Wikipedia.
 
-    The first call on a host converts the file, in three bytes of memory a character.
+    The first call on a host converts the file, which needs three bytes of memory per character.
+
+    Returns:
+        Positions of the characters in ``TEXT8_SYMBOLS``, uint8 ``[characters]``.
 
     Raises:
-        DataError: the file is missing and cannot be downloaded, damaged, or another text.
+        DataError: the file is missing and cannot be downloaded, is damaged, or is another text.
     """
     path = find("text8", "text8", "text8.zip", checksum="md5:3bea1919949baf155f99411df5fada7e")
     return _codes("text8", path, TEXT8_SYMBOLS, 10**8)
 
 
 def shakespeare() -> np.ndarray:
-    """tiny-shakespeare, 1,115,394 characters: uint8 codes in ``SHAKESPEARE_SYMBOLS``.
+    """Load tiny-shakespeare, 1,115,394 characters of Shakespeare's plays.
+
+    Returns:
+        Positions of the characters in ``SHAKESPEARE_SYMBOLS``, uint8 ``[characters]``.
 
     Raises:
-        DataError: the file is missing and cannot be downloaded, damaged, or another text.
+        DataError: the file is missing and cannot be downloaded, is damaged, or is another text.
     """
     path = find(
         "tinyshakespeare",
@@ -41,20 +47,24 @@ def shakespeare() -> np.ndarray:
     return _codes("tinyshakespeare", path, SHAKESPEARE_SYMBOLS, 1_115_394)
 
 
-def _codes(dataset: str, path: Path, symbols: str, whole: int) -> np.ndarray:
+def _codes(dataset: str, path: Path, symbols: str, full_length: int) -> np.ndarray:
     arrays = from_files(dataset, [path], lambda: {"codes": encode(path, symbols)})
-    warn_of_a_part(path, len(arrays["codes"]), whole, "characters")
+    warn_of_a_part(path, len(arrays["codes"]), full_length, "characters")
     return arrays["codes"]
 
 
 def encode(path: Path, symbols: str) -> np.ndarray:
-    """Of each character of a text, or of that in a ``.zip``, its place in ``symbols`` (ASCII).
+    """Encode each character of a text by its position in an alphabet.
+
+    Args:
+        path: text file, or a ``.zip`` archive with a file of the same name without ``.zip``.
+        symbols: ASCII characters of the alphabet, in the order of their codes.
 
     Returns:
-        uint8 ``[characters]``.
+        Codes, uint8 ``[characters]``.
 
     Raises:
-        DataError: the file is damaged, has no text, or other symbols.
+        DataError: the file is missing, damaged or empty, or has characters outside of the alphabet.
     """
     data = _read(path)
     if not data:
@@ -79,12 +89,12 @@ def _read(path: Path) -> bytes:
 
 
 def _unknown(data: bytes, symbols: str) -> str:
-    # Bytes that are no UTF-8 keep their differences.
+    # Bytes that are not valid UTF-8 stay distinguishable this way.
     text = data.decode("utf-8", errors="surrogateescape")
     unknown = set(text) - set(symbols)
-    position = next(place for place, symbol in enumerate(text) if symbol in unknown)
-    many = "1 symbol that does" if len(unknown) == 1 else f"{len(unknown)} symbols that do"
+    position = next(index for index, symbol in enumerate(text) if symbol in unknown)
+    subject = "1 symbol that does" if len(unknown) == 1 else f"{len(unknown)} symbols that do"
     return (
-        f"is another text: it has {many} not belong, the first of them {text[position]!r} at "
+        f"is another text: it has {subject} not belong, the first of them {text[position]!r} at "
         f"position {position} (the first character is at 0)"
     )

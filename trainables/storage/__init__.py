@@ -1,7 +1,7 @@
-"""Where results lie: a folder on a disk, or a URL of an object store, by the same functions.
+"""Reads and writes results by the same functions on a disk and in an object store.
 
-A :data:`Location` is a :class:`pathlib.Path` or an :class:`ObjectPath`, which has the same names.
-What differs between a disk and a store is in the functions of this package.
+A :data:`Location` is a :class:`pathlib.Path` or an :class:`ObjectPath`, whose methods have the same
+names. The functions of this package handle what differs between a disk and an object store.
 """
 
 import os
@@ -52,32 +52,33 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)")
 
 
 def location(text: str) -> Location:
-    """A folder by its path, or by a URL: ``s3://bucket/folder``, ``gs://``, ``file:///``.
+    """Return the location of a folder that is named by a path or a URL.
 
-    An S3 store that is not Amazon's is named by the variable ``AWS_ENDPOINT_URL``, or in the URL:
-    ``s3://bucket/folder?endpoint_override=host:9000&scheme=http``.
+    URLs are ``s3://bucket/folder``, ``gs://bucket/folder`` and ``file:///folder``. The address of
+    an S3 store other than Amazon's is given by the environment variable ``AWS_ENDPOINT_URL``, or in
+    the URL: ``s3://bucket/folder?endpoint_override=host:9000&scheme=http``.
 
     Raises:
-        ValueError: the URL cannot be used; one sentence.
+        ValueError: the URL cannot be used; the message is one sentence.
     """
     match = _URL.fullmatch(text)
     if match is None:
         return Path(text).expanduser()
-    scheme, rest = match[1], match[2]
+    scheme, address = match[1], match[2]
     if scheme not in (*SCHEMES, "file"):
         raise ValueError(
             f"'{text}': unknown scheme '{scheme}'{nearest(scheme, (*SCHEMES, 'file'))}; results "
             "lie in a folder, or at s3://bucket/folder or gs://bucket/folder"
         )
     if not text.startswith(f"{scheme}://"):
-        raise ValueError(f"'{text}': write {scheme}://{rest}")
+        raise ValueError(f"'{text}': write {scheme}://{address}")
     if scheme == "file":
-        return Path(f"/{rest}")
-    place, _, query = rest.partition("?")
-    bucket, _, key = place.strip("/").partition("/")
-    if "@" in rest:
+        return Path(f"/{address}")
+    folder, _, query = address.partition("?")
+    bucket, _, key = folder.strip("/").partition("/")
+    if "@" in address:
         raise ValueError(
-            f"'{scheme}://***@{rest.rpartition('@')[2]}': credentials do not belong into a URL; "
+            f"'{scheme}://***@{address.rpartition('@')[2]}': credentials do not belong into a URL; "
             "put them into the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
         )
     if not re.fullmatch(r"[A-Za-z0-9._-]+", bucket) or not key:
@@ -85,7 +86,7 @@ def location(text: str) -> Location:
     for option, _ in parse_qsl(query, keep_blank_values=True):
         if option not in OPTIONS:
             raise ValueError(
-                f"'{scheme}://{place}': unknown option '{option}'{nearest(option, OPTIONS)}"
+                f"'{scheme}://{folder}': unknown option '{option}'{nearest(option, OPTIONS)}"
             )
     if dict(parse_qsl(query)).get("scheme", "https") not in ("http", "https"):
         raise ValueError(f"'{text}': its scheme is http or https")
@@ -94,25 +95,32 @@ def location(text: str) -> Location:
 
 @cache
 def _store(scheme: str, bucket: str, query: str) -> ObjectStore:
-    """One connection a process: making one takes a tenth of a second."""
+    """Return the process's connection to a store; opening one takes a tenth of a second."""
     return ObjectStore(scheme, bucket, query)
 
 
 def be_patient(where: Location, patience: Patience) -> None:
-    """How long requests to the store of ``where``, if it is one, are tried again from now on."""
+    """Set how long requests to an object store are retried. No effect on a disk path.
+
+    Args:
+        where: any location in the object store; the setting holds for the whole process.
+        patience: time limit of the retries from now on.
+    """
     if isinstance(where, ObjectPath):
         where.store.patience = patience
 
 
 def write(where: Location, content: bytes | memoryview, durable: bool = False) -> None:
-    """Write a file that appears whole, in place of the one that may be there.
+    """Write a file in one step: readers see its old content or its new content, never a part.
 
     Args:
-        where: in a folder that is there (in a store all are).
-        durable: return only when it would survive the power going.
+        where: file to write or replace. Its folder must exist; in an object store all folders do.
+        content: new content of the file.
+        durable: whether to return only when the content would survive a power failure.
 
     Raises:
-        OSError: the disk is full or gone, or the store away; nothing of it is left behind.
+        OSError: the disk is full or missing, or the object store does not answer. No part of the
+            new content is left behind.
     """
     if isinstance(where, ObjectPath):
         where.write_bytes(content)
@@ -131,15 +139,15 @@ def write(where: Location, content: bytes | memoryview, durable: bool = False) -
 
 
 def make_folder(where: Location) -> None:
-    """Make a folder and those above it; in a store there is nothing to make."""
+    """Make a folder and its parents if they do not exist. No effect in an object store."""
     if isinstance(where, Path):
         where.mkdir(parents=True, exist_ok=True)
 
 
 def names(folder: Location) -> list[str]:
-    """What lies in a folder, in no order; nothing if there is none."""
+    """Return the names of a folder's files and folders, unordered; none if it does not exist."""
     if isinstance(folder, ObjectPath):
-        return [found.path.name for found in folder.listed()]
+        return [entry.path.name for entry in folder.listed()]
     try:
         return os.listdir(folder)  # noqa: PTH208, four times as fast as a glob
     except (FileNotFoundError, NotADirectoryError):
@@ -147,23 +155,31 @@ def names(folder: Location) -> list[str]:
 
 
 def files(folder: Location) -> Iterator[tuple[Location, int]]:
-    """All files below a folder with their bytes, but for those that go meanwhile."""
+    """Yield all files below a folder, each with its size in bytes.
+
+    Files that are removed in the meantime are skipped.
+    """
     if isinstance(folder, ObjectPath):
-        yield from ((found.path, found.size) for found in folder.listed(recursive=True))
+        yield from ((entry.path, entry.size) for entry in folder.listed(recursive=True))
         return
     for path in folder.rglob("*"):
         try:
             if path.is_file():
                 yield path, path.stat().st_size
-        except OSError:  # gone: a run is at work
+        except OSError:  # a run that is at work has removed the file
             continue
 
 
 def move(where: Location, name: str) -> None:
-    """Give a file another name in its folder.
+    """Rename a file inside its folder.
+
+    Args:
+        where: file to rename.
+        name: new name, without the folder.
 
     Raises:
-        OSError: it cannot be. In a store, where that takes two steps, both may be there then.
+        OSError: the file cannot be renamed. In an object store, where renaming is a copy and a
+            removal, the file may then exist under both names.
     """
     if isinstance(where, ObjectPath):
         where.with_name(name).write_bytes(where.read_bytes())
@@ -173,7 +189,7 @@ def move(where: Location, name: str) -> None:
 
 
 def remove(folder: Location) -> None:
-    """Remove a folder with all that is in it, as far as that can be done."""
+    """Remove a folder with everything in it; what cannot be removed stays, without an error."""
     if isinstance(folder, Path):
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -182,10 +198,19 @@ def remove(folder: Location) -> None:
 
 
 def side_by_side(where: Location, action: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``action`` of each item, in their order; several at once where ``where`` is in a store.
+    """Return the results of ``action`` for all items, in the order of the items.
+
+    In an object store up to ``REQUESTS_AT_ONCE`` actions run at once, each in a thread; on a disk
+    they run one after the other.
+
+    Args:
+        where: any location on the disk or in the object store that the actions work on.
+        action: function of one item.
+        items: arguments of the actions.
 
     Raises:
-        Whatever an action raised first, after all that began have ended.
+        Exception: the error of the first item whose action failed, after all actions that began
+            have ended.
     """
     work = list(items)
     if isinstance(where, Path) or len(work) < 2:

@@ -1,8 +1,7 @@
-"""Object stores behind the names of :mod:`pathlib`: as much of them as Soundings uses.
+"""Reads and writes object stores by the methods of :mod:`pathlib` that Soundings uses.
 
-An object appears whole or not at all, by one put that replaces what was there at once, so nothing
-is written under another name first. Requests that fail are made again for as long as the store's
-:class:`Patience` lasts.
+An object is written by one request that replaces the whole object at once, so no temporary name is
+needed. Requests that fail are retried for as long as the :class:`Patience` of the store allows.
 """
 
 import logging
@@ -19,44 +18,49 @@ T = TypeVar("T")
 log = logging.getLogger("soundings")
 
 SCHEMES = ("s3", "gs")
-OPTIONS = ("endpoint_override", "scheme", "region")  # what may stand behind '?' in a URL
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between two attempts
-CONNECT_SECONDS, REQUEST_SECONDS = 5.0, 30.0
+OPTIONS = ("endpoint_override", "scheme", "region")  # allowed after the '?' of a URL
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0  # seconds between attempts: doubled from first to longest
+CONNECT_SECONDS, REQUEST_SECONDS = 5.0, 30.0  # time limits of one attempt
 
 
 class StoreError(OSError):
-    """A store did not do what was asked of it, however often."""
+    """An object store did not fulfil a request, although it was retried."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a request that fails is tried again.
+    """Limits how long a request that fails is retried.
 
     Attributes:
-        seconds: after the first failure.
-        over: asked before each attempt; True ends it at once.
+        seconds: time after the first failure during which the request is retried.
+        over: function that is called before each retry; the retries end if it returns True.
     """
 
     seconds: float
     over: Callable[[], bool] = lambda: False
 
 
-PATIENCE = Patience(10.0)  # of a command that waits for nothing else
+PATIENCE = Patience(10.0)  # default, short enough for a person who waits for a command
 
 
 @dataclass
 class ObjectStore:
-    """A connection to the store that holds ``bucket``; made at the first request.
+    """Represents a connection to the object store of a bucket; the first request opens it.
+
+    Credentials come from the environment, never from a URL.
 
     Attributes:
-        options: of the URL's query: ``endpoint_override``, ``scheme`` and ``region``, with
-            pyarrow's meanings. Credentials come from the environment, never from a URL.
+        scheme: "s3" or "gs".
+        bucket: name of the bucket.
+        query: query of the URL, the part after '?', with the options.
+        patience: limit of the retries of each request.
     """
 
     scheme: str
     bucket: str
     query: str = ""
     patience: Patience = field(default=PATIENCE, compare=False)
+    # Whether a failure was logged and no request has succeeded since.
     _away: bool = field(default=False, init=False, compare=False)
 
     def __hash__(self) -> int:
@@ -64,11 +68,17 @@ class ObjectStore:
 
     @property
     def options(self) -> Mapping[str, str]:
+        """Return the options in the URL's query; pyarrow defines their meaning."""
         return dict(parse_qsl(self.query))
 
     @cached_property
     def filesystem(self) -> Any:
-        from pyarrow import fs  # only those who use a store need it
+        """Return pyarrow's filesystem for the store.
+
+        Raises:
+            OSError: the region of the bucket cannot be found.
+        """
+        from pyarrow import fs  # imported here: results on a disk do not need it
 
         options = self.options
         if self.scheme == "gs":
@@ -93,28 +103,32 @@ class ObjectStore:
         )
 
     def attempt(self, action: Callable[[Any], T], what: str) -> T:
-        """``action(filesystem)``, again and again while it fails and the patience lasts.
+        """Return ``action(filesystem)``; retry the action while it fails and patience lasts.
+
+        Args:
+            action: function that makes a request by means of pyarrow's filesystem.
+            what: beginning of the error message: the URL and what cannot be done.
 
         Raises:
-            FileNotFoundError: at once; that is an answer.
-            StoreError: what was asked, and the store's last answer.
+            FileNotFoundError: the store answered that there is no such object; not retried.
+            StoreError: the request failed to the end; the message has the store's last answer.
         """
         began, pause = None, FIRST_PAUSE
         while True:
             try:
-                done = action(self.filesystem)
+                result = action(self.filesystem)
                 self._away = False
-                return done
+                return result
             except FileNotFoundError:
                 raise
-            except ValueError as error:  # pyarrow's, of a bucket's name or an option
+            except ValueError as error:  # pyarrow rejects a bucket's name or an option
                 raise StoreError(f"{what}: {error}") from error
             except OSError as error:
                 now = time.monotonic()
                 if began is None:
                     began = now
                     if self.patience.seconds > LONGEST_PAUSE and not self._away:
-                        self._away = True  # it is said once, however many requests wait
+                        self._away = True  # warn once, however many requests wait
                         log.warning(
                             "%s: %s; trying again for up to %.0f s",
                             what,
@@ -129,7 +143,13 @@ class ObjectStore:
 
 @dataclass(frozen=True, order=True)
 class Found:
-    """What a listing says of an object or a folder: where, its bytes, and when it was written."""
+    """Represents an object or a folder in a listing.
+
+    Attributes:
+        path: path of the object or the folder.
+        size: size in bytes, 0 for a folder.
+        modified: time at which the object was last written, by the store's clock.
+    """
 
     path: "ObjectPath"
     size: int
@@ -138,13 +158,14 @@ class Found:
 
 @dataclass(frozen=True)
 class ObjectPath:
-    """An object, or the folder of those whose names begin with this path and a slash.
+    """Represents an object, or the folder of all objects whose keys begin with this path and "/".
 
-    Folders need not be made. Methods are those of :class:`pathlib.Path`.
+    Folders need not be made. Methods that have the name of one of :class:`pathlib.Path` do the same
+    as it does.
     """
 
     store: ObjectStore
-    key: str  # without the bucket; "" is the bucket itself
+    key: str  # path inside the bucket; "" is the bucket itself
 
     def __str__(self) -> str:
         query = f"?{self.store.query}" if self.store.query else ""
@@ -153,7 +174,7 @@ class ObjectPath:
 
     @property
     def shown(self) -> str:
-        """The URL without its options."""
+        """Return the URL without its options, for messages."""
         return str(self).partition("?")[0]
 
     def __lt__(self, other: "ObjectPath") -> bool:
@@ -177,14 +198,14 @@ class ObjectPath:
         return self
 
     def exists(self) -> bool:
-        """Whether there is an object of this name (or any below it)."""
+        """Return whether there is an object with this path, or one below it."""
         return self._info() is not None
 
     def modified(self) -> datetime:
-        """When the object was written, by the store's clock.
+        """Return the time at which the object was last written, by the store's clock.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: there is no such object.
         """
         info = self._info()
         if info is None:
@@ -204,10 +225,10 @@ class ObjectPath:
         return self.read_bytes().decode(encoding)
 
     def write_bytes(self, content: bytes | memoryview) -> None:
-        """Put the object, in place of the one that may be there.
+        """Write the object, or replace it if it exists.
 
         Raises:
-            StoreError: it could not be written; what was there is there still.
+            StoreError: the object could not be written; an earlier one is unchanged.
         """
 
         def write(filesystem: Any) -> None:
@@ -227,11 +248,11 @@ class ObjectPath:
                 raise
 
     def remove(self) -> None:
-        """Delete all objects of a folder, a thousand a request; nothing if there is none."""
+        """Delete all objects of a folder, a thousand in a request; an empty folder is no error."""
 
         def delete(filesystem: Any) -> None:
             filesystem.delete_dir_contents(self._place, missing_dir_ok=True)
-            filesystem.delete_dir(self._place)  # the store's mark of an empty folder
+            filesystem.delete_dir(self._place)  # the object that marks an empty folder
 
         try:
             self.store.attempt(delete, f"{self.shown}: cannot be removed")
@@ -239,13 +260,18 @@ class ObjectPath:
             return
 
     def listed(self, recursive: bool = False) -> Iterator[Found]:
-        """The objects (and, unless ``recursive``, folders) in this folder, if there is one."""
+        """Yield the objects in this folder; none if the folder does not exist.
+
+        Args:
+            recursive: whether to yield all objects below the folder. Otherwise its own objects and
+                its folders are yielded.
+        """
         from pyarrow import fs
 
         def listing(filesystem: Any) -> list[Any]:
             selector = fs.FileSelector(self._place, allow_not_found=True, recursive=recursive)
-            found: list[Any] = filesystem.get_file_info(selector)
-            return found
+            entries: list[Any] = filesystem.get_file_info(selector)
+            return entries
 
         for info in self.store.attempt(listing, f"{self.shown}: cannot be listed"):
             if not recursive or info.is_file:
@@ -267,7 +293,7 @@ class ObjectPath:
 
 
 def reason(error: OSError) -> str:
-    """What a store's error says, without the SDK's account of the request."""
+    """Return the message of a store's error, without the SDK's description of the request."""
     text = next(iter(str(error).splitlines()), "") or type(error).__name__
     return text.partition(" (Request ID:")[0]
 

@@ -1,9 +1,11 @@
-"""Tasks by name, or by the dotted path of a user's own.
+"""Makes tasks by their names, or by the dotted path of a user's own.
 
 >>> task = make("parentheses", {"length": 20})
 """
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from trainables.external import Kind
@@ -45,6 +47,7 @@ __all__ = [
     "examine",
     "find",
     "make",
+    "shared",
 ]
 
 TASKS: dict[str, type[Task]] = {
@@ -80,16 +83,17 @@ _KIND: Kind[Task] = Kind(
 
 
 def find(name: str) -> type[Task]:
-    """The class of a registered name, or of a dotted path such as ``mypackage.tasks:MyTask``.
+    """Return the class of a registered task, or of a dotted path such as ``mypackage.tasks:MyTask``.
 
     Raises:
-        OptionError: there is none; the message says what was looked for, or names the nearest.
+        OptionError: there is no such task; the message says what was looked for, or names the
+            nearest one.
     """
     return _KIND.find(TASKS, name)
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> Any:
-    """The options of task ``name`` as an instance of its ``Options``.
+    """Return the options of task ``name`` as an instance of its ``Options``.
 
     Raises:
         OptionError: unknown task or option, or a value that cannot be used.
@@ -98,7 +102,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> Any:
 
 
 def make(name: str, options: Mapping[str, Any] | None = None) -> Task:
-    """A task by name, without its data.
+    """Make a task; its data are not read yet.
 
     Raises:
         OptionError: unknown task or option, or a value that cannot be used.
@@ -107,8 +111,27 @@ def make(name: str, options: Mapping[str, Any] | None = None) -> Task:
     return find(name)(checked)  # type: ignore[call-arg]
 
 
+def shared(name: str, options: Mapping[str, Any] | None = None) -> Task:
+    """Return the one instance of a task in this process, so that its data are read once.
+
+    Everybody who asks for a task of the same class and options gets the same object and must not
+    change it. Tasks keep no state between calls: batches are pure functions of their arguments, and
+    :meth:`Task.configured` returns another task. A user's own task has to keep to that, too;
+    :func:`examine` tries out that its batches do not depend on earlier calls.
+
+    Raises:
+        OptionError: unknown task or option, or a value that cannot be used.
+    """
+    return _shared(find(name), name, json.dumps(options or {}, sort_keys=True))
+
+
+@lru_cache(maxsize=32)
+def _shared(kind: type[Task], name: str, options: str) -> Task:
+    return make(name, json.loads(options))
+
+
 def examine(name: str, options: Mapping[str, Any]) -> None:
-    """Try a user's own task out, that a sweep does not find out what is wrong with it.
+    """Try out a user's own task, so that mistakes in it are found before a sweep runs.
 
     Raises:
         OptionError: what is wrong, and in which file and line.

@@ -1,4 +1,4 @@
-"""The adding problem (Hochreiter and Schmidhuber, 1997; the fading-memory paper)."""
+"""Define the adding problem (Hochreiter and Schmidhuber, 1997; the fading-memory paper)."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,11 @@ from trainables.tasks.task import Protocol, Split
 
 @dataclass(frozen=True)
 class AddingOptions:
-    """
+    """Configures the adding problem.
+
     Attributes:
-        length: time steps; the paper has 100, 200, 400 and 800.
-        held_out_size: samples of the validation set, and of the evaluation set.
+        length: number of time steps, at least 2; the paper uses 100, 200, 400 and 800.
+        held_out_size: number of samples of the validation set, and of the evaluation set.
     """
 
     length: int = 100
@@ -28,16 +29,17 @@ class AddingOptions:
 
 
 class Adding(Regression):
-    """The sum of two numbers that were pointed out.
+    """The adding problem asks for the sum of two cued numbers of a sequence.
 
-    At each step a number uniform in [0, 1] and a cue, one at a random step of the first half and
-    at a random step of the second half, else zero; after the last step the sum is asked for::
+    The input at each step is a number uniform in [0, 1] and a cue. The cue is one at a random step
+    of the first half and at a random step of the second half, and zero at all other steps. The
+    sum of the two cued numbers is due at the last step::
 
         number   .3 .9 .1 .5 .8 .2
         cue       0  1  0  0  0  1
         target                  1.1
 
-    Always answering one has a root mean square error of sqrt(1/6) = 0.408.
+    The baseline always answers one, with a root mean square error of sqrt(1/6) = 0.408.
     """
 
     summary = "the sum of two cued numbers, one from each half of the sequence"

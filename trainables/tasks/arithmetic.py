@@ -1,4 +1,4 @@
-"""Adding two numbers written in digits (capacity paper, appendix B)."""
+"""Define the task of adding two numbers written in digits (capacity paper, appendix B)."""
 
 import copy
 from dataclasses import dataclass
@@ -16,20 +16,21 @@ from trainables.space import Configuration, Space
 from trainables.tasks.classification import Classification
 from trainables.tasks.task import Baseline, Protocol, Split
 
-SYMBOLS = "0123456789- +="  # of the problem
-ANSWER_SYMBOLS = SYMBOLS[:12]  # digits, minus and space
+SYMBOLS = "0123456789- +="  # symbols that a problem is written in
+ANSWER_SYMBOLS = SYMBOLS[:12]  # an answer has digits, minus and space only
 LARGEST = 10_000_000
-PROBLEM = 20  # characters of '-10000000+-10000000='
+PROBLEM = 20  # characters of the longest problem, '-10000000+-10000000='
 LENGTH = 36
 MOST_COMPUTE_STEPS = 6
-MEASURED = 100_000  # problems behind the baseline
+MEASURED = 100_000  # problems from which the baseline is measured
 
 
 @dataclass(frozen=True)
 class ArithmeticOptions:
-    """
+    """Configures the arithmetic task.
+
     Attributes:
-        held_out_size: problems of the validation set, and of the evaluation set.
+        held_out_size: number of problems of the validation set, and of the evaluation set.
     """
 
     held_out_size: int = 2000
@@ -39,18 +40,22 @@ class ArithmeticOptions:
 
 
 class Arithmetic(Classification):
-    """The sum of two whole numbers uniform in [-10^7, 10^7], character by character.
+    """The arithmetic task asks for the sum of two whole numbers, character by character.
 
-    A problem is padded on the left so that '=' is the 20th of 36 steps. After it the input is
-    space; the first character of the answer is due ``compute_steps`` steps after '=', a
-    hyperparameter from 1 to 6. Compute steps 3::
+    The numbers are uniform in [-10^7, 10^7]. A problem is padded on the left so that '=' is the
+    20th of 36 steps, and the input after '=' is spaces. The first character of the answer is due
+    ``compute_steps`` steps after '='; this is a hyperparameter from 1 to 6. An example with 3
+    compute steps (a space is shown as an underscore)::
 
         input    ______-343243+93851=________________
         target                       __-249392_______   (the 16 steps after '=')
 
-    The loss is the cross entropy averaged over the 16 steps, accuracy the share of right characters
-    among them. The baseline knows how often each character stands at each step and no more,
-    measured over 100,000 problems.
+    The loss is the cross entropy averaged over the 16 steps, and accuracy is the share of correct
+    characters among them. The baseline predicts each of the 16 characters from its frequency at
+    that step alone, as measured over 100,000 problems.
+
+    Attributes:
+        compute_steps: steps from '=' to the first character of the answer.
     """
 
     summary = "the sum of two numbers of up to eight digits, character by character"
@@ -63,14 +68,14 @@ class Arithmetic(Classification):
         self.inputs, self.outputs, self.length = len(SYMBOLS), len(ANSWER_SYMBOLS), LENGTH
         self.first_output = PROBLEM
         self.held_out_size = options.held_out_size
-        # Halfway between the predictor that ignores its input and perfection.
+        # Halfway between the accuracy of the baseline and an accuracy of 1.
         self.minimal_performance = (1 + self.baseline().metric) / 2
         self.compute_steps = 1
 
     def configured(self, configuration: Configuration, parameters: int) -> Self:
-        made = copy.copy(self)
-        made.compute_steps = int(configuration["compute_steps"])
-        return made
+        configured = copy.copy(self)
+        configured.compute_steps = int(configuration["compute_steps"])
+        return configured
 
     def samples(
         self, split: Split, generator: np.random.Generator, size: int
@@ -86,7 +91,16 @@ class Arithmetic(Classification):
 
 
 def write(numbers: np.ndarray, compute_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Problems ``[size, 36]`` and answers ``[size, 16]`` of ``numbers [2, size]``, as codes."""
+    """Write addition problems and their answers as codes of their characters.
+
+    Args:
+        numbers: pairs of numbers to add, int64 ``[2, size]``, from -10^7 to 10^7.
+        compute_steps: steps from '=' to the first character of the answer, 1 to 6.
+
+    Returns:
+        Problems ``[size, 36]`` and answers ``[size, 16]``. Codes are positions in ``SYMBOLS``,
+        int64.
+    """
     first, second = numbers.tolist()
     problems, answers = [], []
     for a, b in zip(first, second, strict=True):
@@ -106,7 +120,8 @@ def _codes(texts: list[str]) -> np.ndarray:
 
 @cache
 def _baseline() -> Baseline:
-    # The compute steps only move the answer among steps that are space for certain.
+    # One value of compute_steps serves all: others only shift the answer among steps that are
+    # otherwise certain to be spaces, which changes neither loss nor accuracy.
     generator = np.random.default_rng(derive("arithmetic", "baseline"))
     numbers = generator.integers(-LARGEST, LARGEST, size=(2, MEASURED), endpoint=True)
     _, answers = write(numbers, compute_steps=1)

@@ -1,4 +1,4 @@
-"""What tasks with symbols as targets share: cross entropy, and accuracy as the metric."""
+"""Define the base class of tasks that predict symbols and are judged by accuracy."""
 
 import torch
 from torch import Tensor
@@ -8,25 +8,26 @@ from trainables.tasks.task import Task
 
 
 class Classification(Task):
-    """Targets ``[lanes, batch, steps]`` of the steps from ``first_output`` on, in 0 to outputs - 1.
+    """A classification task predicts one symbol at each time step from ``first_output`` on.
 
-    The loss is the cross entropy of the softmax over the outputs in nats, averaged over steps; the
-    metric the share of steps at which the largest output is that of the target.
+    Targets ``[lanes, batch, steps]`` are symbol numbers from 0 to outputs - 1. The loss is the
+    cross entropy of the softmax over the outputs in nats, averaged over steps. The metric is
+    accuracy: the share of steps at which the largest output is that of the target.
     """
 
     metric_name = "accuracy"
     higher_is_better = True
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        each = functional.cross_entropy(
+        step_losses = functional.cross_entropy(
             outputs.movedim(-1, 1), _by_step(outputs, targets), reduction="none"
         )
-        return each.mean(1)
+        return step_losses.mean(1)
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs.argmax(-1) == _by_step(outputs, targets)).float().mean(1)
 
 
 def _by_step(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Targets in the order of the outputs, ``[lanes, steps, batch]``."""
+    """Return targets with the axes of the outputs, ``[lanes, steps, batch]``."""
     return targets.to(torch.int64).transpose(1, 2).expand(outputs.shape[:-1])

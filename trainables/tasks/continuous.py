@@ -1,4 +1,4 @@
-"""Memorizing a random function with real values (capacity paper, section 3)."""
+"""Define the task of memorizing a random real-valued function (capacity paper, section 3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from trainables.tasks.task import Protocol, Split
 
 @dataclass(frozen=True)
 class RandomContinuousFunctionOptions:
-    """
+    """Configures the random continuous function and how it is shown.
+
     Attributes:
-        samples: points at which the function is given.
-        size: numbers of an input.
-        length: time steps; the value is asked for after the last.
-        tau: of the weights: sample i weighs as 1 / (i + tau).
-        function: which random function; each number is another.
-        held_out_size: samples on which the weighted error is estimated.
+        samples: number of points at which the function is defined.
+        size: number of features of an input.
+        length: number of time steps; the value is due at the last step.
+        tau: constant of the sample weights: sample i has a weight proportional to 1 / (i + tau).
+        function: number of the random function; each number defines a different function.
+        held_out_size: number of samples on which the weighted error is estimated.
     """
 
     samples: int = 1_000_000
@@ -42,14 +43,15 @@ class RandomContinuousFunctionOptions:
 
 
 class RandomContinuousFunction(Regression):
-    """Normal targets y_i for random inputs x_i of norm one, shown at every step.
+    """A random function is memorized: its value y_i is due after x_i was shown at every step.
 
-    The error to be minimised is sum_i beta_i (f(x_i) - y_i)^2 with beta_i = 1 / (Z (i + tau)), Z
-    such that they sum to one. Batches and the held-out set draw sample i with probability beta_i
-    and average, which is that error in expectation. The function is memorized: training, validation
-    and evaluation are on the same points. Always answering zero has an error of one.
+    Values are standard normal and points are random vectors of norm one. The error to be minimised
+    is sum_i beta_i (f(x_i) - y_i)^2 with beta_i = 1 / (Z (i + tau)), where Z makes the weights sum
+    to one. Batches and the held-out set draw sample i with probability beta_i and take the mean,
+    which equals that error in expectation. Training, validation and evaluation use the same points.
+    The baseline always answers zero and has an error of one.
 
-    The points are on the disk and shared by all processes: 4 (size + 1) bytes each, 204 MB by
+    The points are stored on disk and shared by all processes: 4 (size + 1) bytes each, 204 MB by
     default.
     """
 
@@ -71,7 +73,17 @@ class RandomContinuousFunction(Regression):
 
     @cached_property
     def points(self) -> Mapping[str, np.ndarray]:
-        """``inputs [samples, size]`` of norm one and ``targets [samples]``, memory-mapped."""
+        """Return the points and values of the function, memory-mapped and read-only.
+
+        The first call on a host generates them.
+
+        Returns:
+            Arrays by name: "inputs", float32 ``[samples, size]`` with rows of norm one, and
+            "targets", float32 ``[samples]``.
+
+        Raises:
+            DataError: the cache cannot be written.
+        """
         o = self._options
         key = (o.samples, o.size, o.function)
 
@@ -88,17 +100,17 @@ class RandomContinuousFunction(Regression):
 
     @cached_property
     def _cumulative(self) -> np.ndarray:
-        """The sums of beta up to each sample, ending in one."""
+        """Return the cumulative sum of beta over the samples; the last is one."""
         sums = np.cumsum(1.0 / (np.arange(1, self._options.samples + 1) + self._options.tau))
         return np.asarray(sums / sums[-1])
 
     def samples(
         self, split: Split, generator: np.random.Generator, size: int
     ) -> tuple[Tensor, Tensor]:
-        # One draw from each of ``size`` equal parts of the probability: the variance is less.
+        # Draw once from each of ``size`` equal parts of the probability: this lowers the variance.
         uniform = (np.arange(size) + generator.random(size)) / size
         rows = np.searchsorted(self._cumulative, uniform, side="right")
-        rows = np.minimum(rows, self._options.samples - 1)  # a uniform number may round up to one
+        rows = np.minimum(rows, self._options.samples - 1)  # ``uniform`` may round up to one
         inputs = torch.from_numpy(self.points["inputs"][rows])
         targets = torch.from_numpy(self.points["targets"][rows])
         return inputs.expand(self.length, -1, -1), targets[:, None, None]

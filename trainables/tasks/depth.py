@@ -1,7 +1,7 @@
-"""The synthetic tasks of the depth paper (arXiv 2604.02201, after its authors' public code).
+"""Define the synthetic tasks of the depth paper (arXiv 2604.02201, after its authors' code).
 
 Inputs are sequences of independent standard normal vectors. Every target is a function of the
-inputs so far, feature by feature; the loss is over the steps that have one.
+inputs so far, feature by feature. The loss is taken over the steps that have a target.
 """
 
 import math
@@ -19,12 +19,13 @@ from trainables.tasks.task import Protocol, Split
 
 @dataclass(frozen=True)
 class SequenceOptions:
-    """
+    """Configures a synthetic task.
+
     Attributes:
-        size: features of the input, and of the target.
-        length: time steps.
-        training_size: sequences of the training set.
-        held_out_size: sequences of the validation set, and of the evaluation set.
+        size: number of features of the input, and of the target.
+        length: number of time steps.
+        training_size: number of sequences of the training set.
+        held_out_size: number of sequences of the validation set, and of the evaluation set.
     """
 
     size: int = 5
@@ -38,9 +39,11 @@ class SequenceOptions:
 
 @dataclass(frozen=True)
 class DelayOptions(SequenceOptions):
-    """
+    """Configures a synthetic task whose targets depend on inputs of earlier steps.
+
     Attributes:
-        delay: steps from an input to the target that it is for.
+        delay: number of steps p from an input to the target that depends on it, less than
+            ``length``.
     """
 
     delay: int = 8
@@ -55,9 +58,10 @@ class DelayOptions(SequenceOptions):
 
 @dataclass(frozen=True)
 class SineOptions(DelayOptions):
-    """
+    """Configures the delayed sine.
+
     Attributes:
-        frequency: the target is sin(frequency x).
+        frequency: factor w of the target sin(w x), from -1000 to 1000 and not 0.
     """
 
     frequency: float = 1.0
@@ -71,22 +75,24 @@ class SineOptions(DelayOptions):
 
 @dataclass(frozen=True)
 class PowerOptions(DelayOptions):
-    """
+    """Configures the delayed power.
+
     Attributes:
-        power: the target is x^power.
+        power: exponent k of the target x^k, from 1 to 5.
     """
 
     power: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_at_least(self, 1, "power", most=5)  # beyond, a constant's loss is past 10,000
+        require_at_least(self, 1, "power", most=5)  # for 6, a constant predictor's loss is > 10,000
 
 
 class Sequence(Regression):
-    """Standard normal inputs, and targets feature by feature.
+    """A sequence task maps inputs to targets feature by feature.
 
-    The training set is finite, as the paper's: batches are drawn from it with replacement.
+    Inputs are standard normal unless :meth:`draw` says otherwise. The training set is finite, as in
+    the paper: batches are drawn from it with replacement.
     """
 
     source = "depth paper (arXiv 2604.02201), synthetic tasks of the authors' code"
@@ -101,7 +107,8 @@ class Sequence(Regression):
         self.first_output = getattr(options, "delay", 0)
         self.training_size = options.training_size
         self.held_out_size = options.held_out_size
-        # Three quarters of the deviation of the targets.
+        # Require three quarters of the standard deviation of the targets, which is the
+        # baseline's root mean square error.
         self.minimal_performance = 0.75 * self.variance() ** 0.5
 
     def samples(
@@ -112,16 +119,23 @@ class Sequence(Regression):
         return torch.from_numpy(x.astype(np.float32)), torch.from_numpy(targets)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Inputs ``[time, samples, size]``."""
+        """Draw random inputs of the given shape ``[time, samples, size]``."""
         return generator.standard_normal(shape)
 
     def targets(self, x: np.ndarray) -> np.ndarray:
-        """Of the steps from ``first_output`` on, ``[steps, samples, size]``."""
+        """Compute the targets at all steps from ``first_output`` on.
+
+        Args:
+            x: inputs ``[time, samples, size]``.
+
+        Returns:
+            Targets ``[time - first_output, samples, size]``.
+        """
         raise NotImplementedError
 
 
 class DelayedCopy(Sequence):
-    """y_t = x_{t-p}, p the delay."""
+    """The delayed copy asks for the input of p steps before: y_t = x_{t-p}, with p the delay."""
 
     summary = "the input of some steps before"
     Options = DelayOptions
@@ -135,7 +149,7 @@ class DelayedCopy(Sequence):
 
 
 class DelayedSine(Sequence):
-    """y_t = sin(w x_{t-p}), w the frequency."""
+    """The delayed sine asks for y_t = sin(w x_{t-p}), with p the delay and w the frequency."""
 
     summary = "the sine of the input of some steps before"
     Options = SineOptions
@@ -149,7 +163,7 @@ class DelayedSine(Sequence):
 
 
 class DelayedPower(Sequence):
-    """y_t = x_{t-p}^k."""
+    """The delayed power asks for y_t = x_{t-p}^k, with p the delay and k the power."""
 
     summary = "a power of the input of some steps before"
     Options = PowerOptions
@@ -164,7 +178,10 @@ class DelayedPower(Sequence):
 
 
 class TemporalProduct(Sequence):
-    """y_t = sign(q) |q|^(1/(p+1)), q = x_{t-p} .. x_t: the signed root of a product."""
+    """The temporal product asks for the signed root of the product of the last p + 1 inputs.
+
+    The target is y_t = sign(q) |q|^(1/(p+1)), with q = x_{t-p} .. x_t and p the delay.
+    """
 
     summary = "the signed root of the product of the last inputs"
     Options = DelayOptions
@@ -180,7 +197,11 @@ class TemporalProduct(Sequence):
 
 
 class RunningProduct(Sequence):
-    """y_t = sign(q) |q|^(1/t), q = x_1 .. x_t. The root keeps the targets' size."""
+    """The running product asks for the signed root of the product of all inputs so far.
+
+    The target is y_t = sign(q) |q|^(1/t), with q = x_1 .. x_t. The root keeps the magnitude of the
+    targets about the same at all steps.
+    """
 
     summary = "the signed root of the product of all inputs so far"
 
@@ -192,7 +213,7 @@ class RunningProduct(Sequence):
 
 
 class RunningSum(Sequence):
-    """y_t = x_1 + .. + x_t."""
+    """The running sum asks for the sum of all inputs so far: y_t = x_1 + .. + x_t."""
 
     summary = "the sum of all inputs so far"
 
@@ -204,7 +225,7 @@ class RunningSum(Sequence):
 
 
 class Parity(Sequence):
-    """y_t = x_1 .. x_t of inputs that are 1 or -1: the running product of signs."""
+    """Parity asks for the product of all inputs so far, each 1 or -1: y_t = x_1 .. x_t."""
 
     summary = "the product of all signs so far"
 
@@ -219,17 +240,18 @@ class Parity(Sequence):
 
 
 def _rooted_product(factors: np.ndarray) -> np.ndarray:
-    """Over the first axis; by logarithms, so that no product leaves the finite numbers."""
+    """Return the signed root of the product over the first axis."""
+    # Average logarithms, since the product of many factors could overflow or underflow.
     root = np.exp(np.log(np.abs(factors)).mean(axis=0))
     product: np.ndarray = np.sign(factors).prod(axis=0) * root
     return product
 
 
 def _absolute_moment(power: float) -> float:
-    """E |x|^power of a standard normal x."""
+    """Return the absolute moment E |x|^power of a standard normal x."""
     return 2 ** (power / 2) * math.gamma((power + 1) / 2) / math.sqrt(math.pi)
 
 
 def _rooted_variance(factors: int) -> float:
-    """Of the signed root of a product of so many standard normals; its mean is zero."""
+    """Return the variance of the signed root of a product of standard normals; its mean is zero."""
     return _absolute_moment(2 / factors) ** factors

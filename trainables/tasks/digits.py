@@ -1,4 +1,4 @@
-"""Real handwritten digits as a sequence of pixels: the task that needs no download."""
+"""Define the handwritten-digits task, the only one with real data that needs no download."""
 
 import numpy as np
 import torch
@@ -13,11 +13,15 @@ HELD_OUT = 300
 
 
 class Digits(Classification):
-    """Which digit is it, after its 8 x 8 pixels in scan order, one a time step.
+    """The digits task asks which digit an image shows after reading its 8 x 8 pixels.
 
-    The 1,797 images bundled with scikit-learn, split once and for all, the same share of every
-    digit everywhere: 1,197 for training, 300 each for validation and evaluation. Pixels are
-    standardised with the mean and deviation of the training images.
+    Pixels come in scan order, one per time step; the answer is due at the last step. The 1,797
+    images bundled with scikit-learn are split once and for all, with the same share of every
+    digit in each split: 1,197 for training, 300 each for validation and evaluation. Pixels are
+    standardised with the mean and standard deviation of the training images.
+
+    Attributes:
+        rows: row numbers of the images of each split.
     """
 
     summary = "8x8 handwritten digits, a pixel a step (real data, scikit-learn's)"
@@ -32,11 +36,11 @@ class Digits(Classification):
         images, labels = load_digits(return_X_y=True)
         state = derive("digits", "split") % 2**32
         rows = np.arange(len(labels))
-        rest, evaluation = train_test_split(
+        remaining, evaluation = train_test_split(
             rows, test_size=HELD_OUT, stratify=labels, random_state=state
         )
         training, validation = train_test_split(
-            rest, test_size=HELD_OUT, stratify=labels[rest], random_state=state
+            remaining, test_size=HELD_OUT, stratify=labels[remaining], random_state=state
         )
         self.rows: dict[Split, np.ndarray] = {
             "training": training,

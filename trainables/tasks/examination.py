@@ -1,4 +1,4 @@
-"""Whether a user's task keeps the rules that the others are tested for."""
+"""Check a user's own task against the rules that the tests check for the tasks of this package."""
 
 import math
 from collections.abc import Callable
@@ -16,45 +16,52 @@ from trainables.tasks.classification import Classification
 from trainables.tasks.regression import Regression
 from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
 
-LANES, SIZE = 2, 3  # lanes and samples of a batch
-PARAMETERS = 1000  # of the network that is not there
-CONFIGURATIONS = 8  # that are drawn: with and without what is active only where it is used
+LANES, SIZE = 2, 3  # lanes and samples of the batches drawn here
+PARAMETERS = 1000  # parameter count passed to the task, as no network is built
+# Configurations to draw: enough that conditional hyperparameters are present in some of them and
+# absent from others.
+CONFIGURATIONS = 8
 
 
 def examine(path: str, make: Callable[[], Task]) -> None:
-    """Draw batches of a user's task and score an answer, before a sweep relies on it.
+    """Raise OptionError unless a user's task works: draw batches of it and score outputs.
+
+    Args:
+        path: dotted path of the task's class, as in the sweep file, for the error message.
+        make: constructor of the task, without arguments.
 
     Raises:
-        OptionError: something in it raises, a size is missing, or a result has the wrong shape.
+        OptionError: the task's code raises, an attribute is missing or invalid, or a result has
+            the wrong type, shape or value.
     """
     try:
         fault = _fault(make())
     except OptionError:
         raise
-    except (Exception, SystemExit) as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         fault = why(error)
     if fault:
         raise OptionError(f"task '{path}' does not work: {fault}")
 
 
 def _fault(task: Task) -> str:
-    """The first rule that is broken, or nothing."""
+    """Return a description of the first broken rule, or an empty string."""
     fault = _fault_of_attributes(task)
     if fault:
         return fault
-    before = dict(vars(task))
+    original_attributes = dict(vars(task))
     for seed in range(CONFIGURATIONS if task.hyperparameters else 1):
         configured = task.configured(draw(task.hyperparameters, "examination", seed), PARAMETERS)
         if not isinstance(configured, Task):
             return "'configured' must return a task"
-    if task.hyperparameters and (configured is task or _changed(task, before)):
+    if task.hyperparameters and (configured is task or _changed(task, original_attributes)):
         return "'configured' must return a copy and leave the task itself as it was"
     configured.prepare()
     return _fault_of_samples(configured) or _fault_of_scores(configured)
 
 
-def _changed(task: Task, before: dict[str, Any]) -> bool:
-    return any(vars(task).get(name) is not value for name, value in before.items())
+def _changed(task: Task, original_attributes: dict[str, Any]) -> bool:
+    return any(vars(task).get(name) is not value for name, value in original_attributes.items())
 
 
 def _fault_of_attributes(task: Task) -> str:
@@ -89,15 +96,15 @@ def _fault_of_attributes(task: Task) -> str:
 def _fault_of_samples(task: Task) -> str:
     splits: tuple[Split, ...] = get_args(Split)
     for split in splits:
-        twice = [task.samples(split, np.random.default_rng(0), SIZE) for _ in range(2)]
-        for name, found in zip(("inputs", "targets"), zip(*twice, strict=True), strict=True):
-            if not all(isinstance(each, Tensor) for each in found):
-                return f"its {name} are a {type(found[0]).__name__}, but must be a tensor"
-            if not found[0].double().isfinite().all():
+        draws = [task.samples(split, np.random.default_rng(0), SIZE) for _ in range(2)]
+        for name, tensors in zip(("inputs", "targets"), zip(*draws, strict=True), strict=True):
+            if not all(isinstance(tensor, Tensor) for tensor in tensors):
+                return f"its {name} are a {type(tensors[0]).__name__}, but must be a tensor"
+            if not tensors[0].double().isfinite().all():
                 return f"its {name} are not all finite"
-            if not torch.equal(*found):
+            if not torch.equal(*tensors):
                 return f"the same generator gives other {name} the second time"
-        inputs, targets = twice[0]
+        inputs, targets = draws[0]
         wanted = (task.length, SIZE, task.inputs)
         if inputs.shape != wanted:
             return f"its inputs are {[*inputs.shape]}, but must be {[*wanted]}"
@@ -121,7 +128,10 @@ def _fault_of_samples(task: Task) -> str:
 
 
 def _fault_of_targets(task: Task, targets: Tensor) -> str:
-    """Of one of the two kinds whose losses would take, and spread, targets of another shape."""
+    """Return what is wrong with Regression or Classification targets, or an empty string.
+
+    Their losses would silently broadcast targets of a wrong shape.
+    """
     steps = task.length - task.first_output
     if isinstance(task, Regression):
         wanted: tuple[int, ...] = (SIZE, steps, task.outputs)
@@ -140,13 +150,13 @@ def _fault_of_scores(task: Task) -> str:
     outputs = torch.zeros(
         LANES, task.length - task.first_output, SIZE, task.outputs, requires_grad=True
     )
-    for lanes in ([0, 1], [0]):  # one batch for all lanes, as in an evaluation
+    for lanes in ([0, 1], [0]):  # then one batch for all lanes, as in an evaluation
         batch: Batch = task.batch(seed=0, lanes=lanes, step=0, size=SIZE)
-        losses, scores = (of(outputs, batch.targets) for of in (task.losses, task.scores))
-        for name, found in (("losses", losses), ("scores", scores)):
-            if found.shape != (LANES, SIZE):
+        losses, scores = (measure(outputs, batch.targets) for measure in (task.losses, task.scores))
+        for name, values in (("losses", losses), ("scores", scores)):
+            if values.shape != (LANES, SIZE):
                 wanted = [LANES, SIZE]
-                return f"its {name} are {[*found.shape]}, but must be [lanes, batch], {wanted}"
+                return f"its {name} are {[*values.shape]}, but must be [lanes, batch], {wanted}"
         if not losses.requires_grad:
             return "its losses cannot be differentiated by the outputs"
         changed = outputs.detach().clone()

@@ -1,4 +1,4 @@
-"""Real images as sequences of pixels."""
+"""Define the tasks that classify real images from sequences of pixels (MNIST, CIFAR-10)."""
 
 import math
 from abc import abstractmethod
@@ -21,9 +21,10 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """
+    """Configures a task on real images.
+
     Attributes:
-        held_out_size: images of the validation set, and of the evaluation set.
+        held_out_size: number of images of the validation set, and of the evaluation set.
     """
 
     held_out_size: int = 10_000
@@ -34,9 +35,10 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class PermutedImageOptions(ImageOptions):
-    """
+    """Configures a task on images whose pixels are permuted.
+
     Attributes:
-        permutation: the seed of the permutation; the same for all networks.
+        permutation: seed of the permutation, which is the same for all networks.
     """
 
     permutation: int = 0
@@ -47,15 +49,21 @@ class PermutedImageOptions(ImageOptions):
 
 
 class Images(Classification):
-    """What is in the picture, after its pixels in scan order, one a time step.
+    """A task on images asks for the class of an image after reading its pixels.
 
-    Pixels are scaled to [0, 1] and standardised with the mean and deviation of the training images.
-    The last ``held_out_size`` training images are for validation, the first ones of the official
-    test images for evaluation. Chance is one class in ten. Images are on the disk and shared by all
-    processes, a byte a pixel.
+    Pixels come in scan order, one per time step; the class is due at the last step. They are
+    scaled to [0, 1] and standardised with the mean and standard deviation of the training images.
+    The last ``held_out_size`` training images are used for validation, and the first
+    ``held_out_size`` official test images for evaluation. The baseline guesses one of ten classes.
+    Images are stored on disk and shared by all processes, one byte per pixel.
+
+    Attributes:
+        pixels: number of pixels of an image, which is the number of time steps.
+        order: index of the pixels in the order in which they are shown; a full slice keeps the
+            scan order.
     """
 
-    protocol = Protocol(steps=78_000, batch_size=128)  # 200 epochs of 50,000 images
+    protocol = Protocol(steps=78_000, batch_size=128)  # about 200 epochs of 50,000 images
     pixels: ClassVar[int]
 
     def __init__(self, options: ImageOptions) -> None:
@@ -67,7 +75,11 @@ class Images(Classification):
 
     @abstractmethod
     def read(self) -> data.Images:
-        """The data set."""
+        """Return the images and labels of the data set.
+
+        Raises:
+            DataError: the data are missing or damaged.
+        """
 
     def prepare(self) -> None:
         _ = self._splits
@@ -91,7 +103,7 @@ class Images(Classification):
 
     @cached_property
     def _standard(self) -> np.ndarray:
-        """The standardised value of each of the 256 shades."""
+        """Return the standardised value of each of the 256 grey levels, float32 ``[256]``."""
         images = self.read()
         shades = (np.arange(256) / 255 - images.mean) / images.deviation
         return shades.astype(np.float32)
@@ -112,6 +124,11 @@ class Images(Classification):
 
 
 class SequentialMNIST(Images):
+    """Sequential MNIST shows the 784 pixels of a handwritten digit in scan order.
+
+    The task is sMNIST of the fading-memory paper, after Le et al. 2015.
+    """
+
     summary = "28x28 handwritten digits, a pixel a step (real data, downloaded)"
     source = "fading-memory paper, sMNIST; Le et al. 2015"
     Options = ImageOptions
@@ -122,7 +139,11 @@ class SequentialMNIST(Images):
 
 
 class PermutedMNIST(SequentialMNIST):
-    """The pixels in one random order, the same for all images, a function of ``permutation``."""
+    """Permuted MNIST shows the 784 pixels of a digit in one fixed random order.
+
+    The order is the same for all images, and is a function of the option ``permutation``. The
+    task is psMNIST of the fading-memory paper, after Le et al. 2015.
+    """
 
     summary = "28x28 handwritten digits, a pixel a step in one random order (real data, downloaded)"
     source = "fading-memory paper, psMNIST; Le et al. 2015"
@@ -138,7 +159,11 @@ class PermutedMNIST(SequentialMNIST):
 
 
 class SequentialCIFAR10(Images):
-    """Grey as in the Long Range Arena."""
+    """Sequential CIFAR-10 shows the 1,024 pixels of a photograph, converted to grey, in scan order.
+
+    The conversion uses the weights of the Long Range Arena (Tay et al. 2020). The task is sCIFAR10
+    of the fading-memory paper.
+    """
 
     summary = "32x32 grey photographs of ten kinds, a pixel a step (real data, downloaded)"
     source = "fading-memory paper, sCIFAR10; Tay et al. 2020"

@@ -1,4 +1,4 @@
-"""Reconstruction of an input vector after a delay (capacity paper, section 2.2)."""
+"""Define the task of reconstructing a vector after a delay (capacity paper, section 2.2)."""
 
 import math
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from trainables.tasks.task import Protocol, Split
 
 @dataclass(frozen=True)
 class MemoryOptions:
-    """
+    """Configures the memory task.
+
     Attributes:
-        size: numbers to remember.
-        delay: time steps between the input and its reconstruction.
-        held_out_size: samples of the validation set, and of the evaluation set.
+        size: number of features of the vector to remember.
+        delay: number of time steps from the input to its reconstruction.
+        held_out_size: number of samples of the validation set, and of the evaluation set.
     """
 
     size: int = 64
@@ -30,9 +31,10 @@ class MemoryOptions:
 
 
 class Memory(Regression):
-    """One vector uniform in [-sqrt 3, sqrt 3] (variance 1) at the first step, zeros after it.
+    """The memory task shows a vector at the first step and asks for it after a delay.
 
-    The output ``delay`` steps later must be that vector::
+    Features of the vector are uniform in [-sqrt 3, sqrt 3], with a variance of 1. The input is
+    zero at all later steps, and the output ``delay`` steps later must be that vector::
 
         input    x 0 0 0 0 0 0 0 0 0 0 0 0
         target                           x

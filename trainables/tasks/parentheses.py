@@ -1,4 +1,4 @@
-"""Counting open brackets of ten kinds (capacity paper, appendix B)."""
+"""Define the task of counting open brackets of ten kinds (capacity paper, appendix B)."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,18 @@ from trainables.tasks.task import Baseline, Protocol, Split, Task
 
 KINDS = 10
 NOISE = 10
-SYMBOLS = 2 * KINDS + NOISE  # 0..9 open a kind, 10..19 close it, 20..29 are noise
-HIGHEST = 9
+# Symbols 0..9 open a bracket of kind 0..9, symbols 10..19 close one, and 20..29 are noise.
+SYMBOLS = 2 * KINDS + NOISE
+HIGHEST = 9  # largest count of open brackets
 
 
 @dataclass(frozen=True)
 class ParenthesesOptions:
-    """
+    """Configures the parentheses task.
+
     Attributes:
-        length: symbols a stream; the paper's is 175.
-        held_out_size: samples of the validation set, and of the evaluation set.
+        length: number of symbols in a stream, one per time step; the paper uses 175.
+        held_out_size: number of samples of the validation set, and of the evaluation set.
     """
 
     length: int = 175
@@ -32,13 +34,15 @@ class ParenthesesOptions:
 
 
 def count_open(symbols: np.ndarray) -> np.ndarray:
-    """Open brackets of each stream's own kind after the last symbol, kept in 0 to 9.
+    """Count the open brackets of each stream's own kind after the last symbol.
+
+    The count is clipped to 0 to 9 after every symbol.
 
     Args:
-        symbols: ``[time, batch, kinds]``.
+        symbols: symbols 0 to 29, ``[time, batch, kinds]``; the last axis is the kind of the stream.
 
     Returns:
-        ``[batch, kinds]``.
+        Counts, int64 ``[batch, kinds]``.
     """
     kinds = np.arange(KINDS)
     moves = (symbols == kinds).astype(np.int8) - (symbols == kinds + KINDS)
@@ -51,22 +55,24 @@ def count_open(symbols: np.ndarray) -> np.ndarray:
 
 
 def _by_kind(outputs: Tensor) -> Tensor:
-    """The last output as logits ``[lanes, batch, kinds, counts]``."""
+    """Return the outputs of the last step as logits ``[lanes, batch, kinds, counts]``."""
     last = outputs[:, -1]
     return last.view(*last.shape[:-1], KINDS, HIGHEST + 1)
 
 
 class Parentheses(Task):
-    """Ten streams side by side; stream k asks for the number of open brackets of kind k.
+    """The parentheses task asks for the number of open brackets of each of ten kinds.
 
-    A symbol is noise with probability one half and else one of the twenty brackets, so that
-    brackets of other kinds are noise too. Stream of kind ``()``, length 8::
+    Ten streams of symbols are read in parallel, and stream k asks for the count of kind k. A
+    symbol is noise with probability one half, and otherwise one of the twenty brackets with equal
+    probability; brackets of other kinds than the stream's are noise too. A stream of kind ``()``
+    with a length of 8::
 
         input    a ( < ( b ) [ (      one-hot of 30 symbols, ten streams: 300 features
         target   2                    after the last symbol; counts stay within 0 to 9
 
-    The loss is the sum of the ten cross entropies after the last symbol; accuracy is the share
-    of right counts.
+    The loss is the sum of the ten cross entropies after the last symbol, in nats. Accuracy is the
+    share of correct counts.
     """
 
     summary = "counts of open brackets of ten kinds after the last symbol"
@@ -81,12 +87,20 @@ class Parentheses(Task):
         self.length = options.length
         self.first_output = self.length - 1
         self.held_out_size = options.held_out_size
-        # Halfway between the constant predictor and perfection.
+        # Halfway between the accuracy of the best constant predictor and an accuracy of 1.
         self.minimal_performance = (1 + self.baseline().metric) / 2
 
     def symbols(self, generator: np.random.Generator, size: int) -> np.ndarray:
-        """Random symbols ``[time, size, kinds]`` in 0 to 29."""
-        # One number in 40: the lower half are the brackets, the upper half noise twice over.
+        """Draw the symbols of ten streams.
+
+        Args:
+            generator: source of all randomness.
+            size: number of samples.
+
+        Returns:
+            Symbols 0 to 29, int64 ``[time, size, kinds]``.
+        """
+        # Draw from 40 numbers: 0..19 are the brackets, and 20..39 the noise symbols, each twice.
         drawn = generator.integers(2 * SYMBOLS - 2 * KINDS, size=(self.length, size, KINDS))
         return np.where(drawn < SYMBOLS, drawn, drawn - NOISE)
 
@@ -95,23 +109,24 @@ class Parentheses(Task):
     ) -> tuple[Tensor, Tensor]:
         symbols = self.symbols(generator, size)
         columns = torch.from_numpy(symbols + SYMBOLS * np.arange(KINDS))
-        # A byte a number: 27 MB a held-out set.
+        # Use one byte per feature: a held-out set then takes 27 MB.
         inputs = torch.zeros(self.length, size, self.inputs, dtype=torch.uint8)
         inputs.scatter_(-1, columns, 1)
         return inputs, torch.from_numpy(count_open(symbols))
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         logits = _by_kind(outputs).movedim(-1, 1)
-        each = functional.cross_entropy(
+        kind_losses = functional.cross_entropy(
             logits, targets.expand(len(logits), -1, -1), reduction="none"
         )
-        return each.sum(-1)
+        return kind_losses.sum(-1)
 
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (_by_kind(outputs).argmax(-1) == targets).float().mean(-1)
 
     def baseline(self) -> Baseline:
-        # A count is a Markov chain: up and down with probability 1/40 each, reflected at 0 and 9.
+        # A count is a Markov chain that moves up or down by one with probability 1/40 each, and
+        # stays at 0 or 9 where the move would leave the range.
         move = 0.5 / (2 * KINDS)
         chain = np.diag(np.full(HIGHEST, move), 1) + np.diag(np.full(HIGHEST, move), -1)
         chain += np.diag(1 - chain.sum(axis=1))

@@ -1,4 +1,4 @@
-"""How many random labels a network can store (capacity paper, section 2.1)."""
+"""Define the task of memorizing random labels (capacity paper, section 2.1)."""
 
 import copy
 import math
@@ -18,10 +18,11 @@ from trainables.tasks.task import Baseline, Batch, Protocol, Split, Task, traini
 
 @dataclass(frozen=True)
 class PerceptronCapacityOptions:
-    """
+    """Configures the perceptron-capacity task.
+
     Attributes:
-        size: bits of an input.
-        length: time steps, the paper's unrolled steps; the label is asked for after the last.
+        size: number of bits of an input.
+        length: number of time steps (the paper's unrolled steps); the label is due at the last.
     """
 
     size: int = 32
@@ -32,20 +33,23 @@ class PerceptronCapacityOptions:
 
 
 class PerceptronCapacity(Task):
-    """b random inputs of zeros and ones, each with a random label, zero or one, to be memorized.
+    """The perceptron-capacity task asks a network to memorize a random label for each input.
 
-    b is a hyperparameter: ``samples_per_parameter`` times the parameters of the network. So is
-    whether the input is shown at the first step only or at every step. Length 3::
+    The capacity paper describes it in section 2.1. Each of b random inputs is a vector of zeros
+    and ones, and its label is zero or one. The number b is ``samples_per_parameter``, a
+    hyperparameter, times the parameter count of the network. The hyperparameter ``presentation``
+    says whether the input is shown at the first step only or at every step. With a length of 3::
 
         input    x 0 0   (presentation: first)      x x x   (presentation: every)
         target       y                                  y
 
-    Training is on the cross entropy of one logit. The metric is the mutual information between
-    labels and answers in bits, b + b (p log2 p + (1 - p) log2(1 - p)) with p the share of right
-    answers over all b samples (equation 22): it is what the search sees, and what no network can
-    get by guessing. All samples are training, validation and evaluation set at once.
+    The loss is the cross entropy of one logit. The metric is the mutual information between
+    labels and answers in bits, b + b (p log2 p + (1 - p) log2(1 - p)), where p is the share of
+    correct answers over all b samples (equation 22). Search uses the metric as its objective,
+    since guessing cannot raise it. The same b samples are training, validation and evaluation set.
 
-    The set takes size + 8 bytes a sample, times the length where inputs are shown once.
+    The set needs size + 8 bytes of memory per sample; where inputs are shown at the first step
+    only, the ``size`` bytes are multiplied by the length.
     """
 
     summary = "memorize random labels of random inputs; bits stored a parameter"
@@ -67,12 +71,13 @@ class PerceptronCapacity(Task):
         self._have(1000)
 
     def configured(self, configuration: Configuration, parameters: int) -> Self:
-        made = copy.copy(self)
-        made._presentation = configuration["presentation"]
-        made._have(max(1, round(float(configuration["samples_per_parameter"]) * parameters)))
-        return made
+        configured = copy.copy(self)
+        configured._presentation = configuration["presentation"]
+        configured._have(max(1, round(float(configuration["samples_per_parameter"]) * parameters)))
+        return configured
 
     def _have(self, samples: int) -> None:
+        """Set the number of samples to memorize, and the performance that goes with it."""
         self.training_size = self.held_out_size = samples
         self.minimal_performance = samples / 2
 
@@ -102,9 +107,10 @@ class PerceptronCapacity(Task):
         return ((outputs[:, -1, :, 0] > 0) == targets).float()
 
     def metric(self, mean_scores: Tensor) -> Tensor:
-        right = mean_scores.double()
-        unknown: Tensor = torch.special.entr(right) + torch.special.entr(1 - right)  # nats
-        return self.held_out_size * (1 - unknown / math.log(2))
+        accuracy = mean_scores.double()
+        # The entropy of a binary answer in nats, that is -p log p - (1 - p) log(1 - p).
+        entropy: Tensor = torch.special.entr(accuracy) + torch.special.entr(1 - accuracy)
+        return self.held_out_size * (1 - entropy / math.log(2))
 
     def further(self, metric: float, parameters: int) -> dict[str, float]:
         return {"bits_per_parameter": metric / parameters, "samples": float(self.held_out_size)}

@@ -1,4 +1,4 @@
-"""What tasks with real-valued targets share: squared error, and its root as the metric."""
+"""Define the base class of tasks with real-valued targets, judged by root mean square error."""
 
 from torch import Tensor
 
@@ -6,9 +6,10 @@ from trainables.tasks.task import Baseline, Task
 
 
 class Regression(Task):
-    """Targets ``[lanes, batch, steps, outputs]`` of the steps from ``first_output`` on.
+    """A regression task predicts real values at each time step from ``first_output`` on.
 
-    The loss is the squared error, averaged over steps and outputs; the metric its root mean.
+    Targets are ``[lanes, batch, steps, outputs]``. The loss is the squared error, averaged over
+    steps and outputs. The metric is the root of the mean squared error over all samples.
     """
 
     metric_name = "rms"
@@ -23,7 +24,7 @@ class Regression(Task):
         return mean_scores.sqrt()
 
     def variance(self) -> float:
-        """Mean squared error of the best constant predictor."""
+        """Return the mean squared error of the best constant predictor."""
         raise NotImplementedError("write 'variance', the mean squared error of the best constant")
 
     def baseline(self) -> Baseline:

@@ -1,4 +1,4 @@
-"""What a task is: batches that are pure functions of their place, a loss and a metric."""
+"""Define the base class of all tasks, which supply batches, a loss and a metric."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,9 +19,12 @@ Objective = Literal["loss", "metric"]
 
 @dataclass(frozen=True)
 class Batch:
-    """``inputs [lanes, time, batch, features]`` and ``targets [lanes, batch, ...]``.
+    """A batch holds the inputs and targets of all lanes; a lane axis of size 1 is shared by all.
 
-    Inputs may be of any type of number, small ones for what is large; networks get them as theirs.
+    Attributes:
+        inputs: ``[lanes, time, batch, features]`` of any numeric dtype. Large inputs use a small
+            dtype such as uint8; the trainer converts them to the dtype of the network.
+        targets: ``[lanes, batch, ...]``.
     """
 
     inputs: Tensor
@@ -30,7 +33,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Loss and metric without a look at the input: of the best constant predictor, or of chance."""
+    """A baseline holds the loss and metric of a predictor that ignores its input.
+
+    The predictor is the best constant, or chance, unless the class of the task says otherwise.
+
+    Attributes:
+        loss: loss of the predictor.
+        metric: metric of the predictor.
+    """
 
     loss: float
     metric: float
@@ -38,12 +48,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a task is trained and judged where a sweep file says nothing else.
+    """A protocol holds a task's defaults of training, which a sweep file may override.
 
     Attributes:
-        steps: optimizer steps of a trial.
-        batch_size: samples a step.
-        objective: what search and early stopping see of the validation set, its loss or its metric.
+        steps: training steps of a trial that is not stopped early.
+        batch_size: samples per training step.
+        objective: validation value that search and early stopping use, "loss" or "metric".
     """
 
     steps: int
@@ -52,33 +62,37 @@ class Protocol:
 
 
 class Task(ABC):
-    """A family of batches with a loss and a metric.
+    """A task supplies batches of sequences and defines the loss and the metric of their outputs.
 
-    A batch is a pure function of (seed, split, lane, step): a resumed trial sees what it would
-    have seen, and lane 3 alone sees what lane 3 sees among others. The validation and evaluation
-    sets have a fixed size and are the same for every trial of a sweep. The three splits never
-    share data: generated tasks draw each from random streams of its own, tasks with finite data
-    from rows of its own. Only a task that ``memorizes`` is judged on what it was trained on. A
-    generated task with a ``training_size`` has a training set of so many samples, the same for
-    every trial, from which batches are drawn with replacement.
+    A batch is a pure function of (seed, split, lane, step). A resumed trial therefore sees the
+    same batches as an uninterrupted one, and lane 3 sees the same batches whether it is trained
+    alone or beside other lanes. The validation and evaluation sets have a fixed size and are the
+    same for every trial of a sweep. The three splits never share data: a generated task draws
+    each split from a separate random stream, a task with finite data from separate rows. The
+    exception is a task that ``memorizes``: it is evaluated on its training data. A generated task
+    with a ``training_size`` has a finite training set, the same for every trial, from which
+    batches are drawn with replacement.
 
-    A task is made without its data; :meth:`prepare` fetches them.
+    The constructor does not fetch data; :meth:`prepare` does.
 
     Attributes:
-        metric_name: what :meth:`metric` is.
-        higher_is_better: whether more of it is better.
-        protocol: its defaults of training and evaluation.
-        hyperparameters: of the task itself, searched beside those of the network;
-            :meth:`configured` is the task at one configuration.
-        memorizes: whether training, validation and evaluation set are one.
-        inputs: features at a time step.
-        outputs: features of the readout.
-        length: time steps.
-        first_output: outputs are needed from this time step on.
-        training_size: samples of a generated training set; None: every batch is new.
-        held_out_size: samples of the validation set, and of the evaluation set.
-        minimal_performance: the value of the metric that counts as "has learned something", for
-            the steps-to-minimal-performance of the residual tables.
+        summary: description of the task in one line.
+        source: paper or data set that the task comes from.
+        Options: dataclass of the task's options.
+        metric_name: name of the value that :meth:`metric` returns.
+        higher_is_better: whether a larger metric is better.
+        protocol: defaults of training and evaluation.
+        hyperparameters: search space of the task's own hyperparameters, searched together with
+            those of the network; :meth:`configured` applies one configuration.
+        memorizes: whether training, validation and evaluation use the same data.
+        inputs: number of input features at each time step.
+        outputs: number of output features at each time step.
+        length: number of time steps.
+        first_output: first time step, counted from 0, whose output is needed.
+        training_size: number of samples of a generated training set; None if every batch is new.
+        held_out_size: number of samples of the validation set, and of the evaluation set.
+        minimal_performance: value of the metric that counts as "has learned something". The
+            residual tables report the steps until it is reached.
     """
 
     summary: ClassVar[str]
@@ -101,50 +115,110 @@ class Task(ABC):
     def samples(
         self, split: Split, generator: np.random.Generator, size: int
     ) -> tuple[Tensor, Tensor]:
-        """``size`` random samples of ``split``: inputs [time, size, features] and targets."""
+        """Draw samples of a split, with no randomness but that of ``generator``.
+
+        A task with finite data draws training samples from the rows of the training split, and
+        returns the same samples of a held-out split on every call.
+
+        Args:
+            split: split that the samples come from.
+            generator: source of all randomness.
+            size: number of samples.
+
+        Returns:
+            Inputs ``[time, size, features]`` and targets ``[size, ...]``.
+        """
 
     @abstractmethod
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss of each sample, ``[lanes, batch]``."""
+        """Return the mean loss of each sample.
+
+        Args:
+            outputs: network outputs ``[lanes, time - first_output, batch, outputs]``.
+            targets: targets of the batch, with a lane axis of the same size or of 1.
+
+        Returns:
+            Losses ``[lanes, batch]``, differentiable with respect to ``outputs``.
+        """
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What each sample adds to the metric's mean, ``[lanes, batch]``; see :meth:`metric`."""
+        """Return the score of each sample, from whose mean :meth:`metric` computes the metric.
+
+        Args:
+            outputs: network outputs ``[lanes, time - first_output, batch, outputs]``.
+            targets: targets of the batch, with a lane axis of the same size or of 1.
+
+        Returns:
+            Scores ``[lanes, batch]``.
+        """
 
     @abstractmethod
     def baseline(self) -> Baseline:
-        """Loss and metric of a predictor that ignores its input."""
+        """Return the loss and metric of a predictor that ignores its input."""
 
     def configured(self, configuration: Configuration, parameters: int) -> Self:
-        """The task at the values of its ``hyperparameters``, for a network of ``parameters``."""
+        """Return the task with one configuration applied to its ``hyperparameters``.
+
+        A task with hyperparameters returns a copy and stays unchanged; any other returns itself.
+
+        Args:
+            configuration: values of all hyperparameters of a trial, by name.
+            parameters: parameter count of the network that is trained.
+        """
         return self
 
     def facts(self) -> dict[str, Any]:
-        """What else the task is, beyond its options, as plain values: recorded with the sweep."""
+        """Return properties that options do not state, to be recorded with the sweep.
+
+        The values are those that JSON can hold.
+        """
         return {}
 
-    def prepare(self) -> None:  # noqa: B027  # most tasks have nothing to fetch
-        """Fetch the data that the task needs, once a machine.
+    def prepare(self) -> None:  # noqa: B027  # not abstract: most tasks have no data to fetch
+        """Fetch the data that the task needs, unless this host already has them.
 
         Raises:
-            DataError: they are missing or damaged.
+            DataError: the data are missing or damaged.
         """
 
     def further(self, metric: float, parameters: int) -> dict[str, float]:
-        """Other measures that follow from the metric, for a network of ``parameters``."""
+        """Return further measures that follow from the metric, by name.
+
+        Args:
+            metric: value of the metric on the evaluation set.
+            parameters: parameter count of the network.
+        """
         return {}
 
     def metric(self, mean_scores: Tensor) -> Tensor:
-        """The metric from the mean of :meth:`scores`."""
+        """Return the metric of each lane.
+
+        Args:
+            mean_scores: mean of :meth:`scores` over all samples, ``[lanes]``.
+
+        Returns:
+            Metrics ``[lanes]``.
+        """
         return mean_scores
 
     @classmethod
     def reaches(cls, value: float, threshold: float) -> bool:
-        """Whether a metric of ``value`` is as good as ``threshold``."""
+        """Return whether a metric of ``value`` is at least as good as ``threshold``."""
         return value >= threshold if cls.higher_is_better else value <= threshold
 
     def batch(self, *, seed: int, lanes: Sequence[int], step: int, size: int) -> Batch:
-        """The training batch of each lane at ``step``."""
+        """Return the training batches of the given lanes at one training step.
+
+        Args:
+            seed: data seed of the trial.
+            lanes: numbers of the lanes; each lane draws from its own random stream.
+            step: training step, counted from 0.
+            size: samples per lane.
+
+        Returns:
+            Inputs ``[lanes, time, size, features]`` and targets ``[lanes, size, ...]``.
+        """
         drawn = [
             self._training_samples(
                 seed, np.random.default_rng(derive(seed, "training", lane, step)), size
@@ -164,25 +238,41 @@ class Task(ABC):
         return inputs[:, rows], targets[rows]
 
     def held_out(self, split: Split, *, seed: int) -> Batch:
-        """The fixed validation or evaluation set, with a lane axis of one."""
+        """Return the fixed validation or evaluation set.
+
+        Args:
+            split: "validation" or "evaluation".
+            seed: data seed of the trial.
+
+        Returns:
+            Inputs ``[1, time, held_out_size, features]`` and targets ``[1, held_out_size, ...]``.
+        """
         return _held_out(self, "training" if self.memorizes else split, seed)
 
 
 def _side_by_side(lanes: Sequence[Tensor]) -> Tensor:
-    """With a leading lane axis; one lane is not copied."""
+    """Stack tensors along a new leading lane axis; a single lane is not copied."""
     return lanes[0].unsqueeze(0) if len(lanes) == 1 else torch.stack(list(lanes))
 
 
-@lru_cache(maxsize=8)  # a worker's trials ask for the same few sets again and again
+@lru_cache(maxsize=8)  # the trials of a worker process reuse the same few sets
 def _held_out(task: Task, split: Split, seed: int) -> Batch:
     generator = np.random.default_rng(derive(seed, "held out", split))
     inputs, targets = task.samples(split, generator, task.held_out_size)
     return Batch(inputs.unsqueeze(0), targets.unsqueeze(0))
 
 
-@lru_cache(maxsize=1)  # it may be large
+@lru_cache(maxsize=1)  # a training set may be large
 def training_set(task: Task, seed: int) -> tuple[Tensor, Tensor]:
-    """The finite training set of a generated task: inputs and targets as ``samples`` gives them."""
+    """Return the finite training set of a generated task that has a ``training_size``.
+
+    Args:
+        task: task that generates the set.
+        seed: data seed of the trial.
+
+    Returns:
+        Inputs ``[time, training_size, features]`` and targets ``[training_size, ...]``.
+    """
     assert task.training_size is not None
     generator = np.random.default_rng(derive(seed, "training set"))
     return task.samples("training", generator, task.training_size)

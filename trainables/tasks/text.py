@@ -1,4 +1,4 @@
-"""Predicting the next character of real text."""
+"""Define the tasks that predict the next character of real text."""
 
 import math
 from abc import abstractmethod
@@ -18,11 +18,12 @@ from trainables.tasks.task import Baseline, Protocol, Split
 
 @dataclass(frozen=True)
 class TextOptions:
-    """
+    """Configures a task on text.
+
     Attributes:
-        length: characters read.
-        warm_up: characters read before the first that counts.
-        held_out_size: passages of the validation set, and of the evaluation set.
+        length: characters read, which are the time steps of a passage.
+        warm_up: characters read at the start of a passage before predictions count.
+        held_out_size: number of passages of the validation set, and of the evaluation set.
     """
 
     length: int
@@ -39,6 +40,8 @@ class TextOptions:
 
 @dataclass(frozen=True)
 class Text8Options(TextOptions):
+    """Configures the text8 task: by default, a passage has 50 characters and a warm-up of 13."""
+
     length: int = 50
     warm_up: int = 13
     held_out_size: int = 2000
@@ -46,26 +49,36 @@ class Text8Options(TextOptions):
 
 @dataclass(frozen=True)
 class ShakespeareOptions(TextOptions):
+    """Configures the Shakespeare task: by default, a passage has 64 characters and no warm-up."""
+
     length: int = 64
     warm_up: int = 0
     held_out_size: int = 1000
 
 
 class Text(Classification):
-    """Passages of a text, each character one-hot; the target of each is the character after it::
+    """A text task asks for the next character at each step of a passage of a text.
+
+    Inputs are one-hot characters::
 
         input    t h e _ q u i c
         target       _ q u i c k    (warm_up 2)
 
     The text is cut into three sections, for training, validation and evaluation. The metric is the
-    cross entropy in bits a character; chance is every symbol alike. The text is on the disk and
-    shared by all processes, a byte a character.
+    cross entropy in bits per character, and the baseline gives every symbol the same probability.
+    The text is stored on disk and shared by all processes, one byte per character.
+
+    Attributes:
+        symbols: characters of the alphabet, in the order of their codes.
+        shares: positions at which the validation and the evaluation section begin, as fractions
+            of the length of the text.
+        minimal_bits: ``minimal_performance`` of the task, in bits per character.
     """
 
     metric_name = "bits_per_character"
     higher_is_better = False
     symbols: ClassVar[str]
-    shares: ClassVar[tuple[float, float]]  # of the text, at which validation and evaluation begin
+    shares: ClassVar[tuple[float, float]]
     minimal_bits: ClassVar[float]
 
     def __init__(self, options: TextOptions) -> None:
@@ -76,16 +89,35 @@ class Text(Classification):
 
     @abstractmethod
     def read(self) -> np.ndarray:
-        """The whole text as codes, ``uint8 [characters]``."""
+        """Return the whole text as codes of its characters, uint8 ``[characters]``.
+
+        Raises:
+            DataError: the text is missing or damaged.
+        """
 
     def check(self, split: Split, section: int) -> None:
-        """Raise :class:`.DataError` if a section of so many characters is too short."""
+        """Raise :class:`.DataError` if a section is too short for the task's options.
+
+        Args:
+            split: split that the section is used for.
+            section: length of the section in characters.
+        """
 
     @abstractmethod
     def starts(
         self, split: Split, section: int, generator: np.random.Generator, size: int
     ) -> np.ndarray:
-        """Where ``size`` passages of a section of so many characters begin in it."""
+        """Return the positions in a section at which passages begin.
+
+        Args:
+            split: split that the section is used for.
+            section: length of the section in characters.
+            generator: source of all randomness.
+            size: number of passages.
+
+        Returns:
+            Positions, int64 ``[size]``, that leave room for ``length + 1`` characters.
+        """
 
     def prepare(self) -> None:
         _ = self._sections
@@ -134,9 +166,10 @@ class Text(Classification):
 
 
 class Text8(Text):
-    """The first 10^8 characters of Wikipedia, cleaned; passages begin anywhere.
+    """The text8 task predicts cleaned Wikipedia text: 10^8 characters in 27 symbols.
 
-    The first 90 % are for training, the next 5 % for validation, the last 5 % for evaluation.
+    A passage may begin at any position of its section. The first 90 % of the text are used for
+    training, the next 5 % for validation and the last 5 % for evaluation.
     """
 
     summary = "the next character of Wikipedia (real data, downloaded)"
@@ -157,10 +190,11 @@ class Text8(Text):
 
 
 class Shakespeare(Text):
-    """Tiny-shakespeare in chunks side by side, drawn at random.
+    """The Shakespeare task predicts the tiny-shakespeare text, cut into consecutive chunks.
 
-    The first 80 % of the text are for training, the next 10 % for validation, the last 10 % for
-    evaluation. The held-out sets are whole chunks from the front of their sections.
+    Training draws chunks of ``length`` characters at random. The first 80 % of the text are used
+    for training, the next 10 % for validation and the last 10 % for evaluation. The held-out sets
+    are the first chunks of their sections.
     """
 
     summary = "the next character of Shakespeare's plays (real data, downloaded)"

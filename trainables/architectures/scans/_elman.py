@@ -1,4 +1,4 @@
-"""h' = carry h + gamma s(u + h W): vanilla, linear and residual networks."""
+"""Run vanilla, linear and residual recurrences over time: h' = carry h + gamma s(u + h W)."""
 
 from typing import Any
 
@@ -21,15 +21,18 @@ def elman(
     *,
     first: int = 0,
 ) -> Tensor:
-    """Over time h' = carry h + gamma phi(u_t + h weight); see the package.
+    """Run a layer with h' = carry h + gamma phi(u_t + h weight) over time.
+
+    The package :mod:`.scans` describes the conventions.
 
     Args:
-        inputs: of ``H`` columns.
-        h: the initial state ``[L, B, H]``.
-        weight: ``[L, H, H]``.
-        carry: ``[L, 1, H]``, a constant; without it, the state is not carried over.
-        gamma: ``[L, 1, H]``, a constant; without it, one.
-        first: the first output's time step.
+        inputs: inputs with H columns, which give u_t.
+        h: initial state ``[L, B, H]``.
+        weight: recurrent weight ``[L, H, H]``.
+        phi: nonlinearity.
+        carry: constant factor of the old state, ``[L, 1, H]``; None: zero.
+        gamma: constant factor of phi, ``[L, 1, H]``; None: one.
+        first: first time step whose state is returned.
 
     Returns:
         The states ``[L, T - first, B, H]``.
@@ -44,8 +47,8 @@ def elman(
             carry = torch.zeros(1, dtype=weight.dtype) if carry is None else carry.squeeze(1)
             gamma = torch.ones(1, dtype=weight.dtype) if gamma is None else gamma.squeeze(1)
             constants = torch.stack([carry.expand(shape), gamma.expand(shape)])
-        given = (inputs, (h,), weight, codes, constants)
-        return compiled.layer(compiled.ELMAN, *given, first=first)[0]
+        arguments = (inputs, (h,), weight, codes, constants)
+        return compiled.layer(compiled.ELMAN, *arguments, first=first)[0]
     u = inputs.projected()
     keep = common.needs_gradient(u, h, weight)
     outputs: Tensor = _Elman.apply(u, h, weight, phi, carry, gamma, first, keep)  # type: ignore[no-untyped-call]
@@ -67,7 +70,7 @@ class _Elman(torch.autograd.Function):
     ) -> Tensor:
         start = h
         plain = carry is None and gamma is None
-        # Unless both a step's s(z) and its state are needed later, one memory serves for both.
+        # The values s(z) and the states share memory unless the backward pass needs both of them.
         shared = u.is_contiguous() and (plain or not keep)
         outputs = u.detach() if shared else torch.empty(u.shape, dtype=u.dtype, device=u.device)
         steps, apply_ = u.unbind(1), phi.apply_

@@ -1,4 +1,4 @@
-"""The gated recurrent unit whose reset gate acts before the recurrent product."""
+"""Run the gated recurrent unit over time; its reset gate acts before the recurrent product."""
 
 from typing import Any
 
@@ -13,13 +13,16 @@ from trainables.architectures.scans.inputs import Inputs
 
 
 def gru(inputs: Inputs, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0) -> Tensor:
-    """Over time r, v = sigma(.), c = phi(. + (r h) W_c), h' = v h + (1 - v) c; see the package.
+    """Run a GRU over time: r, v = sigma(.), c = phi(. + (r h) W_c), h' = v h + (1 - v) c.
+
+    The package :mod:`.scans` describes the conventions. r is the reset gate, v the update gate.
 
     Args:
-        inputs: of 3 H, reset, update, candidate.
-        h: the initial state ``[L, B, H]``.
-        weight: ``[L, H, 3 H]``.
-        first: the first output's time step.
+        inputs: inputs with 3 H columns: reset gate, update gate, candidate.
+        h: initial state ``[L, B, H]``.
+        weight: recurrent weight ``[L, H, 3 H]``, with the same order of columns.
+        phi: nonlinearity of the candidate.
+        first: first time step whose state is returned.
 
     Returns:
         The states ``[L, T - first, B, H]``.
@@ -88,16 +91,18 @@ class _GRU(torch.autograd.Function):
         dw = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         for begin, end in common.blocks_from_the_end(dz):
             r, v, c = stored[begin:end].unbind(1)
-            # d(r h)/dz_r = h r (1 - r); dh'/dz_v = (h - c) v (1 - v); dh'/dz_c = (1 - v) c'.
+            # Local derivatives by the pre-activations z of r, v and c: d(r h)/dz_r = h r (1 - r);
+            # dh'/dz_v = (h - c) v (1 - v); dh'/dz_c = (1 - v) phi'(z_c).
             local = common.room(start, end - begin, 3)
             by_r, by_v, by_c = local.unbind(1)
             h = common.before(start, states, begin, end, out=by_v)
-            reset_h = h.new_empty(lanes, end - begin, batch, n)  # what the candidate's product saw
-            seen = torch.mul(h, r, out=reset_h.transpose(0, 1))
-            torch.addcmul(seen, seen, r, value=-1, out=by_r)
-            rest = 1 - v
-            h.sub_(c).mul_(v).mul_(rest)
-            ctx.phi.slope(c, by_c).mul_(rest)
+            # r h is recomputed: it is the input of the candidate's recurrent product.
+            reset_h = h.new_empty(lanes, end - begin, batch, n)
+            reset_by_step = torch.mul(h, r, out=reset_h.transpose(0, 1))
+            torch.addcmul(reset_by_step, reset_by_step, r, value=-1, out=by_r)
+            one_minus_v = 1 - v
+            h.sub_(c).mul_(v).mul_(one_minus_v)
+            ctx.phi.slope(c, by_c).mul_(one_minus_v)
             steps = zip(
                 local.unbind(0),
                 local[:, 1:].unbind(0),

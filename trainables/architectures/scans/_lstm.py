@@ -1,4 +1,4 @@
-"""Long short-term memory."""
+"""Run the long short-term memory (LSTM) over time."""
 
 from typing import Any
 
@@ -14,17 +14,20 @@ from trainables.architectures.scans.inputs import Inputs
 def lstm(
     inputs: Inputs, h: Tensor, c: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Over time i, f, o = sigma(.), c' = f c + i phi(.), h' = o tanh(c'); see the package.
+    """Run an LSTM over time: i, f, o = sigma(.), c' = f c + i phi(.), h' = o tanh(c').
+
+    The package :mod:`.scans` describes the conventions.
 
     Args:
-        inputs: of 4 H, input, forget, candidate, output.
-        h: the initial state ``[L, B, H]``.
-        c: the initial cell ``[L, B, H]``.
-        weight: ``[L, H, 4 H]``.
-        first: the first output's time step.
+        inputs: inputs with 4 H columns: input gate, forget gate, candidate, output gate.
+        h: initial state ``[L, B, H]``.
+        c: initial cell ``[L, B, H]``.
+        weight: recurrent weight ``[L, H, 4 H]``, with the same order of columns.
+        phi: nonlinearity of the candidate.
+        first: first time step whose state is returned.
 
     Returns:
-        The states ``[L, T - first, B, H]`` and the last cell ``[L, B, H]``.
+        The states ``[L, T - first, B, H]`` and the cell after the last step ``[L, B, H]``.
     """
     if phi.is_compiled:
         from trainables.architectures.scans import compiled
@@ -40,7 +43,7 @@ def lstm(
 
 
 class _LSTM(torch.autograd.Function):
-    """Inside, cells are multiplied by the scale that tanh wants of its argument."""
+    """Runs both passes of the LSTM; cells inside are multiplied by the ``scale`` of tanh."""
 
     @staticmethod
     def forward(
@@ -97,7 +100,9 @@ class _LSTM(torch.autograd.Function):
         for begin, end in common.blocks_from_the_end(dz):
             gates = stored[begin:end]
             i, f, g, o = gates.unbind(1)
-            # By the cell, dc'/dz of each gate; the output gate's place is dh'/dz at first.
+            # local becomes dc'/dz of the input gate, forget gate and candidate. The place of the
+            # output gate first holds do/dz and is overwritten later. h_by_o is dh'/dz of the output
+            # gate, h_by_c is dh'/dc'.
             local = torch.addcmul(gates, gates, gates, value=-1)
             by_i, by_f, by_g, by_o = local.unbind(1)
             by_i.mul_(g).mul_(scale)

@@ -1,4 +1,4 @@
-"""The update-gate network."""
+"""Run the update-gate network (UGRNN) over time."""
 
 from typing import Any
 
@@ -14,13 +14,16 @@ from trainables.architectures.scans.inputs import Inputs
 def ugrnn(
     inputs: Inputs, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: int = 0
 ) -> Tensor:
-    """Over time g = sigma(.), c = phi(.), h' = g h + (1 - g) c; see the package.
+    """Run a UGRNN over time: g = sigma(.), c = phi(.), h' = g h + (1 - g) c.
+
+    The package :mod:`.scans` describes the conventions.
 
     Args:
-        inputs: of 2 H, update, candidate.
-        h: the initial state ``[L, B, H]``.
-        weight: ``[L, H, 2 H]``.
-        first: the first output's time step.
+        inputs: inputs with 2 H columns: update gate, candidate.
+        h: initial state ``[L, B, H]``.
+        weight: recurrent weight ``[L, H, 2 H]``, with the same order of columns.
+        phi: nonlinearity of the candidate.
+        first: first time step whose state is returned.
 
     Returns:
         The states ``[L, T - first, B, H]``.
@@ -80,13 +83,15 @@ class _UGRNN(torch.autograd.Function):
         dw = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         for begin, end in common.blocks_from_the_end(dz):
             g, c = stored[begin:end].unbind(1)
-            # dh'/dz of the update gate, (h - c) g (1 - g), and of the candidate, (1 - g) c'.
+            # Local derivatives dh'/dz: (h - c) g (1 - g) of the update gate, and (1 - g) phi'(z) of
+            # the candidate.
             local = common.room(start, end - begin, 2)
             by_update, by_candidate = local.unbind(1)
-            rest = 1 - g
-            common.before(start, states, begin, end, out=by_update).sub_(c).mul_(g).mul_(rest)
+            one_minus_g = 1 - g
+            h = common.before(start, states, begin, end, out=by_update)
+            h.sub_(c).mul_(g).mul_(one_minus_g)
             phi_slope = ctx.phi.slope(c, by_candidate)
-            phi_slope.mul_(rest)
+            phi_slope.mul_(one_minus_g)
             for local_t, g_t, dz_t, dz_gates, gradient_t in zip(
                 reversed(local.unbind(0)),
                 reversed(g.unbind(0)),

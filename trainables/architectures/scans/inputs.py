@@ -1,4 +1,4 @@
-"""What drives a recurrence."""
+"""Define the inputs of a recurrence, projected for all time steps at once or step by step."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from trainables.architectures.products import affine, is_onednns
 
 
 class Inputs(NamedTuple):
-    """``x @ weight + bias + offset`` at each time step, or ``x`` where there is no weight.
+    """Holds what a recurrence adds at each time step: ``x @ weight + bias + offset``.
 
     Attributes:
-        x: ``[L, T, B, inputs]``, or ``[L, T, B, G * H]`` without a weight: then it is consumed.
-            Its memory may hold something else afterwards, so nobody else may read it.
-        weight: ``[L, inputs, G * H]``.
-        bias: ``[L, G * H]``.
-        offset: a constant, likewise.
+        x: inputs ``[L, T, B, inputs]``. Without a weight they are already projected, ``[L, T, B,
+            G * H]``, and the recurrence may overwrite their memory: nothing else may read it.
+        weight: input weight ``[L, inputs, G * H]``.
+        bias: bias ``[L, G * H]``.
+        offset: constant ``[L, G * H]`` that is added to the bias.
     """
 
     x: Tensor
@@ -25,22 +25,33 @@ class Inputs(NamedTuple):
     offset: Tensor | None = None
 
     def projected(self) -> Tensor:
-        """All time steps at once, ``[L, T, B, G * H]`` in memory to be consumed."""
+        """Project all time steps at once.
+
+        Returns:
+            The projected inputs ``[L, T, B, G * H]``, in memory that the caller may overwrite.
+        """
         if self.weight is None or self.bias is None:
             return self.x
         bias = self.bias if self.offset is None else self.bias + self.offset
         return affine(self.x, self.weight, bias)
 
     def by_step(self) -> "Inputs":
-        """For a loop that can project the inputs of each step, where they are in the cache."""
+        """Return the inputs for a loop that can project each step's inputs while they are cached.
+
+        They are already projected if :func:`at_once` says that this is faster.
+        """
         if self.weight is None or not at_once(self.x, self.weight):
             return self
         return Inputs(self.projected())
 
 
 def at_once(x: Tensor, weight: Tensor) -> bool:
-    """Whether all steps of ``x [L, T, B, ...]`` had better be projected at once.
+    """Return whether it is faster to project all time steps at once than step by step.
 
-    That is a product which several threads share, or which another library is much faster at.
+    One large product is faster if several threads share it or if oneDNN computes it.
+
+    Args:
+        x: inputs ``[L, T, B, inputs]``.
+        weight: input weight ``[L, inputs, G * H]``.
     """
     return torch.get_num_threads() > 1 or is_onednns(x.shape[1] * x.shape[2], weight)

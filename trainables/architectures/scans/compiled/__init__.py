@@ -1,10 +1,10 @@
-"""The recurrences as loops that Numba compiles, for a CPU.
+"""Run the recurrences on a CPU as loops that Numba compiles.
 
-A small tensor operation costs a CPU ten times as long as what it computes: the call through Python
-and PyTorch, and then caches that have lost the tensor's memory. Compiled, a step of the recurrence
-is its matrix products, by the library that PyTorch has for them, and a pass over the gates.
-Compiling takes seconds, once on a machine: what was compiled lies beside these files, or where
-``NUMBA_CACHE_DIR`` says.
+A tensor operation on a small tensor takes ten times as long as its arithmetic: the call goes
+through Python and PyTorch, and caches have meanwhile lost the tensor's memory. A compiled step of a
+recurrence consists of its matrix products, by the library that PyTorch has for them, and one pass
+over the gates. Compilation takes seconds, once per machine: Numba keeps the machine code beside
+these files, or in the folder that ``NUMBA_CACHE_DIR`` names.
 """
 
 from trainables.architectures.scans.compiled.elman import ELMAN

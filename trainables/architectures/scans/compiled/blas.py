@@ -1,7 +1,7 @@
-"""Matrix products inside compiled loops, by the BLAS that PyTorch carries.
+"""Multiply matrices inside compiled loops by the BLAS that PyTorch carries.
 
-Its functions are found by name in PyTorch's library and called as Fortran calls them. (SciPy's
-BLAS, which Numba's own products call, is another library, with threads of its own.)
+The BLAS functions are looked up by name in PyTorch's library and called by Fortran's convention.
+Numba's own products call the BLAS of SciPy, which is another library with threads of its own.
 """
 
 import ctypes
@@ -18,14 +18,14 @@ from numba.extending import intrinsic
 
 _PLAIN, _TRANSPOSED = ord("N"), ord("T")
 _NAMES = {types.float32: "sgemm_", types.float64: "dgemm_"}
-_PREFIX = "soundings_"  # other libraries of the process have functions of these names too
+_PREFIX = "soundings_"  # other libraries of the process have functions of the same names
 
 
 def _find() -> None:
-    """Make the functions known to compiled code, which calls them by name.
+    """Register PyTorch's BLAS functions with LLVM: compiled code calls them by name.
 
     Raises:
-        ImportError: PyTorch does not have them.
+        ImportError: PyTorch's library does not export them.
     """
     folder = Path(torch.__file__).parent / "lib"
     for path in sorted(folder.glob("libtorch_cpu.*")):
@@ -59,7 +59,11 @@ def _gemm(
     c: Any,
     c_rows: Any,
 ) -> Any:
-    """C = op(A) op(B) + beta C, matrices by columns; ``a``, ``b`` and ``c`` are NumPy arrays."""
+    """Compute C = op(A) op(B) + beta C for NumPy arrays, which BLAS reads column by column.
+
+    The arguments are those of BLAS without the factor alpha, which is one: ``m``, ``n`` and ``k``
+    are the sizes of the product, ``a_rows``, ``b_rows`` and ``c_rows`` the leading dimensions.
+    """
     number = c.dtype
     integers = (types.int64,) * 5
     signature = types.void(*integers, a, types.int64, b, types.int64, number, c, types.int64)
@@ -80,7 +84,8 @@ def _gemm(
             return builder.bitcast(array.data, pointer)
 
         one = context.get_constant(number, 1)
-        # Whole numbers have 64 bits here: a library that reads 32 of them reads the lower ones.
+        # Integers have 64 bits here. A library that reads 32 bits of them reads the lower ones,
+        # which hold the same number.
         ta, tb, m, n, k = map(by_reference, arguments[:5])
         a_rows, b_rows, beta, c_rows = (by_reference(arguments[i]) for i in (6, 8, 9, 11))
         factors = (by_reference(one), data(5), a_rows, data(7), b_rows)
@@ -92,13 +97,23 @@ def _gemm(
 
 @njit(nogil=True)
 def _row(matrix: np.ndarray) -> int:
-    """Numbers from one row of a matrix to the next (where there is one row, NumPy says nothing)."""
+    """Return how many numbers lie between the starts of two rows of a matrix.
+
+    The maximum is needed for a matrix of one row, whose stride NumPy may set to anything.
+    """
     return max(matrix.strides[0] // matrix.itemsize, matrix.shape[1])
 
 
 @njit(nogil=True)
 def multiply(x: np.ndarray, y: np.ndarray, out: np.ndarray, kept: float) -> None:
-    """Set ``out`` to ``x @ y + kept * out``; ``kept`` of zero ignores what was there."""
+    """Set ``out`` to ``x @ y + kept * out``.
+
+    Args:
+        x: left factor ``[m, k]``.
+        y: right factor ``[k, n]``.
+        out: result ``[m, n]``.
+        kept: factor of the old ``out``; zero ignores its old numbers, whatever they are.
+    """
     _gemm(
         _PLAIN, _PLAIN, out.shape[1], out.shape[0], x.shape[1],
         y, _row(y), x, _row(x), out.dtype.type(kept), out, _row(out),
@@ -107,7 +122,13 @@ def multiply(x: np.ndarray, y: np.ndarray, out: np.ndarray, kept: float) -> None
 
 @njit(nogil=True)
 def add_sum_over_rows(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
-    """Add ``x.T @ y`` to ``out``."""
+    """Add ``x.T @ y`` to ``out``.
+
+    Args:
+        x: left factor ``[rows, m]``.
+        y: right factor ``[rows, n]``.
+        out: the sums ``[m, n]``.
+    """
     _gemm(
         _PLAIN, _TRANSPOSED, out.shape[1], out.shape[0], x.shape[0],
         y, _row(y), x, _row(x), out.dtype.type(1), out, _row(out),
@@ -116,7 +137,13 @@ def add_sum_over_rows(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
 
 @njit(nogil=True)
 def multiply_transposed(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
-    """Set ``out`` to ``x @ y.T``."""
+    """Set ``out`` to ``x @ y.T``.
+
+    Args:
+        x: left factor ``[m, k]``.
+        y: right factor ``[n, k]``.
+        out: result ``[m, n]``.
+    """
     _gemm(
         _TRANSPOSED, _PLAIN, out.shape[1], out.shape[0], x.shape[1],
         y, _row(y), x, _row(x), out.dtype.type(0), out, _row(out),

@@ -1,4 +1,4 @@
-"""h' = carry h + gamma s(z), or s(z) without constants."""
+"""Compile the Elman network: h' = carry h + gamma s(z), or h' = s(z) without these constants."""
 
 from trainables.architectures.scans.compiled.blas import multiply
 from trainables.architectures.scans.compiled.elementwise import apply, copy, multiply_by_slope
@@ -38,7 +38,7 @@ def _forward(
             project(x, input_weight, bias, offset, lane, t, z)
             multiply(h, weight[lane], z, 1)
             apply(codes[lane], z.reshape(-1))
-            if len(constants):  # else the states lie where the values do
+            if len(constants):  # without constants, states and values share memory
                 carry, gamma, after = constants[0, lane], constants[1, lane], states[0, lane, t]
                 for b in range(batch):
                     for i in range(n):

@@ -1,4 +1,4 @@
-"""Layers of a compiled recurrence as one function that autograd knows."""
+"""Connect compiled recurrences to autograd: one function runs a stack of layers over time."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,16 +13,18 @@ from trainables.architectures.scans.inputs import Inputs
 
 
 class Layer(NamedTuple):
-    """What a layer runs with; lanes ``L``, units ``H``, gates ``G``, states ``S``.
+    """Holds the tensors of one layer: lanes ``L``, hidden units ``H``, gates ``G``, states ``S``.
 
     Attributes:
-        input_weight: ``[L, inputs, G * H]``; None: its inputs are projected already, and consumed.
-        bias: ``[L, G * H]``.
-        offset: a constant added to the bias.
-        weight: ``[L, H, G * H]``.
-        starts: the initial states ``[L, B, H]``, or one for all samples ``[L, S * H]``.
-        codes: of each lane's nonlinearity.
-        constants: of the recurrence, ``[constants, L, H]``.
+        input_weight: input weight ``[L, inputs, G * H]``; None: the inputs are already projected
+            and their memory is overwritten.
+        bias: bias ``[L, G * H]``; None where ``input_weight`` is.
+        offset: constant ``[L, G * H]`` that is added to the bias; None: zero.
+        weight: recurrent weight ``[L, H, G * H]``.
+        starts: initial states, either ``S`` tensors ``[L, B, H]`` or a single ``[L, S * H]`` that
+            all samples share.
+        codes: code of each lane's nonlinearity, ``[L]``.
+        constants: constants of the recurrence ``[constants, L, H]``; None: it has none.
     """
 
     input_weight: Tensor | None
@@ -37,18 +39,22 @@ class Layer(NamedTuple):
 def run(
     recurrence: Recurrence, x: Tensor, layers: Sequence[Layer], first: int = 0
 ) -> tuple[Tensor, ...]:
-    """Run over time through layers with nothing between them; see the package :mod:`.scans`.
+    """Run a stack of layers over time; the output of a layer is the input of the next one.
+
+    The package :mod:`.scans` describes the conventions.
 
     Args:
+        recurrence: compiled loops of the layers' kind.
         x: inputs of the first layer ``[L, T, B, inputs]``.
-        first: the first output's time step.
+        layers: layers, the lowest one first.
+        first: first time step whose output is returned.
 
     Returns:
-        The outputs ``[L, T - first, B, H]`` and, of each layer, its states after the last step
-        ``[S, L, B, H]``.
+        The outputs of the last layer ``[L, T - first, B, H]``, then for each layer its states after
+        the last step ``[S, L, B, H]``.
 
     Raises:
-        ValueError: inputs or states have another shape or number format than the layers.
+        ValueError: shapes or number formats of inputs, states and weights do not fit each other.
     """
     tensors = [
         tensor
@@ -71,7 +77,23 @@ def layer(
     *,
     first: int,
 ) -> tuple[Tensor, ...]:
-    """One layer of :func:`run`."""
+    """Run one layer over time; see :func:`run`.
+
+    Args:
+        recurrence: compiled loops of the layer's kind.
+        inputs: inputs of the layer, with their weight and bias.
+        starts: initial states; see :class:`Layer`.
+        weight: recurrent weight ``[L, H, G * H]``.
+        codes: code of each lane's nonlinearity, ``[L]``.
+        constants: constants of the recurrence ``[constants, L, H]``; None: it has none.
+        first: first time step whose output is returned.
+
+    Returns:
+        The outputs ``[L, T - first, B, H]`` and the states after the last step ``[S, L, B, H]``.
+
+    Raises:
+        ValueError: shapes or number formats of inputs, states and weights do not fit each other.
+    """
     x, input_weight, bias, offset = inputs.by_step()
     only = Layer(input_weight, bias, offset, weight, starts, codes, constants)
     return run(recurrence, x, [only], first)
@@ -102,12 +124,14 @@ class _Run(torch.autograd.Function):
                 x, input_weight, bias = values[..., :0], weight[:, :0], weight[:, 0, :0]
             else:
                 values = weight.new_empty(lanes, time, batch, columns)
-                x = (x if x.stride(0) else x[:1]).contiguous()  # lanes may share their inputs
+                # A stride of zero says that all lanes share their inputs: one copy is enough.
+                x = (x if x.stride(0) else x[:1]).contiguous()
             if offset is None:
                 offset = torch.zeros_like(bias)
             if constants is None:
                 constants = weight.new_empty(0, lanes, n)
-            if columns == n and not len(constants):  # the values of its gate are its states
+            # Without constants, the values of a single gate are the states: they share memory.
+            if columns == n and not len(constants):
                 states = values.unsqueeze(0)
             else:
                 states = values.new_empty(len(start), lanes, time, batch, n)
@@ -167,16 +191,17 @@ class _Run(torch.autograd.Function):
 
 @lru_cache(maxsize=1024)
 def _check(gates: int, states: int, *parts: tuple[torch.Size, torch.dtype] | None) -> None:
-    """Compiled loops take shapes and number formats for granted.
+    """Raise ValueError unless shapes and number formats fit: compiled loops do not check them.
 
     Args:
-        gates: of the recurrence.
-        states: parts of its state.
-        *parts: the format of the inputs, the initial states, the recurrent weight, the inputs'
-            weight, their bias and its constant part.
+        gates: number of gates of the recurrence.
+        states: number of states of the recurrence.
+        *parts: shape and number format of the inputs, the initial states, the recurrent weight, the
+            input weight, the bias and the constant that is added to the bias; None where there is
+            no such tensor.
 
     Raises:
-        ValueError: they are of other layers.
+        ValueError: they do not fit each other.
     """
     (x, _), (start, _), (weight, number), *optional = (part or (None, None) for part in parts)
     assert x is not None and start is not None and weight is not None
@@ -204,7 +229,7 @@ def _format(tensor: Tensor | None) -> tuple[torch.Size, torch.dtype] | None:
 
 
 def _spread(starts: tuple[Tensor, ...], lanes: int, batch: int, n: int) -> Tensor:
-    """The initial states of all samples, ``[S, L, B, H]`` in memory of their own."""
+    """Return the initial states of all samples ``[S, L, B, H]``, in new memory."""
     if starts[0].dim() == 3:
         return torch.stack(starts)
     parts = starts[0].view(lanes, -1, 1, n).transpose(0, 1)

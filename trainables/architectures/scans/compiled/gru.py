@@ -1,4 +1,4 @@
-"""r, v = sigma(.), c = s(. + (r h) W_c), h' = v h + (1 - v) c; columns r, v, c."""
+"""Compile the GRU: r, v = sigma(.), c = s(. + (r h) W_c), h' = v h + (1 - v) c; columns r, v, c."""
 
 import numpy as np
 

@@ -1,16 +1,16 @@
-"""How a recurrence is written for the compiler, and what all of them call.
+"""Define the form of a compiled recurrence and the functions that all of its loops call.
 
-A recurrence is two loops over time. Arrays are C-contiguous: over time ``[lanes, time, batch,
-columns]``, weights ``[lanes, rows, columns]``; the states of a cell (one, or two of an LSTM) have a
-dimension in front.
+A recurrence is two loops over time. Arrays are C-contiguous. Sequences are ``[lanes, time, batch,
+columns]`` and weights ``[lanes, rows, columns]``. The states of a cell (one, or two in an LSTM) are
+an additional first dimension.
 
-The loop forward projects a step's inputs and leaves the values of its gates in ``values``. Inputs
-without columns are projected already: ``values`` holds them.
+The forward loop projects the inputs of each step and leaves the values of its gates in ``values``.
+If ``x`` has no columns, the inputs are already projected and ``values`` holds them at the start.
 
-The loop backward goes through the steps from the last one. The gradient of a step's
-pre-activations is wanted for the products of weights' gradients alone, and these are taken for a
-few steps at a time: so ``dz`` has room for so many, and stays in the cache. Where inputs were
-projected already it is the gradient to hand back, and has room for all steps.
+The backward loop goes from the last step to the first. The gradients of pre-activations, ``dz``,
+serve only the products of weight gradients, which are computed for a few steps at a time. So ``dz``
+has room for these few steps alone, and stays in the cache. If the inputs were already projected,
+``dz`` is the gradient of the inputs and has room for all steps.
 """
 
 import hashlib
@@ -31,24 +31,28 @@ from trainables.architectures.scans.compiled.elementwise import OPTIONS
 Array = npt.NDArray[Any]
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 _VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
-ROWS = 128  # that a weight's gradient sums at a time at least: with fewer the product is slower
+# Smallest number of rows, steps times batch size, in a product of a weight gradient: products of
+# fewer rows are slower.
+ROWS = 128
 
 
 class Recurrence(NamedTuple):
-    """The two loops.
+    """Holds the two compiled loops over time of a recurrence.
 
     Attributes:
-        gates: whose columns stand side by side.
-        states: parts of its state.
-        forward: takes the inputs, their weight, their bias in two parts, the recurrent weight, the
-            code of each lane's nonlinearity, constants ``[constants, lanes, hidden]`` and the
-            initial states ``[states, lanes, batch, hidden]``; fills ``values`` and the ``states``
+        gates: number of gates, whose columns stand side by side.
+        states: number of states of the cell.
+        forward: loop of the forward pass. It takes the inputs, the input weight, the bias and the
+            constant added to it, the recurrent weight, the code of each lane's nonlinearity,
+            constants ``[constants, lanes, hidden]`` and the initial states ``[states, lanes, batch,
+            hidden]``. It fills ``values``, the values of the gates, and ``states``, the states
             after each step ``[states, lanes, time, batch, hidden]``.
-        backward: takes these (the recurrent weight transposed), the outputs' gradient, of as many
-            of the last outputs as it holds, and ``dstates``, the gradient of the last states
-            (with that of the very last output), which becomes that of the initial ones; fills
-            the gradients of ``dz``, the inputs (unless it has no columns), their weight, their
-            bias and the recurrent weight.
+        backward: loop of the backward pass. It takes the arrays of the forward pass except the bias
+            and its constant, with the recurrent weight transposed. Then follow the gradient of the
+            last outputs (as many as it covers) and ``dstates``, the gradient of the final states,
+            which includes that of the last output and becomes that of the initial states. The loop
+            fills the gradients of pre-activations (``dz``), of inputs (``dx``, unless it has no
+            columns), of the input weight, of the bias and of the recurrent weight.
     """
 
     gates: int
@@ -58,21 +62,28 @@ class Recurrence(NamedTuple):
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile at the first call; what was compiled is kept for other processes, if it can be.
+    """Compile ``function`` by Numba at its first call, and cache the machine code if possible.
 
-    It is kept by the function's name. Numba sees whether the file of the function has changed, but
-    not what the function calls: so the state of all files is part of the name.
+    Numba caches the machine code for other processes under the function's name. It notices changes
+    of the function's own file, but not of the functions that it calls, so a hash of all files of
+    this package is made part of the name.
+
+    Args:
+        function: function to compile. Its ``__qualname__`` changes.
+
+    Returns:
+        The compiled function.
     """
     function.__qualname__ += f"_{_VERSION}"
     try:
         return njit(function, cache=True, **OPTIONS)
-    except RuntimeError:  # there is no folder that Numba may write to
+    except RuntimeError:  # Numba finds no folder in which it may write its cache
         return njit(function, **OPTIONS)
 
 
 @compiled
 def steps_at_a_time(batch: int) -> int:
-    """Of how many steps the gradients of weights are taken at a time."""
+    """Return the number of steps in a product of a weight gradient: ``ROWS`` rows or more."""
     return -(-ROWS // max(batch, 1))
 
 
@@ -80,7 +91,10 @@ def steps_at_a_time(batch: int) -> int:
 def project(
     x: Array, weight: Array, bias: Array, offset: Array, lane: int, t: int, z: Array
 ) -> None:
-    """Write the projected inputs of step ``t`` into ``z [batch, columns]``."""
+    """Write the projected inputs of step ``t`` into ``z [batch, columns]``.
+
+    ``z`` stays as it is if ``x`` has no columns: the inputs are then already projected.
+    """
     if x.shape[-1]:
         for b in range(len(z)):
             row, constant, added = z[b], bias[lane], offset[lane]
@@ -91,13 +105,29 @@ def project(
 
 @compiled
 def state_before(starts: Array, states: Array, part: int, lane: int, t: int) -> Array:
-    """A part of the state of a lane before step ``t``."""
+    """Return one state of a lane before step ``t``, ``[batch, hidden]``.
+
+    Args:
+        starts: initial states ``[states, lanes, batch, hidden]``.
+        states: states after each step ``[states, lanes, time, batch, hidden]``.
+        part: index of the state.
+        lane: index of the lane.
+        t: time step.
+    """
     return states[part, lane, t - 1] if t else starts[part, lane]
 
 
 @compiled
 def join(gradient: Array, lane: int, t: int, time: int, dh: Array) -> None:
-    """Add the gradient of the output before step ``t``, if there is one, to ``dh``."""
+    """Add the gradient of the output of step ``t - 1``, if there is one, to ``dh``.
+
+    Args:
+        gradient: gradient of the last outputs ``[lanes, outputs, batch, hidden]``.
+        lane: index of the lane.
+        t: time step whose backward pass has just been computed.
+        time: number of time steps.
+        dh: gradient of the state before step ``t``, ``[batch, hidden]``.
+    """
     index = t - 1 - (time - gradient.shape[1])
     if index >= 0:
         given, sums = gradient[lane, index].reshape(-1), dh.reshape(-1)
@@ -107,13 +137,16 @@ def join(gradient: Array, lane: int, t: int, time: int, dh: Array) -> None:
 
 @compiled
 def room_of(dz: Array, lane: int, t: int) -> Array:
-    """Where the gradients of step ``t`` and those that go with it lie, that of ``t`` first."""
+    """Return the part of ``dz`` that holds step ``t`` and the later steps of its product.
+
+    Step ``t`` comes first: the part is ``[steps, batch, columns]``.
+    """
     return dz[lane % len(dz), t % dz.shape[1] :]
 
 
 @compiled
 def clear(d_input_weight: Array, d_bias: Array, dw: Array) -> None:
-    """Set to zero what gradients are added to."""
+    """Set the gradients of one lane's input weight, bias and recurrent weight to zero."""
     zero = dw.dtype.type(0)
     for sums in (d_input_weight.reshape(-1), d_bias, dw.reshape(-1)):
         for i in range(sums.size):
@@ -132,7 +165,10 @@ def add_gradients(
     t: int,
     steps: int,
 ) -> Array:
-    """Add what the steps from ``t`` on give to the gradients of weight and bias of the inputs.
+    """Add the contributions of ``steps`` steps from ``t`` on to a lane's input weight and bias.
+
+    The sums are the gradients ``d_input_weight`` and ``d_bias``. The gradient of the inputs of
+    these steps is written into ``dx``, unless it has no columns.
 
     Returns:
         The gradients of these steps' pre-activations ``[steps * batch, columns]``.
@@ -156,7 +192,17 @@ def add_gradients(
 def add_by_state(
     starts: Array, states: Array, rows: Array, dw: Array, lane: int, t: int, steps: int
 ) -> None:
-    """Add what the steps from ``t`` on give to the gradient of a weight that acts on the state."""
+    """Add the contributions of ``steps`` steps from ``t`` on to the gradient of a recurrent weight.
+
+    Args:
+        starts: initial states ``[states, lanes, batch, hidden]``.
+        states: states after each step ``[states, lanes, time, batch, hidden]``.
+        rows: gradients of these steps' pre-activations ``[steps * batch, columns]``.
+        dw: gradient of the lane's weight ``[hidden, columns]``.
+        lane: index of the lane.
+        t: first step.
+        steps: number of steps.
+    """
     batch, n = states.shape[3:]
     if t == 0:
         add_sum_over_rows(starts[0, lane], rows[:batch], dw)

@@ -1,4 +1,7 @@
-"""i, f, o = sigma(.), g = s(.), c' = f c + i g, h' = o tanh(c'); columns i, f, g, o."""
+"""Compile the LSTM: i, f, o = sigma(.), g = s(.), c' = f c + i g, h' = o tanh(c').
+
+Columns of the gates are in the order i, f, g, o.
+"""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""g = sigma(.), c = s(.), h' = g h + (1 - g) c; columns g, c."""
+"""Compile the UGRNN: g = sigma(.), c = s(.), h' = g h + (1 - g) c; columns g, c."""
 
 import numpy as np
 

@@ -1,0 +1,1 @@
+"""Keeps two runs of one sweep apart, on a disk or in an object store."""

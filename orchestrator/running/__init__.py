@@ -1,0 +1,1 @@
+"""Runs the trials of a plan under Ray Tune and records them."""

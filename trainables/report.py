@@ -1,0 +1,90 @@
+"""The report of a trial: the numbers of each lane, and the numbers of the trial."""
+
+import math
+from typing import TypedDict
+
+from trainables.training import Scores
+
+
+class Summary(TypedDict):
+    """The losses and metrics of one report.
+
+    A number of the trial summarizes its lanes (:func:`summarize`); it is nan if every lane is
+    infeasible. ``lane_*`` lists have one entry for each lane, nan for an infeasible one.
+    """
+
+    training_loss: float
+    validation_loss: float
+    evaluation_loss: float
+    validation_metric: float
+    evaluation_metric: float
+    lane_validation_losses: list[float]
+    lane_evaluation_losses: list[float]
+    lane_validation_metrics: list[float]
+    lane_evaluation_metrics: list[float]
+
+
+class Report(Summary):
+    """What a trial reports after every ``evaluation_interval`` training steps.
+
+    ``objective`` is what search and early stopping see; less is better. ``step`` counts training
+    steps. ``further`` is a JSON object of measures that follow from the evaluation metric.
+    ``lane_infeasible_at`` has the training step at which each lane became infeasible, None while it
+    is feasible. ``seconds`` of training and evaluation passed since the report before. ``done``
+    tells Tune that the trial has ended. ``warnings`` are sentences for the user.
+    """
+
+    objective: float
+    step: int
+    further: str | None
+    infeasible: bool
+    lane_infeasible_at: list[int | None]
+    seconds: float
+    done: bool
+    warnings: list[str]
+
+
+class Failure(TypedDict):
+    """The last report of a trial that errored: ``error`` is the traceback, ``objective`` nan."""
+
+    error: str
+    objective: float
+    done: bool
+
+
+def summarize(
+    training_losses: list[float], validation: Scores, evaluation: Scores, threshold: float
+) -> Summary:
+    """Return each lane's losses and metrics, and those of the trial.
+
+    A loss of the trial is the mean over its lanes, an infeasible lane counting as the divergence
+    threshold: a configuration that diverges in one replicate of five must not win by the other
+    four. Metrics are means over the feasible lanes.
+
+    Args:
+        training_losses: training loss of each lane, nan for an infeasible one.
+        validation: losses and metrics of the lanes on the validation set.
+        evaluation: losses and metrics of the lanes on the evaluation set.
+        threshold: the divergence threshold, a loss.
+    """
+
+    def loss(lanes: list[float]) -> float:
+        if all(math.isnan(lane) for lane in lanes):
+            return math.nan
+        return sum(threshold if math.isnan(lane) else lane for lane in lanes) / len(lanes)
+
+    def metric(lanes: list[float]) -> float:
+        feasible = [lane for lane in lanes if not math.isnan(lane)]
+        return sum(feasible) / len(feasible) if feasible else math.nan
+
+    return Summary(
+        training_loss=loss([lane if lane < threshold else math.nan for lane in training_losses]),
+        validation_loss=loss(validation.losses),
+        evaluation_loss=loss(evaluation.losses),
+        validation_metric=metric(validation.metrics),
+        evaluation_metric=metric(evaluation.metrics),
+        lane_validation_losses=validation.losses,
+        lane_evaluation_losses=evaluation.losses,
+        lane_validation_metrics=validation.metrics,
+        lane_evaluation_metrics=evaluation.metrics,
+    )
