@@ -33,18 +33,19 @@ import yaml
 from orchestration import Idle, idle_plan, lost
 from recording import record
 
-from orchestrator.claim import claim
 from orchestrator.cluster.attached import attached_ray
 from orchestrator.ledger import Ledger
-from orchestrator.lock import only_run
+from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
-from orchestrator.remaining import remaining
-from orchestrator.sweep import run
+from orchestrator.plan.manifest import write_manifest
+from orchestrator.plan.remaining import remaining
+from orchestrator.plan.repair import repair
+from orchestrator.running.driver import run
 
 sys.path.append(str(Path(__file__).parent.parent))
-from tests.cluster.environment import PYTHON
-from tests.cluster.hosts import Hosts
-from tests.orchestrator.command import SOUNDINGS
+from tests.support.command import SOUNDINGS
+from tests.support.host_environment import PYTHON
+from tests.support.hosts import Hosts
 
 ROOT = Path(__file__).parent.parent
 TIMES = 3
@@ -103,12 +104,12 @@ def drive(folder: Path, trials: int) -> None:
     """Run trials that do no work, on the cluster of which this is the head; prints the figures."""
     paths = SweepPaths(folder, "idle")
     plan = idle_plan(trials, folder)
-    with only_run(paths) as us:
-        claim(plan, paths)
+    with sweep_lock(paths).hold() as us:
+        write_manifest(plan, paths)
         connect = partial(
             attached_ray, address="auto", allow_insecure=False, lock=paths.lock, run=us.run
         )
-        left = remaining(plan, paths)
+        left = remaining(plan, repair(plan, paths))
         assert run(plan, paths, left, [], lost, us, trainable=Idle, connect=connect)
     last = Ledger(paths.ledger).trials(["ended", "host"]).sort_values("ended")[-COUNTED:]
     seconds = (last["ended"].iloc[-1] - last["ended"].iloc[0]).total_seconds()

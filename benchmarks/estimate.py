@@ -12,11 +12,11 @@ from pathlib import Path
 
 from recording import record
 
-from orchestrator.cost import cost, load_device
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import make_plan
-from orchestrator.spec import load
+from orchestrator.plan.cost import cost, load_device
+from orchestrator.plan.plan import make_plan
+from orchestrator.spec.sweep import load
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 NAMES = (

@@ -25,15 +25,16 @@ from typing import Any
 from ray import tune
 from recording import record
 
-from orchestrator.claim import claim
 from orchestrator.cluster.local import local_ray
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan, make_plan
-from orchestrator.remaining import remaining
-from orchestrator.spec import SweepSpec
-from orchestrator.sweep import run
-from orchestrator.views.background import BackgroundView
+from orchestrator.plan.manifest import write_manifest
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.remaining import remaining
+from orchestrator.plan.repair import repair
+from orchestrator.running.driver import run
+from orchestrator.spec.sweep import SweepSpec
+from orchestrator.views.mlflow.background import BackgroundView
 
 CELLS = 4
 PART = 1000  # trials of which the rate is shown apart
@@ -122,9 +123,9 @@ def soundings(trials: int, folder: Path) -> Clock:
     paths, clock = SweepPaths(folder, "idle"), Clock()
     plan = idle_plan(trials, folder)
     paths.make_writable()
-    claim(plan, paths, extend=True)
-    left = remaining(plan, paths)
-    view = BackgroundView(paths.mlflow_store, "idle", Ledger(paths.ledger), left.recorded)
+    write_manifest(plan, paths, extend=True)
+    left = remaining(plan, repair(plan, paths))
+    view = BackgroundView(paths.mlflow_store, "idle", Ledger(paths.ledger), left.record.trials)
     assert run(plan, paths, left, [clock, view], lost, trainable=Idle)
     assert view.close() is None
     assert len(Ledger(paths.ledger).trials()) == plan.trial_count

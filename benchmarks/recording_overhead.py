@@ -21,11 +21,12 @@ from recording import record
 from orchestrator.cluster.local import local_ray
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan, make_plan
-from orchestrator.remaining import remaining
-from orchestrator.spec import load
-from orchestrator.sweep import run
-from orchestrator.views.background import BackgroundView
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.remaining import remaining
+from orchestrator.plan.repair import repair
+from orchestrator.running.driver import run
+from orchestrator.spec.sweep import load
+from orchestrator.views.mlflow.background import BackgroundView
 
 QUICKSTART = Path(__file__).parent.parent / "sweeps" / "quickstart.yaml"
 
@@ -60,11 +61,11 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = SweepPaths(Path(folder), plan.spec.name)
         paths.make_writable()
-        left = remaining(plan, paths)
+        left = remaining(plan, repair(plan, paths))
         begin, driver = time.perf_counter(), time.process_time()
         if recorded:
             ledger = Ledger(paths.ledger)
-            view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.recorded)
+            view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.record.trials)
             assert run(plan, paths, left, [work, view], lost)
             assert view.close() is None
         else:

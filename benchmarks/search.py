@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from recording import record
 
-from orchestrator.gp import STARTUP, Observation, is_ready, propose
+from orchestrator.search.gp import STARTUP, Observation, is_ready, propose
 from trainables import sizing, tasks
 from trainables.architectures import build, search_space
 from trainables.seeds import derive

@@ -46,15 +46,15 @@ from ray.tune.execution import tune_controller
 from recording import record
 from simulated_backend import REPORT, Load, SimulatedBackend, Step, waited
 
-from orchestrator import sweep
-from orchestrator.claim import claim
-from orchestrator.cluster.cluster import Cluster, Lost
+from orchestrator.cluster.cluster import Cluster, Host, Lost
 from orchestrator.cluster.local import ENVIRONMENT, OBJECT_STORE_BYTES, local_ray
-from orchestrator.cluster.room import Host
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan, make_plan
-from orchestrator.remaining import remaining
-from orchestrator.spec import SweepSpec
+from orchestrator.plan.manifest import write_manifest
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.remaining import remaining
+from orchestrator.plan.repair import repair
+from orchestrator.running import driver
+from orchestrator.spec.sweep import SweepSpec
 
 CASES = ("real:64:20", "simulated:64:20", "simulated:256:20")
 LARGE = 1000
@@ -246,19 +246,19 @@ def measure(real: bool, load: Load) -> dict[str, Any]:
         simulated = partial(SimulatedBackend, load, steps)
         backend = patch.object(tune_controller, "RayActorManager", simulated)
     # The function that says what a trial asks for goes to the processes, Soundings does not.
-    cloudpickle.register_pickle_by_value(sweep)
+    cloudpickle.register_pickle_by_value(driver)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = SweepPaths(folder, "waiting")
         seconds = START_SECONDS + WINDOW_SECONDS
         plan = waiting_plan(load, int(load.slots * (2 + seconds / load.seconds)), folder)
         paths.make_writable()
-        claim(plan, paths)
-        left, log = remaining(plan, paths), folder / "steps.log"
+        write_manifest(plan, paths)
+        left, log = remaining(plan, repair(plan, paths)), folder / "steps.log"
         with backend:
             trainable = waiting(load, log)
             joined = partial(connect, watch=watch, hosts=hosts)
-            sweep.run(plan, paths, left, [watch], lost, trainable=trainable, connect=joined)
+            driver.run(plan, paths, left, [watch], lost, trainable=trainable, connect=joined)
         if real:
             steps = [Step(*json.loads(line)) for line in log.read_text().splitlines()]
     ray.shutdown()

@@ -26,15 +26,16 @@ import numpy as np
 import pyarrow as pa
 from recording import record
 
-from orchestrator.claim import claim
 from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger import writer as writing
 from orchestrator.ledger.parts import Part
 from orchestrator.ledger.schema import DATASETS
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Cell, Plan, make_plan, trial_id
-from orchestrator.spec import SweepSpec, load
-from orchestrator.views.background import open_view
+from orchestrator.plan.cells import Cell
+from orchestrator.plan.manifest import write_manifest
+from orchestrator.plan.plan import Plan, make_plan, trial_id
+from orchestrator.spec.sweep import SweepSpec, load
+from orchestrator.views.mlflow.background import open_view
 
 SWEEP = {
     "name": "million",
@@ -235,7 +236,7 @@ def quickstart(folder: Path) -> dict[str, float]:
     plan = make_plan(load(file), folder)
     paths = SweepPaths(folder, plan.spec.name)
     paths.make_writable()
-    claim(plan, paths)
+    write_manifest(plan, paths)
     write_ledger(plan, paths, 5)
     open_view(paths.mlflow_store, paths.sweep)  # a run has made its store by then
     command = [Path(sys.executable).with_name("soundings"), "report", paths.sweep]
@@ -277,7 +278,7 @@ def main() -> None:
         plan = planned(given.trials, results)
         paths = SweepPaths(results, plan.spec.name)
         paths.make_writable()
-        claim(plan, paths)
+        write_manifest(plan, paths)
         figures: dict[str, Any] = {"cells": len(plan.cells), "trials": plan.trial_count}
         figures["writing"] = write_ledger(plan, paths, given.reports)
         print(json.dumps(figures), flush=True)

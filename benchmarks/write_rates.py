@@ -27,11 +27,11 @@ from typing import Any
 from recording import record
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.recorder import FLUSH_SECONDS, FLUSH_SHARE
-from orchestrator.views.background import BackgroundView, open_view
+from orchestrator.running.recorder import FLUSH_SECONDS, FLUSH_SHARE
+from orchestrator.views.mlflow.background import BackgroundView, open_view
 
 sys.path.append(str(Path(__file__).parent.parent))
-from tests.orchestrator.mlflow_server import mlflow_server
+from tests.support.mlflow_server import mlflow_server
 
 CELLS = 36
 REPORTS = 100  # of a trial of the sweep

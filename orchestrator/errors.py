@@ -1,9 +1,14 @@
-"""The two ways in which a command fails."""
+"""The two ways in which a command fails, and how an error of a library is told in a line."""
 
 
 class BadInput(Exception):
-    """What the user gave cannot be used; nothing was run. Exit code 2."""
+    """Raised when the user's input cannot be used; nothing was run. Exit code 2."""
 
 
 class RunFailed(Exception):
-    """A run began and did not end well; what it recorded is kept. Exit code 1."""
+    """Raised when a run began and did not end well; what it recorded is kept. Exit code 1."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or the error's name where it has no text."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

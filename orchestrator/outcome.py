@@ -1,4 +1,4 @@
-"""How a trial ended: the four outcomes, exclusive and complete."""
+"""The outcome of a trial: one of four, exclusive and complete."""
 
 import math
 from collections.abc import Mapping
@@ -6,17 +6,18 @@ from typing import Any, Literal
 
 Outcome = Literal["completed", "stopped", "infeasible", "errored"]
 OUTCOMES: tuple[Outcome, ...] = ("completed", "stopped", "infeasible", "errored")
-FINAL = ("completed", "stopped", "infeasible")  # errored trials are tried again
+FINAL = ("completed", "stopped", "infeasible")  # errored trials are run again
 
 
 def outcome_of(report: Mapping[str, Any], steps: int) -> Outcome:
-    """Of a trial that ended with ``report``.
+    """Return the outcome of a trial from its last report.
 
     A trial that diverged is infeasible even at its last step; one that ended before its last step
     was stopped early.
 
     Args:
-        steps: of a whole trial.
+        report: the trial's last report; ``error``, ``objective`` and ``step`` of it are read.
+        steps: training steps of a trial that is not stopped early.
     """
     if report.get("error"):
         return "errored"

@@ -1,4 +1,4 @@
-"""Where everything that a sweep leaves lies."""
+"""The files and folders of a sweep: where its manifest, ledger, checkpoints and views lie."""
 
 import hashlib
 import json
@@ -12,8 +12,9 @@ from orchestrator.errors import BadInput
 from trainables import storage
 from trainables.storage import Location, ObjectPath
 
-LONGEST_NAME = 100  # of a folder of ours
-AT_HOME = Path.home() / "soundings"  # what has no better place: of sweeps at a URL, or of jobs
+LONGEST_NAME = 100  # characters of the name of a folder
+MANIFEST_KEYS = {"cells", "impossible", "search"}
+AT_HOME = Path.home() / "soundings"  # the default MLflow store of results at a URL lies here
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class SweepPaths:
     """The files of one sweep under a results folder; the MLflow store is shared by its sweeps.
 
     Attributes:
-        results: a folder or a URL.
+        results: results folder, on a disk or as a URL.
+        sweep: name of the sweep.
     """
 
     results: Location
@@ -29,46 +31,55 @@ class SweepPaths:
 
     @property
     def folder(self) -> Location:
+        """Return the folder of everything that the sweep leaves."""
         return self.results / self.sweep
 
     @property
-    def definition(self) -> Location:
-        """What the sweep is, as its first run understood it."""
+    def manifest(self) -> Location:
+        """Return the path of the manifest, the recorded definition of the sweep."""
         return self.folder / "sweep.json"
 
     @property
     def lock(self) -> Location:
-        """Held by the run at work."""
+        """Return the path of the lock that the running command holds."""
         return self.folder / ".lock"
 
     @property
     def ledger(self) -> Location:
+        """Return the folder of the ledger."""
         return self.folder / "ledger"
 
     @property
     def checkpoints(self) -> Location:
+        """Return the folder that holds a folder of checkpoints for each unfinished trial."""
         return self.folder / "checkpoints"
 
     def checkpoints_of(self, trial: str) -> Location:
-        """The folder with the checkpoints of a trial that has not ended, or errored."""
+        """Return the folder of the checkpoints of a trial that is unfinished or errored."""
         return self.checkpoints / trial
 
     @property
     def tune(self) -> Location:
-        """What Ray Tune itself writes during a run."""
+        """Return the folder for the files that Ray Tune itself writes during a run."""
         return self.folder / ".tune"
 
     @property
     def stop_request(self) -> Location:
-        """Names the run that is asked to stop."""
+        """Return the path of the file that names the run that is asked to stop."""
         return self.folder / ".stop"
 
     @property
     def tables(self) -> Location:
+        """Return the folder of the tables."""
         return self.folder / "tables"
 
     def selection(self, others: Sequence[str], where: Sequence[str]) -> Location:
-        """Where views of this sweep with others, or of some cells, lie; of it alone, its folder."""
+        """Return the folder for tables and report of a selection of sweeps and cells.
+
+        Args:
+            others: names of sweeps that are shown together with this one.
+            where: filters of cells. Without others and filters it is the sweep's own folder.
+        """
         if not others and not where:
             return self.folder
         words = [f"with-{other}" for other in others] + [_in_words(text) for text in where]
@@ -80,43 +91,56 @@ class SweepPaths:
 
     @property
     def mlflow_store(self) -> str:
-        """The tracking URI of the default MLflow store; of results in a store, at home."""
+        """Return the tracking URI of the default MLflow store."""
         return f"sqlite:///{self.default_store}"
 
     @property
     def default_store(self) -> Path:
-        """The file of the default MLflow store."""
+        """Return the file of the default MLflow store: beside the results, or at home for a URL."""
         beside = AT_HOME if isinstance(self.results, ObjectPath) else self.results
         return beside / "mlflow.db"
 
-    def read_definition(self) -> dict[str, Any]:
-        """What :attr:`definition` holds.
+    def require_sweep(self) -> None:
+        """Check that the folder holds a sweep that has been run.
 
         Raises:
-            BadInput: it is damaged, or cannot be read.
+            BadInput: it holds none; the message says how to start one.
         """
+        if not self.manifest.exists():
+            raise BadInput(
+                f"{self.folder} holds no sweep: run it first with 'soundings run FILE', or name "
+                "the results folder with --results"
+            )
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Read the manifest.
+
+        Raises:
+            BadInput: there is none, it is damaged, or it cannot be read.
+        """
+        self.require_sweep()
         try:
-            found = json.loads(self.definition.read_text(encoding="utf-8"))
-            if not isinstance(found, dict) or not {"cells", "impossible", "search"} <= set(found):
+            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+            if not isinstance(manifest, dict) or not set(manifest) >= MANIFEST_KEYS:
                 raise ValueError("no definition of a sweep")
         except ValueError as error:
             raise BadInput(
-                f"{self.definition}: damaged ({error}); it says what sweep the ledger beside it "
+                f"{self.manifest}: damaged ({error}); it says what sweep the ledger beside it "
                 "is of: put a whole one back, or name another folder with --results"
             ) from error
-        return found
+        return manifest
 
     def make_writable(self) -> None:
-        """Create the folder and write to it once.
+        """Create the sweep's folder and check that it can be written to.
 
         Raises:
             BadInput: it cannot be written to.
         """
         if isinstance(self.results, Path) and "?" in str(self.results):
-            # It would end the path in the MLflow store's URI.
+            # A question mark would end the path in the URI of the MLflow store.
             raise BadInput(f"{self.results}: name a results folder without '?'")
         probe = self.folder / ".writable"
-        storage.be_patient(self.results, storage.Patience(0.0))  # it is said at once
+        storage.be_patient(self.results, storage.Patience(0.0))  # fail at once
         try:
             storage.make_folder(self.folder)
             probe.write_bytes(b"")
@@ -136,6 +160,6 @@ def _in_words(where: str) -> str:
 
 
 def sweeps(results: Location) -> list[SweepPaths]:
-    """Those that a results folder holds."""
-    there = (SweepPaths(results, name) for name in sorted(storage.names(results)))
-    return [paths for paths in there if paths.definition.exists()]
+    """Return the sweeps that a results folder holds, by name."""
+    candidates = (SweepPaths(results, name) for name in sorted(storage.names(results)))
+    return [paths for paths in candidates if paths.manifest.exists()]

@@ -1,37 +1,135 @@
-"""Tune keeps every trial it ever had; a driver of ours holds those that run and a few hundred.
+"""Every private name of Ray, Ray Tune and Optuna that Soundings relies on, and nothing else.
 
-Otherwise its memory and the time of each of its turns grow with the sweep, and a large sweep
-would have to be cut into waves, each of which waits for its slowest trial.
+The names are those of the minor releases that ``pyproject.toml`` pins. One contract test,
+``tests/orchestrator/test_ray_internals.py``, calls every function here against the real libraries.
+Ray and Optuna are imported by the functions: a command that needs neither starts without them.
 """
 
 import shutil
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from ray.tune.experiment import Trial
+import numpy as np
 
-MOST_ENDED = 200  # trials that are kept after their end
-ENDED = (Trial.TERMINATED, Trial.ERROR)
+if TYPE_CHECKING:
+    from torch import Tensor
 
-# Where the controller of Ray 2.60 has trials whatever became of them.
-_LISTS = ("_trials", "_pending_trials_list")
-_SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
+# Trials that Tune's controller keeps after their end before they are forgotten.
+MOST_ENDED = 200
+
+# Where the controller keeps trials, whatever became of them.
+_TRIAL_LISTS = ("_trials", "_pending_trials_list")
+_TRIAL_SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
 
 
-def let_go(controller: Any) -> None:
-    """Make Tune's controller forget trials that ended, once there are many, and their folders."""
+# -- Ray ------------------------------------------------------------------------------------------
+
+
+def dead_ray_processes() -> set[str]:
+    """Return the kinds of processes of this machine's Ray that have died, such as ``raylet``."""
+    import ray
+
+    return {kind for kind, _ in ray._private.worker._global_node.dead_processes()}
+
+
+def server_version(client: Any) -> str:
+    """Return the version of Ray that a cluster runs.
+
+    Args:
+        client: a ``ray.job_submission.JobSubmissionClient`` that is connected.
+    """
+    return str(client._server_ray_version)
+
+
+# -- Ray Tune -------------------------------------------------------------------------------------
+
+
+def forget_ended_trials(controller: Any) -> None:
+    """Make Tune's controller forget trials that ended, once there are many, and their folders.
+
+    Tune keeps every trial it ever had. Its memory and the time of each of its turns would grow with
+    the sweep, and a large sweep would have to be cut into waves, each of which waits for its
+    slowest trial.
+
+    Args:
+        controller: the ``TuneController`` that a scheduler is called with.
+    """
+    from ray.tune.experiment import Trial
+
     if len(controller._trials) <= MOST_ENDED + 2 * len(controller._live_trials):
         return
     ended = {
         trial
         for trial in controller._trials
-        if trial.status in ENDED and trial not in controller._trial_to_actor
+        if trial.status in (Trial.TERMINATED, Trial.ERROR)
+        and trial not in controller._trial_to_actor
     }
-    for name in _LISTS:
+    for name in _TRIAL_LISTS:
         kept = getattr(controller, name)
         kept[:] = [trial for trial in kept if trial not in ended]
-    for name in _SETS:
+    for name in _TRIAL_SETS:
         getattr(controller, name).difference_update(ended)
     for trial in ended:
         controller._trial_metadata.pop(trial.trial_id, None)
         if trial.local_path:
             shutil.rmtree(trial.local_path, ignore_errors=True)
+
+
+def bracket_sizes(asha: Any) -> np.ndarray:
+    """Return the number of rungs of each bracket of an ``AsyncHyperBandScheduler``."""
+    return np.array([len(bracket._rungs) for bracket in asha._brackets])
+
+
+def bracket_rungs(asha: Any) -> list[list[float]]:
+    """Return the training steps of the rungs of each bracket, ascending."""
+    return [sorted(float(rung) for rung, _ in bracket._rungs) for bracket in asha._brackets]
+
+
+def put_into_bracket(asha: Any, trial_id: str, bracket: int) -> None:
+    """Put a trial into one of the brackets of an ``AsyncHyperBandScheduler``."""
+    asha._trial_info[trial_id] = asha._brackets[bracket]
+
+
+def is_in_bracket(asha: Any, trial_id: str) -> bool:
+    """Return whether a trial is in one of the brackets of an ``AsyncHyperBandScheduler``."""
+    return trial_id in asha._trial_info
+
+
+@contextmanager
+def without_decisions(asha: Any, trial_id: str) -> Iterator[None]:
+    """Let a trial's reports enter their rungs while the block runs, without computing a cutoff."""
+    bracket = asha._trial_info[trial_id]
+    bracket.cutoff = lambda recorded: None
+    try:
+        yield
+    finally:
+        del bracket.cutoff
+
+
+# -- Optuna ---------------------------------------------------------------------------------------
+
+
+def settle_points(sampler: Any, make_settle: "Callable[[Any], Callable[[Tensor], Tensor]]") -> None:
+    """Make a ``GPSampler`` evaluate its acquisition function at settled points.
+
+    Args:
+        sampler: the sampler, which is changed.
+        make_settle: makes from the sampler's search space the function that settles points, a
+            tensor ``[..., dimensions]`` of the unit cube.
+    """
+    optimize = sampler._optimize_acqf
+
+    def optimize_settled(acqf: Any, best_params: np.ndarray | None) -> np.ndarray:
+        evaluate, settle = acqf.eval_acqf, make_settle(acqf.search_space)
+        acqf.eval_acqf = lambda points: evaluate(settle(points))
+        optimum: np.ndarray = optimize(acqf, best_params)
+        return optimum
+
+    sampler._optimize_acqf = optimize_settled
+
+
+def unit_cube_point(search_space: Any, trial: Any) -> np.ndarray:
+    """Return a trial's parameters as a point of the unit cube of a ``GPSampler``'s search space."""
+    point: np.ndarray = search_space.get_normalized_params([trial])[0]
+    return point

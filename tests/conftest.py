@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from tests.s3 import KEYS, S3
+from tests.support.s3 import KEYS, S3
 
 # The numbers and the times of the tests do not depend on the machine's cores.
 torch.set_num_threads(1)

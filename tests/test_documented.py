@@ -3,8 +3,8 @@
 import pytest
 import typer
 
-from orchestrator.cli import app
-from tests.documented import DOCUMENTS, blocks, words
+from orchestrator.cli.commands import app
+from tests.support.documented import DOCUMENTS, blocks, words
 
 COMMANDS = [
     pytest.param(words(line), id=f"{document.name}: {line.partition('#')[0].strip()}")

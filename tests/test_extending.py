@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.orchestrator.command import soundings
+from tests.support.command import soundings
 
 TEXT = (Path(__file__).parent.parent / "docs/extending.md").read_text()
 BLOCKS = re.findall(r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL)

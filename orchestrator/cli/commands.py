@@ -1,18 +1,20 @@
-"""The command line. Modules that take seconds to import are imported by the command they serve."""
+"""The commands of ``soundings``.
+
+Modules that take seconds to import are imported by the command that needs them.
+"""
 
 import atexit
 import gc
 import json
 import logging
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from orchestrator.arguments import (
+from orchestrator.cli.options import (
     DEFAULT_RESULTS,
     Address,
     Attach,
@@ -31,21 +33,15 @@ from orchestrator.arguments import (
     Where,
     is_job_server,
     is_name,
+    make_importable,
     paths_of,
     plan_of,
     recorded_plan,
-    shipped,
 )
-from orchestrator.credentials import without_password
+from orchestrator.cli.terminal import StderrHandler, command, console, options, say
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.paths import SweepPaths, sweeps
-from orchestrator.terminal import (
-    StderrHandler,
-    command,
-    console,
-    options,
-    say,
-)
+from orchestrator.views.mlflow.uri import without_password
 from trainables.registry import OptionError
 from trainables.storage import StoreError
 
@@ -69,8 +65,8 @@ def plan(
     ] = "xeon-thread",
 ) -> None:
     """Show a sweep's cells, widths, parameters, trials, steps and cost. Runs nothing."""
-    from orchestrator.cost import load_device
-    from orchestrator.plan_table import print_plan
+    from orchestrator.cli.plan_table import print_plan
+    from orchestrator.plan.cost import load_device
 
     print_plan(plan_of(sweep, small, results, to_run=False), load_device(device), console)
 
@@ -88,7 +84,7 @@ def run(
 
     What the ledger already holds is not run again; trials that errored are.
     """
-    from orchestrator.execution import execute
+    from orchestrator.cli.run import execute
 
     if is_job_server(address):
         raise BadInput(
@@ -114,11 +110,11 @@ def submit(
 
     A sweep that is at work is not started twice, and one that ended goes on where its ledger ends.
     """
-    from orchestrator.cluster import remote
+    from orchestrator.cli import submitted
 
-    shipped(package)
+    make_importable(package)
     plan_of(sweep, small, Path("results"), to_run=False)  # what is wrong with it is said here
-    remote.submit(
+    submitted.submit(
         address,
         sweep,
         verb="run",
@@ -151,23 +147,23 @@ def resume(
     address of a job server, it is a sweep that was submitted there, by its id.
     """
     if address is not None and is_job_server(address):
-        from orchestrator.cluster import remote
+        from orchestrator.cli import submitted
 
         for name in ("results", "mlflow"):
             if _given(context, name) is not None:
                 raise BadInput(f"--{name}: a sweep that was submitted goes on where it began")
         given = [*(["--errored"] if errored else []), *(["--fresh"] if fresh else [])]
-        shipped(package)
-        remote.resume(address, sweep, options=given, package=package, insecure=insecure)
+        make_importable(package)
+        submitted.resume(address, sweep, options=given, package=package, insecure=insecure)
         return
-    from orchestrator.execution import execute
-    from orchestrator.remaining import Which
+    from orchestrator.cli.run import execute
+    from orchestrator.plan.remaining import TrialSelection
 
     paths = paths_of(sweep, results)
     by_name = is_name(sweep)
     planned = recorded_plan(paths) if by_name else plan_of(Path(sweep), False, results)
-    which = Which(unfinished=not errored, fresh=fresh)
-    execute(planned, results, mlflow, which, address=address, insecure=insecure)
+    selection = TrialSelection(unfinished=not errored)
+    execute(planned, results, mlflow, selection, fresh, address=address, insecure=insecure)
 
 
 @app.command()
@@ -186,11 +182,11 @@ def extend(
     What the ledger holds stays as it is; a file that contradicts it is refused.
     """
     if address is not None and is_job_server(address):
-        from orchestrator.cluster import remote
+        from orchestrator.cli import submitted
 
-        shipped(package)
+        make_importable(package)
         plan_of(sweep, small, Path("results"), to_run=False)
-        remote.submit(
+        submitted.submit(
             address,
             sweep,
             verb="extend",
@@ -201,25 +197,28 @@ def extend(
             insecure=insecure,
         )
         return
-    from orchestrator.execution import execute
-    from orchestrator.remaining import Which
+    from orchestrator.cli.run import execute
+    from orchestrator.plan.remaining import TrialSelection
 
-    planned, which = plan_of(sweep, small, results), Which(errored=False)
-    execute(planned, results, mlflow, which, extended=True, address=address, insecure=insecure)
+    planned, selection = plan_of(sweep, small, results), TrialSelection(errored=False)
+    execute(planned, results, mlflow, selection, extended=True, address=address, insecure=insecure)
 
 
 @app.command()
 def stop(sweep: SweepOrId, results: Results = DEFAULT_RESULTS, address: Address = None) -> None:
     """End a running sweep cleanly; it can be resumed."""
     if address is not None:
-        from orchestrator.cluster import remote
+        from orchestrator.cli import submitted
 
-        remote.stop(address, sweep)
+        submitted.stop(address, sweep)
         return
-    from orchestrator.lock import NOBODY, holder, request_stop
+    from orchestrator.lock.holder import NOBODY
+    from orchestrator.lock.sweep_lock import sweep_lock
+    from orchestrator.waiting import wait_until
 
     paths = paths_of(sweep, results)
-    run = holder(paths)
+    lock = sweep_lock(paths)
+    run = lock.holder()
     if run is None:
         say(f"No run of sweep '{paths.sweep}' is at work.")
         return
@@ -228,15 +227,13 @@ def stop(sweep: SweepOrId, results: Results = DEFAULT_RESULTS, address: Address 
             f"{paths.lock} is held, but does not say by whom; look for a 'soundings run' or "
             "'soundings resume' of this sweep and end that process"
         )
-    request_stop(paths, run)
-    deadline = time.monotonic() + STOP_SECONDS
-    while holder(paths) == run:
-        if time.monotonic() > deadline:
-            raise RunFailed(
-                f"sweep '{paths.sweep}' was asked to end, but {run} is still at work after "
-                f"{STOP_SECONDS} s; look at its output, or end that process"
-            )
-        time.sleep(0.1)
+    lock.request_stop(run)
+    wait_until(
+        lambda: lock.holder() != run,
+        STOP_SECONDS,
+        f"sweep '{paths.sweep}' was asked to end, but {run} is still at work after "
+        f"{STOP_SECONDS} s; look at its output, or end that process",
+    )
     say(
         f"Sweep '{paths.sweep}' has ended. Go on with: {command()} resume {paths.sweep}"
         f"{options(results, None)}"
@@ -254,11 +251,11 @@ def status(
 ) -> None:
     """Show how a sweep stands, whether it runs or not; without a name, all of them in a line."""
     if address is not None:
-        from orchestrator.cluster import remote
+        from orchestrator.cli import submitted
 
-        remote.status(address, sweep, as_json)
+        submitted.status(address, sweep, as_json)
         return
-    from orchestrator.status import print_status, read_status, summary_line
+    from orchestrator.cli.status import print_status, read_status, summary_line
 
     if sweep is not None:
         found = read_status(paths_of(sweep, results))
@@ -290,9 +287,9 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the job ends.")] = False,
 ) -> None:
     """Show what a submitted sweep's driver says."""
-    from orchestrator.cluster import remote
+    from orchestrator.cli import submitted
 
-    remote.logs(address, sweep, follow)
+    submitted.logs(address, sweep, follow)
 
 
 @app.command()
@@ -314,7 +311,7 @@ def tables(sweep: SweepNames, where: Where = None, results: Results = DEFAULT_RE
 
     Of several sweeps, cells and trials stand in the same tables, which lie with the first.
     """
-    from orchestrator.showing import Views
+    from orchestrator.cli.showing import Views
 
     folder = Views([paths_of(name, results) for name in sweep], where or ()).write_tables()
     say(f"\nTables  {folder} (CSV, Parquet, Markdown and LaTeX)")
@@ -334,7 +331,7 @@ def report(
     # Most of what is imported and drawn stays: to look for garbage in it all the time takes a tenth
     # of the command.
     gc.set_threshold(100_000, 50, 100)
-    from orchestrator.showing import Views
+    from orchestrator.cli.showing import Views
 
     paths = [paths_of(name, results) for name in sweep]
     default = paths[0].default_store
@@ -351,7 +348,7 @@ def report(
 def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = None) -> None:
     """Write to MLflow what it lacks of a sweep's ledger."""
     from orchestrator.ledger import Ledger
-    from orchestrator.views.background import first_line, open_view
+    from orchestrator.views.mlflow.store import open_view, why_not
 
     paths = paths_of(sweep, results)
     ledger, uri = Ledger(paths.ledger), mlflow or paths.mlflow_store
@@ -362,7 +359,7 @@ def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = 
         added = open_view(uri, paths.sweep).sync(trials, ledger.curves)
     except Exception as error:  # whatever a store, a network or a driver of it may raise
         store = without_password(uri)
-        raise RunFailed(f"cannot write to the MLflow store {store}: {first_line(error)}") from error
+        raise RunFailed(f"cannot write to the MLflow store {store}: {why_not(error)}") from error
     there = len(trials) - added
     store = without_password(uri)
     say(f"{added} runs written to {store}, experiment '{paths.sweep}'; {there} were there.")
@@ -378,14 +375,14 @@ def browse(
     port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
 ) -> None:
     """Open MLflow's own pages on the runs, until Ctrl-C."""
-    from orchestrator.views.browse import serve
+    from orchestrator.views.mlflow.browse import serve
 
     paths = paths_of(sweep, results) if sweep else SweepPaths(results, "")
     serve(mlflow or paths.mlflow_store, paths.sweep, port, say)
 
 
-class What(StrEnum):
-    """What can be listed."""
+class Listed(StrEnum):
+    """The kinds of things that ``soundings list`` lists."""
 
     ARCHITECTURES = "architectures"
     TASKS = "tasks"
@@ -393,17 +390,17 @@ class What(StrEnum):
 
 
 @app.command("list")
-def list_(what: What, results: Results = DEFAULT_RESULTS) -> None:
+def list_(what: Listed, results: Results = DEFAULT_RESULTS) -> None:
     """List the architectures, tasks or sweeps that there are."""
-    from orchestrator import listing
+    from orchestrator.cli import listing
 
     match what:
-        case What.ARCHITECTURES:
-            listing.print_architectures(console)
-        case What.TASKS:
-            listing.print_tasks(console)
-        case What.SWEEPS:
-            listing.print_sweeps(console, Path("sweeps"), results)
+        case Listed.ARCHITECTURES:
+            listing.print_architectures()
+        case Listed.TASKS:
+            listing.print_tasks()
+        case Listed.SWEEPS:
+            listing.print_sweeps(Path("sweeps"), results)
 
 
 def _given(context: typer.Context, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What commands are given, and what that means: options that several share, sweeps by name or file.
+"""Options that several commands share, and the sweep that a name or a file means.
 
 Modules that take seconds to import are imported by the functions that need them.
 """
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.credentials import checked
+from orchestrator.cli.terminal import DEFAULT_RESULTS
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.terminal import DEFAULT_RESULTS, command
+from orchestrator.views.mlflow.uri import checked
 from trainables.storage import Location, location
 
 if TYPE_CHECKING:
-    from orchestrator.plan import Plan
+    from orchestrator.plan.plan import Plan
 
 
 def _location(given: Any) -> Location:
@@ -112,13 +112,19 @@ __all__ = ["DEFAULT_RESULTS"]
 
 
 def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) -> "Plan":
-    """The plan that a sweep file means.
+    """Return the plan of a sweep file.
+
+    Args:
+        sweep: path of the file.
+        small: whether to take its small variant.
+        results: results folder.
+        to_run: whether a sweep that it repeats must be there.
 
     Raises:
-        BadInput: one sentence a mistake.
+        BadInput: the file is wrong; one sentence for each mistake.
     """
-    from orchestrator.plan import make_plan
-    from orchestrator.spec import load
+    from orchestrator.plan.plan import make_plan
+    from orchestrator.spec.sweep import load
 
     spec = load(sweep, small)
     try:
@@ -128,39 +134,39 @@ def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) ->
 
 
 def recorded_plan(paths: SweepPaths) -> "Plan":
-    """Of a sweep that was begun, as its last run understood it."""
-    from orchestrator.claim import recorded_spec
-    from orchestrator.plan import make_plan
+    """Return the plan of a sweep that was started, as its last run recorded it."""
+    from orchestrator.plan.manifest import recorded_spec
+    from orchestrator.plan.plan import make_plan
 
     return make_plan(recorded_spec(paths), paths.results)
 
 
 def is_name(sweep: str) -> bool:
-    """Whether a sweep is given by its name; else by its file."""
+    """Return whether a sweep is given by its name; otherwise it is given by its file."""
     return not sweep.endswith((".yaml", ".yml"))
 
 
 def paths_of(sweep: str, results: Location) -> SweepPaths:
-    """Of a sweep that has been run, by its name or its file."""
+    """Return the files of a sweep that has been run, by its name or its file.
+
+    Raises:
+        BadInput: the results folder does not hold the sweep.
+    """
     name = sweep
     if not is_name(sweep):
-        from orchestrator.spec import load
+        from orchestrator.spec.sweep import load
 
         name = load(Path(sweep)).name
     paths = SweepPaths(results, name)
-    if not paths.definition.exists():
-        raise BadInput(
-            f"{paths.folder} holds no sweep: run it first with {command()} run, or name the "
-            "results folder with --results"
-        )
+    paths.require_sweep()
     return paths
 
 
-def shipped(package: Path | None) -> None:
-    """Let what the sweep file names be found in the package that goes with it.
+def make_importable(package: Path | None) -> None:
+    """Make importable what a sweep file names in the package that is shipped with it.
 
     Raises:
-        BadInput: it is no package and no module.
+        BadInput: ``package`` is neither a package nor a module.
     """
     if package is None:
         return
@@ -173,5 +179,8 @@ def shipped(package: Path | None) -> None:
 
 
 def is_job_server(address: str | None) -> bool:
-    """Whether an address is that of a job server; else of a cluster that this host belongs to."""
+    """Return whether an address is the URL of a job server.
+
+    Any other one is the address of a cluster that this host belongs to.
+    """
     return address is not None and address.startswith(("http://", "https://"))

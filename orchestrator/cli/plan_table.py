@@ -1,33 +1,33 @@
-"""A plan for eyes."""
+"""Prints a plan: its cells, what a trial of each needs, and what the sweep will cost."""
 
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.cost import Device, cost
+from orchestrator.cli.terminal import say
 from orchestrator.labels import heading
-from orchestrator.needs import GIGABYTE, GPU_BYTES, needs
-from orchestrator.plan import Plan
+from orchestrator.plan.cost import Device, estimate_cost
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.resources import GIGABYTE, GPU_BYTES, trial_resources
 from trainables.architectures import check_options, find
 
-NEEDS = ("cpus", "gpus", "memory")  # of a trial
+RESOURCES = ("cpus", "gpus", "memory")
 
 
 def print_plan(plan: Plan, device: Device, console: Console) -> None:
-    """Cells with hidden width, counted parameters and how far these are under the budget.
+    """Print the cells of a plan, the impossible ones, and the cost of the sweep on a device.
 
-    At the end what it all costs on ``device``.
-
+    A row has the hidden width, the counted parameters and how far these are under the budget.
     ``trials`` reads: trials of the cell x training steps of each.
     """
+    resources = trial_resources(plan)
     samples = plan.spec.search.samples
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("task", "architecture"):
         table.add_column(name, no_wrap=True)
-    for name in ("depth", "budget", "hidden", "counted", "under", "trials", *NEEDS):
+    for name in ("depth", "budget", "hidden", "counted", "under", "trials", *RESOURCES):
         table.add_column(name, justify="right", no_wrap=True)
-    needed = needs(plan)
     for cell in plan.cells:
-        need = needed[cell.id]
+        trial = resources[cell.id]
         table.add_row(
             heading(cell.task.label),
             heading(cell.architecture.label),
@@ -37,56 +37,52 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
             f"{cell.parameters:,}",
             f"{100 * (1 - cell.parameters / cell.budget):.1f} %",
             f"{samples:,} x {cell.training.steps:,}",
-            f"{need.cpus:g}",
-            f"{need.gpus:g}",
-            f"{need.memory / GIGABYTE:g} GB",
+            f"{trial.cpus:g}",
+            f"{trial.gpus:g}",
+            f"{trial.memory / GIGABYTE:g} GB",
         )
     console.print(table)
     for cell in plan.cells:
         if cell.unrounded != cell.hidden:
             options = check_options(cell.architecture.name, cell.architecture.options)
             multiple = find(cell.architecture.name).width_multiple(options)
-            console.print(
+            say(
                 f"rounded down: {cell.task.label}, {cell.architecture.label}, depth {cell.depth}, "
                 f"budget {cell.budget:,}: {cell.unrounded} units would fit, but the width must be "
                 f"a multiple of {multiple}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
+                console,
             )
-    for never in plan.impossible:
-        console.print(
-            f"impossible: {never.task.label}, {never.architecture.label}, depth {never.depth}, "
-            f"budget {never.budget:,}: {never.reason}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+    for impossible in plan.impossible:
+        say(
+            f"impossible: {impossible.task.label}, {impossible.architecture.label}, depth "
+            f"{impossible.depth}, budget {impossible.budget:,}: {impossible.reason}",
+            console,
         )
     if plan.lacking:
-        console.print(
-            f"cannot run yet: {plan.lacking}", markup=False, highlight=False, soft_wrap=True
-        )
-    if plan.spec.resources.gpus is None and any(need.gpus for need in needed.values()):
-        console.print(
+        say(f"cannot run yet: {plan.lacking}", console)
+    if plan.spec.resources.gpus is None and any(trial.gpus for trial in resources.values()):
+        say(
             f"gpus: of cards with {GPU_BYTES / GIGABYTE:.0f} GB; on a machine without any, such "
             "trials train on a core",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            console,
         )
-    early = plan.spec.scheduler.method == "asha"
-    whole, stopped = cost(plan, device)
-    for line in (
+    for line in _totals(plan, device):
+        say(line, console)
+
+
+def _totals(plan: Plan, device: Device) -> list[str]:
+    stops_early = plan.spec.scheduler.method == "asha"
+    without_stopping, with_stopping = estimate_cost(plan, device)
+    return [
         f"\n{len(plan.cells):,} cell{'s' if len(plan.cells) > 1 else ''}, "
         f"{plan.trial_count:,} trials of {plan.spec.replicates} "
         f"network{'s' if plan.spec.replicates > 1 else ''}, {plan.step_count:,} training steps "
-        + ("if none is stopped early" if early else "in all"),
-        f"{_counted(whole.operations)} floating-point operations, {_time(whole.seconds)} on one "
-        f"worker of {device.name}"
-        + (f"; with early stopping about {_time(stopped.seconds)}" if early else ""),
+        + ("if none is stopped early" if stops_early else "in all"),
+        f"{_counted(without_stopping.operations)} floating-point operations, "
+        f"{_time(without_stopping.seconds)} on one worker of {device.name}"
+        + (f"; with early stopping about {_time(with_stopping.seconds)}" if stops_early else ""),
         f"{device.name}: {device.description}",
-    ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    ]
 
 
 def _counted(operations: float) -> str:

@@ -1,8 +1,8 @@
-"""How far a sweep is: a live table on a terminal, plain lines anywhere else."""
+"""Shows how far a running sweep is: a live table on a terminal, plain lines anywhere else."""
 
 import time
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,27 +10,36 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from orchestrator.counts import COLUMNS, CellCount, clock, seconds_left
-from orchestrator.outcome import OUTCOMES
-from orchestrator.plan import Plan
+from orchestrator.cli.cell_progress import (
+    COLUMNS,
+    CellProgress,
+    add_cell,
+    add_columns,
+    clock,
+    ended_trials,
+    seconds_left,
+)
+from orchestrator.cli.terminal import say
+from orchestrator.plan.plan import Plan
 
 LIVE_SECONDS = 0.5
 LINE_SECONDS = 10.0
-OTHER_COLUMNS = 72  # characters of the live table that are not labels
+OTHER_COLUMNS = 72  # characters of the live table beside its labels
 
 
 class Progress:
-    """A :class:`~orchestrator.recorder.Listener` that shows what happens.
+    """A :class:`~orchestrator.running.recorder.Listener` that shows what happens.
 
     Args:
-        plan: of the sweep.
+        plan: the sweep's plan.
         recorded: the ledger's trials when the run began; errored ones run again and do not count.
+        console: the console to print on.
     """
 
     def __init__(self, plan: Plan, recorded: pd.DataFrame, console: Console) -> None:
         self._console = console
         samples = plan.spec.search.samples
-        self._cells = {cell.id: CellCount.of(cell.definition(), samples) for cell in plan.cells}
+        self._cells = {cell.id: CellProgress.of(cell.record(), samples) for cell in plan.cells}
         for trial in recorded[COLUMNS].to_dict("records"):
             if trial["outcome"] != "errored":
                 self._cells[trial["cell"]].add(trial)
@@ -48,7 +57,7 @@ class Progress:
 
     def started(self, cell: str, trial: str) -> None:
         self._cells[cell].running.add(trial)
-        self._slots = max(self._slots, sum(len(p.running) for p in self._cells.values()))
+        self._slots = max(self._slots, self._running)
 
     def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
         progress = self._cells[trial["cell"]]
@@ -56,11 +65,11 @@ class Progress:
         progress.add(trial)
         if trial["error"]:
             reason = trial["error"].strip().splitlines()[-1]
-            self._say(f"errored: {trial['trial']}: {reason}")
+            say(f"errored: {trial['trial']}: {reason}", self._console)
         if progress.left == 0 and not self._live.is_started:
-            best = progress.best_text or "none"
-            seen = progress.objective
-            self._say(f"{progress.name}: all trials ended, best validation {seen} {best}")
+            best, objective = progress.best_text or "none", progress.objective
+            text = f"{progress.name}: all trials ended, best validation {objective} {best}"
+            say(text, self._console)
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -70,61 +79,46 @@ class Progress:
         if self._live.is_started:
             self._live.update(self._table(), refresh=True)
         else:
-            self._say(self.line())
+            say(self.line(), self._console)
 
     def line(self) -> str:
-        """The whole sweep in one line."""
+        """Return the progress of the whole sweep as one line."""
         cells = self._cells.values()
-        outcomes = sum((progress.outcomes for progress in cells), Counter[str]())
-        parts = [f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome]]
-        running = sum(len(progress.running) for progress in cells)
-        planned = sum(progress.planned for progress in cells)
         since, left = clock(time.monotonic() - self._began), self._time_left(cells)
-        return (
-            f"{since}  {outcomes.total()} of {planned} trials ended "
-            f"({', '.join(parts) or 'none yet'}), {running} running, {left} left"
-        )
+        return f"{since}  {ended_trials(cells)}, {self._running} running, {left} left"
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+    @property
+    def _running(self) -> int:
+        return sum(len(progress.running) for progress in self._cells.values())
 
-    def _time_left(self, cells: Collection[CellCount]) -> str:
-        """Over the processes at work."""
+    def _time_left(self, cells: Collection[CellProgress]) -> str:
+        """Return the time left if as many processes go on as were ever at work."""
         work = seconds_left(cells, self._cells.values())
         return clock(None if work is None else work / self._slots)
 
     def _table(self) -> Table:
         cells = list(self._cells.values())
-        room = max(self._console.height - 5, 3)
-        # What moves comes first; finished cells go once the terminal is too low for all.
-        if len(cells) > room:
-            cells.sort(key=lambda p: (not p.running, p.left == 0))
+        rows = max(self._console.height - 5, 3)
+        # Running cells come first, and finished ones last, once the terminal is too low for all.
+        if len(cells) > rows:
+            cells.sort(key=lambda cell: (not cell.running, cell.left == 0))
         table = Table(box=None, padding=(0, 1, 0, 0), title=self.line(), title_justify="left")
-        for name in ("task", "architecture"):
-            table.add_column(name, no_wrap=True)
-        for name in ("depth", "budget", "done", "now", *OUTCOMES[1:], "best", "left"):
-            table.add_column(name, justify="right", no_wrap=True)
-        label_width = max((self._console.width - OTHER_COLUMNS) // 2, 8)
-        for p in cells[:room]:
-            table.add_row(
-                shorten(p.task, label_width),
-                shorten(p.architecture, label_width),
-                str(p.depth),
-                f"{p.budget:,}",
-                f"{p.done}/{p.planned}",
-                str(len(p.running) or ""),
-                *(str(p.outcomes[outcome] or "") for outcome in OUTCOMES[1:]),
-                p.best_text,
-                self._time_left([p]) if p.left else "",
-                style="" if p.running else "dim" if p.left == 0 else None,
-            )
-        if len(cells) > room:
-            table.caption = f"and {len(cells) - room} more cells"
+        add_columns(table, running="now")
+        width = max((self._console.width - OTHER_COLUMNS) // 2, 8)
+        for cell in cells[:rows]:
+            left = self._time_left([cell]) if cell.left else ""
+            style = "" if cell.running else "dim" if cell.left == 0 else None
+            add_cell(table, cell, partial(shorten, width=width), left, style)
+        if len(cells) > rows:
+            table.caption = f"and {len(cells) - rows} more cells"
         return table
 
 
 def shorten(text: str, width: int) -> str:
-    """The text, without its middle where it is too long: labels differ at their ends."""
+    """Return a text of at most ``width`` characters.
+
+    The middle of a longer one is left out, because labels differ at their ends.
+    """
     if len(text) <= width:
         return text
     tail = (width - 1) * 2 // 3

@@ -1,40 +1,48 @@
-"""Running a sweep from the command line: claim it, train what is left, show what came of it."""
+"""Runs a sweep from the command line: checks it, trains what is left, and shows the results."""
 
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from orchestrator.claim import check, claim
+from orchestrator.cli.showing import Views
+from orchestrator.cli.terminal import command, console, options, say
 from orchestrator.cluster.attached import attached_ray, require
-from orchestrator.cluster.cluster import Connect
+from orchestrator.cluster.cluster import Connect, Lost
 from orchestrator.cluster.jobs import SWEEP_ID
 from orchestrator.cluster.local import local_ray
-from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
-from orchestrator.lock import Holder, only_run
-from orchestrator.outcome import FINAL
+from orchestrator.lock.holder import Holder
+from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan
-from orchestrator.remaining import EVERYTHING, Remaining, Which, remaining
-from orchestrator.showing import Views
-from orchestrator.terminal import command, console, options, say
+from orchestrator.plan.manifest import check_manifest, write_manifest
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.remaining import (
+    EVERYTHING,
+    Remaining,
+    TrialSelection,
+    remaining,
+    require_feasible_size,
+)
+from orchestrator.plan.repair import repair, start_errored_over
+from orchestrator.views.mlflow.uri import without_password
 from trainables import tasks
 from trainables.data import DataError
 from trainables.storage import Location
 
-# When a run ends.
+# Tables that are printed when a run ends.
 PRINTED = ("parameter_matched", "trainability", "infeasible", "residuals", "robustness")
-MANY_RUNS = 100  # so many take MLflow seconds
+MANY_RUNS = 100  # MLflow takes seconds to write so many
 
 
 def execute(
-    planned: Plan,
+    plan: Plan,
     results: Location,
     mlflow: str | None,
-    which: Which = EVERYTHING,
+    selection: TrialSelection = EVERYTHING,
+    fresh: bool = False,
     extended: bool = False,
     address: str | None = None,
     insecure: bool = False,
@@ -42,30 +50,29 @@ def execute(
     """Run what is left of a sweep and end with its tables.
 
     Args:
-        which: trials.
-        extended: whether the sweep may be more than what was recorded of it.
-        address: of a Ray cluster that this host belongs to; None starts Ray on this machine.
+        plan: the sweep's plan.
+        results: results folder.
+        mlflow: tracking URI of the MLflow store; by default that of the results folder.
+        selection: trials to take up.
+        fresh: whether errored trials start over.
+        extended: whether the plan may have more cells or samples than the manifest records.
+        address: address of a Ray cluster that this host belongs to; None starts Ray on this
+            machine.
         insecure: whether that may be a cluster that asks for no token.
+
+    Raises:
+        BadInput: the sweep cannot be run as it is.
+        RunFailed: the run ended early, or trials errored.
     """
     if address is not None:
-        require(address)  # before anything imports Ray, which reads it once
-    paths = SweepPaths(results, planned.spec.name)
-    same = options(results, mlflow)
-    again = _again(paths.sweep, same, address, insecure)
-    with only_run(paths) as us:
-
-        def lost(what: str) -> None:
-            message = f"Ray died ({what}); everything recorded is in {paths.ledger}. Go on with: "
-            print(f"{message}{again}", file=sys.stderr, flush=True)
-            console.show_cursor(True)  # the live display hid it
-            os._exit(1)  # the main thread may be waiting for Ray, for ever
-
-        uri = mlflow or paths.mlflow_store
+        require(address)  # before anything imports Ray, which reads the token's mode once
+    paths = SweepPaths(results, plan.spec.name)
+    same_options = options(results, mlflow)
+    again = _again(paths.sweep, same_options, address, insecure)
+    uri = mlflow or paths.mlflow_store
+    with sweep_lock(paths).hold() as holder:
         try:
-            check(planned, paths, extended)
-            left = remaining(planned, paths, which)
-            _prepare(planned, left.indices)
-            claim(planned, paths, extended)  # nothing stands in the way of a run any more
+            left = _begin(plan, paths, selection, fresh, extended)
             connect: Connect = local_ray
             if address is not None:
                 connect = partial(
@@ -73,14 +80,100 @@ def execute(
                     address=address,
                     allow_insecure=insecure,
                     lock=paths.lock,
-                    run=us.run,
+                    run=holder.run,
                 )
-            trouble = _finish(planned, paths, uri, left, lost, us, connect)
+            trouble = _finish(
+                plan, paths, uri, left, partial(_end_without_ray, paths, again), holder, connect
+            )
         except (RunFailed, OSError, KeyboardInterrupt) as error:
             raise RunFailed(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
+    _show(paths, uri, same_options, trouble)
+    _fail_if_errored(paths, again)
+
+
+def _begin(
+    plan: Plan, paths: SweepPaths, selection: TrialSelection, fresh: bool, extended: bool
+) -> Remaining:
+    """Return the trials to run, once nothing stands in the way of running them."""
+    check_manifest(plan, paths, extended)
+    require_feasible_size(plan)
+    left = remaining(plan, repair(plan, paths), selection)
+    if fresh:
+        left = start_errored_over(paths, left)
+    _prepare(plan, left.indices)
+    write_manifest(plan, paths, extended)
+    return left
+
+
+def _end_without_ray(paths: SweepPaths, again: str, dead: str) -> None:
+    """End this process after a part of Ray died.
+
+    Args:
+        again: command that goes on with the sweep.
+        dead: the part of Ray that died.
+    """
+    message = f"Ray died ({dead}); everything recorded is in {paths.ledger}. Go on with: "
+    print(f"{message}{again}", file=sys.stderr, flush=True)
+    console.show_cursor(True)  # the live display hid it
+    os._exit(1)  # the main thread may wait for Ray for ever
+
+
+def _finish(
+    plan: Plan,
+    paths: SweepPaths,
+    uri: str,
+    left: Remaining,
+    lost: Lost,
+    holder: Holder,
+    connect: Connect,
+) -> str:
+    """Run what is left; return why the MLflow view is incomplete, or an empty text.
+
+    Raises:
+        RunFailed: the run was interrupted or broke off.
+    """
+    from orchestrator.cli.progress import Progress
+    from orchestrator.running.driver import Driver
+    from orchestrator.views.mlflow.background import BackgroundView
+    from orchestrator.views.mlflow.store import why_not
+
+    trials = left.record.trials
+    view = BackgroundView(uri, paths.sweep, Ledger(paths.ledger), trials)
+    if not left.count:
+        say(
+            f"Sweep '{paths.sweep}' is complete: all {len(trials)} trials are recorded."
+            if len(trials) == plan.trial_count and left.record.errored.empty
+            else f"Sweep '{paths.sweep}': nothing of what was asked for is left to run; "
+            f"{len(trials)} of {plan.trial_count} trials are recorded."
+        )
+        say("Nothing was run.")
+    else:
+        _announce(plan, left)
+        with Progress(plan, trials, console) as progress:
+            driver = Driver(plan, paths, [progress, view], holder)
+            finished = driver.run(left, lost, connect)
+            say(progress.line())
+        if not finished:
+            raise RunFailed("interrupted")
+    if view.unwritten > MANY_RUNS:
+        say(f"Waiting for MLflow, which may lack {view.unwritten} runs (Ctrl-C leaves them out).")
+    try:
+        trouble = view.close()
+    except KeyboardInterrupt:
+        trouble = InterruptedError("interrupted")
+    return f"lacks {view.unwritten} trials: {why_not(trouble)}" if trouble else ""
+
+
+def _show(paths: SweepPaths, uri: str, same_options: str, trouble: str) -> None:
+    """Write and print the tables, write the report, and say where everything is.
+
+    Args:
+        same_options: options with which another command finds the same results.
+        trouble: why the MLflow view is incomplete, or an empty text.
+    """
     views = Views([paths])
     folder = views.write_tables(printed=PRINTED)
     report, unlogged = views.write_report(uri, log=not trouble)
@@ -91,91 +184,44 @@ def execute(
     if trouble:
         say(
             f"MLflow  {trouble}. Nothing is lost; write it with: "
-            f"{command()} sync {paths.sweep}{same}"
+            f"{command()} sync {paths.sweep}{same_options}"
         )
     else:
         say(f"MLflow  {without_password(uri)}, experiment '{paths.sweep}'")
-        say(f"Open the MLflow runs with: {command()} browse {paths.sweep}{same}")
-    _fail_if_errored(paths, again)
+        say(f"Open the MLflow runs with: {command()} browse {paths.sweep}{same_options}")
 
 
-def _finish(
-    planned: Plan,
-    paths: SweepPaths,
-    uri: str,
-    left: Remaining,
-    lost: Callable[[str], None],
-    us: Holder,
-    connect: Connect,
-) -> str:
-    """Run what is not recorded yet; returns why the MLflow view is incomplete, or nothing.
-
-    Raises:
-        RunFailed: the run was interrupted or broke off.
-    """
-    from orchestrator.progress import Progress
-    from orchestrator.sweep import run as run_trials
-    from orchestrator.views.background import BackgroundView, first_line
-
-    view = BackgroundView(uri, paths.sweep, Ledger(paths.ledger), left.recorded)
-    if not left.count:
-        recorded = len(left.recorded)
-        errored = (left.recorded["outcome"] == "errored").any()
-        say(
-            f"Sweep '{paths.sweep}' is complete: all {recorded} trials are recorded."
-            if recorded == planned.trial_count and not errored
-            else f"Sweep '{paths.sweep}': nothing of what was asked for is left to run; "
-            f"{recorded} of {planned.trial_count} trials are recorded."
-        )
-        say("Nothing was run.")
-    else:
-        _announce(planned, left)
-        with Progress(planned, left.recorded, console) as progress:
-            finished = run_trials(planned, paths, left, [progress, view], lost, us, connect=connect)
-            say(progress.line())
-        if not finished:
-            raise RunFailed("interrupted")
-    if view.unwritten > MANY_RUNS:
-        say(f"Waiting for MLflow, which may lack {view.unwritten} runs (Ctrl-C leaves them out).")
-    try:
-        trouble = view.close()
-    except KeyboardInterrupt:
-        trouble = InterruptedError("interrupted")
-    return f"lacks {view.unwritten} trials: {first_line(trouble)}" if trouble else ""
-
-
-def _again(sweep: str, same: str, address: str | None, insecure: bool) -> str:
-    """The command that goes on with the sweep."""
-    if SWEEP_ID in os.environ:  # a job: it is gone on with from where it was submitted
+def _again(sweep: str, same_options: str, address: str | None, insecure: bool) -> str:
+    """Return the command that goes on with the sweep."""
+    if SWEEP_ID in os.environ:  # a job is resumed from where it was submitted
         return f"soundings resume {os.environ[SWEEP_ID]} --address URL"
     where = f" --address {address}" if address else ""
-    return (
-        f"{command()} resume {shlex.quote(sweep)}{same}{where}{' --insecure' if insecure else ''}"
-    )
+    flags = " --insecure" if insecure else ""
+    return f"{command()} resume {shlex.quote(sweep)}{same_options}{where}{flags}"
 
 
-def _prepare(planned: Plan, indices: Mapping[str, Sequence[int]]) -> None:
-    """Fetch the data of the tasks of trials to run, that none finds out that they are missing.
+def _prepare(plan: Plan, indices: Mapping[str, Sequence[int]]) -> None:
+    """Fetch the data of all tasks with trials to run, so that no trial finds them missing.
 
     Raises:
-        BadInput: they are missing or damaged.
+        BadInput: data are missing or damaged.
     """
-    needed = {cell.task.label: cell.task for cell in planned.cells if indices[cell.id]}
+    needed = {cell.task.label: cell.task for cell in plan.cells if indices[cell.id]}
     for task in needed.values():
         try:
-            tasks.make(task.name, task.options).prepare()
+            tasks.shared(task.name, task.options).prepare()
         except DataError as error:
             raise BadInput(f"task {task.label}: {error}") from error
 
 
-def _announce(planned: Plan, left: Remaining) -> None:
-    recorded = left.recorded["outcome"].isin(FINAL).sum()
+def _announce(plan: Plan, left: Remaining) -> None:
+    recorded, begun = len(left.record.final), len(left.record.curves)
     parts = [f"{recorded} of them in the ledger already"] if recorded else []
-    parts += [f"{len(left.curves)} begun"] if left.curves else []
-    impossible = f"; {len(planned.impossible)} cells are impossible" if planned.impossible else ""
+    parts += [f"{begun} begun"] if begun else []
+    impossible = f"; {len(plan.impossible)} cells are impossible" if plan.impossible else ""
     say(
-        f"Sweep '{planned.spec.name}': {len(planned.cells)} cells{impossible}; "
-        f"{', '.join([f'{planned.trial_count} trials', *parts])}; starting Ray."
+        f"Sweep '{plan.spec.name}': {len(plan.cells)} cells{impossible}; "
+        f"{', '.join([f'{plan.trial_count} trials', *parts])}; starting Ray."
     )
 
 

@@ -1,24 +1,26 @@
-"""Tables and report of sweeps, written where they belong."""
+"""Writes the tables and the report of sweeps where they belong, and prints tables."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.terminal import console, say
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.terminal import console, say
 from trainables.storage import Location
 
 if TYPE_CHECKING:
-    from orchestrator.views.tables import Study, Table
+    from orchestrator.views.study.study import Study
+    from orchestrator.views.tables import Table
 
 
 class Views:
-    """What is rebuilt from the ledgers of some sweeps; it lies with the first.
+    """Tables and report of some sweeps; they lie in the folder of the first one.
 
     Args:
-        where: filters of cells.
+        sweeps: the files of each sweep.
+        where: filters of cells, such as ``depth>=2``.
     """
 
     def __init__(self, sweeps: Sequence[SweepPaths], where: Sequence[str] = ()) -> None:
@@ -28,7 +30,7 @@ class Views:
 
     @cached_property
     def _study(self) -> "Study":
-        from orchestrator.views.tables import Study
+        from orchestrator.views.study.study import Study
 
         return Study(self._sweeps, self._where)
 
@@ -39,16 +41,16 @@ class Views:
         return build(self._study)
 
     def write_tables(self, printed: Collection[str] | None = None) -> Location:
-        """Write the tables and print them; returns their folder.
+        """Write the tables and print them; return their folder.
 
         Args:
-            printed: names of tables; all by default.
+            printed: names of the tables to print; all by default.
 
         Raises:
             BadInput: they cannot be written.
         """
+        from orchestrator.cli.printed_tables import print_table
         from orchestrator.views.tables import without_rows
-        from orchestrator.views.tables.render import print_table
 
         folder = self._written_tables
         for table in self._tables:
@@ -72,27 +74,29 @@ class Views:
     def write_report(self, uri: str, log: bool) -> tuple[Location, str]:
         """Write the page, its figures and its tables.
 
-        Returns the page, and why MLflow lacks it, or nothing.
-
         Args:
-            uri: of the MLflow store; points link to their runs where it is a server's.
-            log: whether the page is to be stored in MLflow, with the run of the sweep. That of
-                several sweeps, or of some cells, is not.
+            uri: tracking URI of the MLflow store; points of figures link to their runs if it is an
+                MLflow server.
+            log: whether to store the page in MLflow with the run of the sweep. A page of several
+                sweeps or of some cells is never stored there.
+
+        Returns:
+            The page, and why MLflow lacks it, or an empty text.
 
         Raises:
             BadInput: they cannot be written.
         """
         from orchestrator.views import report
-        from orchestrator.views.background import first_line
+        from orchestrator.views.mlflow.store import why_not
 
-        _ = self._written_tables  # to which the page points
+        _ = self._written_tables  # the page links to them
         with _writing(self._folder):
             page, *_ = report.write(self._study, self._tables, self._folder, uri)
         if log and self._folder == self._sweeps[0].folder:
             try:
                 report.log_to_mlflow(page, uri, self._sweeps[0].sweep)
-            except Exception as error:  # whatever a store, a network or a driver of it may raise
-                return page, f"lacks the report: {first_line(error)}"
+            except Exception as error:  # a store, a network or a driver may raise anything
+                return page, f"lacks the report: {why_not(error)}"
         return page, ""
 
 

@@ -1,4 +1,4 @@
-"""How a sweep stands, from its ledger, its definition and its lock alone."""
+"""Reads the state of a sweep from its manifest, its ledger and its lock, whether it runs or not."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,10 +8,21 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.counts import COLUMNS, CellCount, clock, seconds_left
+from orchestrator.cli.cell_progress import (
+    COLUMNS,
+    CellProgress,
+    add_cell,
+    add_columns,
+    clock,
+    ended_trials,
+    seconds_left,
+    total_outcomes,
+)
+from orchestrator.cli.terminal import say
 from orchestrator.labels import heading
 from orchestrator.ledger import Ledger
-from orchestrator.lock import Holder, holder
+from orchestrator.lock.holder import Holder
+from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.outcome import OUTCOMES
 from orchestrator.paths import SweepPaths
 from trainables import storage
@@ -20,24 +31,28 @@ from trainables.storage import Location
 
 @dataclass(frozen=True)
 class Status:
-    """A sweep's state.
+    """The state of a sweep.
 
     Attributes:
-        cells: by id. What runs is known of a run that is at work: given out and not yet ended.
-        run: the one at work, if there is one.
-        ledger_bytes: on disk, as are ``checkpoints_bytes``.
+        sweep: name of the sweep.
+        cells: progress of the cells by their ids. Trials count as running if the run at work gave
+            them out and they have not ended.
+        run: the run at work, if there is one.
+        ledger_bytes: size of the ledger in bytes.
+        checkpoints_bytes: size of all checkpoints in bytes.
     """
 
     sweep: str
-    cells: dict[str, CellCount]
+    cells: dict[str, CellProgress]
     run: Holder | None
     ledger_bytes: int
     checkpoints_bytes: int
 
     @property
     def state(self) -> str:
-        """``running``, ``complete``, ``errored`` (trials are left that only errored) or
-        ``unfinished``.
+        """Return ``running``, ``complete``, ``errored`` or ``unfinished``.
+
+        ``errored``: every trial has ended, and some only by errors.
         """
         if self.run is not None:
             return "running"
@@ -47,19 +62,24 @@ class Status:
 
     @property
     def outcomes(self) -> Counter[str]:
-        return sum((cell.outcomes for cell in self.cells.values()), Counter[str]())
+        """Return the number of ended trials by outcome."""
+        return total_outcomes(self.cells.values())
 
     @property
     def running(self) -> int:
+        """Return the number of trials that train now."""
         return sum(len(cell.running) for cell in self.cells.values())
 
-    def seconds_left(self, cells: Sequence[CellCount]) -> float | None:
-        """With as many processes as are at work now; None where that cannot be said."""
+    def seconds_left(self, cells: Sequence[CellProgress]) -> float | None:
+        """Return the seconds left for some cells if as many processes go on as are at work now.
+
+        None if no trial has ended or nothing runs.
+        """
         work = seconds_left(cells, list(self.cells.values()))
         return work / self.running if work is not None and self.running else None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for scripts; the names are stable."""
+        """Return plain values for scripts; their names are stable."""
         totals = self.outcomes
         return {
             "sweep": self.sweep,
@@ -94,15 +114,16 @@ class Status:
 
 
 def read_status(paths: SweepPaths) -> Status:
-    """Of a sweep that has been begun, whether it runs or not.
+    """Read the state of a sweep that has been started.
 
     Raises:
-        BadInput: the ledger or the definition cannot be read.
+        BadInput: the ledger or the manifest cannot be read.
     """
-    run = holder(paths)  # before the ledger: what a run that just ended wrote is in it
-    definition = paths.read_definition()
-    planned = definition["search"]["samples"]
-    cells = {name: CellCount.of(cell, planned) for name, cell in definition["cells"].items()}
+    # Before the ledger, so that all rows of a run that just ended are in it.
+    run = sweep_lock(paths).holder()
+    manifest = paths.read_manifest()
+    planned = manifest["search"]["samples"]
+    cells = {name: CellProgress.of(record, planned) for name, record in manifest["cells"].items()}
     ledger = Ledger(paths.ledger)
     starts, trials = ledger.starts(), ledger.trials([*COLUMNS, "index"])
     for trial in trials.to_dict("records"):
@@ -117,39 +138,22 @@ def read_status(paths: SweepPaths) -> Status:
 
 
 def print_status(status: Status, console: Console) -> None:
-    """A row a cell, then the whole."""
+    """Print a row for each cell, then lines on the whole sweep."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("task", "architecture"):
-        table.add_column(name, no_wrap=True)
-    for name in ("depth", "budget", "done", "running", *OUTCOMES[1:], "best", "left"):
-        table.add_column(name, justify="right", no_wrap=True)
+    add_columns(table, running="running")
     for cell in status.cells.values():
-        table.add_row(
-            heading(cell.task),
-            heading(cell.architecture),
-            str(cell.depth),
-            f"{cell.budget:,}",
-            f"{cell.done}/{cell.planned}",
-            str(len(cell.running) or ""),
-            *(str(cell.outcomes[outcome] or "") for outcome in OUTCOMES[1:]),
-            cell.best_text,
-            clock(status.seconds_left([cell])) if cell.left and status.running else "",
-        )
+        left = clock(status.seconds_left([cell])) if cell.left and status.running else ""
+        add_cell(table, cell, heading, left)
     console.print(table)
     for line in _summary(status):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line, console)
 
 
 def summary_line(status: Status) -> str:
-    """The whole sweep in one line."""
-    outcomes = status.outcomes
-    parts = [f"{outcomes[outcome]} {outcome}" for outcome in OUTCOMES if outcomes[outcome]]
-    planned = sum(cell.planned for cell in status.cells.values())
+    """Return the state of the whole sweep as one line."""
     at_work = f" by {status.run}" if status.run is not None else ""
-    return (
-        f"Sweep '{status.sweep}': {status.state}{at_work}; {outcomes.total()} of {planned} trials "
-        f"ended ({', '.join(parts) or 'none yet'})"
-    )
+    ended = ended_trials(status.cells.values())
+    return f"Sweep '{status.sweep}': {status.state}{at_work}; {ended}"
 
 
 def _summary(status: Status) -> list[str]:

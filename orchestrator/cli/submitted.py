@@ -1,4 +1,4 @@
-"""The commands on sweeps that were submitted to a cluster: submit, status, logs, stop, resume."""
+"""The commands on sweeps that run as jobs of a cluster: submit, resume, status, logs, stop."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, Literal, ParamSpec
 
-from orchestrator.cluster.jobs import Job, JobServer, first_line, sweep_id
-from orchestrator.credentials import without_password
-from orchestrator.errors import BadInput, RunFailed
-from orchestrator.spec import load
-from orchestrator.terminal import command, say
+from orchestrator.cli.terminal import command, say
+from orchestrator.cluster.jobs import Job, JobServer, sweep_id
+from orchestrator.errors import BadInput, RunFailed, first_line
+from orchestrator.spec.sweep import load
+from orchestrator.views.mlflow.uri import without_password
 from trainables.storage import Location
 
 HOME_RESULTS = "~/soundings/results"  # of the head

@@ -1,4 +1,4 @@
-"""What commands say, where, and how they name themselves and each other."""
+"""Prints what commands say, and names the commands and options that a user types next."""
 
 import logging
 import os
@@ -9,36 +9,45 @@ from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.credentials import without_password
+from orchestrator.views.mlflow.uri import without_password
 from trainables.storage import Location
 
 DEFAULT_RESULTS = Path("results")
 
-# Where there is no terminal whose width could be asked, tables may be wider than rich's 80.
+# Without a terminal, whose width could be asked, tables may be wider than rich's 80 characters.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
 
 
 class StderrHandler(logging.Handler):
-    """Prints to the present ``sys.stderr``, which a live display puts its own in place of."""
+    """Prints to the current ``sys.stderr``, which a live display replaces while it is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)
 
 
-def say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+def say(
+    text: str, console: Console = console, style: str | None = None, wrap: bool = False
+) -> None:
+    """Print a text as it is: brackets are no markup, numbers are not coloured.
+
+    Args:
+        console: the console that prints.
+        style: a style of rich, such as ``dim``.
+        wrap: whether lines are wrapped at the width of the console.
+    """
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=not wrap)
 
 
 def command() -> str:
-    """How the user can call us: by name if that finds us, else as we were called."""
+    """Return how the user can call this command: by its name if that finds it, else by its path."""
     called = Path(sys.argv[0])
     found = shutil.which("soundings")
     return "soundings" if found and Path(found).resolve() == called.resolve() else str(called)
 
 
 def options(results: Location, mlflow: str | None) -> str:
-    """The options that another command needs to find the same results."""
-    given = [f" --results {shlex.quote(str(results))}"] if results != DEFAULT_RESULTS else []
+    """Return the options with which another command finds the same results, as shell text."""
+    texts = [f" --results {shlex.quote(str(results))}"] if results != DEFAULT_RESULTS else []
     if mlflow and mlflow != os.environ.get("MLFLOW_TRACKING_URI"):
-        given.append(f" --mlflow {shlex.quote(without_password(mlflow))}")
-    return "".join(given)
+        texts.append(f" --mlflow {shlex.quote(without_password(mlflow))}")
+    return "".join(texts)

@@ -1,4 +1,4 @@
-"""Running on a Ray cluster that is there already, from one of its hosts."""
+"""Attaches a run to a Ray cluster that is already up, from one of the cluster's hosts."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ import psutil
 from orchestrator.cluster import auth, hosts
 from orchestrator.cluster.cluster import Cluster, Lost
 from orchestrator.cluster.local import ENVIRONMENT
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, first_line
 from trainables.storage import Location
 
 WATCH_SECONDS = 5.0
@@ -123,7 +123,7 @@ def _has_raylet() -> bool:
 def _reason(error: Exception) -> str:
     """What went wrong, in one sentence."""
     text = str(error)
-    first = next(iter(text.splitlines()), "") or type(error).__name__
+    first = first_line(error)
     if "Version mismatch" in text:
         return " ".join(text.split())
     if type(error).__name__ == "AuthenticationError":

@@ -1,103 +1,77 @@
-"""Where trials fit: what hosts have, less what the trials that were given out need.
+"""Capacity for trials: what the hosts have, less what the trials that were given out occupy.
 
-Ray places the trials; this says how many to give it, so that every host is busy, also one that
-joins later, and none has a queue.
+Ray places the trials; the capacity decides how many it gets, so that every host is busy, also one
+that joins later, and no trial waits in a queue.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+from orchestrator.cluster.cluster import ROUNDING, Host, fits
 from orchestrator.errors import BadInput
-from orchestrator.needs import GIGABYTE, Need
+from orchestrator.plan.resources import GIGABYTE, TrialResources
 
 LOOK_SECONDS = 2.0
-ROUNDING = 1e-9  # ten tenths are one
-# What Ray calls it, what a sweep file does, and in what.
+# Ray's name of a resource -> its name in a sweep file, and the file's unit.
 KINDS = {"CPU": ("cpus", 1.0), "GPU": ("gpus", 1.0), "memory": ("memory", GIGABYTE)}
 
 
-@dataclass(frozen=True)
-class Host:
-    """A host of a cluster, or one that its autoscaler would start.
-
-    Attributes:
-        name: its address.
-        resources: by Ray's names: ``CPU``, ``GPU``, ``memory`` in bytes.
-    """
-
-    name: str
-    resources: Mapping[str, float]
-
-    def holds(self, need: Need) -> bool:
-        """Whether one such trial fits on an empty host."""
-        return _fits(need.resources(), self.resources)
-
-    def __str__(self) -> str:
-        has = self.resources
-        return (
-            f"{self.name} (cpus: {has.get('CPU', 0):g}, gpus: {has.get('GPU', 0):g}, "
-            f"memory: {has.get('memory', 0) / GIGABYTE:.0f})"
-        )
-
-
-class Room:
-    """What fits beside the trials that were given out.
+class Capacity:
+    """Counts what is free on the hosts beside the trials that were given out.
 
     Args:
-        look: the hosts there are, asked every ``LOOK_SECONDS``.
+        look: returns the hosts there are; it is called every ``LOOK_SECONDS``.
     """
 
     def __init__(self, look: Callable[[], Sequence[Host]]) -> None:
         self._look = look
-        self._taken: dict[str, tuple[Need, int]] = {}  # trial -> need, host that we put it on
+        self._taken: dict[str, tuple[TrialResources, int]] = {}  # trial -> resources, host index
         self.hosts: Sequence[Host] = ()
         self._free: list[dict[str, float]] = []
-        self._full: set[Need] = set()  # for which there is no place
+        self._full: set[TrialResources] = set()  # no host has room for these
         self._looked = -LOOK_SECONDS
         self._refresh()
 
-    def take(self, trial: str, need: Need) -> bool:
-        """Give a place to a trial; returns False, and nothing happens, if there is none."""
+    def take(self, trial: str, resources: TrialResources) -> bool:
+        """Reserve resources for a trial; return False and reserve nothing if they are not free."""
         self._refresh()
-        if need in self._full:
+        if resources in self._full:
             return False
-        place = self._place(need)
-        if place is None:
-            self._full.add(need)
+        host = self._place(resources)
+        if host is None:
+            self._full.add(resources)
             return False
-        self._taken[trial] = need, place
+        self._taken[trial] = resources, host
         return True
 
-    def is_full(self, needs: Collection[Need]) -> bool:
-        """Whether no trial with one of these needs is known to fit."""
+    def is_full(self, kinds: Collection[TrialResources]) -> bool:
+        """Return whether a trial of none of these kinds is known to fit."""
         self._refresh()
-        return self._full.issuperset(needs)
+        return self._full.issuperset(kinds)
 
     def give_back(self, trial: str) -> None:
-        """A trial ended."""
-        need, place = self._taken.pop(trial)
-        if place >= 0:
-            for name, amount in need.resources().items():
-                self._free[place][name] += amount
+        """Free the resources of a trial that ended."""
+        resources, host = self._taken.pop(trial)
+        if host >= 0:
+            for name, amount in resources.as_ray().items():
+                self._free[host][name] += amount
             self._full.clear()
 
-    def check(self, needs: Iterable[Need]) -> None:
-        """Whether there is a host for each trial.
+    def check(self, kinds: Iterable[TrialResources]) -> None:
+        """Check that a host exists for each kind of trial.
 
         Raises:
-            BadInput: there is none; the message says what there is.
+            BadInput: no host is large enough; the message says which hosts there are.
         """
-        for need in dict.fromkeys(needs):
-            if not any(host.holds(need) for host in self.hosts):
-                raise BadInput(self._nowhere(need))
+        for resources in dict.fromkeys(kinds):
+            if not any(host.holds(resources) for host in self.hosts):
+                raise BadInput(self._refusal(resources))
 
-    def _nowhere(self, need: Need) -> str:
-        """Why no host is one for such a trial."""
-        asked, has, lower = str(need), "none of them has all that", "resources"
+    def _refusal(self, resources: TrialResources) -> str:
+        asked, has, lower = str(resources), "none of them has all that", "resources"
         for kind, (key, unit) in KINDS.items():
             most = max((host.resources.get(kind, 0.0) for host in self.hosts), default=0.0)
-            wanted = need.resources().get(kind, 0.0)
+            wanted = resources.as_ray().get(kind, 0.0)
             if wanted > most + ROUNDING:
                 asked, lower = f"{key}: {wanted / unit:g}", f"resources.{key}"
                 has = f"this machine has {most / unit:g}"
@@ -119,19 +93,16 @@ class Room:
         self.hosts = hosts
         self._free = [dict(host.resources) for host in hosts]
         self._full.clear()
-        for trial, (need, _) in self._taken.items():
-            place = self._place(need)  # none for those of a host that went: Tune moves them
-            self._taken[trial] = need, -1 if place is None else place
+        for trial, (resources, _) in self._taken.items():
+            host = self._place(resources)
+            # A trial of a host that went has no place: Tune moves it.
+            self._taken[trial] = resources, -1 if host is None else host
 
-    def _place(self, need: Need) -> int | None:
-        asked = need.resources()
-        for place, free in enumerate(self._free):
-            if _fits(asked, free):
+    def _place(self, resources: TrialResources) -> int | None:
+        asked = resources.as_ray()
+        for host, free in enumerate(self._free):
+            if fits(asked, free):
                 for name, amount in asked.items():
                     free[name] -= amount
-                return place
+                return host
         return None
-
-
-def _fits(asked: Mapping[str, float], there: Mapping[str, float]) -> bool:
-    return all(amount <= there.get(name, 0.0) + ROUNDING for name, amount in asked.items())

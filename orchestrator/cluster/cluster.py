@@ -1,22 +1,49 @@
-"""What a run needs to know of where it runs."""
+"""A cluster as a run sees it: its hosts, and how to connect to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from orchestrator.cluster.room import Host
+from orchestrator.plan.resources import GIGABYTE, TrialResources
+
+ROUNDING = 1e-9  # ten tenths are one
 
 Lost = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """Hosts that trials run on.
+class Host:
+    """A host of a cluster, or one that its autoscaler would start.
 
     Attributes:
-        look: those there are now, and those that would come if there were trials for them.
-        trouble: why the run has to end, or nothing; asked several times a second.
-        gpu_bytes: memory of the smallest GPU, where that can be said.
+        name: the host's address.
+        resources: amounts by Ray's names: ``CPU``, ``GPU``, ``memory`` in bytes.
+    """
+
+    name: str
+    resources: Mapping[str, float]
+
+    def holds(self, resources: TrialResources) -> bool:
+        """Return whether one trial with these resources fits on the host while it is empty."""
+        return fits(resources.as_ray(), self.resources)
+
+    def __str__(self) -> str:
+        has = self.resources
+        return (
+            f"{self.name} (cpus: {has.get('CPU', 0):g}, gpus: {has.get('GPU', 0):g}, "
+            f"memory: {has.get('memory', 0) / GIGABYTE:.0f})"
+        )
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The hosts that trials run on.
+
+    Attributes:
+        look: returns the hosts there are now and those that an autoscaler would start if there
+            were trials for them.
+        trouble: returns why the run has to end, or an empty text; asked several times a second.
+        gpu_bytes: memory of the smallest GPU in bytes, if it is known.
     """
 
     look: Callable[[], Sequence[Host]]
@@ -24,5 +51,10 @@ class Cluster:
     gpu_bytes: float | None = None
 
 
-# Connects to Ray while its block runs; told whom to call if Ray dies.
+# Connects to Ray while its block runs; its argument is called if Ray dies.
 Connect = Callable[[Lost], AbstractContextManager[Cluster]]
+
+
+def fits(asked: Mapping[str, float], available: Mapping[str, float]) -> bool:
+    """Return whether every asked amount is available; both are by Ray's names."""
+    return all(amount <= available.get(name, 0.0) + ROUNDING for name, amount in asked.items())

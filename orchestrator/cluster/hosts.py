@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from orchestrator.cluster.room import LOOK_SECONDS, Host
+from orchestrator.cluster.capacity import LOOK_SECONDS
+from orchestrator.cluster.cluster import Host
 from orchestrator.errors import BadInput
 from trainables.storage import Location
 

@@ -11,7 +11,6 @@ import logging
 import shlex
 import shutil
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from orchestrator import ray_internals
 from orchestrator.cluster import auth
-from orchestrator.errors import BadInput, RunFailed
+from orchestrator.errors import BadInput, RunFailed, first_line
+from orchestrator.waiting import wait_until
 
 ANSWER_SECONDS = 10
 CALL_SECONDS = 180  # that a command on the head may take
@@ -88,7 +89,7 @@ class JobServer:
                 raise BadInput(f"{self.address}: the cluster asks for its token: {auth.HOW}")
         else:
             auth.insecure(self.address, insecure)
-        from ray import __version__ as ours
+        from ray import __version__
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
@@ -103,10 +104,11 @@ class JobServer:
             ) from error
         except (RuntimeError, ConnectionError, OSError) as error:
             raise BadInput(f"{self.address}: {first_line(error)}") from error
-        theirs = self._client._server_ray_version
-        if theirs != ours:
+        cluster_version = ray_internals.server_version(self._client)
+        if cluster_version != __version__:
             raise BadInput(
-                f"{self.address}: the cluster has Ray {theirs}, but here is Ray {ours}; install "
+                f"{self.address}: the cluster has Ray {cluster_version}, but here is Ray "
+                f"{__version__}; install "
                 "the same version on both"
             )
 
@@ -188,12 +190,16 @@ class JobServer:
         submission = self._client.submit_job(
             entrypoint=f"exec {shlex.join(command)}", metadata={"asked": sweep}
         )
-        deadline = time.monotonic() + CALL_SECONDS
-        while (status := self._client.get_job_status(submission).value) not in OVER:
-            if time.monotonic() > deadline:
-                self._client.stop_job(submission)
-                raise RunFailed(f"{self.address}: no answer from the head in {CALL_SECONDS} s")
-            time.sleep(0.2)
+        try:
+            wait_until(
+                lambda: self._is_over(submission),
+                CALL_SECONDS,
+                f"{self.address}: no answer from the head in {CALL_SECONDS} s",
+            )
+        except RunFailed:
+            self._client.stop_job(submission)
+            raise
+        status = self._client.get_job_status(submission).value
         said = self._client.get_job_logs(submission)
         # Ray puts lines of its own before those of the command.
         return said.partition(f"exec {shlex.join(command)}\n")[2] or said, status == "SUCCEEDED"
@@ -205,14 +211,15 @@ class JobServer:
             RunFailed: it did not.
         """
         self._client.stop_job(job.submission)
-        deadline = time.monotonic() + STOP_SECONDS + ANSWER_SECONDS
-        while self._client.get_job_status(job.submission).value not in OVER:
-            if time.monotonic() > deadline:
-                raise RunFailed(
-                    f"job {job.submission} was asked to end, but is still at work after "
-                    f"{STOP_SECONDS} s; look at its output with 'soundings logs'"
-                )
-            time.sleep(0.2)
+        wait_until(
+            lambda: self._is_over(job.submission),
+            STOP_SECONDS + ANSWER_SECONDS,
+            f"job {job.submission} was asked to end, but is still at work after "
+            f"{STOP_SECONDS} s; look at its output with 'soundings logs'",
+        )
+
+    def _is_over(self, submission: str) -> bool:
+        return self._client.get_job_status(submission).value in OVER
 
     def logs(self, job: Job) -> str:
         """What a job's driver has said."""
@@ -261,7 +268,3 @@ def _folder(ships: Sequence[Path]) -> Iterator[str]:
             else:
                 shutil.copy(path, copy)
         yield folder
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

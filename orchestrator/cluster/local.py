@@ -1,4 +1,4 @@
-"""A Ray instance of our own on this machine, started and stopped with the sweep."""
+"""Starts a Ray instance on this machine for one run, and stops it with the run."""
 
 import logging
 import os
@@ -6,13 +6,12 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psutil
 
 from orchestrator.cluster import hosts
 from orchestrator.cluster.cluster import Cluster, Lost
-from orchestrator.errors import RunFailed
+from orchestrator.errors import RunFailed, first_line
 
 WATCH_SECONDS = 1.0
 VITAL = {"raylet", "gcs_server"}
@@ -32,11 +31,11 @@ ENVIRONMENT = {
 
 @contextmanager
 def local_ray(lost: Lost) -> Iterator[Cluster]:
-    """Start Ray unless this process already has one.
+    """Start Ray unless this process already has one, and stop it after the block.
 
     Args:
-        lost: called, in a thread of its own, if a part of Ray dies under the sweep: Ray then leaves
-            the driver waiting for ever. The workers have been killed by then.
+        lost: called in a thread of its own if a part of Ray dies during the run: Ray would leave
+            the driver waiting for ever. The worker processes have been killed by then.
 
     Raises:
         RunFailed: Ray could not be started.
@@ -49,8 +48,8 @@ def local_ray(lost: Lost) -> Iterator[Cluster]:
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
-    ours = not ray.is_initialized()
-    if ours:
+    starts_ray = not ray.is_initialized()
+    if starts_ray:
         try:
             ray.init(
                 address="local",
@@ -60,29 +59,29 @@ def local_ray(lost: Lost) -> Iterator[Cluster]:
                 logging_level=logging.CRITICAL,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
-        except Exception as error:  # a part of it died, or is slow beyond Ray's patience
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise RunFailed(f"Ray could not be started: {reason}") from error
+        except Exception as error:  # a part of Ray died, or started too slowly
+            raise RunFailed(f"Ray could not be started: {first_line(error)}") from error
     over = threading.Event()
     try:
-        if ours:
-            node = ray._private.worker._global_node
-            threading.Thread(target=_watch, args=(node, over, lost), daemon=True).start()
+        if starts_ray:
+            threading.Thread(target=_watch, args=(over, lost), daemon=True).start()
         yield Cluster(hosts.alive, gpu_bytes=hosts.here()["gpu_bytes"] or None)
     finally:
         over.set()
-        if ours:
+        if starts_ray:
             ray.shutdown()
 
 
-def _watch(node: Any, over: threading.Event, lost: Lost) -> None:
-    """Look after Ray's own processes until the sweep is over."""
+def _watch(over: threading.Event, lost: Lost) -> None:
+    """Watch Ray's own processes until the run is over."""
+    from orchestrator.ray_internals import dead_ray_processes
+
     family: list[psutil.Process] = []
     while not over.wait(WATCH_SECONDS):
-        dead = {kind for kind, _ in node.dead_processes()} & VITAL
+        dead = dead_ray_processes() & VITAL
         if not dead:
             family = psutil.Process().children(recursive=True)
-        # At once: trials that nothing can be given to any more would soon count as errored.
+        # Kill the workers at once: Tune would soon count their trials as errored.
         elif not over.is_set():
             for process in family:
                 with suppress(psutil.Error):

@@ -1,7 +1,7 @@
-"""What a sweep will cost: floating-point operations, and hours on a device that was measured.
+"""Estimates what a sweep will cost: floating-point operations, and hours on a measured device.
 
-Operations are those of matrix products: two a weight, sample and time step forward, and twice that
-backward; see :mod:`trainables.workload`.
+Operations are those of matrix products: two for each weight, sample and time step forward, and
+twice that backward; see :mod:`trainables.workload`.
 """
 
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadInput
-from orchestrator.plan import Cell, Plan
-from orchestrator.workloads import held_out_sizes, work
+from orchestrator.plan.cells import Cell
+from orchestrator.plan.plan import Plan
 from trainables import tasks
 from trainables.registry import nearest
 from trainables.training import EVALUATION_CHUNK
@@ -23,15 +23,15 @@ from trainables.workload import FORWARD, TRAINING, Workload
 
 @dataclass(frozen=True)
 class Device:
-    """How fast one worker is, from ``benchmarks/device.py``.
+    """The speed of one worker process, as ``benchmarks/device.py`` measured it.
 
     Attributes:
-        name: of the file.
-        description: what was measured, and when.
-        factors: for each architecture the seconds of a training step for each of
+        name: name of the device's file without its suffix.
+        description: processor, versions and date of the measurement.
+        factors: for each architecture the seconds that a training step takes for each unit of
             :meth:`.Workload.amounts`.
-        forward: for each architecture the share of the forward pass in them.
-        trial_seconds: of a trial beside its training.
+        forward: for each architecture the forward pass's share of these seconds.
+        trial_seconds: seconds that a trial takes beside its training.
     """
 
     name: str
@@ -41,22 +41,25 @@ class Device:
     trial_seconds: float
 
     def training_seconds(self, work: Workload) -> float:
-        """Of a training step. An architecture that was not measured is as slow as the slowest."""
-        known = self.factors.get(work.architecture)
+        """Return the seconds of a training step.
+
+        An architecture that was not measured is taken to be as slow as the slowest one.
+        """
+        measured = self.factors.get(work.architecture)
         return max(
             sum(factor * amount for factor, amount in zip(factors, work.amounts(), strict=True))
-            for factors in ([known] if known else self.factors.values())
+            for factors in ([measured] if measured else self.factors.values())
         )
 
     def forward_seconds(self, work: Workload) -> float:
-        """Of its forward pass alone."""
+        """Return the seconds of the forward pass of a training step."""
         share = self.forward.get(work.architecture, max(self.forward.values()))
         return share * self.training_seconds(work)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations, and seconds of one worker of a device."""
+    """An amount of work: floating-point operations, and seconds of one worker of a device."""
 
     operations: float
     seconds: float
@@ -68,63 +71,57 @@ class Cost:
         return Cost(factor * self.operations, factor * self.seconds)
 
 
-def cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
-    """Of the whole sweep if no trial is stopped early, and as early stopping is meant to leave it.
+def estimate_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
+    """Return the cost of a sweep without early stopping, and with it.
 
-    Both are without the time that Ray takes to start.
+    With early stopping every rung is taken to let one in ``reduction_factor`` trials pass. Neither
+    includes the time that Ray takes to start.
     """
-    whole = stopped = Cost(0.0, 0.0)
+    without_stopping = with_stopping = Cost(0.0, 0.0)
     for cell in plan.cells:
         trials = plan.spec.search.samples
-        one = _trial(plan, cell, device)
+        training = _trial(plan, cell, device)
         start = Cost(0.0, device.trial_seconds)
-        whole += (one + start) * trials
-        stopped += (one * _share_trained(plan, cell) + start) * trials
-    return whole, stopped
+        without_stopping += (training + start) * trials
+        with_stopping += (training * _share_trained(plan, cell) + start) * trials
+    return without_stopping, with_stopping
 
 
 def _trial(plan: Plan, cell: Cell, device: Device) -> Cost:
-    task = tasks.make(cell.task.name, cell.task.options)
     training = cell.training
-
-    step = work(plan, cell, task, training.batch_size)
+    step = cell.workload(training.batch_size)
     trained = Cost(TRAINING * step.products, device.training_seconds(step)) * training.steps
-    sizes = held_out_sizes(plan, cell, task)
+    sizes = plan.held_out_sizes(cell)
     chunks, rest = divmod(round(sum(sizes) / len(sizes)), EVALUATION_CHUNK)
     evaluated = Cost(0.0, 0.0)
     for size, times in ((EVALUATION_CHUNK, chunks), (rest, min(rest, 1))):
-        samples = work(plan, cell, task, size)
+        samples = cell.workload(size)
         once = Cost(FORWARD * samples.products, device.forward_seconds(samples))
         evaluated += once * times
+    task = tasks.shared(cell.task.name, cell.task.options)
     sets = 1 if task.memorizes else 2
     return trained + evaluated * (sets * training.reports)
 
 
 def _share_trained(plan: Plan, cell: Cell) -> float:
-    """Of all training steps, if every rung lets one in ``reduction_factor`` go on."""
+    """Return the share of all training steps that is trained if rungs stop as they should."""
     scheduler, steps = plan.spec.scheduler, cell.training.steps
     if scheduler.grace is None:
         return 1.0
-    rungs = [*_rungs(scheduler.grace, scheduler.reduction_factor, steps), steps]
-    trained, left, before = 0.0, 1.0, 0
-    for rung in rungs:
-        trained += left * (rung - before)
-        left, before = left / scheduler.reduction_factor, rung
+    rungs = [math.ceil(rung) for rung in scheduler.rungs(steps) if rung < steps]
+    trained, running, before = 0.0, 1.0, 0
+    for rung in [*rungs, steps]:
+        trained += running * (rung - before)
+        running, before = running / scheduler.reduction_factor, rung
     return trained / steps
 
 
-def _rungs(grace: int, factor: float, steps: int) -> Iterator[int]:
-    rung = float(grace)
-    while rung < steps:
-        yield math.ceil(rung)
-        rung *= factor
-
-
 def load_device(name: str) -> Device:
-    """A device that ships with Soundings by its name, or one measured elsewhere by its file.
+    """Return a device that ships with Soundings, by its name, or another one, by its file.
 
     Raises:
-        BadInput: there is none, or the file is no device.
+        BadInput: there is no such device, or the file is not one that ``benchmarks/device.py``
+            writes.
     """
     shipped = {path.name.removesuffix(".json"): path for path in _shipped()}
     if name in shipped:

@@ -1,92 +1,32 @@
-"""From a sweep file to cells and trials: everything that a sweep will do, before it does it."""
+"""The plan of a sweep: its cells and trials, known before anything runs."""
 
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from orchestrator.best import best_configurations, recorded_repetitions
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.protocol import Training
-from orchestrator.spec import ArchitectureSpec, SweepSpec, TaskSpec
+from orchestrator.plan.cells import Cell, ImpossibleCell, Place
+from orchestrator.plan.repetition import (
+    best_configurations,
+    recorded_repetitions,
+    with_repetition,
+)
+from orchestrator.spec.sweep import SweepSpec
 from trainables import architectures, sizing, tasks
 from trainables.definition import Definition
 from trainables.seeds import derive
-from trainables.space import Configuration, Space, draw
+from trainables.space import Configuration, draw
 from trainables.storage import Location
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where in the grid: an architecture at a depth, on a task, at a budget."""
-
-    architecture: ArchitectureSpec
-    depth: int
-    task: TaskSpec
-    budget: int
-
-    def definition(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "architecture": self.architecture.model_dump(),
-            "depth": self.depth,
-            "task": self.task.model_dump(include={"name", "options"}),
-            "budget": self.budget,
-        }
-
-
-@dataclass(frozen=True)
-class Cell(Place):
-    """One architecture x depth x task x size; losses compare only inside a cell."""
-
-    hidden: int
-    parameters: int
-    unrounded: int
-    space: Space
-    training: Training
-    facts: dict[str, Any]  # of the task
-    repeated: dict[str, Any] | None = None  # trial and configuration of the sweep that is repeated
-
-    @cached_property
-    def id(self) -> str:
-        """Readable, stable and safe as a folder's name."""
-        task, architecture = (
-            re.sub(r"[^A-Za-z0-9.-]+", "-", label).strip("-")
-            for label in (self.task.label, self.architecture.label)
-        )
-        return f"{task}_{architecture}_d{self.depth}_p{self.budget}"
-
-    def definition(self) -> dict[str, Any]:
-        """All that makes a trial of this cell what it is, as plain values."""
-        return {
-            **super().definition(),
-            "hidden": self.hidden,
-            "parameters": self.parameters,
-            "space": {name: repr(domain) for name, domain in sorted(self.space.items())},
-            "training": asdict(self.training),
-            "facts": self.facts,
-            "repeated": self.repeated,
-        }
-
-
-@dataclass(frozen=True)
-class ImpossibleCell(Place):
-    """A cell of the grid that cannot exist, and why."""
-
-    reason: str
-
-    def definition(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**super().definition(), "reason": self.reason}
+SAMPLED_CONFIGURATIONS = 20  # of a cell, whose evaluation sets are measured
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """Configuration ``index`` of a cell."""
+    """The training of configuration ``index`` of a cell."""
 
     id: str
     cell: Cell
@@ -96,26 +36,40 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a sweep, those that cannot be, and the trials that follow."""
+    """The cells of a sweep, the impossible ones, and the trials that follow from them.
+
+    Attributes:
+        spec: the sweep file.
+        cells: cells that can be trained.
+        impossible: places of the grid at which no network exists.
+        lacking: why a repeating sweep has nothing to repeat yet; such a plan cannot run. Empty
+            otherwise.
+    """
 
     spec: SweepSpec
     cells: tuple[Cell, ...]
     impossible: tuple[ImpossibleCell, ...]
-    lacking: str = ""  # why there is nothing to repeat yet: such a plan cannot run
+    lacking: str = ""
+
+    @cached_property
+    def by_id(self) -> dict[str, Cell]:
+        """Return the cells by their ids."""
+        return {cell.id: cell for cell in self.cells}
 
     @property
     def trial_count(self) -> int:
+        """Return the number of trials of the sweep."""
         return len(self.cells) * self.spec.search.samples
 
     @property
     def step_count(self) -> int:
-        """Training steps of the whole sweep if no trial is stopped early."""
+        """Return the training steps of the whole sweep if no trial is stopped early."""
         return self.spec.search.samples * sum(cell.training.steps for cell in self.cells)
 
     def trials(self) -> Iterator[PlannedTrial]:
-        """All trials, the first configuration of every cell before the second of any.
+        """Yield all trials, the first configuration of every cell before the second of any.
 
-        In this order, cells have the same number of trials wherever a sweep is interrupted.
+        In this order cells have the same number of trials wherever a sweep is interrupted.
         """
         for index in range(self.spec.search.samples):
             for cell in self.cells:
@@ -124,10 +78,11 @@ class Plan:
     def trial(
         self, cell: Cell, index: int, configuration: Configuration | None = None
     ) -> PlannedTrial:
-        """Trial ``index`` of a cell.
+        """Return trial ``index`` of a cell.
 
         Args:
-            configuration: its hyperparameters, where they do not follow from the plan.
+            configuration: hyperparameters of the trial, if a search proposed them. By default they
+                follow from the plan.
         """
         spec = self.spec
         trial = trial_id(cell.id, index)
@@ -149,23 +104,22 @@ class Plan:
             divergence_threshold=cell.training.divergence_threshold,
             objective=cell.training.objective,
             shared_batches=cell.training.shared_batches,
-            gpus=spec.resources.gpus or 0.0,  # a run fills in what it has
             configuration=(
                 self.configuration(cell, index) if configuration is None else configuration
             ),
-            # A repetition starts from other weights than the trial that it repeats.
+            # A repetition starts from other initial weights than the trial that it repeats.
             network_seed=derive(
                 spec.seed, cell.id, index, "network" if cell.repeated is None else "repetition"
             ),
-            # Every trial on a task sees the same data, as in the capacity paper's appendix A.
+            # Every trial on a task sees the same data, as in appendix A of the capacity paper.
             data_seed=derive(spec.seed, cell.task.label, "data"),
-            # Repetitions differ in their batches as well, as lanes do.
+            # Repetitions differ in their batches, too, as lanes do.
             first_lane=index * spec.replicates if cell.repeated else 0,
         )
         return PlannedTrial(trial, cell, index, definition)
 
     def configuration(self, cell: Cell, index: int) -> Configuration:
-        """The hyperparameters of trial ``index`` of a cell."""
+        """Return the hyperparameters of trial ``index`` of a cell, drawn or repeated."""
         if cell.repeated is not None:
             repeated: Configuration = cell.repeated["configuration"]
             return repeated
@@ -174,28 +128,43 @@ class Plan:
             space = {**space, **self.spec.fixed(index, cell.architecture, cell.task)}
         return draw(space, self.spec.seed, cell.id, index)
 
+    def held_out_sizes(self, cell: Cell) -> list[int]:
+        """Return the number of samples of a cell's evaluation set.
+
+        It is one number, or where the set depends on the configuration one for each of the first
+        ``SAMPLED_CONFIGURATIONS``.
+        """
+        task = tasks.shared(cell.task.name, cell.task.options)
+        if not task.hyperparameters:
+            return [task.held_out_size]
+        return [
+            task.configured(self.configuration(cell, index), cell.parameters).held_out_size
+            for index in range(min(self.spec.search.samples, SAMPLED_CONFIGURATIONS))
+        ]
+
 
 def trial_id(cell: str, index: int) -> str:
-    """The name of trial ``index`` of a cell, unique in the sweep."""
+    """Return the name of trial ``index`` of a cell, unique in the sweep."""
     return f"{cell}_{index:05d}"
 
 
 def index_of(cell: str, trial: str) -> int:
-    """The other way round."""
+    """Return the index of a trial of a cell from its name; the inverse of :func:`trial_id`."""
     return int(trial.removeprefix(f"{cell}_"))
 
 
 def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
-    """Solve every cell's width; cells that cannot be are listed with the reason.
+    """Find the width of every cell; cells that cannot exist are listed with the reason.
 
     Args:
-        results: where the sweep lies that this one repeats, if it does. What it repeats is settled
-            by its first run: the other may have found better since.
-        to_run: whether that must be there. Without it, everything but the configurations is known.
+        results: results folder in which a repeating sweep looks for the sweep that it repeats. What
+            it repeats is settled by its first run: the other may have found better trials since.
+        to_run: whether the repeated sweep must be there. Without it the plan lacks only the
+            configurations.
 
     Raises:
-        BadInput: no cell of the grid is possible, two have the same id, there is nothing to
-            repeat, or it was trained otherwise.
+        BadInput: no cell of the grid is possible, two cells have the same id, there is nothing to
+            repeat, or the repeated sweep was trained differently.
     """
     repeated, lacking = None, ""
     if spec.search.of is not None:
@@ -215,7 +184,9 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
         ):
             try:
                 cell = _cell(spec, Place(architecture, depth, task_spec, budget))
-                cells.append(cell if repeated is None else _repetition(spec, cell, repeated))
+                if repeated is not None:
+                    cell = with_repetition(cell, repeated, str(spec.search.of))
+                cells.append(cell)
             except architectures.Impossible as error:
                 impossible.append(
                     ImpossibleCell(architecture, depth, task_spec, budget, str(error))
@@ -233,7 +204,7 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
 
 
 def _cell(spec: SweepSpec, place: Place) -> Cell:
-    task = tasks.make(place.task.name, place.task.options)
+    task = tasks.shared(place.task.name, place.task.options)
     architecture = place.architecture
     size = sizing.solve(
         architecture.name,
@@ -255,31 +226,6 @@ def _cell(spec: SweepSpec, place: Place) -> Cell:
         size.unrounded,
         {name: spec.search.narrow(name, domain) for name, domain in space.items()},
         spec.training_of(place.task),
+        spec.replicates,
         task.facts(),
     )
-
-
-def _repetition(spec: SweepSpec, cell: Cell, repeated: dict[str, dict[str, Any]]) -> Cell:
-    if cell.id not in repeated:
-        raise architectures.Impossible(
-            f"sweep '{spec.search.of}' has no completed trial of cell {cell.id} to repeat"
-        )
-    found = repeated[cell.id]
-    kept = {"trial": found["trial"], "configuration": found["configuration"]}
-    if "training" not in found:
-        return replace(cell, repeated=kept)
-    ours = {key: value for key, value in asdict(cell.training).items() if key in SAME_WHEN_REPEATED}
-    theirs = {key: found["training"][key] for key in ours}
-    if ours != theirs:
-        differing = ", ".join(
-            f"{k} {theirs[k]} there and {ours[k]} here" for k in ours if ours[k] != theirs[k]
-        )
-        raise BadInput(
-            f"the best configurations of sweep '{spec.search.of}' were trained otherwise "
-            f"({differing}): training must be the same to repeat them"
-        )
-    return replace(cell, repeated=kept)
-
-
-# What a configuration means hangs on these: the rate decays over the steps.
-SAME_WHEN_REPEATED = ("steps", "batch_size", "divergence_threshold", "objective")

@@ -1,46 +1,34 @@
-"""Which trial of a cell is the best."""
+"""Search ``repeat``: finds the best configurations of another sweep, which a sweep trains again."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
-
-import pandas as pd
 
 from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger
+from orchestrator.ledger.best import best_completed
 from orchestrator.paths import SweepPaths
+from orchestrator.plan.cells import Cell
+from orchestrator.spec.training import SAME_WHEN_REPEATED
+from trainables.architectures import Impossible
 from trainables.storage import Location
 
 
-def best_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """Of each cell the completed trial with the lowest objective, the earlier one of equals.
-
-    Only completed trials compete: the loss of a stopped one is not that of a trained network.
-
-    Args:
-        trials: the ledger's, of any number of cells.
-
-    Returns:
-        One row a cell that has any; the index is the cell.
-    """
-    completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
-    ranked = completed.sort_values(["objective", "index"], kind="stable")
-    return ranked.drop_duplicates("cell").set_index("cell", drop=False)
-
-
 def best_configurations(results: Location, sweep: str) -> dict[str, dict[str, Any]]:
-    """Configuration, trial and training of what did best in each cell of a sweep that was run.
+    """Return trial, configuration and training of the best trial of each cell of a sweep.
 
     Raises:
         BadInput: the results folder does not hold the sweep, or it has no completed trial.
     """
     paths = SweepPaths(results, sweep)
-    best = best_trials(Ledger(paths.ledger).trials())
+    best = best_completed(Ledger(paths.ledger).trials())
     if best.empty:
         raise BadInput(
             f"{paths.folder} holds no completed trial of sweep '{sweep}' that could be repeated: "
             "run it first, or name the results folder with --results"
         )
-    cells = paths.read_definition()["cells"]
+    cells = paths.read_manifest()["cells"]
     return {
         cell: {
             "trial": trial,
@@ -54,10 +42,51 @@ def best_configurations(results: Location, sweep: str) -> dict[str, dict[str, An
 
 
 def recorded_repetitions(paths: SweepPaths, of: str) -> dict[str, dict[str, Any]]:
-    """What the cells of a sweep repeat that has been begun, if they repeat sweep ``of``."""
-    if not paths.definition.exists():
+    """Return what each cell of a repeating sweep repeats, as its manifest records it.
+
+    Args:
+        paths: files of the repeating sweep.
+        of: name of the sweep that it repeats. If the manifest does not exist yet or records
+            another sweep, nothing is returned.
+    """
+    if not paths.manifest.exists():
         return {}
-    definition = paths.read_definition()
-    if definition["search"].get("of") != of:
+    manifest = paths.read_manifest()
+    if manifest["search"].get("of") != of:
         return {}
-    return {cell: recorded["repeated"] for cell, recorded in definition["cells"].items()}
+    return {cell: record["repeated"] for cell, record in manifest["cells"].items()}
+
+
+def with_repetition(cell: Cell, repeated: Mapping[str, dict[str, Any]], of: str) -> Cell:
+    """Return the cell with the trial and configuration that its trials repeat.
+
+    Args:
+        repeated: trial, configuration and training by cell, from :func:`best_configurations` or,
+            without training, from :func:`recorded_repetitions`.
+        of: name of the repeated sweep, for messages.
+
+    Raises:
+        Impossible: the repeated sweep has no completed trial of this cell.
+        BadInput: the repeated sweep trained differently.
+    """
+    if cell.id not in repeated:
+        raise Impossible(f"sweep '{of}' has no completed trial of cell {cell.id} to repeat")
+    best = repeated[cell.id]
+    kept = {"trial": best["trial"], "configuration": best["configuration"]}
+    if "training" not in best:
+        return replace(cell, repeated=kept)
+    planned = {
+        name: value for name, value in asdict(cell.training).items() if name in SAME_WHEN_REPEATED
+    }
+    recorded = {name: best["training"][name] for name in planned}
+    if planned != recorded:
+        differing = ", ".join(
+            f"{name} {recorded[name]} there and {planned[name]} here"
+            for name in planned
+            if planned[name] != recorded[name]
+        )
+        raise BadInput(
+            f"the best configurations of sweep '{of}' were trained otherwise "
+            f"({differing}): training must be the same to repeat them"
+        )
+    return replace(cell, repeated=kept)

@@ -1,128 +1,201 @@
-"""Running a sweep: train under Ray Tune what the ledger lacks of the plan, and record it."""
+"""The driver: trains under Ray Tune what the ledger lacks of a plan, and records it.
 
-import math
+A run is three steps: replay the recorded reports into the scheduler, settle the trials that these
+reports ended, and let Tune train the rest.
+"""
+
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.cluster import Cluster, Connect, Lost
 from orchestrator.cluster.local import local_ray
-from orchestrator.cluster.room import Room
 from orchestrator.errors import RunFailed
-from orchestrator.interruption import Interruption
 from orchestrator.ledger import LedgerWriter
-from orchestrator.lock import NOBODY, Holder, reason_to_stop
-from orchestrator.needs import GPU_BYTES, Need, needs
-from orchestrator.outcome import Outcome, outcome_of
+from orchestrator.lock.holder import NOBODY, Holder
+from orchestrator.lock.sweep_lock import sweep_lock
+from orchestrator.outcome import Outcome
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan, index_of
-from orchestrator.recorder import Listener, Recorder
-from orchestrator.remaining import Remaining, clear_checkpoints
-from orchestrator.scheduler import PerCellASHA, PerCellFIFO
-from orchestrator.searcher import PlannedTrials
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.remaining import Remaining
+from orchestrator.plan.repair import clear_checkpoints
+from orchestrator.plan.resources import GPU_BYTES, TrialResources, trial_resources
+from orchestrator.running.interruption import Interruption
+from orchestrator.running.recorder import Listener, Recorder
+from orchestrator.running.settlement import settled_trials
+from orchestrator.search.queue import TrialQueue
+from orchestrator.search.scheduler import PerCellASHA, PerCellFIFO
 from trainables import storage
 from trainables.definition import Definition
 from trainables.trial import Checkpointing, Trial
 
-PATIENCE_SECONDS = 300.0  # with a store that is away; the run waits
+PATIENCE_SECONDS = 300.0  # how long a run waits for an object store that does not answer
+
+Settled = tuple[Definition, Outcome, float]
 
 
-def run(
-    plan: Plan,
-    paths: SweepPaths,
-    left: Remaining,
-    listeners: Sequence[Listener],
-    lost: Lost,
-    us: Holder = NOBODY,
-    trainable: type = Trial,
-    connect: Connect = local_ray,
-) -> bool:
-    """Train what is left; returns False if it was interrupted.
+@dataclass
+class Driver:
+    """Trains what is left of a sweep.
 
-    By Ctrl-C, SIGTERM or :func:`orchestrator.lock.request_stop`.
-
-    Args:
-        listeners: told of every trial that ended.
-        lost: called, in a thread of its own, when Ray itself dies; it has to end the process.
-        us: the run that this is, which holds the sweep's lock.
-        trainable: what a trial does; anything that reports as :class:`Trial` does.
-        connect: to the cluster; by default a Ray instance of this machine and run.
-
-    Raises:
-        BadInput: there is no host for some trial, or a host is not fit.
-        RunFailed: the ledger could not be written, or Tune itself failed.
+    Attributes:
+        plan: the sweep's plan.
+        paths: the sweep's files.
+        listeners: told of every trial that starts or ends.
+        holder: the run that holds the sweep's lock; it is asked whether it has to stop.
+        trainable: the Tune trainable of a trial; its reports have to be those of :class:`Trial`.
     """
-    spec = plan.spec
-    reasons: list[Callable[[], str]] = [partial(reason_to_stop, paths, us)]
-    interruption = Interruption(lambda: next(filter(None, (reason() for reason in reasons)), ""))
-    storage.be_patient(
-        paths.results, storage.Patience(PATIENCE_SECONDS, lambda: interruption.happened)
-    )
-    writer = LedgerWriter(paths.ledger, left.sequence)
-    recorder = Recorder(plan, paths, writer, listeners, left.curves, us.run)
-    scheduler = PerCellFIFO()
-    stopped: set[str] = set()
-    if spec.scheduler.method == "asha":
-        steps = {cell.id: cell.training.steps for cell in plan.cells}
-        scheduler = asha = PerCellASHA(spec.scheduler, steps, spec.seed)
-        stopped = asha.replay(
-            zip(*(left.reports[c] for c in ("cell", "trial", "step", "objective")), strict=True),
-            stopped=_steps_of_stopped(left),
+
+    plan: Plan
+    paths: SweepPaths
+    listeners: Sequence[Listener]
+    holder: Holder = NOBODY
+    trainable: type = Trial
+
+    def run(self, left: Remaining, lost: Lost, connect: Connect = local_ray) -> bool:
+        """Train what is left; return False if the run was interrupted.
+
+        Ctrl-C, SIGTERM and :meth:`.SweepLock.request_stop` interrupt it.
+
+        Args:
+            left: the trials to run.
+            lost: called in a thread of its own when Ray itself dies; it has to end the process.
+            connect: connects to the cluster; by default starts a Ray instance of this machine and
+                run.
+
+        Raises:
+            BadInput: there is no host for some trial, or a host is not fit.
+            RunFailed: the ledger could not be written, or Tune itself failed.
+        """
+        reasons: list[Callable[[], str]] = [
+            partial(sweep_lock(self.paths).reason_to_stop, self.holder)
+        ]
+        interruption = Interruption(
+            lambda: next(filter(None, (reason() for reason in reasons)), "")
+        )
+        storage.be_patient(
+            self.paths.results, storage.Patience(PATIENCE_SECONDS, lambda: interruption.happened)
+        )
+        writer = LedgerWriter(self.paths.ledger, left.record.sequence)
+        recorder = Recorder(
+            self.plan, self.paths, writer, self.listeners, left.record.curves, self.holder.run
+        )
+        scheduler, stopped = self._replay(left)
+        settled = list(settled_trials(self.plan, left, stopped))
+        _settle(recorder, settled)
+        left = left.without([definition for definition, _, _ in settled])
+        if not left.count:
+            return True
+        # Signals are caught while Ray starts, and again afterwards: Ray handles SIGTERM itself.
+        with (
+            interruption.caught(),
+            connect(lost) as cluster,
+            interruption.caught(),
+            _folder_of_tune(self.paths) as folder,
+        ):
+            reasons.append(cluster.trouble)
+            capacity, resources = Capacity(cluster.look), self._resources(cluster)
+            capacity.check(resources[cell] for cell, indices in left.indices.items() if indices)
+            # Now no process of an earlier run is alive that could write another checkpoint.
+            clear_checkpoints(self.plan, self.paths, left)
+            queue = self._queue(left, settled, recorder, capacity, resources)
+            tuner = self._tuner(queue, scheduler, recorder, interruption, folder)
+            try:
+                tuner.fit()
+                recorder.flush()
+                if not interruption.happened:
+                    writer.compact()
+            except Exception as error:
+                raise self._broken_off(error, recorder) from error
+        return not interruption.happened
+
+    def _replay(self, left: Remaining) -> tuple[PerCellFIFO, set[str]]:
+        """Return the scheduler with the recorded reports, and the undecided trials it stops."""
+        spec = self.plan.spec
+        if spec.scheduler.method != "asha":
+            return PerCellFIFO(), set()
+        steps = {cell.id: cell.training.steps for cell in self.plan.cells}
+        scheduler = PerCellASHA(spec.scheduler, steps, spec.seed)
+        reports, trials = left.record.reports, left.record.trials
+        rows_of_stopped = trials[trials["outcome"] == "stopped"]
+        stopped = scheduler.replay(
+            zip(*(reports[c] for c in ("cell", "trial", "step", "objective")), strict=True),
+            stopped=dict(zip(rows_of_stopped["trial"], rows_of_stopped["step"], strict=True)),
             undecided=left.undecided,
         )
-    settled = list(_settled(plan, left, stopped))
-    for definition, outcome, _ in settled:
-        recorder.settle(definition, outcome)
-    try:
-        recorder.flush()
-    except OSError as error:
-        raise RunFailed(f"the ledger cannot be written: {error}") from error
-    left = left.without([definition for definition, _, _ in settled])
-    if not left.count:
-        return True
+        return scheduler, stopped
 
-    def checkpointing(definition: Definition) -> Checkpointing:
-        return {
-            "folder": str(paths.checkpoints_of(definition["trial"]).absolute()),
-            "seconds": spec.recovery.checkpoint_seconds,
-            "rungs": scheduler.rungs(definition["cell"]),
-        }
-
-    # Caught while Ray starts, and again after it: Ray puts a SIGTERM handler of its own.
-    with (
-        interruption.caught(),
-        connect(lost) as there,
-        interruption.caught(),
-        _tunes_own_files(paths) as folder,
-    ):
-        reasons.append(there.trouble)
-        room, asked = Room(there.look), _asked(plan, there)
-        room.check(asked[cell] for cell, indices in left.indices.items() if indices)
-        clear_checkpoints(plan, paths, left)  # now that no process of an earlier run is alive
+    def _queue(
+        self,
+        left: Remaining,
+        settled: Sequence[Settled],
+        recorder: Recorder,
+        capacity: Capacity,
+        resources: dict[str, TrialResources],
+    ) -> TrialQueue:
         proposals = None
-        if spec.search.method == "gp":
-            from orchestrator.proposals import Proposals
+        if self.plan.spec.search.method == "gp":
+            from orchestrator.search.proposals import Proposals
 
-            cores = sum(host.resources.get("CPU", 0.0) for host in there.look())
-            proposals = Proposals(plan, left, cores)
+            cores = sum(host.resources.get("CPU", 0.0) for host in capacity.hosts)
+            proposals = Proposals(self.plan, left, cores)
             for settlement in settled:
                 proposals.ended(*settlement)
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, _resources),
+        return TrialQueue(
+            self.plan, left, proposals, self._checkpointing, recorder.given, capacity, resources
+        )
+
+    def _checkpointing(self, definition: Definition) -> Checkpointing:
+        spec = self.plan.spec
+        return {
+            "folder": str(self.paths.checkpoints_of(definition["trial"]).absolute()),
+            "seconds": spec.recovery.checkpoint_seconds,
+            "rungs": spec.scheduler.rungs(definition["steps"]),
+        }
+
+    def _resources(self, cluster: Cluster) -> dict[str, TrialResources]:
+        """Return the resources of a trial of each cell on the hosts there are."""
+        hosts = cluster.look()
+        any_gpu = any(host.resources.get("GPU") for host in hosts)
+        gpu_bytes = (cluster.gpu_bytes or GPU_BYTES) if any_gpu else None
+        resources = trial_resources(self.plan, gpu_bytes)
+        if self.plan.spec.resources.memory is not None:
+            return resources
+        # Memory that was only estimated is no reason to run nothing.
+        most = int(max((host.resources.get("memory", 0.0) for host in hosts), default=0.0))
+        return {
+            cell: replace(needed, memory=min(needed.memory, most))
+            for cell, needed in resources.items()
+        }
+
+    def _tuner(
+        self,
+        queue: TrialQueue,
+        scheduler: PerCellFIFO,
+        recorder: Recorder,
+        interruption: Interruption,
+        folder: str,
+    ) -> tune.Tuner:
+        """Return the tuner that trains the trials of the queue.
+
+        Args:
+            folder: folder for the files that Tune itself writes.
+        """
+        return tune.Tuner(
+            tune.with_resources(self.trainable, _placement),
             tune_config=tune.TuneConfig(
                 num_samples=-1,
                 metric="objective",
                 mode="min",
-                search_alg=PlannedTrials(
-                    plan, left, proposals, checkpointing, recorder.given, room, asked
-                ),
+                search_alg=queue,
                 scheduler=scheduler,
                 reuse_actors=True,
             ),
@@ -131,29 +204,38 @@ def run(
                 storage_path=folder,
                 callbacks=[recorder],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=spec.recovery.retries),
+                failure_config=tune.FailureConfig(max_failures=self.plan.spec.recovery.retries),
                 stop=interruption,
                 verbose=0,
             ),
         )
-        try:
-            tuner.fit()
+
+    def _broken_off(self, error: Exception, recorder: Recorder) -> RunFailed:
+        """Return the error that a run ends with, after a last try to record what arrived."""
+        storage.be_patient(self.paths.results, storage.Patience(0.0))
+        with suppress(OSError):  # the disk may still refuse
             recorder.flush()
-            if not interruption.happened:
-                writer.compact()
-        except Exception as error:
-            storage.be_patient(paths.results, storage.Patience(0.0))
-            with suppress(OSError):  # what had arrived by then, if the disk takes it
-                recorder.flush()
-            # Tune says that something failed; what failed is the cause.
-            what = error if isinstance(error, OSError) else error.__cause__ or error
-            raise RunFailed(f"the run broke off: {what}") from error
-    return not interruption.happened
+        # Tune says only that something failed; the cause of its error says what.
+        cause = error if isinstance(error, OSError) else error.__cause__ or error
+        return RunFailed(f"the run broke off: {cause}")
+
+
+def _settle(recorder: Recorder, settled: Sequence[Settled]) -> None:
+    """Record the ends of trials of an earlier run."""
+    for definition, outcome, _ in settled:
+        recorder.settle(definition, outcome)
+    try:
+        recorder.flush()
+    except OSError as error:
+        raise RunFailed(f"the ledger cannot be written: {error}") from error
 
 
 @contextmanager
-def _tunes_own_files(paths: SweepPaths) -> Iterator[str]:
-    """A folder for what Tune writes and nobody reads again, also gone after a run was killed."""
+def _folder_of_tune(paths: SweepPaths) -> Iterator[str]:
+    """Provide a folder for the files of Tune, which nobody reads, and remove it afterwards.
+
+    One that a killed run left behind is removed first.
+    """
     if not isinstance(paths.tune, Path):
         with tempfile.TemporaryDirectory(prefix="soundings-") as folder:
             yield folder
@@ -166,44 +248,6 @@ def _tunes_own_files(paths: SweepPaths) -> Iterator[str]:
         shutil.rmtree(paths.tune, ignore_errors=True)
 
 
-def _steps_of_stopped(left: Remaining) -> dict[str, int]:
-    stopped = left.recorded[left.recorded["outcome"] == "stopped"]
-    return dict(zip(stopped["trial"], stopped["step"], strict=True))
-
-
-def _settled(
-    plan: Plan, left: Remaining, stopped: Collection[str]
-) -> Iterator[tuple[Definition, Outcome, float]]:
-    """Trials that their last report ended, though a crash came before their rows, and how.
-
-    Args:
-        stopped: those that the scheduler stops.
-    """
-    cells = {cell.id: cell for cell in plan.cells}
-    configurations = left.configurations()
-    for trial in left.undecided:
-        last = left.curves[trial][-1]
-        cell = cells[last["cell"]]
-        index = index_of(cell.id, trial)
-        definition = plan.trial(cell, index, configurations.get(trial)).definition
-        seen = math.nan if last["objective"] is None else last["objective"]
-        outcome = outcome_of({"objective": seen, "step": last["step"]}, definition["steps"])
-        if outcome != "stopped" or trial in stopped:
-            yield definition, outcome, seen
-
-
-def _asked(plan: Plan, there: Cluster) -> dict[str, Need]:
-    """What a trial of each cell asks for on the hosts there are."""
-    hosts = there.look()
-    any_gpu = any(host.resources.get("GPU") for host in hosts)
-    asked = needs(plan, (there.gpu_bytes or GPU_BYTES) if any_gpu else None)
-    if plan.spec.resources.memory is not None:
-        return asked
-    # What was only estimated is no reason to run nothing.
-    most = int(max((host.resources.get("memory", 0.0) for host in hosts), default=0.0))
-    return {cell: replace(need, memory=min(need.memory, most)) for cell, need in asked.items()}
-
-
-def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune asks Ray for, trial by trial."""
+def _placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what Tune asks Ray for to place a trial."""
     return tune.PlacementGroupFactory([config["resources"]])

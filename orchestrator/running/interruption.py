@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and `soundings stop` end a sweep cleanly instead of tearing it apart."""
+"""Interrupts a run cleanly: on Ctrl-C, on SIGTERM, and when `soundings stop` asks."""
 
 import signal
 import sys
@@ -14,12 +14,16 @@ LOOK_SECONDS = 0.25
 
 
 class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types for it
-    """Tune asks it, several times a second, whether to stop; a signal makes it say yes.
+    """A Tune stopper that ends the run after a signal or for a reason that it asks for.
 
-    The second Ctrl-C is the ordinary one: it tears.
+    Tune asks it several times a second. A second Ctrl-C raises KeyboardInterrupt and aborts at
+    once.
 
     Args:
-        reason: why the run has to end, where it is not for a signal.
+        reason: returns why the run has to end, or an empty text.
+
+    Attributes:
+        happened: whether the run has to end.
     """
 
     def __init__(self, reason: Callable[[], str]) -> None:
@@ -39,13 +43,13 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
         return self.happened
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        """Tune pickles its stopper into snapshots that we never read."""
+        """Let Tune pickle an empty stopper into its snapshots, which are never read."""
         return tune.stopper.NoopStopper, ()
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Catch the signals while the block runs (in the main thread)."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Catch SIGINT and SIGTERM while the block runs; call it in the main thread."""
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.happened:
@@ -55,10 +59,10 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-        for number in before:
+        for number in previous:
             signal.signal(number, handle)
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -1,17 +1,18 @@
-"""From Tune's events to ledger rows: what was given out and reported, how each trial ended."""
+"""Records Tune's events in the ledger: each start, report and end of a trial becomes a row."""
 
 import json
 import logging
 import platform
 import re
 import time
+import typing
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
@@ -20,43 +21,52 @@ from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger.schema import MEASURES
 from orchestrator.outcome import Outcome, outcome_of
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan
+from orchestrator.plan.plan import Plan
 from trainables import storage, tasks
 from trainables.definition import Definition
 from trainables.storage import Location
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
-FLUSH_SECONDS = 0.5  # at most this long, a result that has arrived is not in the ledger,
-FLUSH_SHARE = 0.1  # unless writing it would take more than this share of the driver's time
+FLUSH_SECONDS = 0.5  # a report is in the ledger at most this long after it arrived,
+FLUSH_SHARE = 0.1  # unless writing would take more than this share of the driver's time
 COPIED = [name for name, _ in MEASURES]
 
 Row = dict[str, Any]
 log = logging.getLogger("soundings")
 
 
-class Listener(Protocol):
-    """Somebody who follows a sweep."""
+class Listener(typing.Protocol):
+    """Follows a running sweep, to show it or to write a view."""
 
     def started(self, cell: str, trial: str) -> None:
-        """A trial trains, perhaps again after its process died."""
+        """Take note that a trial trains, perhaps again after its process died."""
 
     def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
-        """A trial's row and its reports are in the ledger."""
+        """Take note that a trial ended; its row and its reports are in the ledger.
+
+        Args:
+            trial: the row of the ledger's trials.
+            curve: the rows of its reports, in order.
+        """
 
     def tick(self) -> None:
-        """Called a few times a second."""
+        """Do periodic work; called a few times a second."""
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for it
     """Writes every start, every report and every end of a trial to the ledger.
 
-    An end is told to the listeners only once its row is on the disk, so that nothing that a user
-    saw as finished is run again after a crash; only then do its checkpoints go. A report that a
+    Listeners hear of an end only once its row is on the disk, so that nothing that a user saw as
+    finished is run again after a crash; only then are its checkpoints removed. A report that a
     trial makes again, because it went on from a checkpoint, is not written again.
 
     Args:
+        plan: the sweep's plan.
+        paths: the sweep's files.
+        writer: the ledger's writer.
+        listeners: followers of the sweep.
         curves: the reports that the ledger has of trials that have not ended.
-        run: the name of this one.
+        run: name of the run that holds the sweep's lock.
     """
 
     def __init__(
@@ -68,13 +78,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         curves: Mapping[str, list[Row]],
         run: str,
     ) -> None:
-        self._sweep, self._paths, self._run = plan.spec.name, paths, run
-        self._cells = {cell.id: cell for cell in plan.cells}
+        self._plan, self._paths, self._run = plan, paths, run
         self._writer, self._listeners = writer, listeners
-        self._tasks: dict[str, tasks.Task] = {}  # by label: some read their data when made
         self._curves: dict[str, list[Row]] = defaultdict(list, curves)
-        self._news: list[Callable[[], None]] = []  # told after the next flush, in this order
-        self._done: list[Location] = []  # checkpoints that nothing needs after it
+        self._news: list[Callable[[], None]] = []  # calls of listeners after the next flush
+        self._done: list[Location] = []  # checkpoints to be removed after the next flush
         self._versions = json.dumps(
             {"python": platform.python_version()}
             | {package: version(package) for package in ("soundings", "torch", "ray", "numpy")}
@@ -82,18 +90,21 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self._flushed, self._took = time.monotonic(), 0.0
 
     def __reduce__(self) -> tuple[type[tune.Callback], tuple[()]]:
-        """Tune pickles its callbacks into snapshots that we never read; ours holds a thread."""
+        """Let Tune pickle an empty callback into its snapshots, which are never read.
+
+        This one refers to a thread, which cannot be pickled.
+        """
         return tune.Callback, ()
 
     def given(self, definition: Definition, learnt: bool) -> None:
-        """A trial was given out.
+        """Record that a trial was given out.
 
         Args:
-            learnt: whether its configuration follows from what other trials showed. Then it is in
-                the ledger before the trial begins.
+            learnt: whether its configuration was proposed from the outcomes of other trials. Then
+                it is written to the ledger before the trial begins.
         """
         row = {
-            "sweep": self._sweep,
+            "sweep": self._plan.spec.name,
             "trial": definition["trial"],
             "index": definition["index"],
             "configuration": json.dumps(definition["configuration"], sort_keys=True),
@@ -105,7 +116,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             self.flush(durable=True)
 
     def settle(self, definition: Definition, outcome: Outcome) -> None:
-        """The reports that are in the ledger ended a trial whose row was not written any more."""
+        """Record the end of a trial of an earlier run, which stopped before it wrote the row."""
         self._end(definition, outcome, error=None)
 
     def on_trial_start(
@@ -132,7 +143,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         if curve and result["step"] <= curve[-1]["step"]:
             return
         row = {key: result[key] for key in COPIED} | {
-            "sweep": self._sweep,
+            "sweep": self._plan.spec.name,
             "trial": definition["trial"],
             "seconds": result["seconds"],
             "host": result["hostname"],
@@ -151,7 +162,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-        # The file has every attempt, each after a line with its number and time.
+        # Tune's file has every attempt, each after a line with its number and time.
         last = COLOURS.sub("", text.rpartition("Failure # ")[2].partition("\n")[2])
         self._end(trial.config["definition"], "errored", last)
 
@@ -163,7 +174,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             listener.tick()
 
     def flush(self, durable: bool = False) -> None:
-        """Put everything into the ledger, then tell the listeners which trials ended."""
+        """Write everything to the ledger, then tell the listeners which trials ended.
+
+        Args:
+            durable: whether to return only when the rows would survive a power failure.
+
+        Raises:
+            OSError: the ledger cannot be written.
+        """
         began = time.monotonic()
         self._writer.flush(durable)
         news, self._news = self._news, []
@@ -175,15 +193,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self._took = self._flushed - began
 
     def _end(self, definition: Definition, outcome: Outcome, error: str | None) -> None:
-        cell, trial = self._cells[definition["cell"]], definition["trial"]
+        cell, trial = self._plan.by_id[definition["cell"]], definition["trial"]
         curve = self._curves.pop(trial, [])
         last: Row = curve[-1] if curve else {}
-        if cell.task.label not in self._tasks:
-            self._tasks[cell.task.label] = tasks.make(cell.task.name, cell.task.options)
-        task = self._tasks[cell.task.label]
+        task = tasks.shared(cell.task.name, cell.task.options)
         baseline = task.configured(definition["configuration"], cell.parameters).baseline()
         row = {key: last.get(key) for key in COPIED} | {
-            "sweep": self._sweep,
+            "sweep": self._plan.spec.name,
             "trial": trial,
             "cell": cell.id,
             "index": definition["index"],
@@ -209,5 +225,5 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         }
         row["sequence"] = self._writer.add("trials", cell.id, row)
         self._news += [partial(listener.ended, row, curve) for listener in self._listeners]
-        if outcome != "errored":  # one that errored may go on from its checkpoint
+        if outcome != "errored":  # an errored trial may go on from its checkpoint
             self._done.append(self._paths.checkpoints_of(trial))

@@ -1,4 +1,4 @@
-"""The next configuration of a cell by a Gaussian process, from what became of those before it.
+"""The Gaussian process of GP search: proposes a configuration from the outcomes of earlier ones.
 
 Optuna's GPSampler models the objective with a Matern 5/2 kernel and a length scale a
 hyperparameter, and maximizes log expected improvement, jointly with the trials that are pending
@@ -24,6 +24,7 @@ from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import Tensor
 
+from orchestrator import ray_internals
 from trainables.space import (
     Choice,
     Configuration,
@@ -46,7 +47,7 @@ PENDING = 16  # trials without a value that a proposal keeps away from, if no mo
 RUNNING = 128  # of those that run, the latest: each takes 5 MB more
 DRAWS = 100  # at random, when what the model proposes was tried already
 
-Outcome = Literal["completed", "stopped", "infeasible", "running"]
+ObservedOutcome = Literal["completed", "stopped", "infeasible", "running"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Observation:
     """
 
     configuration: Configuration
-    outcome: Outcome
+    outcome: ObservedOutcome
     objective: float = math.nan
 
 
@@ -88,7 +89,7 @@ def propose(
     """
     model = _Model(space)
     with _quiet_on_one_thread():
-        study = optuna.create_study(sampler=_Sampler(model, seed % 2**32))
+        study = optuna.create_study(sampler=_sampler(model, seed % 2**32))
         study.add_trials([model.trial(c, value) for c, value in told(history, baseline)])
         study.add_trials([model.trial(c, None) for c in _pending(history)])
         proposed = model.configuration(study.ask(model.distributions).params)
@@ -175,7 +176,7 @@ class _Model:
 
         def at(**changed: Value) -> Tensor:
             trial = self.trial({**self.middle, **changed}, 0.0)
-            return torch.from_numpy(search_space.get_normalized_params([trial])[0])
+            return torch.from_numpy(ray_internals.unit_cube_point(search_space, trial))
 
         middle = at()
         wanted = {  # where on the axis of what it hangs on a hyperparameter is active
@@ -205,20 +206,15 @@ class _Model:
         return [(name, d) for name, d in self.distributions.items() if not d.single()]
 
 
-class _Sampler(GPSampler):
-    """Optuna's sampler, for which points that differ in inactive hyperparameters are one.
+def _sampler(model: _Model, seed: int) -> GPSampler:
+    """Return Optuna's sampler with all values of an inactive hyperparameter made one.
 
-    Otherwise it takes what is off the middle there for unexplored, and asks for it again and again.
+    Otherwise it takes every point off the middle of such a hyperparameter for unexplored, and asks
+    for it again and again.
     """
-
-    def __init__(self, model: _Model, seed: int) -> None:
-        super().__init__(seed=seed, n_startup_trials=1)  # who calls decides when to begin
-        self._model = model
-
-    def _optimize_acqf(self, acqf: Any, best_params: np.ndarray | None) -> np.ndarray:
-        value, settle = acqf.eval_acqf, self._model.settling(acqf.search_space)
-        acqf.eval_acqf = lambda points: value(settle(points))
-        return super()._optimize_acqf(acqf, best_params)
+    sampler = GPSampler(seed=seed, n_startup_trials=1)  # the caller decides when to begin
+    ray_internals.settle_points(sampler, model.settling)
+    return sampler
 
 
 def _distribution(domain: Domain) -> BaseDistribution:

@@ -1,4 +1,4 @@
-"""Configurations that follow from the trials before them, worked out beside the sweep."""
+"""GP search: computes a cell's next configuration in a background Ray task, from its trials."""
 
 import json
 import logging
@@ -7,75 +7,75 @@ from typing import Any
 
 import ray
 
-from orchestrator.gp import Observation, is_ready, propose
 from orchestrator.outcome import Outcome
-from orchestrator.plan import Cell, Plan, trial_id
-from orchestrator.remaining import Remaining
+from orchestrator.plan.cells import Cell
+from orchestrator.plan.plan import Plan, trial_id
+from orchestrator.plan.remaining import Remaining
+from orchestrator.search.gp import Observation, is_ready, propose
 from trainables import tasks
 from trainables.definition import Definition
 from trainables.seeds import derive
 from trainables.space import Configuration
 
-CORES_A_PROPOSAL = 8  # of the machines: one proposal at a time is worked out for as many
+CORES_A_PROPOSAL = 8  # one proposal at a time is computed for so many cores of the hosts
 
 log = logging.getLogger("soundings")
 
 
 class Proposals:
-    """The next configuration of each cell by :func:`orchestrator.gp.propose`.
+    """Computes the next configuration of each cell by :func:`orchestrator.search.gp.propose`.
 
-    Each is worked out in a process of its own while the sweep goes on, from what its cell's
-    trials showed when it was asked for: it is a function of the sweep's seed, the cell, the index
-    and these trials. What a cell's trials showed is read from the ledger at first.
+    Each is computed in a process of its own while the sweep goes on. It is a function of the
+    sweep's seed, the cell, the index, and the outcomes of the cell's trials at the time when it was
+    asked for. Outcomes of earlier runs are read from the ledger.
 
     Args:
-        cores: of all machines.
+        plan: the sweep's plan.
+        left: the trials to run, with the ledger's record.
+        cores: processor cores of all hosts together.
     """
 
     def __init__(self, plan: Plan, left: Remaining, cores: float) -> None:
         self._plan = plan
         self._most = 1 + int(cores) // CORES_A_PROPOSAL
         self._histories: dict[str, dict[int, Observation]] = {cell.id: {} for cell in plan.cells}
-        self._baselines: dict[str, float] = {}  # of cells; some tasks read their data when made
-        self._ready: set[str] = set()  # cells with enough to go by
-        self._asked: dict[str, ray.ObjectRef] = {}  # by cell
+        self._ready: set[str] = set()  # cells with enough ended trials for the model
+        self._pending: dict[str, ray.ObjectRef] = {}  # cell -> proposal that is being computed
         self._propose = _remote(propose)
-        starts, recorded = left.starts, left.recorded
+        starts, trials = left.record.starts, left.record.trials
         for cell, index, configuration in zip(
             starts["cell"], starts["index"], starts["configuration"], strict=True
         ):
             self._histories[cell][index] = Observation(json.loads(configuration), "running")
         columns = ("cell", "index", "configuration", "outcome", "objective")
         for cell, index, configuration, outcome, objective in zip(
-            *(recorded[name] for name in columns), strict=True
+            *(trials[name] for name in columns), strict=True
         ):
             self._note(cell, index, json.loads(configuration), outcome, objective)
 
     def configuration(self, cell: Cell, index: int) -> Configuration | None:
-        """Of trial ``index`` of a cell; None while it is being worked out."""
-        if cell.id not in self._asked:
-            if cell.id in self._ready and len(self._asked) >= self._most:
+        """Return the configuration of trial ``index`` of a cell; None while it is computed."""
+        if cell.id not in self._pending:
+            if cell.id in self._ready and len(self._pending) >= self._most:
                 return None
             history = self._histories[cell.id]
             observations = [history[key] for key in sorted(history)]
             if not is_ready(observations):
                 return self._plan.configuration(cell, index)
             self._ready.add(cell.id)
-            if len(self._asked) < self._most:
+            if len(self._pending) < self._most:
                 seed = derive(self._plan.spec.seed, cell.id, index, "proposal")
-                if cell.id not in self._baselines:
-                    self._baselines[cell.id] = _baseline(cell)
-                self._asked[cell.id] = self._propose.remote(
-                    cell.space, observations, self._baselines[cell.id], seed
+                self._pending[cell.id] = self._propose.remote(
+                    cell.space, observations, _baseline(cell), seed
                 )
             return None
-        asked = self._asked[cell.id]
-        done, _ = ray.wait([asked], timeout=0)
+        pending = self._pending[cell.id]
+        done, _ = ray.wait([pending], timeout=0)
         if not done:
             return None
-        del self._asked[cell.id]
+        del self._pending[cell.id]
         try:
-            proposed: Configuration = ray.get(asked)
+            proposed: Configuration = ray.get(pending)
         except ray.exceptions.RayError as error:
             name = trial_id(cell.id, index)
             reason = str(error).strip().splitlines()[-1]
@@ -84,18 +84,18 @@ class Proposals:
         return proposed
 
     def wait(self) -> None:
-        """Return when one of the proposals that are being worked out is there."""
-        if self._asked:
-            ray.wait(list(self._asked.values()))
+        """Wait until one of the pending proposals has been computed."""
+        if self._pending:
+            ray.wait(list(self._pending.values()))
 
     def began(self, definition: Definition) -> None:
-        """A trial was given out."""
+        """Take note that a trial was given out."""
         self._histories[definition["cell"]][definition["index"]] = Observation(
             definition["configuration"], "running"
         )
 
     def ended(self, definition: Definition, outcome: Outcome, objective: float) -> None:
-        """A trial ended."""
+        """Take note of a trial's outcome and objective."""
         configuration = definition["configuration"]
         self._note(definition["cell"], definition["index"], configuration, outcome, objective)
 
@@ -107,20 +107,20 @@ class Proposals:
         outcome: Outcome,
         objective: float,
     ) -> None:
-        if outcome == "errored":  # it says nothing of its configuration
+        if outcome == "errored":  # an error says nothing about the configuration
             self._histories[cell].pop(index, None)
         else:
             self._histories[cell][index] = Observation(configuration, outcome, objective)
 
 
 def _remote(function: Callable[..., Any]) -> Any:
-    """As a Ray task: it dies with the sweep, and takes no core that a trial could have."""
+    """Return a Ray task: it dies with the sweep, and takes no core that a trial could have."""
     return ray.remote(num_cpus=0)(function)
 
 
 def _baseline(cell: Cell) -> float:
-    """The objective of a predictor that ignores its input."""
-    task = tasks.make(cell.task.name, cell.task.options)
+    """Return the objective of a predictor that ignores its input."""
+    task = tasks.shared(cell.task.name, cell.task.options)
     baseline = task.baseline()
     if cell.training.objective == "loss":
         return baseline.loss

@@ -1,4 +1,4 @@
-"""Gives Tune the trials of a sweep, the first of every cell before the second of any."""
+"""The queue of trials: gives them to Tune, the first of every cell before the second of any."""
 
 import heapq
 import math
@@ -8,32 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.search import Searcher
 
-from orchestrator.cluster.room import Room
-from orchestrator.needs import Need
+from orchestrator.cluster.capacity import Capacity
 from orchestrator.outcome import outcome_of
-from orchestrator.plan import Cell, Plan, PlannedTrial, trial_id
-from orchestrator.remaining import Remaining
+from orchestrator.plan.cells import Cell
+from orchestrator.plan.plan import Plan, PlannedTrial, trial_id
+from orchestrator.plan.remaining import Remaining
+from orchestrator.plan.resources import TrialResources
 from trainables.definition import Definition
 from trainables.space import Configuration
-from trainables.trial import Checkpointing
+from trainables.trial import Checkpointing, TrialConfig
 
 if TYPE_CHECKING:
-    from orchestrator.proposals import Proposals
+    from orchestrator.search.proposals import Proposals
 
 
-class PlannedTrials(Searcher):  # type: ignore[misc]  # Ray ships no types for it
-    """One suggestion a trial: ``{"definition": .., "checkpointing": ..}``.
+class TrialQueue(Searcher):  # type: ignore[misc]  # Ray ships no types for it
+    """A Tune searcher that suggests each remaining trial once.
 
     Inside a cell trials come in the order of their indices. A cell whose next configuration is
-    still being worked out lets the others go first.
+    still being computed lets the others go first.
 
     Args:
-        left: which trials, and the configurations of those that began.
-        proposals: works out configurations, where the search learns.
-        checkpointing: of a trial.
-        given: told of every trial that is given out, and whether its configuration was learnt.
-        room: where trials fit; none is given out beyond it.
-        needs: of a trial of each cell.
+        left: the trials to run, and the configurations of those that began.
+        proposals: computes configurations in GP search; None in a search that does not learn.
+        checkpointing: returns where and when a trial writes checkpoints.
+        on_given: called with every trial that is given out, and with whether its configuration
+            was proposed from other trials.
+        capacity: resources of the hosts; no trial is given out beyond them.
+        resources: resources of a trial, by cell.
     """
 
     def __init__(
@@ -42,51 +44,52 @@ class PlannedTrials(Searcher):  # type: ignore[misc]  # Ray ships no types for i
         left: Remaining,
         proposals: "Proposals | None",
         checkpointing: Callable[[Definition], Checkpointing],
-        given: Callable[[Definition, bool], None],
-        room: Room,
-        needs: Mapping[str, Need],
+        on_given: Callable[[Definition, bool], None],
+        capacity: Capacity,
+        resources: Mapping[str, TrialResources],
     ) -> None:
         super().__init__(metric="objective", mode="min")
         self._plan, self._proposals = plan, proposals
         self._begun: Mapping[str, Configuration] = left.configurations()
-        self._checkpointing, self._on_given = checkpointing, given
-        self._room, self._needs = room, needs
-        self._given: dict[str, PlannedTrial] = {}  # by Tune's id, until they end
+        self._checkpointing, self._on_given = checkpointing, on_given
+        self._capacity, self._resources = capacity, resources
+        self._given: dict[str, PlannedTrial] = {}  # running trials by Tune's id
         self._indices = {cell: iter(indices) for cell, indices in left.indices.items()}
-        # Cells that need the same follow each other: a worker process goes on among them.
-        self._cells = sorted(plan.cells, key=lambda cell: str(needs[cell.id]))
+        # Cells with the same resources follow each other: Tune reuses a worker process among them.
+        self._cells = sorted(plan.cells, key=lambda cell: str(resources[cell.id]))
         self._next: list[tuple[int, int]] = []  # a heap: index, position of its cell in _cells
-        self._kinds = Counter(needs[cell.id] for cell in plan.cells)  # of cells with trials left
+        # Kinds of resources -> number of cells with trials left that need them.
+        self._kinds = Counter(resources[cell.id] for cell in plan.cells)
         for position in range(len(self._cells)):
             self._advance(position)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if not self._next:
             return str(self.FINISHED)
-        trial = self._ready(trial_id)
+        trial = self._take_next(trial_id)
         if trial is None and not self._given and self._proposals is not None:
-            self._proposals.wait()  # there is nothing else to do
-            trial = self._ready(trial_id)
+            self._proposals.wait()  # nothing runs whose end would bring Tune back here
+            trial = self._take_next(trial_id)
         if trial is None:
             return None
         self._given[trial_id] = trial
-        need = self._needs[trial.cell.id]
+        resources = self._resources[trial.cell.id]
         definition = trial.definition
-        definition["gpus"] = need.gpus
         if self._proposals is not None:
             self._proposals.began(definition)
         self._on_given(definition, self._proposals is not None)
-        return {
-            "definition": dict(definition),
-            "checkpointing": dict(self._checkpointing(definition)),
-            "resources": need.resources(),
-        }
+        config = TrialConfig(
+            definition=definition,
+            checkpointing=self._checkpointing(definition),
+            gpus=resources.gpus,
+        )
+        return {**config, "resources": resources.as_ray()}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         trial = self._given.pop(trial_id)
-        self._room.give_back(trial_id)
+        self._capacity.give_back(trial_id)
         if self._proposals is None:
             return
         if error or not result:
@@ -95,29 +98,25 @@ class PlannedTrials(Searcher):  # type: ignore[misc]  # Ray ships no types for i
             outcome = outcome_of(result, trial.definition["steps"])
             self._proposals.ended(trial.definition, outcome, result["objective"])
 
-    def _ready(self, as_: str) -> PlannedTrial | None:
-        """The first trial for which there is room and whose configuration is known.
-
-        Args:
-            as_: Tune's id for it.
-        """
-        waiting, found = [], None
-        while self._next and found is None and not self._room.is_full(self._kinds):
+    def _take_next(self, tune_id: str) -> PlannedTrial | None:
+        """Return the first trial that fits on the hosts and whose configuration is known."""
+        waiting, trial = [], None
+        while self._next and trial is None and not self._capacity.is_full(self._kinds):
             index, position = head = heapq.heappop(self._next)
             cell = self._cells[position]
             configuration = None
-            if self._room.take(as_, self._needs[cell.id]):
+            if self._capacity.take(tune_id, self._resources[cell.id]):
                 configuration = self._configuration(cell, index)
                 if configuration is None:
-                    self._room.give_back(as_)
+                    self._capacity.give_back(tune_id)
             if configuration is None:
                 waiting.append(head)
             else:
                 self._advance(position)
-                found = self._plan.trial(cell, index, configuration)
+                trial = self._plan.trial(cell, index, configuration)
         for head in waiting:
             heapq.heappush(self._next, head)
-        return found
+        return trial
 
     def _configuration(self, cell: Cell, index: int) -> Configuration | None:
         begun = self._begun.get(trial_id(cell.id, index))
@@ -128,15 +127,16 @@ class PlannedTrials(Searcher):  # type: ignore[misc]  # Ray ships no types for i
         return self._proposals.configuration(cell, index)
 
     def _advance(self, position: int) -> None:
+        """Put the next trial of a cell into the heap."""
         cell = self._cells[position].id
         index = next(self._indices[cell], None)
         if index is not None:
             heapq.heappush(self._next, (index, position))
         else:
-            self._kinds -= Counter([self._needs[cell]])
+            self._kinds -= Counter([self._resources[cell]])
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing is saved: what is left to do follows from the plan and the ledger."""
+        """Save nothing: what is left to run follows from the plan and the ledger."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing is restored: Tune's own snapshots are never read."""
+        """Restore nothing: Tune's own snapshots are never read."""

@@ -1,1 +1,1 @@
-"""Reads a sweep file: its model, its hyperparameter space, and one sentence for each mistake in it."""
+"""Reads a sweep file: its model, its search space, and one sentence for each mistake in it."""

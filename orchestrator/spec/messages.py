@@ -1,4 +1,4 @@
-"""From what pydantic found wrong to one sentence a mistake, with file and line."""
+"""Turns the errors that pydantic finds into one sentence for each, with file and line."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,12 +7,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.yamlfile import Location, line_of
+from orchestrator.spec.yaml_lines import KeyPath, line_of
 from trainables.registry import nearest
 
 
-class Mistake(ValueError):
-    """A mistake at ``location`` inside the model that found it."""
+class SpecError(ValueError):
+    """A mistake in a sweep file.
+
+    Args:
+        message: the whole sentence for the user.
+        location: keys and list indices that lead to the mistake from the model that found it.
+    """
 
     def __init__(self, message: str, *location: str | int) -> None:
         super().__init__(message)
@@ -20,7 +25,7 @@ class Mistake(ValueError):
 
 
 def sentences(
-    error: ValidationError, root: type[BaseModel], path: Path, lines: Mapping[Location, int]
+    error: ValidationError, root: type[BaseModel], path: Path, lines: Mapping[KeyPath, int]
 ) -> list[str]:
     """One ``file:line: what is wrong and what would be right`` a mistake, in the file's order."""
     found = sorted(
@@ -29,9 +34,9 @@ def sentences(
     return [f"{path}:{line}: {sentence}" for line, sentence in found]
 
 
-def _place(detail: ErrorDetails) -> Location:
+def _place(detail: ErrorDetails) -> KeyPath:
     mistake = detail.get("ctx", {}).get("error")
-    return (*detail["loc"], *(mistake.location if isinstance(mistake, Mistake) else ()))
+    return (*detail["loc"], *(mistake.location if isinstance(mistake, SpecError) else ()))
 
 
 def _sentence(detail: ErrorDetails, root: type[BaseModel]) -> str:

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator import yamlfile
 from orchestrator.errors import BadInput
-from orchestrator.yamlfile import Location
+from orchestrator.spec import yaml_lines
+from orchestrator.spec.yaml_lines import KeyPath
 
 KEY = "small"
 
 
 def has_variant(path: Path) -> bool:
     """Whether a sweep file has a small variant."""
-    return KEY in yamlfile.load(path)[0]
+    return KEY in yaml_lines.load(path)[0]
 
 
 def variant(
-    path: Path, data: dict[str, Any], lines: dict[Location, int], small: bool
-) -> tuple[dict[str, Any], dict[Location, int]]:
+    path: Path, data: dict[str, Any], lines: dict[KeyPath, int], small: bool
+) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     """The sweep that is asked for, and the line of each of its keys and list items.
 
     Raises:
@@ -48,10 +48,10 @@ def variant(
 def _over(
     under: dict[str, Any],
     over: dict[str, Any],
-    lines: Mapping[Location, int],
-    places: dict[Location, int],
-    source: Location,
-    place: Location,
+    lines: Mapping[KeyPath, int],
+    places: dict[KeyPath, int],
+    source: KeyPath,
+    place: KeyPath,
 ) -> dict[str, Any]:
     """``over``, which stands at ``source`` in the file, put over what stands at ``place``.
 

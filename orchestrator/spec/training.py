@@ -13,6 +13,10 @@ Count = Annotated[int, Field(gt=0, le=10**9)]
 
 REPORTS = 20  # of a whole trial, where the sweep file gives no evaluation_interval
 
+# A repetition is only meaningful if these are equal: the learning rate decays over the steps, and
+# the others decide what a configuration is judged by.
+SAME_WHEN_REPEATED = ("steps", "batch_size", "divergence_threshold", "objective")
+
 
 class Model(BaseModel):
     """Unknown keys are errors; values are not coerced from one type to another."""

@@ -9,7 +9,7 @@ import yaml
 
 from orchestrator.errors import BadInput
 
-Location = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 LARGEST = 10**15  # whole number; no sweep needs more, and torch and Parquet end at 64 bits
 NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
@@ -48,7 +48,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def load(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+def load(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     """The mapping in the file at ``path`` and the line of each key and list item in it.
 
     Raises:
@@ -59,7 +59,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise BadInput(f"{path}: cannot read the sweep file: {reason}") from error
-    lines: dict[Location, int] = {}
+    lines: dict[KeyPath, int] = {}
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -84,14 +84,14 @@ def load(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         raise BadInput(f"{path}: nested too deeply, or an alias inside what it names") from error
 
 
-def line_of(lines: Mapping[Location, int], location: Location) -> int:
+def line_of(lines: Mapping[KeyPath, int], location: KeyPath) -> int:
     """The line of ``location``, or of the innermost part of it that is in the file."""
     while location and location not in lines:
         location = location[:-1]
     return lines.get(location, 1)
 
 
-def _record(path: Path, node: yaml.Node, location: Location, lines: dict[Location, int]) -> None:
+def _record(path: Path, node: yaml.Node, location: KeyPath, lines: dict[KeyPath, int]) -> None:
     lines.setdefault(location, node.start_mark.line + 1)
     if len(lines) > MOST:
         raise BadInput(f"{path}: more than {MOST:,} values; a sweep file has a few dozen")

@@ -6,9 +6,9 @@ import subprocess
 import psutil
 import pytest
 
-from tests.cluster.ask import answered
-from tests.cluster.environment import PYTHON
-from tests.cluster.hosts import Hosts
+from tests.support.ask import answered
+from tests.support.host_environment import PYTHON
+from tests.support.hosts import Hosts
 
 pytestmark = pytest.mark.slow
 ASK = [PYTHON, "-m", "tests.cluster.ask"]

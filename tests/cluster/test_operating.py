@@ -8,10 +8,10 @@ import shutil
 
 import pytest
 
-from tests.cluster.hosts import Hosts
-from tests.documented import ROOT, blocks, words
-from tests.orchestrator.command import SOUNDINGS, soundings
-from tests.orchestrator.small import small_file
+from tests.support.command import SOUNDINGS, soundings
+from tests.support.documented import ROOT, blocks, words
+from tests.support.hosts import Hosts
+from tests.support.small import small_file
 
 pytestmark = pytest.mark.slow
 OPERATING = [*blocks(ROOT / "docs" / "operating.md")]

@@ -7,15 +7,15 @@ import re
 
 import pytest
 
-from orchestrator.lock import holder
-from tests.cluster.hosts import Hosts
-from tests.orchestrator import faults_tools
-from tests.orchestrator.command import SOUNDINGS
-from tests.orchestrator.faults_tools import Place
+from orchestrator.lock.sweep_lock import sweep_lock
+from tests.support import faults
+from tests.support.command import SOUNDINGS
+from tests.support.faults import Place
+from tests.support.hosts import Hosts
 
 pytestmark = pytest.mark.slow
 TASK = {"name": "own:Watched", "options": {"pause": 0.03}}
-SEARCH = {**faults_tools.SWEEP["search"], "samples": 24}
+SEARCH = {**faults.SWEEP["search"], "samples": 24}
 SWEEP = {"architectures": ["rnn", "gru"], "tasks": [TASK], "search": SEARCH}
 SIZE = 48
 
@@ -51,8 +51,8 @@ class Submitted(Place):
     def ends(self, state="SUCCEEDED"):
         """Wait until its job has ended."""
         # Its lock is cheaper to ask than the cluster.
-        self.hosts.until(lambda: holder(self.paths) is not None, seconds=120)
-        self.hosts.until(lambda: holder(self.paths) is None, seconds=300)
+        self.hosts.until(lambda: sweep_lock(self.paths).holder() is not None, seconds=120)
+        self.hosts.until(lambda: sweep_lock(self.paths).holder() is None, seconds=300)
         self.hosts.until(lambda: self.state() not in ("PENDING", "RUNNING"))
         assert self.state() == state, self.there("logs", self.id)
 
@@ -138,7 +138,7 @@ def test_a_host_that_is_cut_off_and_one_that_is_added_change_nothing(hosts, undi
     place.under_way(4)
     place.limit(12)  # the sweep does not end before the added host has work
     added = hosts.worker(cpus=1)
-    hosts.until(lambda: any(map(faults_tools.trains, added.processes())))
+    hosts.until(lambda: any(map(faults.trains, added.processes())))
     lost = next(host for host in hosts.all if host.name == "worker-3")
     lost.cut()
     place.limit(None)

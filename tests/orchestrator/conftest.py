@@ -9,7 +9,7 @@ import ray
 from mlflow import MlflowClient
 from ray._raylet import AuthenticationTokenLoader
 
-from tests.orchestrator.studies import Folder, random_folder
+from tests.support.studies import Folder, random_folder
 
 
 @pytest.fixture(scope="session", params=[1, 2])

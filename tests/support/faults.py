@@ -20,11 +20,11 @@ import yaml
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.schema import RESULTS, TRIALS
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import make_plan
-from orchestrator.spec import load
-from tests.orchestrator import faults_own
-from tests.orchestrator.command import SOUNDINGS, environment
-from tests.orchestrator.rows import records
+from orchestrator.plan.plan import make_plan
+from orchestrator.spec.sweep import load
+from tests.support import own_task
+from tests.support.command import SOUNDINGS, environment
+from tests.support.rows import records
 
 LINE = len("00000000 00000000 00000000\n")  # of the log of steps
 # What differs from run to run: when, where and how long.
@@ -66,9 +66,9 @@ class Place:
         folder.mkdir(exist_ok=True)
         self.folder, self.mounts = folder, mounts
         self.variables = {}
-        self.limit_file = folder / faults_own.LIMIT
+        self.limit_file = folder / own_task.LIMIT
         self._started = []
-        shutil.copy(faults_own.__file__, folder / "own.py")
+        shutil.copy(own_task.__file__, folder / "own.py")
         self.write(**changes)
         seen = folder if mounts is None else mounts.seen(folder)
         self.paths = SweepPaths(seen / "results", self.sweep["name"])
@@ -181,7 +181,7 @@ class Place:
     @property
     def plan(self):
         """The plan that the sweep file means."""
-        sys.modules.setdefault("own", faults_own)  # what lies in the folder is a copy of it
+        sys.modules.setdefault("own", own_task)  # what lies in the folder is a copy of it
         return make_plan(load(self.folder / "hit.yaml"), self.paths.results)
 
     def limit(self, steps):
@@ -195,7 +195,7 @@ class Place:
 
     def steps(self):
         """How many steps were trained in all, however often."""
-        log = self.folder / faults_own.STEPS
+        log = self.folder / own_task.STEPS
         return log.stat().st_size // LINE if log.exists() else 0
 
     def trained(self, since=0):
@@ -207,7 +207,7 @@ class Place:
         }
         assert len(names) == len(starts), "two configurations of one fingerprint"
         found = defaultdict(list)
-        log = self.folder / faults_own.STEPS
+        log = self.folder / own_task.STEPS
         lines = log.read_text().splitlines() if log.exists() else []
         for line in lines[since:]:
             _, fingerprint, step = line.split()

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.environment import PATH, PYTHON, environment
+from tests.support.host_environment import PATH, PYTHON, environment
 
 RAY = str(Path(PYTHON).with_name("ray"))
 GCS, DASHBOARD = 6379, 8265  # Ray's ports

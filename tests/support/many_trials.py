@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from orchestrator.ledger.parts import Part
 from orchestrator.ledger.schema import TRIALS
-from orchestrator.plan import Cell
-from tests.orchestrator.rows import NOON
-from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, wcrnn
+from orchestrator.plan.cells import Cell
+from tests.support.rows import NOON
+from tests.support.studies import MEMORY, PARENTHESES, Folder, wcrnn
 
 ARCHITECTURES = ["rnn", "irnn", "gru", "lstm", wcrnn(), wcrnn(residual="heterogeneous")]
 OUTCOMES = ["completed", "completed", "completed", "stopped", "infeasible"]

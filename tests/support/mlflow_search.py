@@ -5,7 +5,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.orchestrator.studies import Folder
+from tests.support.studies import Folder
 
 
 def runs_of_trials(client: MlflowClient, experiment_id: str, **search: Any) -> list[Run]:

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, errored, infeasible
+from tests.support.studies import MEMORY, PARENTHESES, Folder, completed, errored, infeasible
 
 SAMPLES = 30
 

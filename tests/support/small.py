@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from orchestrator.plan import Plan, make_plan
-from orchestrator.spec import SweepSpec
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.spec.sweep import SweepSpec
 
 SMALL: dict[str, Any] = {
     "name": "small",

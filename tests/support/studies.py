@@ -9,14 +9,15 @@ from typing import Any
 
 import duckdb
 
-from orchestrator.claim import claim
 from orchestrator.ledger import LedgerWriter
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan, PlannedTrial
-from orchestrator.remaining import EVERYTHING, Remaining, Which, remaining
-from orchestrator.views.tables import Study
-from tests.orchestrator.rows import NOON
-from tests.orchestrator.small import small_plan
+from orchestrator.plan.manifest import write_manifest
+from orchestrator.plan.plan import Plan, PlannedTrial
+from orchestrator.plan.remaining import EVERYTHING, Remaining, TrialSelection, remaining
+from orchestrator.plan.repair import repair, start_errored_over
+from orchestrator.views.study.study import Study
+from tests.support.rows import NOON
+from tests.support.small import small_plan
 from trainables.tasks import find, make
 
 MEMORY = {"name": "memory", "options": {"size": 3, "delay": 2}}
@@ -40,7 +41,7 @@ class Folder:
         plan = small_plan(results, **changes)
         paths = SweepPaths(results, plan.spec.name)
         paths.make_writable()
-        claim(plan, paths)
+        write_manifest(plan, paths)
         return cls(plan, paths)
 
     @property
@@ -55,7 +56,7 @@ class Folder:
     def write(self, ends: dict[str, dict[str, Any]]) -> None:
         """Rows by trial: a trial's row, and under ``reports`` those of its reports."""
         trials = {trial.id: trial for trial in self.plan.trials()}
-        writer = LedgerWriter(self.paths.ledger, remaining(self.plan, self.paths).sequence)
+        writer = LedgerWriter(self.paths.ledger, subtracted(self.plan, self.paths).record.sequence)
         for trial, end in ends.items():
             cell = trials[trial].cell
             writer.add("starts", cell.id, _started(trials[trial], self.plan))
@@ -80,11 +81,22 @@ class Folder:
         return connection.execute(query).fetchall()
 
 
-def left_of(plan: Plan, paths: SweepPaths, which: Which = EVERYTHING) -> Remaining:
-    """What a run of the plan finds left, as the command does it."""
+def left_of(plan: Plan, paths: SweepPaths, selection: TrialSelection = EVERYTHING) -> Remaining:
+    """Write the manifest and return the trials that a run of the plan finds left."""
     paths.make_writable()
-    claim(plan, paths)
-    return remaining(plan, paths, which)
+    write_manifest(plan, paths)
+    return subtracted(plan, paths, selection)
+
+
+def subtracted(
+    plan: Plan,
+    paths: SweepPaths,
+    selection: TrialSelection = EVERYTHING,
+    fresh: bool = False,
+) -> Remaining:
+    """Return the trials that a run of the plan takes up, as the command finds them."""
+    left = remaining(plan, repair(plan, paths), selection)
+    return start_errored_over(paths, left) if fresh else left
 
 
 def _started(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:

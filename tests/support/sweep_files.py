@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.spec import load
+from orchestrator.spec.sweep import load
 
 SWEEP = """\
 name: small

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.trainables.helpers import configuration
+from tests.support.networks import configuration
 from trainables import tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer

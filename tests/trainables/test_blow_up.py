@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.trainables.helpers import configuration, noise
+from tests.support.networks import configuration, noise
 from trainables import tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from tests.trainables.helpers import configuration, every_architecture
+from tests.support.networks import configuration, every_architecture
 from trainables import tasks
 from trainables.architectures import build
 from trainables.space import OPTIMIZERS

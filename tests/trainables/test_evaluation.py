@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.trainers import STEPS, assert_lanes_equal, steady, trainer
+from tests.support.trainers import STEPS, assert_lanes_equal, steady, trainer
 from trainables import tasks, training
 
 

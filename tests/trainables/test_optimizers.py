@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.trainables.helpers import noise
+from tests.support.networks import noise
 from trainables.optimizers import Optimizer
 from trainables.space import OPTIMIZERS
 

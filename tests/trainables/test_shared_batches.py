@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainables.trainers import STEPS, spy_on_batches, steady, trainer, weights
+from tests.support.trainers import STEPS, spy_on_batches, steady, trainer, weights
 
 
 def trained(configurations, **changed):

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.networks import CASES, every_architecture
 from tests.trainables.architectures.test_counts import network_parameters, width_multiple
-from tests.trainables.helpers import CASES, every_architecture
 from trainables.architectures import ARCHITECTURES, Impossible, Network, build
 from trainables.sizing import Size, count, solve
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.trainables.helpers import CASES, every_architecture, network
+from tests.support.networks import CASES, every_architecture, network
 from trainables.architectures import ARCHITECTURES, search_space
 from trainables.space import Choice, LogUniform, Uniform, When, draw
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.trainables.helpers import CASES, network
+from tests.support.networks import CASES, network
 from trainables.architectures import search_space
 from trainables.optimizers import Optimizer
 from trainables.space import (

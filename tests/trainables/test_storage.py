@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.s3 import BUCKET
+from tests.support.s3 import BUCKET
 from trainables import storage
 from trainables.storage import ObjectPath, Patience, StoreError, location
 from trainables.storage.objects import ObjectStore

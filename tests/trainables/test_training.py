@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.trainables.trainers import (
+from tests.support.trainers import (
     STEPS,
     assert_lanes_equal,
     spy_on_batches,

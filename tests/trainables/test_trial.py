@@ -7,8 +7,8 @@ import ray
 import torch
 from ray.tune.result import DONE
 
-from tests.trainables.helpers import configuration
-from tests.trainables.trainers import begun
+from tests.support.networks import configuration
+from tests.support.trainers import begun
 from trainables import tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer

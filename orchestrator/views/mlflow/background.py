@@ -1,31 +1,25 @@
-"""Writing the MLflow view beside a running sweep: a store that is away delays it, nothing else."""
+"""Writes the MLflow view beside a running sweep; a store that is away delays only the view."""
 
 import logging
-import os
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from orchestrator.credentials import without_password
 from orchestrator.ledger import Ledger
+from orchestrator.views.mlflow.store import open_view, why_not
 
 if TYPE_CHECKING:
-    from orchestrator.views.mlflow import MLflowView
+    from orchestrator.views.mlflow.view import MLflowView
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
 log = logging.getLogger("soundings")
 
 RETRY_SECONDS = 5.0
-LOCK_SECONDS = 5.0
-DATABASES = ("postgresql", "mysql", "mssql")
 PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for a view that writes nothing
 AT_ONCE = 20  # trials that the view is given together
 MOST_QUEUED = 500  # trials with their reports in memory; what is beyond is read from the ledger
@@ -133,55 +127,9 @@ class BackgroundView:
             except Exception as error:  # whatever a store, a network or a driver of it may raise
                 if self._trouble is None:
                     log.warning(
-                        "MLflow view: %s; trying again until the sweep ends", first_line(error)
+                        "MLflow view: %s; trying again until the sweep ends", why_not(error)
                     )
                 self._trouble = error
             if last:
                 return None
             self._closing.wait(RETRY_SECONDS)
-
-
-def open_view(uri: str, sweep: str) -> "MLflowView":
-    """The view of ``sweep`` in the store at ``uri``; takes seconds, most of them MLflow's import.
-
-    Raises whatever a store that is locked or away raises, after seconds rather than minutes.
-    """
-    prepare_store(uri)
-    from orchestrator.views.mlflow import MLflowView
-
-    return MLflowView(uri, sweep)
-
-
-def prepare_store(uri: str) -> None:
-    """Have MLflow be quick to say that a store is away, and raise what a locked one raises."""
-    # Left to itself MLflow asks for many minutes before it says that a store is away.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    # To a server it would ask for each run once more, to print two lines with its address.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    if uri.startswith("sqlite:///"):
-        file = uri.removeprefix("sqlite:///")
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as database:
-            database.execute("BEGIN IMMEDIATE")  # raises where the file is locked or no database
-            database.rollback()
-    elif uri.partition("://")[0].partition("+")[0] in DATABASES:
-        import sqlalchemy
-
-        engine = sqlalchemy.create_engine(uri)
-        engine.connect().close()  # raises at once; MLflow would try ten times and warn each time
-        engine.dispose()
-    import mlflow  # noqa: F401  # before its logger is told: it sets the level when imported
-
-    for noisy in ("mlflow", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def first_line(error: Exception) -> str:
-    """What an error says in its first line, or its name; it never holds a password."""
-    if getattr(error, "error_code", None) == "UNAUTHENTICATED":
-        return (
-            "it does not accept these credentials; set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD"
-        )
-    return without_password(next(iter(str(error).splitlines()), "")) or type(error).__name__

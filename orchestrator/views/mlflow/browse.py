@@ -1,4 +1,4 @@
-"""MLflow's own pages on the runs."""
+"""Serves MLflow's own pages on the runs, on this machine only."""
 
 import contextlib
 import os
@@ -7,15 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
-from orchestrator.credentials import without_password
 from orchestrator.errors import BadInput, RunFailed
-from orchestrator.views.background import open_view
+from orchestrator.views.mlflow.store import open_view
+from orchestrator.views.mlflow.uri import without_password
+from orchestrator.waiting import wait_until
 
 START_SECONDS = 60
 ENVIRONMENT = {
@@ -63,11 +64,7 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
         try:
             with _terminated_like_interrupted():
                 address = f"http://127.0.0.1:{port}"
-                if not _comes_up(server, f"{address}/health"):
-                    output.seek(0)
-                    last = output.read().decode(errors="replace").strip().splitlines()[-1:]
-                    why = without_password("".join(last))
-                    raise RunFailed(f"MLflow's server did not come up: {why}")
+                _wait_for(server, f"{address}/health", output)
                 say(f"{address}{page}\nCtrl-C ends it.")
                 server.wait()
         except KeyboardInterrupt:
@@ -78,14 +75,30 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
             server.wait()
 
 
-def _comes_up(server: subprocess.Popen[bytes], health: str) -> bool:
-    end = time.monotonic() + START_SECONDS
-    while server.poll() is None and time.monotonic() < end:
+def _wait_for(server: subprocess.Popen[bytes], health: str, output: IO[bytes]) -> None:
+    """Wait until the server answers.
+
+    Args:
+        health: URL that answers once the server is up.
+        output: everything that the server has printed.
+
+    Raises:
+        RunFailed: the server ended, or did not come up in time; the message has its last line.
+    """
+
+    def failure() -> str:
+        output.seek(0)
+        last = output.read().decode(errors="replace").strip().splitlines()[-1:]
+        return f"MLflow's server did not come up: {without_password(''.join(last))}"
+
+    def answers() -> bool:
+        if server.poll() is not None:
+            raise RunFailed(failure())
         with contextlib.suppress(OSError), urllib.request.urlopen(health, timeout=1):
             return True
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(0.2)
-    return False
+        return False
+
+    wait_until(answers, START_SECONDS, failure)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Passwords in the URIs of MLflow stores: where they may stand, and how none is ever shown."""
+"""Checks tracking URIs of MLflow stores, and keeps passwords in them from being shown."""
 
 import re
 from importlib.metadata import entry_points

@@ -115,7 +115,7 @@ class MLflowView:
             },
         )
         run_id = run.info.run_id
-        metrics = _metrics(trial, thin(list(curve)))
+        metrics = _metrics(trial, thin_curve(list(curve)))
         parameters, tags = _parameters(trial), _tags(trial)
         # What is searched for comes with the last metrics, together, so that none is found without.
         last = max(0, len(metrics) + len(parameters) + len(tags) - BATCH)
@@ -204,7 +204,7 @@ def _artifacts(uri: str) -> str | None:
     return (Path(uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts").as_uri()
 
 
-def thin(curve: list[Row]) -> list[Row]:
+def thin_curve(curve: list[Row]) -> list[Row]:
     """At most ``CURVE_POINTS`` of the reports, evenly spaced, first and last included."""
     if len(curve) <= CURVE_POINTS:
         return curve

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence, Set
 
-from orchestrator.views.background import prepare_store
+from orchestrator.views.mlflow.store import prepare_store
 from orchestrator.views.report.figures import draw
 from orchestrator.views.report.links import run_links
 from orchestrator.views.report.page import page
 from orchestrator.views.report.printed import sheets
 from orchestrator.views.report.style import styles, styles_of
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 from trainables import storage
 from trainables.storage import Location
 
@@ -57,6 +58,6 @@ def log_to_mlflow(report: Location, mlflow: str, sweep: str) -> None:
     Raises whatever a store that is locked or away raises.
     """
     prepare_store(mlflow)
-    from orchestrator.views.mlflow import log_report
+    from orchestrator.views.mlflow.view import log_report
 
     log_report(mlflow, sweep, report.read_bytes())

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
-from orchestrator.views.background import prepare_store
-from orchestrator.views.browse import runs_page
+from orchestrator.views.mlflow.browse import runs_page
+from orchestrator.views.mlflow.store import prepare_store
 
 
 def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,8 @@ from orchestrator.views.report.provenance import provenance
 from orchestrator.views.report.style import DARK, Style, styles_of
 from orchestrator.views.report.summary import counts, sentences
 from orchestrator.views.report.unmeasured import unmeasured
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 from orchestrator.views.tables.table import NOTHING
 
 MOST_ROWS = 2000  # of a table on the page; the files have all

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from orchestrator.views.tables import Study
-from orchestrator.views.tables.sweeps import Sweep
+from orchestrator.views.study.study import Study
+from orchestrator.views.study.sweeps import Sweep
 
 CELLS_AT_ONCE = 20  # whose rows are in memory together
 COLUMNS = ["versions", "host", "seconds", "ended"]

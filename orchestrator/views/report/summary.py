@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables import Study, Table
-from orchestrator.views.tables.searches import measure, more_is_better
-from orchestrator.views.tables.study import OUTCOMES, StudiedCell
+from orchestrator.views.study.searches import measure, more_is_better
+from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
+from orchestrator.views.tables import Table
 from orchestrator.views.tables.table import metric_text, number, percent
 
 
@@ -18,7 +18,7 @@ def counts(study: Study) -> list[tuple[str, str]]:
     return [
         (f"{len(study.all_cells):,}", "cells"),
         (f"{len(trials):,}", "trials"),
-        *((f"{outcomes.get(outcome, 0):,}", outcome) for outcome in OUTCOMES),
+        *((f"{outcomes.get(outcome, 0):,}", outcome) for outcome in OUTCOME_COLUMNS),
         (number(trials["seconds"].sum() / 3600), "hours of training"),
     ]
 

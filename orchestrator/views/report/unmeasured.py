@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from orchestrator.views.report.summary import plural
-from orchestrator.views.tables import Study, Table, without_rows
-from orchestrator.views.tables.draws import random_draws
-from orchestrator.views.tables.study import StudiedCell
+from orchestrator.views.study.draws import random_draws
+from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables import Table, without_rows
 
 
 def unmeasured(study: Study, tables: Sequence[Table]) -> list[tuple[str, list[str]]]:

@@ -1,1 +1,1 @@
-"""Reads ledgers as frames: the cells and trials of sweeps, and the statistics of tables and report."""
+"""Reads ledgers as frames: cells, trials and curves of sweeps, and statistics of them."""

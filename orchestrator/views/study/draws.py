@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.statistics import Floats
-from orchestrator.views.tables.study import StudiedCell, Study
+from orchestrator.views.study.statistics import Floats
+from orchestrator.views.study.study import StudiedCell, Study
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from orchestrator.views.tables.statistics import CONFIDENCE, Floats
+from orchestrator.views.study.statistics import CONFIDENCE, Floats
 
 # With fewer configurations tried for each of the k, too few sets differ for an interval to hold.
 FEWEST_FOR_EACH = 5

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from orchestrator.views.tables.sweeps import Definition, Sweep
+from orchestrator.views.study.sweeps import Definition, Sweep
 
 # Of every trial; of some there is more, see Study.details.
 LIGHT = [

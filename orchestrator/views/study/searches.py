@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.views.tables.study import OUTCOMES, StudiedCell, Study
-from orchestrator.views.tables.table import NOTHING, between, number
+from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
 
 RESAMPLES = 1000
 SEED = 1
@@ -116,15 +115,9 @@ def compared(one: Search, other: Search) -> dict[str, float]:
     }
 
 
-def with_limits(value: float, low: float, high: float) -> str:
-    """A number, and its limits in brackets where it has any."""
-    limits = between(low, high)
-    return number(value) + (f" ({limits})" if limits != NOTHING else "")
-
-
 def counts(cell: StudiedCell) -> dict[str, int]:
-    """How many of the cell's trials ended in each way, columns of its row."""
-    return {outcome: getattr(cell, outcome) for outcome in OUTCOMES}
+    """Return how many of the cell's trials ended in each way, as columns of its row."""
+    return {outcome: getattr(cell, outcome) for outcome in OUTCOME_COLUMNS}
 
 
 def missing(cells: Iterable[tuple[StudiedCell, float]]) -> list[str]:

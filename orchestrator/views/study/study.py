@@ -4,29 +4,23 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.resources import files
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from orchestrator.best import best_trials
 from orchestrator.errors import BadInput
+from orchestrator.ledger.best import best_completed
 from orchestrator.paths import SweepPaths
-from orchestrator.views.tables import filters
-from orchestrator.views.tables.pool import concatenated, pool
-from orchestrator.views.tables.sweeps import (
-    cells_of,
-    impossible_cells,
-    label,
-    mixtures,
-    open_sweep,
-)
-from orchestrator.views.tables.table import CELL
+from orchestrator.views.study import filters
+from orchestrator.views.study.pool import concatenated, pool
+from orchestrator.views.study.sweeps import cells_of, impossible_cells, label, mixtures, open_sweep
 from trainables import tasks
 
-OUTCOMES = ("completed", "infeasible", "stopped", "errored")
+CELL = ["task", "depth", "budget", "architecture"]  # the columns that name a cell
+# Columns that count trials by outcome. Files of tables have had this order since the first release.
+OUTCOME_COLUMNS: tuple[str, ...] = ("completed", "infeasible", "stopped", "errored")
 
 
 @dataclass(frozen=True)
@@ -271,7 +265,7 @@ class Study:
 
     @cached_property
     def _best(self) -> dict[str, dict[str, Any]]:
-        best = best_trials(self.trials)
+        best = best_completed(self.trials)
         rows = self.details(
             list(_WHOLE), sorted(set(best["cell"])), sorted(set(best["trial"]))
         ).set_index(["sweep", "trial"])
@@ -292,7 +286,7 @@ class Study:
         It differs if its options make it longer, shorter, wider or narrower.
         """
         name = str(self._cells[cell][0]["task"]["name"])
-        ours, theirs = self.task(cell), self._task({"name": name, "options": {}})
+        ours, theirs = self.task(cell), tasks.shared(name)
         if name == "adding":  # of four lengths
             return f"adding_{ours.length}"
         same = (ours.inputs, ours.length) == (theirs.inputs, theirs.length)
@@ -300,18 +294,8 @@ class Study:
 
     def task(self, cell: str) -> tasks.Task:
         """The cell's task."""
-        return self._task(self._cells[cell][0]["task"])
-
-    def _task(self, definition: dict[str, Any]) -> tasks.Task:
-        key = label(definition)
-        if key not in self._tasks:
-            self._tasks[key] = tasks.make(definition["name"], definition["options"])
-        return self._tasks[key]
-
-    @cached_property
-    def _tasks(self) -> dict[str, tasks.Task]:
-        """By label: some read their data when made."""
-        return {}
+        task = self._cells[cell][0]["task"]
+        return tasks.shared(task["name"], task["options"])
 
 
 _WHOLE = (
@@ -333,10 +317,3 @@ def mean_and_deviation(values: Any) -> tuple[float, float, int]:
         mean = float(there.mean()) if len(there) else np.nan
         deviation = float(there.std(ddof=1)) if len(there) > 1 else np.nan
     return mean, deviation, len(there)
-
-
-@cache
-def published(name: str) -> pd.DataFrame:
-    """Numbers of the papers that ship with the package; not to be changed."""
-    with (files(__package__) / "published" / f"{name}.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file)

@@ -8,9 +8,10 @@ from orchestrator.errors import BadInput
 from orchestrator.labels import make_label
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import SAME_WHEN_REPEATED
-from orchestrator.views.tables import filters
-from orchestrator.views.tables.filters import Filter
+from orchestrator.spec.differences import ABSENT, differences
+from orchestrator.spec.training import SAME_WHEN_REPEATED
+from orchestrator.views.study import filters
+from orchestrator.views.study.filters import Filter
 
 Definition = dict[str, Any]
 
@@ -44,12 +45,7 @@ def open_sweep(paths: SweepPaths) -> Sweep:
     Raises:
         BadInput: there is none in its results folder, or its definition is damaged.
     """
-    if not paths.definition.exists():
-        raise BadInput(
-            f"{paths.folder} holds no sweep: run it first with soundings run, "
-            "or name the results folder with --results"
-        )
-    return Sweep(paths.sweep, paths, paths.read_definition())
+    return Sweep(paths.sweep, paths, paths.read_manifest())
 
 
 def cells_of(
@@ -155,10 +151,13 @@ def _check_same(
     first = owners[0]
     repeats = first.repeats or sweep.repeats
     ours, theirs = _compared(definition, first, repeats), _compared(other, sweep, repeats)
-    if differing := _differences("", ours, theirs):
+    if found := sorted(differences(ours, theirs), key=lambda difference: difference.place):
+        differing = "; ".join(
+            f"{one.place} is {_known(one.first)} and {_known(one.second)}" for one in found
+        )
         raise BadInput(
             f"sweeps '{first.name}' and '{sweep.name}' define cell {cell} differently "
-            f"({'; '.join(differing)}): their trials cannot stand in one table; take the cells "
+            f"({differing}): their trials cannot stand in one table; take the cells "
             f"of one of them with --where sweep={first.name}, or name one sweep alone"
         )
 
@@ -173,16 +172,8 @@ def _compared(definition: Definition, sweep: Sweep, repeats: bool) -> Definition
     return {**known, "replicates": sweep.definition["replicates"]}
 
 
-def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
-    if ours == theirs:
-        return []
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return [
-            text
-            for key in sorted(ours.keys() | theirs.keys())
-            for text in _differences(f"{name}.{key}".lstrip("."), ours.get(key), theirs.get(key))
-        ]
-    return [f"{name} is {ours} and {theirs}"]
+def _known(value: Any) -> Any:
+    return None if value is ABSENT else value
 
 
 def label(named: dict[str, Any]) -> str:

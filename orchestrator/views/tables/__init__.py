@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from orchestrator.paths import SweepPaths
+from orchestrator.views.study.study import Study
 from orchestrator.views.tables.best_trials import best_trials
 from orchestrator.views.tables.capacity import capacity, capacity_slopes
 from orchestrator.views.tables.capacity_effects import capacity_effects
@@ -23,7 +24,6 @@ from orchestrator.views.tables.random_pairs import random_hyperparameters_pairs
 from orchestrator.views.tables.residual_families import residual_dependence, residual_families
 from orchestrator.views.tables.residuals import residuals
 from orchestrator.views.tables.robustness import robustness
-from orchestrator.views.tables.study import Study
 from orchestrator.views.tables.table import Table
 from orchestrator.views.tables.trainability import trainability
 from trainables.storage import Location, location

@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from orchestrator.views.study.searches import missing
+from orchestrator.views.study.study import CELL, Study
 from orchestrator.views.tables.matched import parameter_matched
-from orchestrator.views.tables.searches import missing
-from orchestrator.views.tables.study import Study
-from orchestrator.views.tables.table import CELL, Table, behind, metric_text, number, spread
+from orchestrator.views.tables.table import Table, behind, metric_text, number, spread
 
 COLUMNS = [*CELL, "hidden", "parameters", "sweep", "trial", "evaluation_loss"]
 COLUMNS += ["evaluation_loss_deviation", "metric", "evaluation_metric"]

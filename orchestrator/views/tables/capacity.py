@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.fits import line
-from orchestrator.views.tables.searches import counts, is_capacity, missing
-from orchestrator.views.tables.study import StudiedCell, Study, published
-from orchestrator.views.tables.table import CELL, NOTHING, Table, behind, between, number
+from orchestrator.views.study.fits import line
+from orchestrator.views.study.searches import counts, is_capacity, missing
+from orchestrator.views.study.study import CELL, StudiedCell, Study
+from orchestrator.views.tables.published_numbers import published
+from orchestrator.views.tables.table import NOTHING, Table, behind, between, number
 
 
 def capacity(study: Study) -> Table:

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.capacity import papers_bits
-from orchestrator.views.tables.searches import (
+from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     RESAMPLES,
     Search,
     compared,
     is_capacity,
     search,
-    with_limits,
 )
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import Table, number
+from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables.capacity import papers_bits
+from orchestrator.views.tables.table import Table, number, with_limits
 
 RELU, STEPS = "relu", "unrolled steps"
 _PLACE = ["effect", "task", "depth", "budget", "architecture"]

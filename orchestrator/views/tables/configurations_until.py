@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.draws import random_draws, tried
-from orchestrator.views.tables.statistics import clopper_pearson
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import CELL, NOTHING, Table, between, metric_text, number
+from orchestrator.views.study.draws import random_draws, tried
+from orchestrator.views.study.statistics import clopper_pearson
+from orchestrator.views.study.study import CELL, StudiedCell, Study
+from orchestrator.views.tables.table import NOTHING, Table, between, metric_text, number
 
 COLUMNS = [*CELL, "metric", "threshold", "tried", "reached", "until", "random"]
 COLUMNS += ["expected", "expected_low", "expected_high"]

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.study import OUTCOMES, StudiedCell, Study
-from orchestrator.views.tables.table import CELL, Table, number, percent
+from orchestrator.views.study.study import CELL, OUTCOME_COLUMNS, StudiedCell, Study
+from orchestrator.views.tables.table import Table, number, percent
 from trainables.workload import TRAINING, Workload
 
 
@@ -36,7 +36,7 @@ def cost(study: Study) -> Table:
     rows = []
     for cell in study.all_cells:
         operations = _operations_a_step(study, cell)
-        for outcome in OUTCOMES:
+        for outcome in OUTCOME_COLUMNS:
             if of := sums.get((cell.id, outcome)):
                 rows.append(
                     {
@@ -93,7 +93,7 @@ def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
             {
                 **dict(zip(CELL, where, strict=True)),
                 "trials": int(group["trials"].sum()),
-                **{outcome: int(trials.get(outcome, 0)) for outcome in OUTCOMES},
+                **{outcome: int(trials.get(outcome, 0)) for outcome in OUTCOME_COLUMNS},
                 "steps": int(group["steps"].sum()),
                 "hours": number(group["hours"].sum()),
                 "operations": f"{group['operations'].sum():.2e}",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.searches import (
+from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     Search,
     compared,
@@ -14,16 +14,14 @@ from orchestrator.views.tables.searches import (
     measure,
     missing,
     search,
-    with_limits,
 )
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import NOTHING, Table, behind, number
+from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
+from orchestrator.views.tables.table import NOTHING, Table, behind, number, with_limits
 
-_OUTCOMES = ["completed", "infeasible", "stopped", "errored"]
 _PLACE = ["task", "budget", "architecture", "depth"]
 _VALUES = [
     *("measure", "hidden", "parameters", "value", "difference", "ratio", "low", "high"),
-    *_OUTCOMES,
+    *OUTCOME_COLUMNS,
 ]
 
 
@@ -94,7 +92,7 @@ def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
         texts = {row["depth"]: _text(row) for row in group.to_dict("records")}
         row = dict(zip(_PLACE[:-1], where, strict=True))
         row |= {f"depth {of}": texts.get(of, NOTHING) for of in depths}
-        rows.append(row | {"trials": behind(group[_OUTCOMES].sum().to_dict())})
+        rows.append(row | {"trials": behind(group[list(OUTCOME_COLUMNS)].sum().to_dict())})
     columns = [*_PLACE[:-1], *(f"depth {of}" for of in depths), "trials"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.views.tables.searches import (
+from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     Search,
     compared,
     measure,
     missing,
     search,
-    with_limits,
 )
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import Table, number
+from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables.table import Table, number, with_limits
 from trainables.architectures import check_options
 
 FIRST_ORDER = ("linear_rnn", "rnn")

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.draws import measure, random_draws
-from orchestrator.views.tables.expectation import expected_best
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import CELL, Table, between, number
+from orchestrator.views.study.draws import measure, random_draws
+from orchestrator.views.study.expectation import expected_best
+from orchestrator.views.study.study import CELL, StudiedCell, Study
+from orchestrator.views.tables.table import Table, between, number
 from orchestrator.views.tables.trainability import counts, metric_notes, shown_counts
 
 ESTIMATES = ("expected", "95 % interval", "plug-in")

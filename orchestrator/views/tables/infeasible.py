@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.statistics import wilson
-from orchestrator.views.tables.study import Study, published
-from orchestrator.views.tables.table import CELL, NOTHING, Table, percent
+from orchestrator.views.study.statistics import wilson
+from orchestrator.views.study.study import CELL, Study
+from orchestrator.views.tables.published_numbers import published
+from orchestrator.views.tables.table import NOTHING, Table, percent
 
 
 def infeasible_fractions(study: Study) -> Table:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.searches import counts, missing
-from orchestrator.views.tables.study import Study, mean_and_deviation
+from orchestrator.views.study.searches import counts, missing
+from orchestrator.views.study.study import Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
 
 WHERE = ["task", "depth", "budget"]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.searches import counts, missing
-from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation
+from orchestrator.views.study.searches import counts, missing
+from orchestrator.views.study.study import StudiedCell, Study, mean_and_deviation
 from orchestrator.views.tables.table import NOTHING, Table, behind, number
 
 _PLACE = ["task", "depth", "architecture", "hidden"]

@@ -8,17 +8,16 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.views.tables.multiplier_pairs import FEW, Found, interpolated, ratio_of_means
-from orchestrator.views.tables.searches import (
+from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     is_capacity,
     measure,
     more_is_better,
     search,
-    with_limits,
 )
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import NOTHING, Table
+from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables.multiplier_pairs import FEW, Found, interpolated, ratio_of_means
+from orchestrator.views.tables.table import NOTHING, Table, with_limits
 
 ALL_DEPTHS = "all"
 PAIRS_TOLD = 6  # by name in a note

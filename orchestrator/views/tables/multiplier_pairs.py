@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.views.tables.fits import least_cost, mean_log_ratio, overlap
-from orchestrator.views.tables.searches import Search, interval
-from orchestrator.views.tables.study import StudiedCell
+from orchestrator.views.study.fits import least_cost, mean_log_ratio, overlap
+from orchestrator.views.study.searches import Search, interval
+from orchestrator.views.study.study import StudiedCell
 
 FEW = "fewer than two sizes have a best trial"
 APART = "what they reach does not overlap"

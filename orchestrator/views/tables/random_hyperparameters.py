@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.draws import losses, measure, random_draws
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import CELL, Table, number
+from orchestrator.views.study.draws import losses, measure, random_draws
+from orchestrator.views.study.study import CELL, StudiedCell, Study
+from orchestrator.views.tables.table import Table, number
 from orchestrator.views.tables.trainability import metric_notes
 
 QUANTILES = {

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.draws import losses, measure, random_draws
-from orchestrator.views.tables.statistics import Floats, hedges_g, holm, rank_test, welch
-from orchestrator.views.tables.study import StudiedCell, Study, published
+from orchestrator.views.study.draws import losses, measure, random_draws
+from orchestrator.views.study.statistics import Floats, hedges_g, holm, rank_test, welch
+from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.table import NOTHING, Table, number, percent
 from orchestrator.views.tables.trainability import metric_notes
 

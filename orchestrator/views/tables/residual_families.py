@@ -6,17 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from orchestrator.views.study.study import CELL, StudiedCell, Study, mean_and_deviation
+from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.residuals import STEPS, quantity_values, reached, unreported
-from orchestrator.views.tables.study import StudiedCell, Study, mean_and_deviation, published
-from orchestrator.views.tables.table import (
-    CELL,
-    NOTHING,
-    Table,
-    behind,
-    metric_text,
-    number,
-    spread,
-)
+from orchestrator.views.tables.table import NOTHING, Table, behind, metric_text, number, spread
 from trainables.architectures import check_options
 
 FAMILIES = ("wcrnn", "elman", "s4d")  # without one of them on a task this is no such comparison

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from orchestrator.views.tables.study import Study, mean_and_deviation, published
+from orchestrator.views.study.study import Study, mean_and_deviation
+from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.table import NOTHING, Table, metric_text, spread
 from trainables.architectures import check_options
 

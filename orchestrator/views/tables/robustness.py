@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.tables.draws import losses, measure
-from orchestrator.views.tables.study import StudiedCell, Study, published
-from orchestrator.views.tables.table import CELL, Table, number, percent
+from orchestrator.views.study.draws import losses, measure
+from orchestrator.views.study.study import CELL, StudiedCell, Study
+from orchestrator.views.tables.published_numbers import published
+from orchestrator.views.tables.table import Table, number, percent
 from orchestrator.views.tables.trainability import metric_notes
 
 ORIGINAL = ["cell", "original_sweep", "original_trial"]

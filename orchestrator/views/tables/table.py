@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-CELL = ["task", "depth", "budget", "architecture"]
 NOTHING = "-"  # where there is nothing; a note says why
 
 
@@ -64,3 +63,9 @@ def behind(counts: Mapping[Any, Any]) -> str:
 def between(low: float, high: float) -> str:
     """An interval of numbers."""
     return NOTHING if np.isnan(low) or np.isnan(high) else f"{number(low)} to {number(high)}"
+
+
+def with_limits(value: float, low: float, high: float) -> str:
+    """A number, and its limits in brackets where it has any."""
+    limits = between(low, high)
+    return number(value) + (f" ({limits})" if limits != NOTHING else "")

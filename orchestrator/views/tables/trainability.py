@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.views.tables.draws import measure, tried
-from orchestrator.views.tables.statistics import Floats
-from orchestrator.views.tables.study import StudiedCell, Study
-from orchestrator.views.tables.table import CELL, NOTHING, Table, number
+from orchestrator.views.study.draws import measure, tried
+from orchestrator.views.study.statistics import Floats
+from orchestrator.views.study.study import CELL, StudiedCell, Study
+from orchestrator.views.tables.table import NOTHING, Table, number
 from trainables.tasks import Task
 
 SHOWN = (1, 2, 5)  # times powers of ten: the counts that are shown

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator import cli, terminal
-from orchestrator.credentials import without_password
+from orchestrator.cli import commands, terminal
 from orchestrator.ledger import LedgerWriter
-from tests.orchestrator.command import soundings
-from tests.orchestrator.small import SMALL, small_file
-from tests.orchestrator.studies import left_of
+from orchestrator.views.mlflow.uri import without_password
+from tests.support.command import soundings
+from tests.support.small import SMALL, small_file
+from tests.support.studies import left_of
 from trainables.architectures import ARCHITECTURES
 
 
@@ -23,7 +23,7 @@ def call(monkeypatch, capsys, tmp_path):
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["soundings", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 
@@ -82,8 +82,8 @@ def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
 def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
     path = small_file(tmp_path)
     plan, paths = (
-        cli.plan_of(path, False, Path("results")),
-        cli.SweepPaths(Path("results"), "small"),
+        commands.plan_of(path, False, Path("results")),
+        commands.SweepPaths(Path("results"), "small"),
     )
     left_of(plan, paths)
     writer = LedgerWriter(paths.ledger)

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from orchestrator import cli
+from orchestrator.cli import commands
 from trainables.space import Choice
 from trainables.tasks import TASKS, make
 
@@ -34,7 +34,7 @@ def listed(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("sys.argv", ["soundings", "list", "tasks"])
     with pytest.raises(SystemExit) as exit_:
-        cli.main()
+        commands.main()
     captured = capsys.readouterr()
     assert (exit_.value.code, captured.err) == (0, "")
     assert not (tmp_path / "cache").exists()

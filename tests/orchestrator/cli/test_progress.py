@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from orchestrator.counts import COLUMNS
-from orchestrator.progress import Progress, shorten
-from tests.orchestrator.small import small_plan
+from orchestrator.cli.cell_progress import COLUMNS
+from orchestrator.cli.progress import Progress, shorten
+from tests.support.small import small_plan
 
 NONE = pd.DataFrame({name: [] for name in COLUMNS})
 

@@ -6,9 +6,9 @@ import duckdb
 import pandas as pd
 import pytest
 
-from orchestrator.plan import make_plan
-from orchestrator.spec import load
-from tests.orchestrator.command import soundings
+from orchestrator.plan.plan import make_plan
+from orchestrator.spec.sweep import load
+from tests.support.command import soundings
 
 pytestmark = pytest.mark.slow
 

@@ -6,11 +6,13 @@ import threading
 import pytest
 import yaml
 
-from orchestrator import cli, lock, sweep
+from orchestrator.cli import commands
 from orchestrator.errors import RunFailed
-from orchestrator.lock import holder, only_run, reason_to_stop
-from tests.orchestrator.small import SMALL, small_file
-from tests.orchestrator.studies import Folder, completed, errored, stopped
+from orchestrator.lock import disk
+from orchestrator.lock.sweep_lock import sweep_lock
+from orchestrator.running import driver
+from tests.support.small import SMALL, small_file
+from tests.support.studies import Folder, completed, errored, stopped
 
 CELL = "parentheses-held-out-size-32-length-6_{}_d1_p4000"
 RNN, GRU = CELL.format("rnn"), CELL.format("gru")
@@ -36,7 +38,7 @@ def call(monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["soundings", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 
@@ -49,11 +51,11 @@ def started(monkeypatch):
     seen = []
 
     def run(plan, paths, left, listeners, lost, us, connect):
-        assert holder(paths) == us
+        assert sweep_lock(paths).holder() == us
         seen.append((plan, left))
         raise RunFailed("as far as this test goes")
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(driver, "run", run)
     return seen
 
 
@@ -76,7 +78,7 @@ def test_each_command_takes_up_its_trials(call, folder, started, tmp_path, argum
     assert left.indices == {RNN: rnn, GRU: []}
     assert plan.spec == folder.plan.spec
     fresh = "--fresh" in arguments
-    assert (f"{RNN}_00001" in set(left.recorded["trial"])) == (not fresh)
+    assert (f"{RNN}_00001" in set(left.record.trials["trial"])) == (not fresh)
     assert code == 1
     assert err.splitlines()[-1].startswith(
         "as far as this test goes; everything recorded is in results/small/ledger. Go on with: "
@@ -142,15 +144,15 @@ def test_a_sweep_that_is_not_there_is_one_sentence(call, tmp_path, monkeypatch, 
 
 
 def test_a_damaged_definition_is_bad_input_for_each(call, folder):
-    folder.paths.definition.write_text("{")
+    folder.paths.manifest.write_text("{")
     for command in ("resume", "status"):
         code, out, err = call(command, "small")
         assert (code, out) == (2, "") and "sweep.json: damaged (" in err
 
 
 def test_a_run_at_work_is_not_joined_by_another(call, folder, started, monkeypatch):
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
-    with only_run(folder.paths) as us:
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 0.0)
+    with sweep_lock(folder.paths).hold() as us:
         code, _, err = call("resume", "small")
     assert (code, started) == (2, [])
     assert f"another run of this sweep is at work (process {us.pid} on {us.host})" in err
@@ -165,9 +167,9 @@ def test_stop_waits_for_the_end_of_the_run_and_says_how_to_go_on(call, folder):
     began, seen = threading.Event(), []
 
     def work():
-        with only_run(folder.paths) as us:
+        with sweep_lock(folder.paths).hold() as us:
             began.set()
-            while not reason_to_stop(folder.paths, us):
+            while not sweep_lock(folder.paths).reason_to_stop(us):
                 pass
             seen.append(us.run)
 
@@ -182,10 +184,10 @@ def test_stop_waits_for_the_end_of_the_run_and_says_how_to_go_on(call, folder):
 
 
 def test_a_run_that_does_not_end_is_named(call, folder, monkeypatch):
-    monkeypatch.setattr(cli, "STOP_SECONDS", 0)
-    with only_run(folder.paths) as us:
+    monkeypatch.setattr(commands, "STOP_SECONDS", 0)
+    with sweep_lock(folder.paths).hold() as us:
         code, _, err = call("stop", "small")
-        assert reason_to_stop(folder.paths, us)
+        assert sweep_lock(folder.paths).reason_to_stop(us)
     assert code == 1
     assert err == (
         f"sweep 'small' was asked to end, but process {us.pid} on {us.host} is still at work after "
@@ -251,7 +253,7 @@ def test_the_status_of_all_sweeps_names_a_broken_one_and_shows_the_others(call, 
 
 
 def test_a_lock_that_says_nothing_is_named_at_once(call, folder):
-    with only_run(folder.paths):
+    with sweep_lock(folder.paths).hold():
         folder.paths.lock.write_text("garbage")
         code, _, err = call("stop", "small")
     assert code == 1
@@ -259,8 +261,8 @@ def test_a_lock_that_says_nothing_is_named_at_once(call, folder):
 
 
 def test_an_extension_that_cannot_run_leaves_what_is_recorded(call, folder, tmp_path, started):
-    before = folder.paths.definition.read_text()
+    before = folder.paths.manifest.read_text()
     small_file(tmp_path, search=SMALL["search"] | {"samples": 10**9})
     code, _, err = call("extend", "small.yaml")
     assert code == 2 and "may have at most 10,000,000" in err
-    assert folder.paths.definition.read_text() == before and started == []
+    assert folder.paths.manifest.read_text() == before and started == []

@@ -8,11 +8,18 @@ import os
 import pytest
 from rich.console import Console
 
+from orchestrator.cli.status import print_status, read_status, summary_line
 from orchestrator.ledger import LedgerWriter
-from orchestrator.lock import only_run
-from orchestrator.remaining import remaining
-from orchestrator.status import print_status, read_status, summary_line
-from tests.orchestrator.studies import MEMORY, Folder, completed, errored, infeasible, stopped
+from orchestrator.lock.sweep_lock import sweep_lock
+from tests.support.studies import (
+    MEMORY,
+    Folder,
+    completed,
+    errored,
+    infeasible,
+    stopped,
+    subtracted,
+)
 
 BEGUN = {}
 TOTALS = {
@@ -57,7 +64,7 @@ def folder(tmp_path):
 def begin(folder, run, *trials):
     """A run gives out trials."""
     planned = {trial.id: trial for trial in folder.plan.trials()}
-    writer = LedgerWriter(folder.paths.ledger, remaining(folder.plan, folder.paths).sequence)
+    writer = LedgerWriter(folder.paths.ledger, subtracted(folder.plan, folder.paths).sequence)
     for trial in trials:
         row = {"trial": trial, "index": planned[trial].index, "run": run, "configuration": "{}"}
         writer.add("starts", planned[trial].cell.id, row)
@@ -140,7 +147,7 @@ def test_the_state_of_a_sweep_that_is_not_at_work(tmp_path, every, state):
 
 def test_what_runs_was_given_out_by_the_run_at_work_and_has_not_ended(folder):
     rnn, gru = (cell.id for cell in folder.plan.cells)
-    with only_run(folder.paths) as us:
+    with sweep_lock(folder.paths).hold() as us:
         assert found(folder)["running"] == 0  # one began in a run that has gone
         begin(folder, us.run, f"{rnn}_00004", f"{rnn}_00005", f"{gru}_00001", f"{gru}_00002")
         folder.fill("gru", None, completed(0.5, 0.5, seconds=8.0))  # begins, and ends
@@ -157,7 +164,7 @@ def test_what_runs_was_given_out_by_the_run_at_work_and_has_not_ended(folder):
 
 def test_the_time_left_is_that_of_the_processes_at_work(folder):
     rnn, gru = (cell.id for cell in folder.plan.cells)
-    with only_run(folder.paths) as us:
+    with sweep_lock(folder.paths).hold() as us:
         begin(folder, us.run, f"{rnn}_00005", f"{gru}_00001")
         status = found(folder)
         # One trial of rnn is left, which took 10 s for five, and five of gru, which took 4 s each.
@@ -216,7 +223,7 @@ def test_looking_writes_nothing(folder, at_work):
         assert listing() == before
 
     if at_work:
-        with only_run(folder.paths):
+        with sweep_lock(folder.paths).hold():
             look()
     else:
         look()
@@ -269,10 +276,10 @@ def test_what_is_printed_has_a_row_a_cell_and_the_whole(folder):
 
 def test_while_a_sweep_grows_its_new_cells_are_there(folder):
     """`extend` records them before any of their trials begins."""
-    from orchestrator.claim import claim
-    from tests.orchestrator.small import small_plan
+    from orchestrator.plan.manifest import write_manifest
+    from tests.support.small import small_plan
 
-    claim(small_plan(folder.paths.results, depths=[1, 2]), folder.paths, extend=True)
+    write_manifest(small_plan(folder.paths.results, depths=[1, 2]), folder.paths, extend=True)
     status = found(folder)
     assert (status["planned"], len(status["cells"])) == (24, 4)
     assert status["completed"] == 2

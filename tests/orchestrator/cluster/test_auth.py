@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.cluster import auth
 from orchestrator.errors import BadInput
-from tests.orchestrator.command import soundings
+from tests.support.command import soundings
 
 
 @pytest.fixture(autouse=True)

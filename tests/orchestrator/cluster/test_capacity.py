@@ -4,16 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cluster import room as room_module
-from orchestrator.cluster.room import Host, Room
+from orchestrator.cluster import capacity as room_module
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.cluster import Host
 from orchestrator.errors import BadInput
-from orchestrator.needs import Need
+from orchestrator.plan.resources import TrialResources
 
 GB = 10**9
 
 
 def need(cpus=1.0, gpus=0.0, memory=GB):
-    return Need(cpus, gpus, memory)
+    return TrialResources(cpus, gpus, memory)
 
 
 def host(cpus=2.0, gpus=0.0, memory=64 * GB, name="10.0.0.1"):
@@ -22,7 +23,7 @@ def host(cpus=2.0, gpus=0.0, memory=64 * GB, name="10.0.0.1"):
 
 def filled(hosts, asked):
     """How many trials of a kind there is room for."""
-    room, count = Room(lambda: hosts), 0
+    room, count = Capacity(lambda: hosts), 0
     while room.take(f"{count}", asked):
         count += 1
     return count
@@ -60,7 +61,7 @@ hosts_drawn = st.lists(
 
 @given(hosts_drawn, st.lists(st.tuples(needs_drawn, st.booleans()), max_size=60))
 def test_no_host_is_overfull_and_none_that_would_hold_a_trial_alone_stays_empty(hosts, wishes):
-    room, given_out = Room(lambda: hosts), {}
+    room, given_out = Capacity(lambda: hosts), {}
     for number, (asked, ends) in enumerate(wishes):
         if room.take(f"{number}", asked):
             given_out[f"{number}"] = asked
@@ -78,7 +79,7 @@ def test_no_host_is_overfull_and_none_that_would_hold_a_trial_alone_stays_empty(
 def test_hosts_that_join_are_filled_and_those_that_go_are_not(monkeypatch):
     monkeypatch.setattr(room_module, "LOOK_SECONDS", 0.0)
     hosts = [host(1, name="a")]
-    room = Room(lambda: list(hosts))
+    room = Capacity(lambda: list(hosts))
     assert room.take("first", need())
     assert not room.take("second", need())
     assert room.is_full([need()])
@@ -107,5 +108,5 @@ def test_hosts_that_join_are_filled_and_those_that_go_are_not(monkeypatch):
 )
 def test_what_no_host_has_is_refused_with_what_there_is(hosts, asked, said):
     with pytest.raises(BadInput) as caught:
-        Room(lambda: hosts).check([need(), asked])
+        Capacity(lambda: hosts).check([need(), asked])
     assert said in str(caught.value)

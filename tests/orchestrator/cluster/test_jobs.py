@@ -9,8 +9,8 @@ import ray
 
 from orchestrator.cluster import auth
 from orchestrator.cluster.jobs import sweep_id
-from tests.orchestrator.command import soundings
-from tests.orchestrator.small import small_file
+from tests.support.command import soundings
+from tests.support.small import small_file
 
 TOKEN = "the token"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.errors import BadInput
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.schema import RESULTS
-from tests.orchestrator.rows import files, report, write
+from tests.support.rows import files, report, write
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from orchestrator.ledger import parts as module
 from orchestrator.ledger import writer as writing
 from orchestrator.ledger.parts import Part, parts, superseded
 from orchestrator.ledger.schema import DATASETS
-from tests.orchestrator.rows import ended, files, records, report
+from tests.support.rows import ended, files, records, report
 from trainables import storage
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.ledger.schema import DATASETS, KEYS
-from tests.orchestrator.rows import NOON, ended, files, plain, random_row, records, report, write
+from tests.support.rows import NOON, ended, files, plain, random_row, records, report, write
 
 CELLS = ("parentheses-length-20_wcrnn-alpha-0.98_d1_p10000", "digits_gru_d2_p200000")
 

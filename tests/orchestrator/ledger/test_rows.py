@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from tests.orchestrator.rows import ended, records, report
+from tests.support.rows import ended, records, report
 
 
 def seen(frame, *columns):

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from tests.orchestrator.rows import ended, files, records, report
+from tests.support.rows import ended, files, records, report
 from trainables import storage
 
 

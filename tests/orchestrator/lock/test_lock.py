@@ -11,16 +11,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator import interruption, lock
 from orchestrator.errors import BadInput
-from orchestrator.interruption import Interruption
-from orchestrator.lock import NOBODY, Holder, holder, only_run, reason_to_stop, request_stop
+from orchestrator.lock import disk
+from orchestrator.lock.holder import NOBODY, Holder
+from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
+from orchestrator.running import interruption
+from orchestrator.running.interruption import Interruption
 
 HOLD = """
 import sys
 from pathlib import Path
-from orchestrator.lock import only_run
+from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 
 with only_run(SweepPaths(Path(sys.argv[1]), "s")) as us:
@@ -31,7 +33,7 @@ with only_run(SweepPaths(Path(sys.argv[1]), "s")) as us:
 
 @pytest.fixture
 def paths(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 0.0)
     return SweepPaths(tmp_path, "s")
 
 
@@ -55,17 +57,17 @@ def another_process(paths):
 
 def test_a_second_run_is_refused_with_the_host_and_process_of_the_first(paths):
     with another_process(paths) as (process, run):
-        there = holder(paths)
+        there = sweep_lock(paths).holder()
         assert (there.host, there.pid, there.run) == (socket.gethostname(), process.pid, run)
         began = datetime.fromisoformat(there.began)
         assert began.tzinfo is not None and began <= datetime.now(UTC)
-        with pytest.raises(BadInput) as caught, only_run(paths):
+        with pytest.raises(BadInput) as caught, sweep_lock(paths).hold():
             raise AssertionError("two at once")
         assert str(caught.value) == (
             f"{paths.folder}: another run of this sweep is at work (process {process.pid} on "
             f"{socket.gethostname()}); wait for it, or end it with 'soundings stop'"
         )
-        assert holder(paths) == there  # the refused one has not written itself into it
+        assert sweep_lock(paths).holder() == there  # the refused one has not written itself into it
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
@@ -77,27 +79,27 @@ def test_the_lock_goes_with_its_process_and_what_it_wrote_means_nothing_then(pat
             process.stdin.close()
         process.wait()
         assert json.loads(paths.lock.read_text())["run"] == run  # it is there still
-        assert holder(paths) is None
-        with only_run(paths) as us:
-            assert holder(paths) == us
+        assert sweep_lock(paths).holder() is None
+        with sweep_lock(paths).hold() as us:
+            assert sweep_lock(paths).holder() == us
             assert (us.pid, us.host) == (os.getpid(), socket.gethostname())
             assert us.run != run
-    assert holder(paths) is None
+    assert sweep_lock(paths).holder() is None
 
 
 def test_runs_have_names_of_their_own(paths):
     names = set()
     for _ in range(3):
-        with only_run(paths) as us:
+        with sweep_lock(paths).hold() as us:
             names.add(us.run)
     assert len(names) == 3
 
 
 def test_an_error_inside_frees_the_lock(paths):
-    with pytest.raises(KeyError), only_run(paths):
+    with pytest.raises(KeyError), sweep_lock(paths).hold():
         raise KeyError
-    with only_run(paths) as us:
-        assert holder(paths) == us
+    with sweep_lock(paths).hold() as us:
+        assert sweep_lock(paths).holder() == us
 
 
 @pytest.mark.parametrize(
@@ -106,77 +108,77 @@ def test_an_error_inside_frees_the_lock(paths):
 def test_garbage_in_the_lock_file_is_nobody_and_in_nobodys_way(paths, content):
     paths.folder.mkdir()
     paths.lock.write_text(content)
-    assert holder(paths) is None
-    with only_run(paths) as us:
-        assert holder(paths) == us
+    assert sweep_lock(paths).holder() is None
+    with sweep_lock(paths).hold() as us:
+        assert sweep_lock(paths).holder() == us
         paths.lock.write_text(content)
-        assert holder(paths) == NOBODY
+        assert sweep_lock(paths).holder() == NOBODY
         with pytest.raises(BadInput, match=r"at work \(a process that just began\); wait for it"):
-            only_run(paths).__enter__()
+            sweep_lock(paths).hold().__enter__()
 
 
 def test_bytes_that_are_no_text_are_garbage_as_well(paths):
-    with only_run(paths):
+    with sweep_lock(paths).hold():
         paths.lock.write_bytes(b"\xff\xfe\x80")
-        assert holder(paths) == NOBODY
+        assert sweep_lock(paths).holder() == NOBODY
 
 
 def test_without_a_folder_nobody_holds_it(paths):
-    assert holder(paths) is None
+    assert sweep_lock(paths).holder() is None
     assert not paths.folder.exists()
 
 
 def test_a_status_that_looks_at_the_lock_keeps_no_run_from_beginning(paths, monkeypatch):
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr(disk, "PATIENCE_SECONDS", 60.0)
     paths.folder.mkdir()
     with paths.lock.open("w") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
-        assert holder(paths) is None  # two may look at once
+        assert sweep_lock(paths).holder() is None  # two may look at once
         waited = []
 
         def let_go(seconds):
             waited.append(seconds)
             fcntl.flock(looking, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(lock.time, "sleep", let_go)
-        with only_run(paths) as us:
-            assert holder(paths) == us
+        monkeypatch.setattr(disk.time, "sleep", let_go)
+        with sweep_lock(paths).hold() as us:
+            assert sweep_lock(paths).holder() == us
         assert len(waited) == 1
 
 
 def test_a_long_holder_before_leaves_no_rest_in_the_file(paths):
     paths.folder.mkdir()
     paths.lock.write_text("x" * 10_000)
-    with only_run(paths) as us:
+    with sweep_lock(paths).hold() as us:
         assert json.loads(paths.lock.read_text())["run"] == us.run
 
 
 def test_a_run_is_asked_to_stop_by_its_name(paths):
-    with only_run(paths) as us:
-        assert not reason_to_stop(paths, us)
-        request_stop(paths, holder(paths))
-        assert reason_to_stop(paths, us)
-        request_stop(paths, us)  # once more changes nothing
-        assert reason_to_stop(paths, us)
+    with sweep_lock(paths).hold() as us:
+        assert not sweep_lock(paths).reason_to_stop(us)
+        sweep_lock(paths).request_stop(sweep_lock(paths).holder())
+        assert sweep_lock(paths).reason_to_stop(us)
+        sweep_lock(paths).request_stop(us)  # once more changes nothing
+        assert sweep_lock(paths).reason_to_stop(us)
         assert sorted(p.name for p in paths.folder.iterdir()) == [".lock", ".stop"]
 
 
 def test_a_request_to_a_run_that_has_gone_is_not_obeyed(paths):
-    with only_run(paths) as gone:
-        request_stop(paths, gone)
-    with only_run(paths) as us:
+    with sweep_lock(paths).hold() as gone:
+        sweep_lock(paths).request_stop(gone)
+    with sweep_lock(paths).hold() as us:
         assert not paths.stop_request.exists()
-        assert not reason_to_stop(paths, us)
-        request_stop(paths, gone)  # one that was slow to write it
-        assert paths.stop_request.exists() and not reason_to_stop(paths, us)
-        request_stop(paths, NOBODY)
-        assert not reason_to_stop(paths, us)
+        assert not sweep_lock(paths).reason_to_stop(us)
+        sweep_lock(paths).request_stop(gone)  # one that was slow to write it
+        assert paths.stop_request.exists() and not sweep_lock(paths).reason_to_stop(us)
+        sweep_lock(paths).request_stop(NOBODY)
+        assert not sweep_lock(paths).reason_to_stop(us)
 
 
 def test_a_request_that_cannot_be_read_is_none(paths):
-    with only_run(paths) as us:
+    with sweep_lock(paths).hold() as us:
         paths.stop_request.mkdir()
-        assert not reason_to_stop(paths, us)
+        assert not sweep_lock(paths).reason_to_stop(us)
         paths.stop_request.rmdir()
     assert str(Holder("a host", 17, "r", "b")) == "process 17 on a host"
 
@@ -196,12 +198,16 @@ def test_tune_is_told_to_stop_once_it_is_asked_and_looks_only_now_and_then(monke
 
 
 def test_a_run_whose_lock_was_taken_away_has_to_end(paths):
-    with only_run(paths) as us:
+    with sweep_lock(paths).hold() as us:
         paths.lock.unlink()
-        assert reason_to_stop(paths, us).startswith(f"for its lock {paths.lock} was taken away")
-        with only_run(paths) as other:
-            assert holder(paths) == other
-            assert "was taken away" in reason_to_stop(paths, us)
-            assert not reason_to_stop(paths, other)
+        assert (
+            sweep_lock(paths)
+            .reason_to_stop(us)
+            .startswith(f"for its lock {paths.lock} was taken away")
+        )
+        with sweep_lock(paths).hold() as other:
+            assert sweep_lock(paths).holder() == other
+            assert "was taken away" in sweep_lock(paths).reason_to_stop(us)
+            assert not sweep_lock(paths).reason_to_stop(other)
             paths.lock.write_text("garbage")  # that says nothing of another run
-            assert not reason_to_stop(paths, us)
+            assert not sweep_lock(paths).reason_to_stop(us)

@@ -6,10 +6,10 @@ from importlib.resources import files
 
 import pytest
 
-from orchestrator import cli
-from orchestrator.cost import Device, cost, load_device
+from orchestrator.cli import commands
 from orchestrator.errors import BadInput
-from tests.orchestrator.small import small_plan
+from orchestrator.plan.cost import Device, cost, load_device
+from tests.support.small import small_plan
 from trainables.architectures import ARCHITECTURES
 
 ONLY_OPERATIONS = {"rnn": (0.0, 0.0, 0.0, 1.0), "gru": (0.0, 0.0, 0.0, 1.0)}
@@ -171,7 +171,7 @@ def test_the_plan_ends_with_operations_hours_and_the_device(monkeypatch, capsys,
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["soundings", "plan", "asha.yaml"])
     with pytest.raises(SystemExit) as exit_:
-        cli.main()
+        commands.main()
     assert exit_.value.code == 0
     counts, costs, described = capsys.readouterr().out.splitlines()[-3:]
     assert counts == (

@@ -6,9 +6,9 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.views.tables import Study
-from tests.orchestrator.small import SMALL, small_plan
-from tests.orchestrator.studies import Folder, completed, errored, infeasible, left_of, stopped
+from orchestrator.views.study.study import Study
+from tests.support.small import SMALL, small_plan
+from tests.support.studies import Folder, completed, errored, infeasible, left_of, stopped
 
 REMEDY = "; change the sweep's name, name another folder with --results, or take the change back"
 
@@ -38,8 +38,13 @@ def test_a_new_sweep_is_written_down_and_all_of_it_is_left(paths):
     assert {cell: [*of] for cell, of in left.indices.items()} == {
         cell.id: [*range(6)] for cell in plan.cells
     }
-    assert (left.count, len(left.recorded), len(left.reports), left.sequence) == (12, 0, 0, 0)
-    written = json.loads(paths.definition.read_text())
+    assert (
+        left.count,
+        len(left.record.trials),
+        len(left.record.reports),
+        left.record.sequence,
+    ) == (12, 0, 0, 0)
+    written = json.loads(paths.manifest.read_text())
     assert {cell: of["hidden"] for cell, of in written["cells"].items()} == {
         cell.id: cell.hidden for cell in plan.cells
     }
@@ -70,14 +75,14 @@ def test_what_ended_is_subtracted_and_what_errored_is_not(tmp_path):
     left = left_of(folder.plan, folder.paths)
     rnn, gru = (cell.id for cell in folder.plan.cells)
     assert [[*left.indices[cell]] for cell in (rnn, gru)] == [[1, 4], [*range(6)]]
-    assert len(left.recorded) == 5
+    assert len(left.record.trials) == 5
 
 
 def test_a_complete_sweep_has_nothing_left(tmp_path):
     folder = Folder.of(tmp_path)
     folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
     left = left_of(folder.plan, folder.paths)
-    assert (left.count, len(left.recorded)) == (0, 12)
+    assert (left.count, len(left.record.trials)) == (0, 12)
 
 
 CHANGES = [
@@ -122,7 +127,7 @@ def test_while_nothing_is_recorded_the_folder_takes_the_changed_sweep(paths):
     left_of(small_plan(), paths)
     changed = small_plan(seed=4, architectures=["lstm"])
     assert left_of(changed, paths).count == 6
-    written = json.loads(paths.definition.read_text())
+    written = json.loads(paths.manifest.read_text())
     assert (written["seed"], [*written["cells"]]) == (4, [changed.cells[0].id])
 
 
@@ -157,12 +162,12 @@ def test_sweeps_of_different_names_share_a_results_folder(tmp_path):
 def test_a_damaged_definition_is_bad_input_everywhere(tmp_path, text):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", completed(1.0, 1.0))
-    folder.paths.definition.write_text(text)
+    folder.paths.manifest.write_text(text)
     with pytest.raises(BadInput) as tables:
         Study(folder.paths)
     assert refusal(folder.paths, folder.plan) == str(tables.value)
-    assert str(tables.value).startswith(f"{folder.paths.definition}: damaged (")
-    folder.paths.definition.unlink()
+    assert str(tables.value).startswith(f"{folder.paths.manifest}: damaged (")
+    folder.paths.manifest.unlink()
     assert refusal(folder.paths, folder.plan) == (
         f"{folder.paths.folder} has a ledger, but not sweep.json, which says what sweep it is of; "
         "put it back, or name another folder with --results"

@@ -1,8 +1,8 @@
 """What `resume --fresh` forgets, and that nothing is forgotten with it."""
 
 from orchestrator.ledger import Ledger, LedgerWriter
-from orchestrator.remaining import Which, remaining
-from tests.orchestrator.studies import Folder, completed, errored
+from orchestrator.plan.remaining import TrialSelection
+from tests.support.studies import Folder, completed, errored, subtracted
 
 
 def test_a_trial_that_starts_over_does_not_get_numbers_that_a_file_stands_for(tmp_path):
@@ -16,10 +16,10 @@ def test_a_trial_that_starts_over_does_not_get_numbers_that_a_file_stands_for(tm
     ledger = Ledger(folder.paths.ledger)
     before = ledger.trials()
 
-    left = remaining(folder.plan, folder.paths, Which(unfinished=False, fresh=True))
+    left = subtracted(folder.plan, folder.paths, TrialSelection(unfinished=False), fresh=True)
     assert left.indices[cell] == [2]
     assert trial not in set(ledger.trials()["trial"]) | set(ledger.starts()["trial"])
-    writer = LedgerWriter(folder.paths.ledger, left.sequence)
+    writer = LedgerWriter(folder.paths.ledger, left.record.sequence)
     writer.add("starts", cell, {"trial": trial, "index": 2})
     writer.add("results", cell, {"trial": trial, "step": 4})
     writer.add("trials", cell, {"trial": trial, "index": 2, "outcome": "completed"})
@@ -30,4 +30,4 @@ def test_a_trial_that_starts_over_does_not_get_numbers_that_a_file_stands_for(tm
     assert sorted(after.index) == sorted(before["trial"])
     assert after.loc[trial, "outcome"] == "completed"
     assert trial in set(ledger.starts()["trial"]) and trial in set(ledger.results()["trial"])
-    assert left.sequence > before["sequence"].max()
+    assert left.record.sequence > before["sequence"].max()

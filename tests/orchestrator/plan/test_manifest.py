@@ -8,15 +8,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orchestrator.claim import claim, recorded_spec
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.plan import Plan, make_plan
-from orchestrator.remaining import Which, remaining
-from orchestrator.spec import SweepSpec
-from tests.orchestrator.small import SMALL, small_plan
-from tests.orchestrator.studies import MEMORY, Folder, completed, errored, stopped
-from tests.orchestrator.test_spec_any import QUICKSTART, mutated
+from orchestrator.plan.manifest import recorded_spec, write_manifest
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.remaining import TrialSelection
+from orchestrator.spec.sweep import SweepSpec
+from tests.orchestrator.spec.test_any_sweep import QUICKSTART, mutated
+from tests.support.small import SMALL, small_plan
+from tests.support.studies import MEMORY, Folder, completed, errored, stopped, subtracted
 
 SEARCH, TRAINING, SCHEDULER = SMALL["search"], SMALL["training"], SMALL["scheduler"]
 LISTED = [{"learning_rate": 1e-3}, {"learning_rate": 2e-3, "optimizer": "adam"}]
@@ -34,10 +34,10 @@ def begun(results, **changes):
 
 
 def refusal(folder, plan, extend=False):
-    before = folder.paths.definition.read_bytes()
+    before = folder.paths.manifest.read_bytes()
     with pytest.raises(BadInput) as caught:
-        claim(plan, folder.paths, extend)
-    assert folder.paths.definition.read_bytes() == before
+        write_manifest(plan, folder.paths, extend)
+    assert folder.paths.manifest.read_bytes() == before
     return str(caught.value)
 
 
@@ -64,14 +64,14 @@ def test_a_sweep_that_grew_is_extended_on_request_and_only_then(tmp_path, first,
     said = refusal(folder, plan)
     assert said.startswith(f"{folder.paths.folder} holds a smaller sweep 'small': ")
     assert said.endswith(SMALLER)
-    claim(plan, folder.paths, extend=True)
-    written = json.loads(folder.paths.definition.read_text())
+    write_manifest(plan, folder.paths, extend=True)
+    written = json.loads(folder.paths.manifest.read_text())
     assert list(written["cells"]) == [cell.id for cell in plan.cells]
     assert written["search"]["samples"] == plan.spec.search.samples
     assert recorded_spec(folder.paths) == plan.spec
-    claim(plan, folder.paths)  # from now on it is the same
+    write_manifest(plan, folder.paths)  # from now on it is the same
     # Only the new is left, and what there was and had not ended.
-    left = remaining(plan, folder.paths, Which(errored=False))
+    left = subtracted(plan, folder.paths, TrialSelection(errored=False))
     assert left.count == plan.trial_count - 1
     (rnn,) = [c.id for c in folder.plan.cells if c.architecture.name == "rnn"]
     assert left.indices[rnn] == [*range(1, plan.spec.search.samples)]
@@ -93,8 +93,8 @@ def test_an_extension_runs_what_is_new_and_leaves_what_errored(tmp_path):
     ends = [completed(1.0, 1.0), errored(), stopped(), None, {}]
     folder.fill("rnn", *ends)
     plan = small_plan(tmp_path, depths=[1, 2], search=SEARCH | {"samples": 8})
-    claim(plan, folder.paths, extend=True)
-    left = remaining(plan, folder.paths, Which(errored=False))
+    write_manifest(plan, folder.paths, extend=True)
+    left = subtracted(plan, folder.paths, TrialSelection(errored=False))
     rnn, gru, *new = (cell.id for cell in plan.cells)
     assert left.indices[rnn] == [3, 4, 5, 6, 7]
     assert [*left.indices[gru]] == [*range(8)]
@@ -116,9 +116,9 @@ SAME = {
 def test_the_same_cells_in_other_words_are_the_same_sweep(tmp_path, changes):
     folder = begun(tmp_path)
     plan = small_plan(tmp_path, **changes)
-    claim(plan, folder.paths)
+    write_manifest(plan, folder.paths)
     assert recorded_spec(folder.paths) == plan.spec
-    assert remaining(plan, folder.paths).count == 11
+    assert subtracted(plan, folder.paths).count == 11
 
 
 GONE = "parentheses-held-out-size-32-length-6_{}_d1_p4000 was there and is not in the file"
@@ -223,7 +223,7 @@ def test_a_cell_that_now_means_something_else_is_refused(tmp_path, changed):
 
 def test_what_is_recorded_is_not_lost_when_a_write_is_cut_off(tmp_path, monkeypatch):
     folder = begun(tmp_path)
-    before = folder.paths.definition.read_bytes()
+    before = folder.paths.manifest.read_bytes()
     plan = small_plan(tmp_path, depths=[1, 2])
 
     def killed(path, target):
@@ -232,9 +232,9 @@ def test_what_is_recorded_is_not_lost_when_a_write_is_cut_off(tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.rename", killed)
         with pytest.raises(KeyboardInterrupt):
-            claim(plan, folder.paths, extend=True)
-    assert folder.paths.definition.read_bytes() == before
-    claim(plan, folder.paths, extend=True)
+            write_manifest(plan, folder.paths, extend=True)
+    assert folder.paths.manifest.read_bytes() == before
+    write_manifest(plan, folder.paths, extend=True)
     assert recorded_spec(folder.paths) == plan.spec
 
 
@@ -264,7 +264,7 @@ def test_the_recorded_sweep_is_the_one_that_was_claimed(tmp_path_factory, data, 
         assume(False)
     paths = SweepPaths(tmp_path_factory.mktemp("results"), spec.name)
     paths.make_writable()
-    claim(Plan(spec, (), ()), paths)
+    write_manifest(Plan(spec, (), ()), paths)
     found = recorded_spec(paths)
     assert found == spec
     assert repr(found) == repr(spec)  # 1 is not 1.0
@@ -275,10 +275,10 @@ def test_the_recorded_sweep_has_the_same_trials(tmp_path, small):
     spec = SweepSpec.model_validate(small)
     plan, paths = make_plan(spec, tmp_path), SweepPaths(tmp_path, "small")
     paths.make_writable()
-    claim(plan, paths)
+    write_manifest(plan, paths)
     again = make_plan(recorded_spec(paths), tmp_path)
     assert [t.definition for t in again.trials()] == [t.definition for t in plan.trials()]
-    claim(again, paths)
+    write_manifest(again, paths)
 
 
 def test_a_folder_without_a_sweep_or_with_one_of_another_release_is_bad_input(tmp_path):
@@ -286,8 +286,8 @@ def test_a_folder_without_a_sweep_or_with_one_of_another_release_is_bad_input(tm
     with pytest.raises(BadInput, match="holds no sweep: start it first with 'soundings run FILE'"):
         recorded_spec(paths)
     folder = begun(tmp_path)
-    written = json.loads(folder.paths.definition.read_text())
-    folder.paths.definition.write_text(json.dumps(written | {"invented": 1}))
+    written = json.loads(folder.paths.manifest.read_text())
+    folder.paths.manifest.write_text(json.dumps(written | {"invented": 1}))
     with pytest.raises(BadInput, match="this Soundings does not understand it") as caught:
         recorded_spec(paths)
     assert "use the release that wrote it" in str(caught.value)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.plan import make_plan
-from orchestrator.spec import load
-from tests.orchestrator.small import small_plan
+from orchestrator.plan.plan import make_plan
+from orchestrator.spec.sweep import load
+from tests.support.small import small_plan
 from trainables import tasks
 from trainables.architectures import build
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.remaining import Which, clear_checkpoints, remaining
-from orchestrator.sweep import _settled
-from tests.orchestrator.studies import Folder, completed, errored, infeasible, stopped
+from orchestrator.plan.remaining import TrialSelection
+from tests.support.studies import subtracted
+from orchestrator.plan.repair import clear_checkpoints
+from orchestrator.running.driver import _settled
+from tests.support.studies import Folder, completed, errored, infeasible, stopped
 from trainables import checkpoints
 
 BEGUN = {}  # given out, and nothing heard since
@@ -45,17 +47,17 @@ def cell_of(folder):
 @pytest.mark.parametrize(
     ("which", "indices", "others"),
     [
-        (Which(), [1, 2, 3, 6, 7, 8], 9),
-        (Which(errored=False), [2, 3, 8], 9),
-        (Which(unfinished=False), [1, 6, 7], 0),
-        (Which(unfinished=False, fresh=True), [1, 6, 7], 0),
-        (Which(fresh=True), [1, 2, 3, 6, 7, 8], 9),
-        (Which(unfinished=False, errored=False), [], 0),
+        (TrialSelection(), [1, 2, 3, 6, 7, 8], 9),
+        (TrialSelection(errored=False), [2, 3, 8], 9),
+        (TrialSelection(unfinished=False), [1, 6, 7], 0),
+        (TrialSelection(unfinished=False), fresh=True, [1, 6, 7], 0),
+        (fresh=True, [1, 2, 3, 6, 7, 8], 9),
+        (TrialSelection(unfinished=False, errored=False), [], 0),
     ],
     ids=str,
 )
 def test_which_trials_are_taken_up(folder, which, indices, others):
-    left = remaining(folder.plan, folder.paths, which)
+    left = subtracted(folder.plan, folder.paths, which)
     rnn, gru = (cell.id for cell in folder.plan.cells)
     found = {cell: [*of] for cell, of in left.indices.items()}
     assert found == {rnn: indices, gru: [*range(others)]}
@@ -63,10 +65,10 @@ def test_which_trials_are_taken_up(folder, which, indices, others):
 
 
 def test_a_trial_is_undecided_by_its_last_report_unless_it_erred_or_ended_after_it(folder):
-    left = remaining(folder.plan, folder.paths)
+    left = subtracted(folder.plan, folder.paths)
     rnn = cell_of(folder)
     assert left.undecided == {f"{rnn}_00003": 8, f"{rnn}_00007": 8}
-    assert {trial: [r["step"] for r in curve] for trial, curve in left.curves.items()} == {
+    assert {trial: [r["step"] for r in curve] for trial, curve in left.record.curves.items()} == {
         f"{rnn}_00001": [4],
         f"{rnn}_00003": [4, 8],
         f"{rnn}_00007": [4, 8],
@@ -81,14 +83,14 @@ def test_numbers_go_on_after_the_highest_of_any_dataset(folder):
         )
 
     before = highest()
-    assert remaining(folder.plan, folder.paths).sequence == before + 1
+    assert subtracted(folder.plan, folder.paths).sequence == before + 1
     # What is forgotten does not give its numbers back.
-    assert remaining(folder.plan, folder.paths, Which(fresh=True)).sequence == before + 1
+    assert subtracted(folder.plan, folder.paths, fresh=True).sequence == before + 1
     assert highest() < before
 
 
 def test_reports_are_in_the_order_of_their_arrival_with_their_cells(folder):
-    found = remaining(folder.plan, folder.paths).reports
+    found = subtracted(folder.plan, folder.paths).reports
     columns = ["cell", "trial", "step", "objective", "sequence"]
     wanted = folder.sql(
         "select cell, trial, step, objective, sequence from results order by sequence"
@@ -101,7 +103,7 @@ def test_configurations_of_trials_that_began_are_those_of_the_ledger(tmp_path):
     folder.fill("rnn", completed(1.0, 1.0), BEGUN, errored(), reports(4), stopped())
     rnn = cell_of(folder)
     planned = {t.id: t.definition["configuration"] for t in folder.plan.trials()}
-    found = remaining(folder.plan, folder.paths).configurations()
+    found = subtracted(folder.plan, folder.paths).configurations()
     assert found == {f"{rnn}_0000{i}": planned[f"{rnn}_0000{i}"] for i in (1, 2, 3)}
     recorded = folder.sql("select trial, configuration from starts")
     assert found == {t: json.loads(c) for t, c in recorded if t in found}
@@ -115,12 +117,12 @@ def test_starting_over_forgets_errored_trials_and_nothing_else(folder):
     numbers = "select sequence, trial from {} order by sequence"
     datasets = ("trials", "results", "starts")
     before = {dataset: folder.sql(numbers.format(dataset)) for dataset in datasets}
-    left = remaining(folder.plan, folder.paths, Which(fresh=True))
+    left = subtracted(folder.plan, folder.paths, fresh=True)
     forgotten = {trials[1], trials[6], trials[7]}
     for dataset, rows in before.items():
         kept = [row for row in rows if row[1] not in forgotten]
         assert folder.sql(numbers.format(dataset)) == kept != rows
-    assert not forgotten & {*left.recorded["trial"], *left.starts["trial"], *left.curves}
+    assert not forgotten & {*left.record.trials["trial"], *left.record.starts["trial"], *left.record.curves}
     assert not forgotten & set(left.undecided) and not forgotten & set(left.configurations())
     there = {path.name for path in folder.paths.checkpoints.iterdir()}
     assert there == set(trials[:8]) - forgotten
@@ -130,7 +132,7 @@ def test_without_errors_starting_over_touches_no_file(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", completed(1.0, 1.0), reports(4))
     files = sorted(folder.paths.ledger.rglob("*"))
-    remaining(folder.plan, folder.paths, Which(fresh=True))
+    subtracted(folder.plan, folder.paths, fresh=True)
     assert sorted(folder.paths.ledger.rglob("*")) == files
 
 
@@ -156,7 +158,7 @@ def test_checkpoints_beyond_a_report_that_is_not_recorded_go(tmp_path, monkeypat
     place = folder.paths.checkpoints_of(trial)
     for step in (1, 3, 4, 6, 7, 8, 13):
         checkpoints.write(place, step, "x", {})
-    clear_checkpoints(folder.plan, folder.paths, remaining(folder.plan, folder.paths))
+    clear_checkpoints(folder.plan, folder.paths, subtracted(folder.plan, folder.paths))
     if kept is None:
         assert not place.exists()
     else:
@@ -167,7 +169,7 @@ def test_checkpoints_beyond_a_report_that_is_not_recorded_go(tmp_path, monkeypat
 def test_folders_that_are_no_trials_of_this_sweep_go_and_none_need_be_there(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", BEGUN)
-    left = remaining(folder.plan, folder.paths)
+    left = subtracted(folder.plan, folder.paths)
     clear_checkpoints(folder.plan, folder.paths, left)
     assert not folder.paths.checkpoints.exists()
     checkpoints.write(folder.paths.checkpoints / "somebody_00000", 4, "x", {})
@@ -188,7 +190,7 @@ def test_what_the_reports_ended_is_settled(tmp_path):
         errored() | reports(4),
     )
     rnn = cell_of(folder)
-    left = remaining(folder.plan, folder.paths)
+    left = subtracted(folder.plan, folder.paths)
     settled = {d["trial"]: how for d, how, _ in _settled(folder.plan, left, {f"{rnn}_00003"})}
     assert settled == {
         f"{rnn}_00000": "completed",
@@ -219,7 +221,9 @@ def test_any_ledger_is_subtracted_from_the_plan(tmp_path_factory, ends, which):
         {trial: made[end] for trial, end in zip(trials, ends, strict=True) if end != "never"}
     )
     unfinished, errors = which
-    left = remaining(folder.plan, folder.paths, Which(unfinished=unfinished, errored=errors))
+    left = subtracted(
+        folder.plan, folder.paths, TrialSelection(unfinished=unfinished, errored=errors)
+    )
     found = {f"{cell}_{index:05d}" for cell, of in left.indices.items() for index in of}
     taken = {"errored"} if errors else set()
     taken |= {"never", "begun", "reported"} if unfinished else set()

@@ -6,20 +6,12 @@ import shutil
 import pytest
 import yaml
 
-from orchestrator import cli
+from orchestrator.cli import commands
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from tests.orchestrator.mistakes import refused
-from tests.orchestrator.small import SMALL, small_plan
-from tests.orchestrator.studies import (
-    Folder,
-    completed,
-    end,
-    errored,
-    infeasible,
-    left_of,
-    stopped,
-)
+from tests.support.small import SMALL, small_plan
+from tests.support.studies import Folder, completed, end, errored, infeasible, left_of, stopped
+from tests.support.sweep_files import refused
 
 REPEAT = {"method": "repeat", "of": "small", "samples": 4}
 RNN, GRU = (cell.id for cell in small_plan().cells)
@@ -104,7 +96,7 @@ def test_the_sweeps_definition_names_the_trial_that_is_repeated(tmp_path, folder
     plan = repeat(tmp_path)
     paths = SweepPaths(tmp_path, "again")
     left_of(plan, paths)
-    written = json.loads(paths.definition.read_text())
+    written = json.loads(paths.manifest.read_text())
     for cell, trial in ((RNN, f"{RNN}_00003"), (GRU, f"{GRU}_00002")):
         repeated = written["cells"][cell]["repeated"]
         (original,) = [t for t in folder.plan.trials() if t.id == trial]
@@ -112,7 +104,7 @@ def test_the_sweeps_definition_names_the_trial_that_is_repeated(tmp_path, folder
     assert written["search"] == {"method": "repeat", "of": "small", "samples": 4, "space": {}} | {
         "configurations": None
     }
-    assert json.loads(folder.paths.definition.read_text())["cells"][RNN]["repeated"] is None
+    assert json.loads(folder.paths.manifest.read_text())["cells"][RNN]["repeated"] is None
 
 
 @pytest.mark.parametrize(
@@ -155,14 +147,14 @@ def test_what_it_repeats_is_settled_by_its_first_run(tmp_path, folder):
     again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
     again.fill("rnn", completed(1.0, 1.0))
     assert left_of(repeat(tmp_path), again.paths).count == 7
-    before = again.paths.definition.read_bytes()
+    before = again.paths.manifest.read_bytes()
     folder.fill("rnn", *[None] * 5, completed(0.2, 0.2))  # more trials of the other sweep
     assert repeat(tmp_path, name="other").cells[0].repeated["trial"] == f"{RNN}_00005"
     plan = repeat(tmp_path)
     assert [cell.repeated for cell in plan.cells] == [cell.repeated for cell in again.plan.cells]
     assert plan.cells[0].repeated["trial"] == f"{RNN}_00003"
     assert left_of(plan, again.paths).count == 7
-    assert again.paths.definition.read_bytes() == before
+    assert again.paths.manifest.read_bytes() == before
 
 
 def test_a_repetition_goes_on_without_the_sweep_that_it_repeats(tmp_path, folder):
@@ -202,7 +194,7 @@ def call(monkeypatch, capsys, tmp_path):
         (tmp_path / "again.yaml").write_text(yaml.safe_dump(given))
         monkeypatch.setattr("sys.argv", ["soundings", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 

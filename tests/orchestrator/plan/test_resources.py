@@ -2,14 +2,14 @@
 
 import pytest
 
-from orchestrator.needs import GIGABYTE, GPU_OPERATIONS, Need, needs
-from tests.orchestrator.small import small_plan
+from orchestrator.plan.resources import GIGABYTE, GPU_OPERATIONS, TrialResources, trial_resources
+from tests.support.small import small_plan
 from trainables.workload import TRAINING
 
 
 def need_of(gpu_bytes=16e9, **changes):
     plan = small_plan(architectures=["gru"], **changes)
-    (found,) = needs(plan, gpu_bytes).values()
+    (found,) = trial_resources(plan, gpu_bytes).values()
     return plan.cells[0], found
 
 
@@ -17,13 +17,13 @@ LONG = [{"name": "parentheses", "options": {"length": 175, "held_out_size": 32}}
 
 
 def test_a_small_cell_takes_a_core_a_gigabyte_and_no_gpu():
-    assert need_of()[1] == Need(1.0, 0.0, 10**9)
+    assert need_of()[1] == TrialResources(1.0, 0.0, 10**9)
     assert need_of()[1].resources() == {"CPU": 1.0, "memory": 10**9}
 
 
 def test_what_the_file_says_holds():
     said = {"cpus": 0.5, "gpus": 0.25, "memory": 3}
-    assert need_of(resources=said)[1] == Need(0.5, 0.25, 3 * 10**9)
+    assert need_of(resources=said)[1] == TrialResources(0.5, 0.25, 3 * 10**9)
     assert need_of(gpu_bytes=None, resources={"gpus": 2})[1].gpus == 2
     large = need_of(tasks=LONG, budgets=[10_000_000], resources={"gpus": 0})[1]
     assert large.gpus == 0

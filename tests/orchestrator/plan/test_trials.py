@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 from scipy import stats
 
-from tests.orchestrator.small import SMALL, small_plan
+from tests.support.small import SMALL, small_plan
 from trainables.space import LogUniform
 
 SIZES = {"architectures": ["rnn", "gru", "wcrnn"], "depths": [1, 2], "budgets": [3000, 4000]}

@@ -9,11 +9,11 @@ import pytest
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.sweep import run
-from tests.orchestrator.rows import records
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import left_of
-from tests.orchestrator.trainables_for_tests import Broken, KilledOnce
+from orchestrator.running.driver import run
+from tests.support.rows import records
+from tests.support.small import small_plan
+from tests.support.studies import left_of
+from tests.support.trainables import Broken, KilledOnce
 from trainables import storage, tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer

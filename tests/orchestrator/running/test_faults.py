@@ -6,8 +6,8 @@ from contextlib import closing
 import pytest
 
 from orchestrator.ledger import Ledger
-from tests.orchestrator.command import soundings
-from tests.orchestrator.small import small_file, small_plan
+from tests.support.command import soundings
+from tests.support.small import small_file, small_plan
 
 
 @pytest.mark.slow

@@ -3,9 +3,9 @@
 import pytest
 
 from orchestrator.ledger import LedgerWriter
-from orchestrator.remaining import remaining
-from tests.orchestrator.faults_own import ATTEMPTS, BEGINS, REPAIRED
-from tests.orchestrator.faults_tools import Place
+from tests.support.faults import Place
+from tests.support.own_task import ATTEMPTS, BEGINS, REPAIRED
+from tests.support.studies import subtracted
 
 RETRIES = 2
 
@@ -70,7 +70,7 @@ def test_trials_in_trouble_are_retried_then_errored_and_disturb_no_other(tmp_pat
         assert place.trained(since) == {t: [*range(BEGINS, 24)] for t in names[1:5]}
         status = place.status()
         assert (status["completed"], status["errored"], status["state"]) == (5, 0, "unfinished")
-        assert remaining(place.plan, place.paths).indices == {cell: [5]}
+        assert subtracted(place.plan, place.paths).indices == {cell: [5]}
         reports = sorted(place.reports())
         assert reports == [(trial, step) for trial in names[:5] for step in range(4, 25, 4)]
 

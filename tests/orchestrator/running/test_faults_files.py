@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from tests.orchestrator.faults_tools import SWEEP, Place, kill
-from tests.orchestrator.test_faults_stop import REPORTS, TWO_AT_ONCE, waiting
+from tests.orchestrator.running.test_faults_stop import REPORTS, TWO_AT_ONCE, waiting
+from tests.support.faults import SWEEP, Place, kill
 from trainables.trial import Trial
 
 LIMIT = 14
@@ -65,7 +65,7 @@ def test_a_file_that_is_edited_mid_run_is_held_against_the_record(tmp_path, stor
         place.limit(None)
         place.ended(process, 0)  # it goes on with what it has read
         assert len(place.trials()) == 4 and set(begun) <= place.trained().keys()
-        record = place.paths.definition.read_text()
+        record = place.paths.manifest.read_text()
         rows, trained = place.ended_trials(), place.steps()
 
         for command in (("run",), ("resume",), ("extend",)):
@@ -78,7 +78,7 @@ def test_a_file_that_is_edited_mid_run_is_held_against_the_record(tmp_path, stor
             assert said.startswith("results/hit holds a smaller sweep 'hit': ")
             assert "search.samples was 4 and is 6 in the file" in said
             assert "soundings extend" in said
-        assert place.paths.definition.read_text() == record
+        assert place.paths.manifest.read_text() == record
         assert "Nothing was run." in place.call("resume", "hit")  # what it was when it ran
 
         place.write(**{**more, "depths": [1, 2]})

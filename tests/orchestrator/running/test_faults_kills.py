@@ -9,9 +9,9 @@ from mlflow import MlflowClient
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from orchestrator.outcome import FINAL
-from orchestrator.plan import index_of
-from tests.orchestrator.faults_tools import ASHA, ONE_SLOT, SWEEP, Place, kill
-from tests.orchestrator.mlflow_search import runs_of_trials
+from orchestrator.plan.plan import index_of
+from tests.support.faults import ASHA, ONE_SLOT, SWEEP, Place, kill
+from tests.support.mlflow_search import runs_of_trials
 
 
 class Hits:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from tests.orchestrator.command import environment
-from tests.orchestrator.faults_tools import ASHA, ONE_SLOT, Mounts, Place, kill
-from tests.orchestrator.mlflow_search import runs_of_trials
+from tests.support.command import environment
+from tests.support.faults import ASHA, ONE_SLOT, Mounts, Place, kill
+from tests.support.mlflow_search import runs_of_trials
 
 SHORT = {
     "tasks": [{"name": "own:Watched", "options": {"pause": 0.002}}],

@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from tests.orchestrator.faults_tools import Place, kill
+from tests.support.faults import Place, kill
 from trainables import checkpoints
 
 # Two trials train side by side, with a checkpoint after every step.

@@ -7,15 +7,16 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial as TuneTrial
 
-from orchestrator import letting_go, scheduler
-from orchestrator.letting_go import ENDED
+from orchestrator import ray_internals
 from orchestrator.paths import SweepPaths
-from orchestrator.scheduler import PerCellASHA, PerCellFIFO
-from orchestrator.spec import SchedulerSpec
-from orchestrator.sweep import run
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import Folder, left_of
-from tests.orchestrator.trainables_for_tests import Idle
+from orchestrator.ray_internals import ENDED
+from orchestrator.running.driver import run
+from orchestrator.search import scheduler
+from orchestrator.search.scheduler import PerCellASHA, PerCellFIFO
+from orchestrator.spec.scheduler import SchedulerSpec
+from tests.support.small import small_plan
+from tests.support.studies import Folder, left_of
+from tests.support.trainables import Idle
 
 HELD = 20
 SIZES = ("_trials", "_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
@@ -25,13 +26,13 @@ SIZES += ("_pending_trials_list", "_trial_metadata", "_trial_to_actor")
 @pytest.mark.usefixtures("one_ray")
 @pytest.mark.slow
 def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(letting_go, "MOST_ENDED", HELD)
+    monkeypatch.setattr(ray_internals, "MOST_ENDED", HELD)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tunes own"))
     (tmp_path / "tunes own").mkdir()
     most, folders, turns = dict.fromkeys(SIZES, 0), [], [0]
 
     def let_go(controller):
-        letting_go.let_go(controller)
+        ray_internals.let_go(controller)
         turns[0] += 1
         for name in SIZES:
             most[name] = max(most[name], len(getattr(controller, name)))
@@ -89,13 +90,13 @@ class Stub:
 
 @pytest.mark.parametrize("count", [10, HELD + 4, HELD + 5, 60])
 def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, count):
-    monkeypatch.setattr(letting_go, "MOST_ENDED", HELD)
+    monkeypatch.setattr(ray_internals, "MOST_ENDED", HELD)
     statuses = [TuneTrial.TERMINATED] * (count - 4)
     statuses += [TuneTrial.ERROR, TuneTrial.TERMINATED, TuneTrial.RUNNING, TuneTrial.PENDING]
     trials = [Stub(i, status, tmp_path if i % 2 else None) for i, status in enumerate(statuses)]
     with_actor = trials[-3:-1]  # one of them has ended, but its actor is not reused yet
     controller = Controller(trials, with_actor)
-    letting_go.let_go(controller)
+    ray_internals.let_go(controller)
     if count <= HELD + 2 * 2:
         assert controller._trials == trials
         return
@@ -118,5 +119,5 @@ def test_rays_controller_has_its_trials_where_they_are_looked_for():
     from ray.tune.execution.tune_controller import TuneController
 
     source = inspect.getsource(TuneController.__init__)
-    for name in (*letting_go._LISTS, *letting_go._SETS, "_trial_metadata", "_trial_to_actor"):
+    for name in (*ray_internals._LISTS, *ray_internals._SETS, "_trial_metadata", "_trial_to_actor"):
         assert f"self.{name}" in source, name

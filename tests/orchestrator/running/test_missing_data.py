@@ -3,11 +3,12 @@
 import pytest
 import yaml
 
-from orchestrator import cli, sweep
+from orchestrator.cli import commands
 from orchestrator.errors import RunFailed
 from orchestrator.ledger import Ledger
-from tests.orchestrator.small import SMALL
-from tests.orchestrator.studies import Folder, completed
+from orchestrator.running import driver
+from tests.support.small import SMALL
+from tests.support.studies import Folder, completed
 
 TEXT = {"name": "text8", "options": {"length": 4, "warm_up": 1, "held_out_size": 10}}
 LABEL = "text8(held_out_size=10, length=4, warm_up=1)"
@@ -32,7 +33,7 @@ def call(monkeypatch, capsys, tmp_path):
         (tmp_path / "small.yaml").write_text(yaml.safe_dump({**SMALL, "tasks": [*tasks]}))
         monkeypatch.setattr("sys.argv", ["soundings", *arguments])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 
@@ -98,7 +99,7 @@ def test_only_the_data_of_what_is_left_are_asked_for(call, tmp_path, results, mo
         started.append({cell.task.name for cell in plan.cells if left.indices[cell.id]})
         raise RunFailed("as far as this test goes")
 
-    monkeypatch.setattr(sweep, "run", run)
+    monkeypatch.setattr(driver, "run", run)
     code, _, err = call("run", "small.yaml", tasks=tasks)
     assert code == 1 and "as far as this test goes" in err
     assert started == [{"parentheses"}]

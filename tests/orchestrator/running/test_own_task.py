@@ -6,8 +6,8 @@ import sys
 import duckdb
 import pytest
 
-from orchestrator import cli
-from tests.orchestrator.command import soundings
+from orchestrator.cli import commands
+from tests.support.command import soundings
 
 SWEEP = """\
 name: mine
@@ -107,7 +107,7 @@ def call(folder, monkeypatch, capsys):
         (folder / "mine.yaml").write_text(SWEEP.format(name=name, options=options, space=space))
         monkeypatch.setattr("sys.argv", ["soundings", command, "mine.yaml", *more])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 

@@ -39,7 +39,7 @@ plan = small_plan(resources={"cpus": 1, "gpus": 0.5}, scheduler="none", search={
 paths = SweepPaths(Path(sys.argv[1]) / "results", "small")
 paths.make_writable()
 claim(plan, paths)
-assert run(plan, paths, remaining(plan, paths), [], print, trainable=Placed)
+assert run(plan, paths, subtracted(plan, paths), [], print, trainable=Placed)
 """
 
 

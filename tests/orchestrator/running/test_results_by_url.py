@@ -9,17 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator import lease, sweep
 from orchestrator.errors import BadInput, RunFailed
-from orchestrator.holder import ourselves
 from orchestrator.ledger import Ledger
-from orchestrator.lock import holder, only_run, reason_to_stop, request_stop
+from orchestrator.lock import lease
+from orchestrator.lock.holder import this_process
+from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
-from tests.orchestrator.command import soundings
-from tests.orchestrator.rows import records
-from tests.orchestrator.small import small_file, small_plan
-from tests.orchestrator.studies import left_of
-from tests.s3 import BUCKET
+from orchestrator.running import driver
+from tests.support.command import soundings
+from tests.support.rows import records
+from tests.support.s3 import BUCKET
+from tests.support.small import small_file, small_plan
+from tests.support.studies import left_of
 from trainables.storage import location
 
 PASSING = ("sequence", "seconds", "host", "ended", "reported", "versions")
@@ -88,7 +89,7 @@ def test_a_sweep_with_results_in_a_store_is_the_same_as_on_a_disk(
     assert read_by_another_engine(s3, "sweeps", "results") == (len(other.results()), trials)
     tables = {path.name: path.read_bytes() for path in on_disk.tables.iterdir()}
     assert {k: (paths.tables / k).read_bytes() for k in tables}.keys() == tables.keys()
-    assert holder(paths) is None and not list(paths.checkpoints.listed(recursive=True))
+    assert sweep_lock(paths).holder() is None and not list(paths.checkpoints.listed(recursive=True))
     assert (tmp_path / "soundings" / "mlflow.db").exists()
     if trouble == "away for 20 s":
         assert left and "trying again" in done.stderr
@@ -126,12 +127,12 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     monkeypatch,
     caplog,
 ):
-    monkeypatch.setattr(sweep, "PATIENCE_SECONDS", 11.0)
+    monkeypatch.setattr(driver, "PATIENCE_SECONDS", 11.0)
     plan = small_plan(scheduler="none")
     paths = SweepPaths(location(s3.url("expired")), "small")
     expires = Expires(s3)
     with pytest.raises(RunFailed, match=r"cannot be .* expired, on purpose"):
-        sweep.run(plan, paths, left_of(plan, paths), [expires], pytest.fail)
+        driver.run(plan, paths, left_of(plan, paths), [expires], pytest.fail)
     assert "trying again for up to 11 s" in caplog.text
     s3.expired = False
     ended = len(Ledger(paths.ledger).trials())
@@ -139,7 +140,7 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     left = left_of(plan, paths)
     assert left.count == plan.trial_count - ended
     monkeypatch.setattr(Expires, "ended", lambda *_: None)
-    assert sweep.run(plan, paths, left, [expires], pytest.fail)
+    assert driver.run(plan, paths, left, [expires], pytest.fail)
     assert rows(Ledger(paths.ledger).results()) == rows(Ledger(on_disk.ledger).results())
     assert rows(Ledger(paths.ledger).trials()) == rows(Ledger(on_disk.ledger).trials())
 
@@ -181,25 +182,30 @@ def hasty(monkeypatch):
 
 def test_a_second_run_is_refused_while_the_first_is_alive(s3, hasty):
     paths = SweepPaths(location(s3.url("lease")), "small")
-    with only_run(paths) as us:
-        assert holder(paths).run == us.run and reason_to_stop(paths, us) == ""
-        with pytest.raises(BadInput, match="another run of this sweep is at work"), only_run(paths):
+    with sweep_lock(paths).hold() as us:
+        assert (
+            sweep_lock(paths).holder().run == us.run and sweep_lock(paths).reason_to_stop(us) == ""
+        )
+        with (
+            pytest.raises(BadInput, match="another run of this sweep is at work"),
+            sweep_lock(paths).hold(),
+        ):
             pass
-        assert holder(paths).run == us.run
-    assert holder(paths) is None
-    with only_run(paths) as other:
+        assert sweep_lock(paths).holder().run == us.run
+    assert sweep_lock(paths).holder() is None
+    with sweep_lock(paths).hold() as other:
         assert other.run != us.run
 
 
 def test_the_lease_of_a_run_that_died_runs_out(s3, hasty):
     paths = SweepPaths(location(s3.url("dead")), "small")
-    dead = lease.Lease(*vars(ourselves()).values())
-    (paths.lock / f"{dead.run}{lease.CLAIM}").write_bytes(dead.claim(waiting=False))
-    assert holder(paths).run == dead.run
-    with only_run(paths) as us:
-        assert holder(paths).run == us.run
-        claims = [key for key in s3.keys("dead/small/.lock/") if key.endswith(lease.CLAIM)]
-        assert claims == [f"dead/small/.lock/{us.run}{lease.CLAIM}"]
+    dead = lease.LeaseHolder(*vars(this_process()).values())
+    (paths.lock / f"{dead.run}{lease.LEASE_FILE}").write_bytes(dead.content(waiting=False))
+    assert sweep_lock(paths).holder().run == dead.run
+    with sweep_lock(paths).hold() as us:
+        assert sweep_lock(paths).holder().run == us.run
+        claims = [key for key in s3.keys("dead/small/.lock/") if key.endswith(lease.LEASE_FILE)]
+        assert claims == [f"dead/small/.lock/{us.run}{lease.LEASE_FILE}"]
 
 
 def test_of_runs_that_begin_together_one_goes_on(s3, hasty):
@@ -209,7 +215,7 @@ def test_of_runs_that_begin_together_one_goes_on(s3, hasty):
     def begin():
         barrier.wait()
         try:
-            with only_run(paths) as us:
+            with sweep_lock(paths).hold() as us:
                 began.append(us.run)
                 over.wait(30)
         except BadInput as error:
@@ -231,21 +237,21 @@ def test_a_run_is_asked_to_end_and_ends_when_its_claim_is_taken_away(s3, hasty):
     def ends(us):
         return us.reasons or not threading.Event().wait(0.05)
 
-    with only_run(paths) as us:
-        request_stop(paths, holder(paths))
+    with sweep_lock(paths).hold() as us:
+        sweep_lock(paths).request_stop(sweep_lock(paths).holder())
         while not us.reasons:
             assert ends(us)
-        assert reason_to_stop(paths, us) == "as 'soundings stop' asks"
+        assert sweep_lock(paths).reason_to_stop(us) == "as 'soundings stop' asks"
     assert s3.keys("asked/small/.lock/") in ([], ["asked/small/.lock/"])
-    with only_run(paths) as us:
-        (paths.lock / f"{us.run}{lease.CLAIM}").unlink()
+    with sweep_lock(paths).hold() as us:
+        (paths.lock / f"{us.run}{lease.LEASE_FILE}").unlink()
         while not us.reasons:
             assert ends(us)
-        assert "its claim was taken away" in reason_to_stop(paths, us)
+        assert "its claim was taken away" in sweep_lock(paths).reason_to_stop(us)
 
 
 def test_a_sweep_in_a_store_is_claimed_and_held_against_its_file(s3):
     paths = SweepPaths(location(s3.url("claimed")), "small")
     left = left_of(small_plan(), paths)
     assert left.count == small_plan().trial_count
-    assert json.loads(paths.definition.read_text())["name"] == "small"
+    assert json.loads(paths.manifest.read_text())["name"] == "small"

@@ -9,13 +9,13 @@ from mlflow import MlflowClient
 
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.sweep import run
-from orchestrator.views.mlflow import MLflowView
-from orchestrator.views.tables import Study
+from orchestrator.running.driver import run
+from orchestrator.views.mlflow.view import MLflowView
+from orchestrator.views.study.study import Study
 from orchestrator.views.tables.matched import parameter_matched
-from tests.orchestrator.mlflow_search import runs_of_trials
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import left_of
+from tests.support.mlflow_search import runs_of_trials
+from tests.support.small import small_plan
+from tests.support.studies import left_of
 from trainables import tasks
 from trainables.architectures import build
 from trainables.training import Schedule, Trainer

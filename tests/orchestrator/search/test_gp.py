@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import gp
-from orchestrator.gp import STARTUP, Observation, is_ready, propose, told
+from orchestrator.search import gp
+from orchestrator.search.gp import STARTUP, Observation, is_ready, propose, told
 from trainables.architectures import search_space
 from trainables.space import (
     Choice,

@@ -12,16 +12,16 @@ from ray.tune.result import DONE
 from ray.tune.schedulers import TrialScheduler
 from rich.console import Console
 
-from orchestrator.best import best_trials
-from orchestrator.counts import COLUMNS
-from orchestrator.progress import Progress
-from orchestrator.scheduler import PerCellASHA
-from orchestrator.spec import SchedulerSpec
+from orchestrator.cli.cell_progress import COLUMNS
+from orchestrator.cli.progress import Progress
+from orchestrator.ledger.best import best_completed
+from orchestrator.search.scheduler import PerCellASHA
+from orchestrator.spec.scheduler import SchedulerSpec
 from orchestrator.views.tables.matched import parameter_matched
 from orchestrator.views.tables.trainability import trainability
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import Folder, completed, left_of, stopped
-from tests.trainables.trainers import begun
+from tests.support.small import small_plan
+from tests.support.studies import Folder, completed, left_of, stopped
+from tests.support.trainers import begun
 from trainables import tasks
 from trainables.trial import Trial
 
@@ -140,7 +140,7 @@ def test_the_best_trial_is_that_of_the_objective_where_the_loss_disagrees(tmp_pa
         completed(0.05, 0.06, objective=math.nan),
     )
     folder.fill("gru", completed(0.3, 0.31, objective=-1.0))
-    best = best_trials(folder.study.trials)
+    best = best_completed(folder.study.trials)
     rnn, gru = (cell.id for cell in folder.plan.cells)
     assert dict(best["trial"]) == {rnn: f"{rnn}_00001", gru: f"{gru}_00000"}
     matched = parameter_matched(folder.study).tidy.set_index("architecture")

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.cluster.room import Host, Room
-from orchestrator.needs import needs
-from orchestrator.remaining import Which, remaining
-from orchestrator.searcher import PlannedTrials
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import Folder, completed, errored, stopped
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.cluster import Host
+from orchestrator.plan.remaining import TrialSelection
+from orchestrator.plan.resources import trial_resources
+from orchestrator.search.queue import TrialQueue
+from tests.support.small import small_plan
+from tests.support.studies import Folder, completed, errored, stopped, subtracted
 
 KEEPING = {"folder": "somewhere", "seconds": 1.0, "rungs": []}
 
@@ -41,15 +42,15 @@ class Search:
 
     def __init__(self, folder, proposals=None, which=None):
         self.plan, self.given, self.count = folder.plan, [], 0
-        left = remaining(folder.plan, folder.paths, which or Which())
-        self.searcher = PlannedTrials(
+        left = subtracted(folder.plan, folder.paths, which or TrialSelection())
+        self.searcher = TrialQueue(
             folder.plan,
             left,
             proposals,
             lambda definition: KEEPING,
             lambda definition, learnt: self.given.append((definition["trial"], learnt)),
-            Room(lambda: [Host("wide", {"CPU": 1e6, "memory": 1e18})]),
-            needs(folder.plan, gpu_bytes=None),
+            Capacity(lambda: [Host("wide", {"CPU": 1e6, "memory": 1e18})]),
+            trial_resources(folder.plan, gpu_bytes=None),
         )
 
     def next(self):
@@ -65,7 +66,7 @@ class Search:
 
     def all(self):
         found = []
-        while (trial := self.next()) != PlannedTrials.FINISHED:
+        while (trial := self.next()) != TrialQueue.FINISHED:
             found.append(trial)
         return found
 
@@ -75,7 +76,7 @@ def test_the_first_of_every_cell_comes_before_the_second_of_any(tmp_path):
     search = Search(folder)
     assert search.all() == [(a, i) for i in range(3) for a in ("rnn", "gru")]
     assert search.given == [(trial.id, False) for trial in folder.plan.trials()]
-    assert search.next() == PlannedTrials.FINISHED
+    assert search.next() == TrialQueue.FINISHED
 
 
 @settings(max_examples=30, deadline=None)
@@ -87,13 +88,13 @@ def test_what_is_left_comes_in_the_plans_order_with_the_plans_definitions(tmp_pa
     searcher = Search(folder).searcher
     wanted = [t.definition for t, done in zip(trials, ended, strict=True) if not done]
     assert [searcher.suggest(f"{i}")["definition"] for i in range(len(wanted))] == wanted
-    assert searcher.suggest("end") == PlannedTrials.FINISHED
+    assert searcher.suggest("end") == TrialQueue.FINISHED
 
 
 def test_nothing_left_is_the_end_at_once(tmp_path):
     folder = Folder.of(tmp_path)
     folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
-    assert Search(folder).next() == PlannedTrials.FINISHED
+    assert Search(folder).next() == TrialQueue.FINISHED
 
 
 def test_a_cell_that_waits_for_its_configuration_lets_the_others_go_first(tmp_path):
@@ -108,7 +109,7 @@ def test_a_cell_that_waits_for_its_configuration_lets_the_others_go_first(tmp_pa
     assert search.next() == ("rnn", 0)
     assert search.next() is None
     proposals.ready.add((rnn, 1))
-    assert [search.next(), search.next()] == [("rnn", 1), PlannedTrials.FINISHED]
+    assert [search.next(), search.next()] == [("rnn", 1), TrialQueue.FINISHED]
     assert search.given == [(f"{c}_0000{i}", True) for c in (gru, rnn) for i in (0, 1)]
 
 
@@ -179,7 +180,7 @@ def test_however_configurations_arrive_every_trial_is_given_out_once(tmp_path_fa
     chance, proposals = random.Random(seed), FakeProposals()
     search, found, running = Search(folder, proposals), [], []
     coming = {cell.id: 0 for cell in folder.plan.cells}
-    while (trial := search.next()) != PlannedTrials.FINISHED:
+    while (trial := search.next()) != TrialQueue.FINISHED:
         if trial is not None:
             found.append(search.given[-1][0])
             running.append(f"tune{search.count}")
@@ -199,7 +200,7 @@ def test_however_configurations_arrive_every_trial_is_given_out_once(tmp_path_fa
 def test_of_errored_trials_only_those_are_given_out(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", errored(), stopped(), None, errored())
-    assert Search(folder, which=Which(unfinished=False)).all() == [("rnn", 0), ("rnn", 3)]
+    assert Search(folder, which=TrialSelection(unfinished=False)).all() == [("rnn", 0), ("rnn", 3)]
 
 
 def test_tunes_own_snapshots_are_neither_written_nor_read(tmp_path):

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orchestrator.scheduler import PerCellASHA, PerCellFIFO
-from orchestrator.spec import SchedulerSpec
+from orchestrator.search.scheduler import PerCellASHA, PerCellFIFO
+from orchestrator.spec.scheduler import SchedulerSpec
 from trainables.seeds import derive
 
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE

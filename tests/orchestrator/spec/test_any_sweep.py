@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
-from orchestrator.spec import SweepSpec, load
+from orchestrator.spec.sweep import SweepSpec, load
 from trainables.architectures import search_space
 
 QUICKSTART = yaml.safe_load(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator import yamlfile
 from orchestrator.errors import BadInput
+from orchestrator.spec import yaml_lines
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ pieces = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 def test_any_text_is_a_mapping_or_a_sentence_about_the_file(file, text):
     file.write_text(text, encoding="utf-8", newline="")
     try:
-        data, lines = yamlfile.load(file)
+        data, lines = yaml_lines.load(file)
     except BadInput as error:
         assert str(error).startswith(f"{file}:")
         assert "\n" not in str(error).replace(str(file), "")
@@ -44,6 +44,6 @@ def test_any_text_is_a_mapping_or_a_sentence_about_the_file(file, text):
 def test_any_bytes_are_a_mapping_or_a_sentence_about_the_file(file, content):
     file.write_bytes(content)
     try:
-        yamlfile.load(file)
+        yaml_lines.load(file)
     except BadInput as error:
         assert str(error).startswith(f"{file}:")

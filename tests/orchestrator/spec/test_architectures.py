@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import cli
-from orchestrator.spec import load
+from orchestrator.cli import commands
+from orchestrator.spec.sweep import load
 from trainables.architectures import ARCHITECTURES
 
 SWEEP = """\
@@ -271,7 +271,7 @@ def plan(folder, monkeypatch, capsys):
         (folder / "small.yaml").write_text(textwrap.dedent(text))
         monkeypatch.setattr("sys.argv", ["soundings", "plan", "small.yaml"])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 

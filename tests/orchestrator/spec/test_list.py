@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from orchestrator.spec import load
-from tests.orchestrator.mistakes import SWEEP, refusal, refused, write
-from tests.orchestrator.small import small_plan
+from orchestrator.spec.sweep import load
+from tests.support.small import small_plan
+from tests.support.sweep_files import SWEEP, refusal, refused, write
 from trainables.architectures import search_space
 from trainables.space import draw
 

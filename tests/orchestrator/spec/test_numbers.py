@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.spec import load
-from tests.orchestrator.mistakes import SWEEP, refused, write
+from orchestrator.spec.sweep import load
+from tests.support.sweep_files import SWEEP, refused, write
 
 EMPTY = [
     ("  - rnn\n  - {name: wcrnn, options: {alpha: 0.9}}", "  []", "3", "architectures"),

@@ -5,11 +5,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import cli, sweep, yamlfile
+from orchestrator.cli import commands
 from orchestrator.errors import RunFailed
-from orchestrator.spec import load
-from orchestrator.variant import variant
-from tests.orchestrator.mistakes import write
+from orchestrator.running import driver
+from orchestrator.spec import yaml_lines
+from orchestrator.spec.small import variant
+from orchestrator.spec.sweep import load
+from tests.support.sweep_files import write
 
 SWEEP = """\
 name: whole
@@ -171,7 +173,7 @@ def call(monkeypatch, capsys, tmp_path):
         (tmp_path / "small.yaml").write_text(text)
         monkeypatch.setattr("sys.argv", ["soundings", *arguments])
         with pytest.raises(SystemExit) as exit_:
-            cli.main()
+            commands.main()
         captured = capsys.readouterr()
         return exit_.value.code, captured.out, captured.err
 
@@ -209,7 +211,7 @@ def test_a_run_that_broke_off_is_gone_on_with_by_the_same_option(
         assert (plan.spec.name, paths.folder.name, left.count) == (*["whole-small"] * 2, 4)
         raise RunFailed("a plug was pulled")
 
-    monkeypatch.setattr(sweep, "run", broken)
+    monkeypatch.setattr(driver, "run", broken)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code, _, err = call(SWEEP, "run", "small.yaml", "--small", "--mlflow", f"sqlite:///{store}")
     assert code == 1 and "a plug was pulled" in err
@@ -273,7 +275,7 @@ def test_any_mappings_are_merged_and_every_line_is_where_the_value_stands(
     data = {**numbered(under, names), "small": numbered(over, names)}
     text = yaml.safe_dump(data, default_flow_style=False, sort_keys=False)
     path = write(tmp_path_factory.getbasetemp(), text)
-    merged, lines = variant(path, *yamlfile.load(path), small=True)
+    merged, lines = variant(path, *yaml_lines.load(path), small=True)
     small = data.pop("small")
     assert merged == laid_over(data, small)
     rows = text.splitlines()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.narrowing import fix, narrow
+from orchestrator.spec.space import fix, narrow
 from trainables.space import (
     Choice,
     Integer,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.spec import load
-from tests.orchestrator.mistakes import SWEEP, refusal, refused, write
+from orchestrator.spec.sweep import load
+from tests.support.sweep_files import SWEEP, refusal, refused, write
 
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from orchestrator.spec import SearchSpec, load
-from tests.orchestrator.mistakes import SWEEP, refusal, refused, write
+from orchestrator.spec.search import SearchSpec
+from orchestrator.spec.sweep import load
+from tests.support.sweep_files import SWEEP, refusal, refused, write
 from trainables.space import Choice, LogUniform, Uniform
 
 RANGE = "{low: 1e-3, high: 1e-1}"

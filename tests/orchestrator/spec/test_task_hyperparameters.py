@@ -5,9 +5,9 @@ import math
 import pytest
 from scipy import stats
 
-from orchestrator.spec import load
-from tests.orchestrator.mistakes import SWEEP, refusal, refused, write
-from tests.orchestrator.small import small_plan
+from orchestrator.spec.sweep import load
+from tests.support.small import small_plan
+from tests.support.sweep_files import SWEEP, refusal, refused, write
 from trainables.space import Choice, Integer, LogUniform
 
 CAPACITY = {"name": "perceptron_capacity", "options": {"size": 4, "length": 2}}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan import make_plan
-from orchestrator.spec import SweepSpec, load
-from tests.orchestrator.mistakes import refusal, write
-from tests.orchestrator.small import SMALL, small_plan
+from orchestrator.plan.plan import make_plan
+from orchestrator.spec.sweep import SweepSpec, load
+from tests.support.small import SMALL, small_plan
+from tests.support.sweep_files import refusal, write
 from trainables import tasks
 
 SWEEP = """\

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from orchestrator import yamlfile
 from orchestrator.errors import BadInput
+from orchestrator.spec import yaml_lines
 
 NO_MAPPING = "a.yaml:1: a sweep file must be a mapping of keys to values, but this is"
 
@@ -18,7 +18,7 @@ def file(tmp_path):
 
 def loaded(file, text):
     file.write_text(text, encoding="utf-8")
-    return yamlfile.load(file)[0]
+    return yaml_lines.load(file)[0]
 
 
 def refusal(file, text):
@@ -65,12 +65,12 @@ def test_other_values_keep_their_type(file, written, value):
 
 def test_every_key_and_item_has_its_line(file):
     file.write_text("a: 1\nb:\n  - x\n  - {c: 2,\n     d: 3}\n\n'e': [4]\n")
-    data, lines = yamlfile.load(file)
+    data, lines = yaml_lines.load(file)
     assert data == {"a": 1, "b": ["x", {"c": 2, "d": 3}], "e": [4]}
     places = [("a",), ("b",), ("b", 0), ("b", 1), ("b", 1, "c"), ("b", 1, "d"), ("e",), ("e", 0)]
     assert [lines[place] for place in places] == [1, 2, 3, 4, 4, 5, 7, 7]
-    assert yamlfile.line_of(lines, ("b", 1, "d", "not there")) == 5
-    assert yamlfile.line_of(lines, ("nowhere",)) == 1
+    assert yaml_lines.line_of(lines, ("b", 1, "d", "not there")) == 5
+    assert yaml_lines.line_of(lines, ("nowhere",)) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_nothing_but_plain_values_is_made(file, tag):
 def test_a_file_that_cannot_be_read(file, tmp_path):
     def reason(path):
         with pytest.raises(BadInput) as caught:
-            yamlfile.load(path)
+            yaml_lines.load(path)
         return str(caught.value).removeprefix(f"{path}: cannot read the sweep file: ")
 
     assert reason(file) == "No such file or directory"

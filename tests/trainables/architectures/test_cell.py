@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.architectures import reference
-from tests.trainables.helpers import HIDDEN, add_to_gate, cell, configuration, noise
+from tests.support import reference_cells
+from tests.support.networks import HIDDEN, add_to_gate, cell, configuration, noise
 from trainables.architectures import ARCHITECTURES, check_options, search_space
 from trainables.architectures.cell import Cell
 from trainables.space import FORGET_BIAS
 
-NONLINEARITIES = {"tanh": np.tanh, "relu": reference.relu}
-FIXED = {"irnn": reference.relu, "linear_rnn": lambda z: z, "elman": np.tanh}
+NONLINEARITIES = {"tanh": np.tanh, "relu": reference_cells.relu}
+FIXED = {"irnn": reference_cells.relu, "linear_rnn": lambda z: z, "elman": np.tanh}
 FORGET_GATES = {
     "ugrnn": ["update"],
     "gru": ["update"],
@@ -24,7 +24,7 @@ SEARCHED = ["rnn", "ugrnn", "gru", "lstm"]
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 @pytest.mark.parametrize("forget", [0.0, 2.5])
-@pytest.mark.parametrize("name", reference.STEPS)
+@pytest.mark.parametrize("name", reference_cells.STEPS)
 def test_outputs_are_those_of_the_papers_equations(name, forget, nonlinearity):
     inputs = INPUTS.get(name, 3)
     layer = cell(name, inputs=inputs, relu=nonlinearity == "relu")
@@ -33,7 +33,7 @@ def test_outputs_are_those_of_the_papers_equations(name, forget, nonlinearity):
     x = noise(1, 7, 2, inputs)
     outputs, _ = layer(x)
     s = FIXED.get(name, NONLINEARITIES[nonlinearity])
-    expected = reference.run(name, layer, x[0], s, forget)
+    expected = reference_cells.run(name, layer, x[0], s, forget)
     np.testing.assert_allclose(outputs[0].detach().numpy(), expected, rtol=0, atol=1e-12)
 
 
@@ -43,8 +43,8 @@ def test_tanh_and_relu_lanes_stand_side_by_side(name):
     layer.relu[1] = True
     x = noise(3, 5, 2, 3)
     outputs, _ = layer(x)
-    for lane, s in enumerate([np.tanh, reference.relu, np.tanh]):
-        expected = reference.run(name, layer, x[lane], s, lane=lane)
+    for lane, s in enumerate([np.tanh, reference_cells.relu, np.tanh]):
+        expected = reference_cells.run(name, layer, x[lane], s, lane=lane)
         np.testing.assert_allclose(outputs[lane].detach().numpy(), expected, rtol=0, atol=1e-12)
 
 

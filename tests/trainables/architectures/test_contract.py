@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from tests.trainables.helpers import (
+from tests.support.networks import (
     HIDDEN,
     INPUTS,
     OUTPUTS,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainables.helpers import every_network
+from tests.support.networks import every_network
 from trainables.architectures import ARCHITECTURES, build, check_options
 
 GATES = {"ugrnn": 2, "gru": 3, "lstm": 4, "ur_lstm": 4}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.helpers import configuration, noise, randomize
+from tests.support.networks import configuration, noise, randomize
 from trainables.architectures import build
 
 NAMES = ("deep_transition", "deep_transition_skip", "deep_transition_shortcut")

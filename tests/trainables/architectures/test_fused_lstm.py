@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainables.helpers import noise, randomize
+from tests.support.networks import noise, randomize
 from trainables.architectures import build, fused_lstm
 from trainables.architectures.gated import ForgetBias
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.trainables.helpers import configuration
+from tests.support.networks import configuration
 from trainables.architectures import ARCHITECTURES, build, check_options, initialization
 from trainables.architectures.cell import Cell
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchrecurrent
 
-from tests.trainables.helpers import add_to_gate, cell, noise, set_gate
+from tests.support.networks import add_to_gate, cell, noise, set_gate
 from trainables.architectures import Impossible, build
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainables.helpers import HIDDEN, PLAIN, configuration, every_network
+from tests.support.networks import HIDDEN, PLAIN, configuration, every_network
 from trainables import tasks
 from trainables.architectures import build
 from trainables.space import OPTIMIZERS

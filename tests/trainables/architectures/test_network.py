@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainables.helpers import cell, configuration, network, noise
+from tests.support.networks import cell, configuration, network, noise
 from trainables.architectures import ARCHITECTURES, Impossible, build, check_options, search_space
 from trainables.registry import OptionError
 

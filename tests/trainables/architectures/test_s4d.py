@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import signal, special, stats
 
-from tests.trainables.helpers import noise, randomize
+from tests.support.networks import noise, randomize
 from trainables.architectures import build, search_space
 from trainables.registry import OptionError
 

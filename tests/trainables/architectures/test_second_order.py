@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.helpers import configuration, noise, randomize
+from tests.support.networks import configuration, noise, randomize
 from trainables.architectures import build
 
 GATES = {"identity": lambda z: z, "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}

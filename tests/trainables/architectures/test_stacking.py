@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.helpers import noise, randomize
+from tests.support.networks import noise, randomize
 from trainables.architectures import ARCHITECTURES, build
 
 ACTS = {"identity": lambda z: z, "tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}

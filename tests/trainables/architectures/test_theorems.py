@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.helpers import noise, randomize
+from tests.support.networks import noise, randomize
 from trainables.architectures import build
 from trainables.sizing import count
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from tests.trainables.helpers import configuration, noise, randomize, set_gate
+from tests.support.networks import configuration, noise, randomize, set_gate
 from trainables.architectures import build, search_space
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainables.helpers import cell, configuration, network, noise, set_gate
+from tests.support.networks import cell, configuration, network, noise, set_gate
 from trainables.architectures import search_space
 from trainables.space import Choice
 

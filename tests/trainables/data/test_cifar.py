@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from tests.trainables.data.sources import BATCHES, Python2, batch, write_cifar
+from tests.support.data_sources import BATCHES, Python2, batch, write_cifar
 from trainables.data import DataError, cifar
 
 

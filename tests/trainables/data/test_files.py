@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pooch
 import pytest
 
-from tests.trainables.data.sources import write_mnist
+from tests.support.data_sources import write_mnist
 from trainables.data import DataError, files, images, mnist, shakespeare, text8
 from trainables.data.files import find
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.trainables.data.sources import idx_images, idx_labels, pictures, write
+from tests.support.data_sources import idx_images, idx_labels, pictures, write
 from trainables.data import DataError, idx
 
 

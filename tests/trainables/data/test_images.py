@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.trainables.data.sources import (
-    idx_images,
-    idx_labels,
-    pictures,
-    write_cifar,
-    write_mnist,
-)
+from tests.support.data_sources import idx_images, idx_labels, pictures, write_cifar, write_mnist
 from trainables.data import DataError, cifar10_grey, mnist
 
 

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from tests.trainables.data.sources import idx_images, idx_labels, write, write_mnist
+from tests.support.data_sources import idx_images, idx_labels, write, write_mnist
 from trainables.data import DataError, mnist, shakespeare
 from trainables.data.files import warn_of_a_part
 

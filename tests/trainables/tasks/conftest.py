@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.trainables.tasks import files
+from tests.support import task_files
 
 REAL = os.environ.get("SOUNDINGS_DATA")
 
@@ -12,7 +12,7 @@ REAL = os.environ.get("SOUNDINGS_DATA")
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    files.write(folder)
+    task_files.write(folder)
     return folder
 
 

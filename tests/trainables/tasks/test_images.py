@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainables.tasks import files
+from tests.support import task_files
 from trainables.data import DataError
 from trainables.registry import OptionError
 from trainables.tasks import make
@@ -26,11 +26,14 @@ def grey(colours):
 def whole(name):
     """Pixels and labels of the training file and of the test file."""
     if name == "scifar10":
-        training = [files.CIFAR[f"data_batch_{number}"] for number in range(1, 6)]
+        training = [task_files.CIFAR[f"data_batch_{number}"] for number in range(1, 6)]
         images, labels = (np.concatenate(parts) for parts in zip(*training, strict=True))
-        test_images, test_labels = files.CIFAR["test_batch"]
+        test_images, test_labels = task_files.CIFAR["test_batch"]
         return grey(images), labels, grey(test_images), test_labels
-    (images, labels), (test_images, test_labels) = files.MNIST["train"], files.MNIST["t10k"]
+    (images, labels), (test_images, test_labels) = (
+        task_files.MNIST["train"],
+        task_files.MNIST["t10k"],
+    )
     return images.astype(np.float64), labels, test_images.astype(np.float64), test_labels
 
 
@@ -143,9 +146,9 @@ def test_more_pictures_than_there_are_are_not_held_out(name):
 
 @pytest.mark.parametrize("name", ["smnist", "psmnist"])
 def test_held_out_pictures_leave_one_to_train_on(name, tmp_path, monkeypatch):
-    images, labels = files.MNIST["train"]
+    images, labels = task_files.MNIST["train"]
     (tmp_path / "mnist").mkdir()
-    files.write_mnist(tmp_path, files.MNIST | {"train": (images[:20], labels[:20])})
+    task_files.write_mnist(tmp_path, task_files.MNIST | {"train": (images[:20], labels[:20])})
     monkeypatch.setenv("SOUNDINGS_DATA", str(tmp_path))
     with pytest.raises(DataError, match="held_out_size is 20, but there are only 20 training and"):
         of(name, held_out_size=20).prepare()

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tests.trainables.tasks.files import SYMBOLS
+from tests.support.task_files import SYMBOLS
 from trainables import data
 from trainables.architectures import build, search_space
 from trainables.space import draw

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trainables.tasks import files
+from tests.support import task_files
 from trainables.data import DataError
 from trainables.registry import OptionError
 from trainables.tasks import make
 
 SPLITS = ("training", "validation", "evaluation")
-TEXTS = {"text8": files.TEXT8, "shakespeare": files.PLAYS}
-SYMBOLS = {"text8": files.LETTERS, "shakespeare": files.SYMBOLS}
+TEXTS = {"text8": task_files.TEXT8, "shakespeare": task_files.PLAYS}
+SYMBOLS = {"text8": task_files.LETTERS, "shakespeare": task_files.SYMBOLS}
 CUTS = {"text8": (18_000, 19_000), "shakespeare": (9_600, 10_800)}  # 90/5/5 % and 80/10/10 %
 both = pytest.mark.parametrize("name", TEXTS)
 
@@ -106,12 +106,12 @@ def test_passages_of_text8_begin_anywhere():
 
 
 def test_a_section_of_one_passage_is_enough(tmp_path, monkeypatch):
-    files.write_text8(tmp_path, files.TEXT8[:1000])
+    task_files.write_text8(tmp_path, task_files.TEXT8[:1000])
     monkeypatch.setenv("SOUNDINGS_DATA", str(tmp_path))
     made = make("text8", {"length": 49, "warm_up": 0, "held_out_size": 3})
     for split, start in (("validation", 900), ("evaluation", 950)):
         for inputs, targets in passages("text8", made, made.held_out(split, seed=0)):
-            assert inputs + targets[-1] == files.TEXT8[start : start + 50]
+            assert inputs + targets[-1] == task_files.TEXT8[start : start + 50]
 
 
 def test_chunks_of_shakespeare_stand_side_by_side():

@@ -17,7 +17,8 @@ from orchestrator.views.report.figures.residual_dependence import residual_depen
 from orchestrator.views.report.figures.residuals import residuals
 from orchestrator.views.report.figures.robustness import robustness
 from orchestrator.views.report.figures.trainability import trainability
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 __all__ = ["draw"]
 

@@ -6,7 +6,8 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel
 from orchestrator.views.report.figures.places import Trials, best_trials, by_panel, lines
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 
 def bits_per_parameter(study: Study, tables: Mapping[str, Table]) -> Figure | None:

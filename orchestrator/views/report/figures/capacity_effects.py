@@ -7,7 +7,8 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
 from orchestrator.views.report.figures.places import by_panel, lines, rows_of
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 from orchestrator.views.tables.capacity_effects import RELU, STEPS
 
 WITHOUT, WITH = "bits_per_parameter_without", "bits_per_parameter_with"

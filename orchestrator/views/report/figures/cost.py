@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.places import dots, rows_of, spread
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "Hours of one worker, all depths and sizes of a task together. The bar reaches to what the "

@@ -11,7 +11,8 @@ from orchestrator.views.report.figures.places import (
     spread,
     with_limits,
 )
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "Evaluation loss (the metric, where that is the objective) of each cell's best completed trial "

@@ -6,7 +6,8 @@ import numpy as np
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
 from orchestrator.views.report.figures.places import by_panel, spread
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "What the network named first reaches over what the second one does, at the same depth and "

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
 from orchestrator.views.report.figures.places import by_panel, judged_by, rows_of, spread
 from orchestrator.views.report.thinning import per_cell, thin
-from orchestrator.views.tables import Study, Table
-from orchestrator.views.tables.table import CELL
+from orchestrator.views.study.study import CELL, Study
+from orchestrator.views.tables import Table
 
 JITTER = 0.28  # of a row's height, to either side
 GOLDEN = 0.618034  # steps of it never come near each other

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.places import by_panel, dots, rows_of
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "Share of infeasible trials, with its 95 % limits. Where trials were stopped early the limits "

@@ -16,7 +16,8 @@ from orchestrator.views.report.figures.places import (
     spread,
     with_limits,
 )
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 LIMITS = ("low", "high")
 CAPTION = (

@@ -6,7 +6,8 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel
 from orchestrator.views.report.figures.places import best_trials, by_panel, lines, with_limits
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "Root mean square of the best completed trial of each cell; bars are the deviation over its "

@@ -7,7 +7,8 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
 from orchestrator.views.report.figures.places import by_panel, dots, rows_of
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "By how much the parameters of an architecture must be multiplied to equal the one at 1: of "

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Series
-from orchestrator.views.tables import Study
-from orchestrator.views.tables.searches import measure
-from orchestrator.views.tables.table import CELL
+from orchestrator.views.study.searches import measure
+from orchestrator.views.study.study import CELL, Study
 
 Trial = tuple[str, str]  # sweep, trial
 Trials = Mapping[tuple[Hashable, ...], Trial]  # of the columns CELL

@@ -14,7 +14,8 @@ from orchestrator.views.report.figures.places import (
     trials_of,
     with_limits,
 )
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 from orchestrator.views.tables.residual_families import STRENGTHS
 from orchestrator.views.tables.residuals import STEPS
 

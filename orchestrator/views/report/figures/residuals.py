@@ -12,7 +12,8 @@ from orchestrator.views.report.figures.places import (
     rows_of,
     with_limits,
 )
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 KINDS = ("homogeneous", "heterogeneous")
 CAPTION = (

@@ -9,7 +9,8 @@ from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.distribution import apart
 from orchestrator.views.report.figures.places import by_panel, dots, rows_of, spread
 from orchestrator.views.report.thinning import per_cell, thin
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "Evaluation losses of the reruns of one configuration: small marks are reruns, the large one "

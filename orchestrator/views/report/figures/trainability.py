@@ -6,7 +6,8 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.places import by_panel, lines, spread
-from orchestrator.views.tables import Study, Table
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
 
 CAPTION = (
     "After so many configurations, in the order in which they were tried: the evaluation loss (on "

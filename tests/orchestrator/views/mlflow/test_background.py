@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.views import background
-from orchestrator.views.background import BackgroundView, open_view
-from tests.orchestrator.mlflow_search import runs_of_trials
-from tests.orchestrator.test_mlflow_view import curve, frames, trial_row
+from orchestrator.views.mlflow import background
+from orchestrator.views.mlflow.background import BackgroundView, open_view
+from tests.orchestrator.views.mlflow.test_view import curve, frames, trial_row
+from tests.support.mlflow_search import runs_of_trials
 
 
 def held(*numbers):

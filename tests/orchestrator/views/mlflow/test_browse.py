@@ -9,14 +9,14 @@ import urllib.request
 import psutil
 import pytest
 
-from tests.orchestrator.command import SOUNDINGS, environment, soundings
-from tests.orchestrator.test_mlflow_view import curve, trial_row
+from tests.orchestrator.views.mlflow.test_view import curve, trial_row
+from tests.support.command import SOUNDINGS, environment, soundings
 
 
 @pytest.fixture
 def results(tmp_path):
     """A results folder with a sweep 's' of one run, as a run leaves it."""
-    from orchestrator.views.mlflow import MLflowView
+    from orchestrator.views.mlflow.view import MLflowView
 
     folder = tmp_path / "results"
     (folder / "s").mkdir(parents=True)

@@ -14,19 +14,19 @@ import pytest
 from mlflow import MlflowClient
 from psycopg import sql
 
-from orchestrator.best import best_trials
 from orchestrator.ledger import Ledger
-from orchestrator.views import background
-from orchestrator.views.background import BackgroundView
-from orchestrator.views.mlflow import _rows
+from orchestrator.ledger.best import best_completed
+from orchestrator.views.mlflow import background
+from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.view import _rows
 from orchestrator.views.tables.matched import parameter_matched
-from tests.orchestrator.command import SOUNDINGS, environment, soundings
-from tests.orchestrator.mlflow_search import best_by_search, best_by_sql, runs_of_trials
-from tests.orchestrator.mlflow_server import ADMIN, mlflow_server
-from tests.orchestrator.studies import random_folder
-from tests.orchestrator.test_browse import free_port
-from tests.orchestrator.test_mlflow_background import held
-from tests.orchestrator.test_mlflow_view import curve, trial_row
+from tests.orchestrator.views.mlflow.test_background import held
+from tests.orchestrator.views.mlflow.test_browse import free_port
+from tests.orchestrator.views.mlflow.test_view import curve, trial_row
+from tests.support.command import SOUNDINGS, environment, soundings
+from tests.support.mlflow_search import best_by_search, best_by_sql, runs_of_trials
+from tests.support.mlflow_server import ADMIN, mlflow_server
+from tests.support.studies import random_folder
 
 pytestmark = pytest.mark.slow
 WRONG = "not-the-password-7c31"
@@ -105,7 +105,7 @@ def test_a_search_by_tags_gives_the_best_trials_of_the_tables(server, folder):
     assert found == best_by_sql(folder)
     trials = {trial for _, trial, _, _ in found}
     table = parameter_matched(folder.study).tidy.dropna(subset="trial")
-    assert trials == {*table["trial"]} == {*best_trials(folder.study.trials)["trial"]}
+    assert trials == {*table["trial"]} == {*best_completed(folder.study.trials)["trial"]}
     assert dict(zip(table["trial"], table["evaluation_loss"], strict=True)) == {
         trial: loss for _, trial, _, loss in found
     }

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from orchestrator.credentials import checked, without_password
 from orchestrator.errors import BadInput
-from tests.orchestrator.command import soundings
+from orchestrator.views.mlflow.uri import checked, without_password
+from tests.support.command import soundings
 
 
 @pytest.mark.parametrize(

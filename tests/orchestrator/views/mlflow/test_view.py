@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.best import best_trials
 from orchestrator.ledger import Ledger
-from orchestrator.views.mlflow import CURVE_POINTS, MLflowView, log_report, thin
-from tests.orchestrator.mlflow_search import best_by_search, best_by_sql, runs_of_trials
+from orchestrator.ledger.best import best_completed
+from orchestrator.views.mlflow.view import CURVE_POINTS, MLflowView, log_report, thin
+from tests.support.mlflow_search import best_by_search, best_by_sql, runs_of_trials
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -247,7 +247,7 @@ def test_a_search_by_tags_finds_the_best_trial_of_each_cell(uri, at_random):
     MLflowView(uri, at_random.paths.sweep).sync(trials, ledger.curves)
     found = best_by_search(MlflowClient(tracking_uri=uri), at_random)
     assert found == best_by_sql(at_random)
-    assert [best[1] for best in found] == sorted(best_trials(trials)["trial"])
+    assert [best[1] for best in found] == sorted(best_completed(trials)["trial"])
 
 
 def test_a_run_is_not_found_by_its_tags_before_it_has_its_metrics(uri, monkeypatch):

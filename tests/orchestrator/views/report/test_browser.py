@@ -5,8 +5,8 @@ import json
 import pytest
 
 from orchestrator.views import report, tables
-from tests.orchestrator.browser import chromium, draw_all, find_chromium, opened
-from tests.orchestrator.studies import MEMORY, Folder, completed, infeasible, stopped, wcrnn
+from tests.support.browser import chromium, draw_all, find_chromium, opened
+from tests.support.studies import MEMORY, Folder, completed, infeasible, stopped, wcrnn
 
 pytestmark = pytest.mark.skipif(
     find_chromium() is None, reason="no chromium, chromium-browser or google-chrome is installed"
@@ -181,7 +181,7 @@ def test_nothing_that_a_sweep_or_a_label_holds_becomes_markup(browser, tmp_path)
     folder = Folder.of(tmp_path, architectures=["rnn", wcrnn()])
     folder.fill("rnn", completed(0.5, 0.5, host=evil, versions=json.dumps({evil: evil})))
     folder.fill("wcrnn", completed(0.4, 0.4), infeasible())
-    text = folder.paths.definition.read_text()
+    text = folder.paths.manifest.read_text()
     marked = "</script><script>alert(2)</script><b>$x$ %{x}</b>"
     definition = json.loads(text)
     for cell in definition["cells"].values():

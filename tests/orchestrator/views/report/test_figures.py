@@ -14,18 +14,11 @@ from orchestrator.views.report.figures import draw
 from orchestrator.views.report.interactive import panel_values
 from orchestrator.views.report.printed import sheets
 from orchestrator.views.report.style import styles, styles_of
-from orchestrator.views.tables import Study
+from orchestrator.views.study.study import Study
 from orchestrator.views.tables.residuals import STEPS
 from orchestrator.views.tables.robustness import robustness
-from tests.orchestrator.studies import (
-    MEMORY,
-    Folder,
-    completed,
-    end,
-    infeasible,
-    wcrnn,
-)
-from tests.orchestrator.test_table_robustness import again
+from tests.orchestrator.views.tables.test_robustness import again
+from tests.support.studies import MEMORY, Folder, completed, end, infeasible, wcrnn
 
 TRIALS = 8  # of a cell: enough for limits
 

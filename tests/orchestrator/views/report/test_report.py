@@ -27,16 +27,10 @@ from orchestrator.views.report.style import styles, styles_of
 from orchestrator.views.report.summary import counts, sentences
 from orchestrator.views.report.thinning import thin
 from orchestrator.views.report.unmeasured import unmeasured
-from orchestrator.views.tables import Study, Table
-from tests.orchestrator.many import many_trials
-from tests.orchestrator.studies import (
-    Folder,
-    completed,
-    errored,
-    infeasible,
-    random_folder,
-    stopped,
-)
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import Table
+from tests.support.many_trials import many_trials
+from tests.support.studies import Folder, completed, errored, infeasible, random_folder, stopped
 
 MEGABYTE = 1024**2
 

@@ -6,7 +6,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from orchestrator.views.tables.expectation import expected_best
+from orchestrator.views.study.expectation import expected_best
 
 VALUES = [5.0, 1.0, 9.0, 2.0, 4.0]  # the best by validation first
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
-from orchestrator.views.tables.filters import NUMBERS, parse, takes
+from orchestrator.views.study.filters import NUMBERS, parse, takes
 
 CELL = {
     "sweep": "mine",

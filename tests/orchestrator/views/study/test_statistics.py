@@ -11,7 +11,7 @@ from scipy.stats import beta, norm, ttest_ind
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttest_ind as statsmodels_ttest
 
-from orchestrator.views.tables.statistics import (
+from orchestrator.views.study.statistics import (
     clopper_pearson,
     hedges_g,
     holm,
@@ -19,7 +19,7 @@ from orchestrator.views.tables.statistics import (
     welch,
     wilson,
 )
-from tests.orchestrator.intervals import wilson_in_closed_form
+from tests.support.intervals import wilson_in_closed_form
 
 SHARES = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 INF = math.inf

@@ -5,12 +5,13 @@ import shutil
 import duckdb
 import pytest
 
+from orchestrator.cli.showing import Views
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
-from orchestrator.showing import Views
-from orchestrator.views.tables import TABLES, Study, build, frames, without_rows
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import TABLES, build, frames, without_rows
 from orchestrator.views.tables.render import write
-from tests.orchestrator.studies import (
+from tests.support.studies import (
     MEMORY,
     PARENTHESES,
     Folder,

@@ -5,8 +5,8 @@ import math
 
 from orchestrator.views.tables import build
 from orchestrator.views.tables.best_trials import best_trials
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import MEMORY, Folder, completed, errored, infeasible, stopped
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, stopped
 
 PLACE = ["task", "depth", "budget", "architecture"]
 BEST = """

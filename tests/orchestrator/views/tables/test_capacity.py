@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from orchestrator.views.study.searches import LEAST_TRIALS
 from orchestrator.views.tables.capacity import capacity, capacity_slopes
 from orchestrator.views.tables.capacity_effects import capacity_effects
-from orchestrator.views.tables.searches import LEAST_TRIALS
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import MEMORY, Folder, completed, end, errored, infeasible, stopped
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import MEMORY, Folder, completed, end, errored, infeasible, stopped
 
 SMALL = {"name": "perceptron_capacity", "options": {"size": 4, "length": 2}}
 BUDGETS = [1000, 2000, 4000, 8000]

@@ -6,11 +6,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from orchestrator.views.study.statistics import clopper_pearson
 from orchestrator.views.tables.configurations_until import configurations_until
-from orchestrator.views.tables.statistics import clopper_pearson
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.random_search import random_search
-from tests.orchestrator.studies import (
+from tests.support.compare import assert_same, ordered
+from tests.support.random_search import random_search
+from tests.support.studies import (
     MEMORY,
     PARENTHESES,
     Folder,

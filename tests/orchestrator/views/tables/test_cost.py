@@ -2,17 +2,10 @@
 
 import pytest
 
+from orchestrator.views.study.study import Study
 from orchestrator.views.tables.cost import cost
-from orchestrator.views.tables.study import Study
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import (
-    PARENTHESES,
-    Folder,
-    completed,
-    errored,
-    infeasible,
-    stopped,
-)
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import PARENTHESES, Folder, completed, errored, infeasible, stopped
 from trainables.tasks import make
 
 COUNTS = """

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from orchestrator.views.study.searches import LEAST_TRIALS
 from orchestrator.views.tables.depth import depth
 from orchestrator.views.tables.depth_nonlinearity import depth_nonlinearity
-from orchestrator.views.tables.searches import LEAST_TRIALS
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import MEMORY, PARENTHESES, Folder, completed, infeasible
 
 RATIOS = """
     with best as (

@@ -4,19 +4,11 @@ import math
 
 import pytest
 
-from orchestrator.views.tables import Study
+from orchestrator.views.study.study import Study
 from orchestrator.views.tables.expected_best import expected_best_of_k
-from tests.orchestrator.random_search import random_search
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.studies import (
-    MEMORY,
-    Folder,
-    completed,
-    errored,
-    infeasible,
-    left_of,
-    stopped,
-)
+from tests.support.random_search import random_search
+from tests.support.small import small_plan
+from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, left_of, stopped
 
 RANKED = """
     with tried as (

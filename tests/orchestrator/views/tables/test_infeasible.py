@@ -5,20 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from orchestrator.views.study.statistics import wilson
 from orchestrator.views.tables.infeasible import infeasible_fractions
-from orchestrator.views.tables.statistics import wilson
-from orchestrator.views.tables.study import published
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.intervals import wilson_in_closed_form
-from tests.orchestrator.studies import (
-    MEMORY,
-    Folder,
-    completed,
-    end,
-    errored,
-    infeasible,
-    stopped,
-)
+from orchestrator.views.tables.published_numbers import published
+from tests.support.compare import assert_same, ordered
+from tests.support.intervals import wilson_in_closed_form
+from tests.support.studies import MEMORY, Folder, completed, end, errored, infeasible, stopped
 
 COUNTS = """
     select task, depth, budget, architecture,

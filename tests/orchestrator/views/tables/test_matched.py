@@ -7,17 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from orchestrator.views.study.study import Study
 from orchestrator.views.tables.matched import parameter_matched
-from orchestrator.views.tables.study import Study
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import (
-    MEMORY,
-    Folder,
-    completed,
-    errored,
-    infeasible,
-    stopped,
-)
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, stopped
 
 BEST = """
     with best as (

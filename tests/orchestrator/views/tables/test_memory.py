@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from orchestrator.views.tables.memory import memory
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import (
-    PARENTHESES,
-    Folder,
-    completed,
-    infeasible,
-)
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import PARENTHESES, Folder, completed, infeasible
 
 SIXTEEN = {"name": "memory", "options": {"size": 16, "delay": 3}}
 COPY = {"name": "delayed_copy", "options": {"size": 5, "delay": 8}}

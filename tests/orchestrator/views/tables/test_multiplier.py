@@ -11,10 +11,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import hypergeom, linregress
 
-from orchestrator.views.tables.fits import line, mean_log_ratio
-from orchestrator.views.tables.multiplier import parameter_multiplier
-from orchestrator.views.tables.multiplier_pairs import interpolated
-from orchestrator.views.tables.searches import (
+from orchestrator.views.study.fits import line, mean_log_ratio
+from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     RESAMPLES,
     _ranks,
@@ -22,8 +20,10 @@ from orchestrator.views.tables.searches import (
     compared,
     interval,
 )
-from orchestrator.views.tables.study import Study
-from tests.orchestrator.studies import MEMORY, Folder, completed, end, infeasible, stopped
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables.multiplier import parameter_multiplier
+from orchestrator.views.tables.multiplier_pairs import interpolated
+from tests.support.studies import MEMORY, Folder, completed, end, infeasible, stopped
 
 CAPACITY = {"name": "perceptron_capacity", "options": {"size": 4, "length": 2}}
 BUDGETS = [1000, 2000, 4000, 8000]

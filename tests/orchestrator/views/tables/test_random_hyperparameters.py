@@ -10,12 +10,12 @@ from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttest_ind
 
+from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.random_hyperparameters import random_hyperparameters
 from orchestrator.views.tables.random_pairs import random_hyperparameters_pairs
-from orchestrator.views.tables.study import published
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.random_search import random_search
-from tests.orchestrator.studies import (
+from tests.support.compare import assert_same, ordered
+from tests.support.random_search import random_search
+from tests.support.studies import (
     MEMORY,
     PARENTHESES,
     Folder,

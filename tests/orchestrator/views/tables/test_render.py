@@ -10,7 +10,7 @@ import pytest
 from orchestrator.views.tables import Table, build
 from orchestrator.views.tables.render import markdown, write
 from orchestrator.views.tables.table import metric_text, number, percent
-from tests.orchestrator.studies import Folder, completed, infeasible, stopped
+from tests.support.studies import Folder, completed, infeasible, stopped
 
 NAMES = ["parameter_matched", "trainability", "infeasible", "residuals"]
 

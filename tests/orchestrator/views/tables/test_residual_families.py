@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.views.tables.residual_families import residual_dependence, residual_families
 from orchestrator.views.tables.residuals import STEPS
-from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
+from tests.support.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
 
 FAMILIES = [
     wcrnn(),

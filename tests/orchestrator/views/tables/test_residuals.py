@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.residuals import _difference, residuals
-from orchestrator.views.tables.study import Study, published
-from tests.orchestrator.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
+from tests.support.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
 from trainables import tasks
 
 STEPS = "steps_to_minimal_performance"

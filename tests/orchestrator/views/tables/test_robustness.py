@@ -5,21 +5,14 @@ import math
 import pytest
 
 from orchestrator.paths import SweepPaths
-from orchestrator.views.tables import Study, build
+from orchestrator.views.study.study import Study
+from orchestrator.views.tables import build
+from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.robustness import robustness
-from orchestrator.views.tables.study import published
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.random_search import random_search
-from tests.orchestrator.small import SMALL, small_plan
-from tests.orchestrator.studies import (
-    MEMORY,
-    Folder,
-    completed,
-    errored,
-    infeasible,
-    left_of,
-    stopped,
-)
+from tests.support.compare import assert_same, ordered
+from tests.support.random_search import random_search
+from tests.support.small import SMALL, small_plan
+from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, left_of, stopped
 
 SPREAD = """
     select task, depth, budget, architecture,

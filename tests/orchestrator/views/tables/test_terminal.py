@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from orchestrator.cli.printed_tables import print_table
 from orchestrator.labels import heading
 from orchestrator.views.tables import Table, build
-from orchestrator.views.tables.render import print_table
 
 
 def printed(table, width):

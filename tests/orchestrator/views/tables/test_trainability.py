@@ -9,15 +9,8 @@ import pytest
 
 from orchestrator.views.tables import build
 from orchestrator.views.tables.trainability import counts, shown_counts, trainability
-from tests.orchestrator.compare import assert_same, ordered
-from tests.orchestrator.studies import (
-    MEMORY,
-    Folder,
-    completed,
-    errored,
-    infeasible,
-    stopped,
-)
+from tests.support.compare import assert_same, ordered
+from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, stopped
 
 CURVES = """
     with tried as (

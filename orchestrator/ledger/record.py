@@ -1,0 +1,65 @@
+"""Reads from a ledger what decides which trials of a sweep are still to be run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.ledger.parts import parts
+from orchestrator.ledger.reader import Ledger
+from orchestrator.ledger.schema import DATASETS
+from orchestrator.outcome import FINAL
+from trainables.storage import Location
+
+
+@dataclass(frozen=True)
+class Record:
+    """The state of a sweep as its ledger records it.
+
+    Attributes:
+        trials: one row for each trial that ended, all columns of the ledger's trials.
+        reports: cell, trial, step, objective and sequence of all reports, in order of arrival.
+        starts: the last start of each trial that began.
+        curves: all reports of the trials that began and have no final outcome, by trial, in order
+            of their steps.
+        sequence: the next sequence number that a writer gives out.
+    """
+
+    trials: pd.DataFrame
+    reports: pd.DataFrame
+    starts: pd.DataFrame
+    curves: Mapping[str, list[dict[str, Any]]]
+    sequence: int
+
+    @property
+    def errored(self) -> pd.DataFrame:
+        """Return the trials whose last outcome is an error."""
+        return self.trials[self.trials["outcome"] == "errored"]
+
+    @property
+    def final(self) -> pd.DataFrame:
+        """Return the trials that ended for good: completed, stopped or infeasible."""
+        return self.trials[self.trials["outcome"].isin(FINAL)]
+
+
+def read_record(folder: Location) -> Record:
+    """Read the record of the ledger in ``folder``; an absent ledger is an empty record.
+
+    Raises:
+        BadInput: the ledger was written in a version that this Soundings does not read.
+    """
+    ledger = Ledger(folder)
+    trials, reports, starts = ledger.trials(), ledger.results(["objective"]), ledger.starts()
+    final = trials.loc[trials["outcome"].isin(FINAL), "trial"]
+    unfinished = set(reports["trial"]) - set(final)
+    # Take the last sequence number from file names: a part keeps its range after rows are dropped,
+    # and new rows in that range would be treated as superseded.
+    last_numbers = [part.last for dataset in DATASETS for part in parts(folder, dataset)]
+    return Record(
+        trials=trials,
+        reports=reports,
+        starts=starts,
+        curves=ledger.curves(unfinished) if unfinished else {},
+        sequence=1 + max(last_numbers, default=-1),
+    )

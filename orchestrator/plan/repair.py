@@ -1,0 +1,91 @@
+"""Prepares recorded results for a run: drops broken records and checkpoints that cannot be used."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger.record import Record, read_record
+from orchestrator.paths import SweepPaths
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.remaining import Remaining
+from trainables import checkpoints, storage
+
+log = logging.getLogger("soundings")
+
+
+def repair(plan: Plan, paths: SweepPaths) -> Record:
+    """Drop the records of trials that must start over, and return the record that is left.
+
+    A trial starts over if a part of its record is missing: reports that were in a damaged file, or
+    in GP search the start that recorded its configuration.
+    """
+    record = read_record(paths.ledger)
+    if broken := _broken(plan, Ledger(paths.ledger), record):
+        log.warning(
+            "%s: %d trials lack a part of their record and start over", paths.ledger, len(broken)
+        )
+        _forget(broken, paths)
+        record = read_record(paths.ledger)
+    return record
+
+
+def start_errored_over(paths: SweepPaths, left: Remaining) -> Remaining:
+    """Drop what errored trials have recorded, so that they are trained from their first step.
+
+    Returns:
+        The same trials to run, with the record that is left.
+    """
+    errored = dict(zip(left.record.errored["trial"], left.record.errored["cell"], strict=True))
+    if not errored:
+        return left
+    _forget(errored, paths)
+    undecided = {trial: step for trial, step in left.undecided.items() if trial not in errored}
+    return replace(left, record=read_record(paths.ledger), undecided=undecided)
+
+
+def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
+    """Remove checkpoints that no trial can go on from.
+
+    They are those of trials that ended, and those of steps beyond a report that is not recorded:
+    that report has to be made again.
+    """
+    begun = dict(zip(left.record.starts["trial"], left.record.starts["cell"], strict=True))
+    ended = set(left.record.final["trial"])
+    for trial in storage.names(paths.checkpoints):
+        folder = paths.checkpoints_of(trial)
+        if trial in ended or trial not in begun:
+            storage.remove(folder)
+            continue
+        curve = left.record.curves.get(trial)
+        last_step = curve[-1]["step"] if curve else 0
+        interval = plan.by_id[begun[trial]].training.evaluation_interval
+        checkpoints.discard_after(folder, (last_step // interval + 1) * interval - 1)
+
+
+def _broken(plan: Plan, ledger: Ledger, record: Record) -> dict[str, str]:
+    """Return trials of whose record a part is missing, and their cells."""
+    intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
+    ended = record.final[["trial", "cell", "step"]]
+    reported = record.reports[["trial", "cell", "step"]]
+    last = pd.concat([ended, reported]).groupby(["trial", "cell"], as_index=False)["step"].max()
+    expected = np.ceil(last["step"] / last["cell"].map(intervals).astype(float))
+    counted = reported.groupby("trial").size().reindex(last["trial"], fill_value=0)
+    lacking = counted.to_numpy() < expected.to_numpy()
+    lacking &= last["cell"].isin(ledger.damaged("results")).to_numpy()
+    if plan.spec.search.method == "gp":
+        configured = set(record.starts["trial"]) | set(record.trials["trial"])
+        lacking |= ~last["trial"].isin(configured).to_numpy()
+    return dict(zip(last.loc[lacking, "trial"], last.loc[lacking, "cell"], strict=True))
+
+
+def _forget(trials: Mapping[str, str], paths: SweepPaths) -> None:
+    """Drop the rows and checkpoints of some trials, each given with its cell."""
+    by_cell: dict[str, set[str]] = {}
+    for trial, cell in trials.items():
+        storage.remove(paths.checkpoints_of(trial))
+        by_cell.setdefault(cell, set()).add(trial)
+    LedgerWriter(paths.ledger).forget(by_cell)

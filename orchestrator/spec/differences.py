@@ -1,0 +1,47 @@
+"""Finds where two recorded definitions differ: one comparison for manifests, cells and sweeps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+ABSENT: Final = object()  # stands for a value that one of the two lacks
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that differs between two nested mappings.
+
+    Attributes:
+        place: keys and list positions that lead to the value, joined by dots.
+        first: the value in the first mapping, or ``ABSENT``.
+        second: the value in the second mapping, or ``ABSENT``.
+    """
+
+    place: str
+    first: Any
+    second: Any
+
+
+def differences(first: Any, second: Any, place: str = "") -> Iterator[Difference]:
+    """Yield the innermost differences of two values made of mappings, lists and plain values.
+
+    Keys come in the order of the first mapping, then those that only the second has. Lists of
+    mappings are compared position by position where they are equally long; any other list is one
+    value.
+
+    Args:
+        place: where the two values stand, put before the place of each difference.
+    """
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in first | second:
+            inner = f"{place}.{key}" if place else str(key)
+            yield from differences(first.get(key, ABSENT), second.get(key, ABSENT), inner)
+    elif _mappings(first) and _mappings(second) and len(first) == len(second):
+        for index, pair in enumerate(zip(first, second, strict=True)):
+            yield from differences(*pair, f"{place}.{index}")
+    elif first != second:
+        yield Difference(place, first, second)
+
+
+def _mappings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

@@ -1,0 +1,106 @@
+"""Architectures and tasks as a sweep file names them: a name, or a name with options."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from orchestrator.labels import make_label
+from orchestrator.spec.messages import SpecError
+from orchestrator.spec.training import Model, TrainingSpec
+from trainables import architectures, tasks
+from trainables.data import DataError
+from trainables.registry import OptionError
+
+T = TypeVar("T")
+Budget = Annotated[int, Field(gt=0, le=10**12)]
+
+
+class Named(Model):
+    """A registered class with options: ``gru``, or ``{name: wcrnn, options: {alpha: 0.98}}``."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def label(self) -> str:
+        """Return the name with its options, as tables show it; see :func:`make_label`."""
+        return make_label(self.name, self.options)
+
+    @property
+    def meaning(self) -> tuple[str, Any]:
+        """Return the name and all options with defaults filled in; equal for equal choices."""
+        return self.name, _CHECK_OPTIONS[type(self)](self.name, self.options)
+
+    @model_validator(mode="after")
+    def _exists(self) -> Self:
+        try:
+            _ = self.meaning
+        except OptionError as error:
+            location = ("options", error.option) if error.option else ("name",)
+            raise SpecError(str(error), *location) from error
+        return self
+
+
+class ArchitectureSpec(Named):
+    """An architecture by its name, with its own options (``soundings list architectures``)."""
+
+    @model_validator(mode="after")
+    def _works(self) -> Self:
+        try:
+            architectures.examine(self.name, self.options)
+        except OptionError as error:
+            raise SpecError(str(error), "name") from error
+        return self
+
+
+class TaskSpec(Named):
+    """A task by its name, with its own options (``soundings list tasks``).
+
+    Attributes:
+        training: training settings of this task that replace those of the sweep.
+        budgets: parameter budgets of this task that replace those of the sweep.
+    """
+
+    training: TrainingSpec = TrainingSpec()
+    budgets: Annotated[list[Budget], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _works(self) -> Self:
+        try:
+            tasks.examine(self.name, self.options)
+        except (OptionError, DataError) as error:
+            raise SpecError(str(error), "name") from error
+        return self
+
+    @field_validator("budgets")
+    @classmethod
+    def _no_duplicates(cls, budgets: list[int] | None) -> list[int] | None:
+        return budgets and require_unique(budgets)
+
+
+_CHECK_OPTIONS: dict[type[Named], Callable[[str, Mapping[str, Any]], Any]] = {
+    ArchitectureSpec: architectures.check_options,
+    TaskSpec: tasks.check_options,
+}
+
+
+def require_unique(values: list[T]) -> list[T]:
+    """Return ``values`` unless two of them mean the same.
+
+    Raises:
+        SpecError: a value stands in the list twice; its location is the index of the second one.
+    """
+    meanings: list[Any] = []
+    for index, value in enumerate(values):
+        meaning = value.meaning if isinstance(value, Named) else value
+        if meaning in meanings:
+            shown = value.label if isinstance(value, Named) else value
+            raise SpecError(f"{shown} stands in the list twice", index)
+        meanings.append(meaning)
+    return values

@@ -1,0 +1,46 @@
+"""What a sweep file says of machines: the sections ``resources`` and ``recovery``."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from orchestrator.spec.training import Model, Number
+
+
+class ResourcesSpec(Model):
+    """Says which resources one trial occupies while it runs.
+
+    A value that the file leaves out is computed for each cell (:mod:`orchestrator.plan.resources`).
+
+    Attributes:
+        cpus: number of processor cores.
+        gpus: number of GPUs: 0, a fraction of one, or a whole number.
+        memory: gigabytes of main memory.
+    """
+
+    cpus: Annotated[Number, Field(ge=0.01)] | None = None
+    gpus: Annotated[Number, Field(ge=0)] | None = None
+    memory: Annotated[Number, Field(ge=0.1)] | None = None
+
+    @field_validator("gpus")
+    @classmethod
+    def _enough(cls, gpus: float | None) -> float | None:
+        if gpus and gpus < 0.01:
+            raise ValueError(f"'resources.gpus' is {gpus:g}, but must be 0, or 0.01 or more")
+        if gpus and gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"'resources.gpus' is {gpus:g}, but above 1 must be a whole number")
+        return gpus
+
+
+class RecoverySpec(Model):
+    """Says how a sweep is guarded against machines that die.
+
+    Attributes:
+        checkpoint_seconds: seconds of training between two checkpoints of a trial. A trial also
+            writes one at every rung that it passes.
+        retries: number of times that a trial goes on in a new process after its process died;
+            then it is recorded as errored.
+    """
+
+    checkpoint_seconds: Annotated[Number, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=100)] = 3

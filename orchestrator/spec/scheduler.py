@@ -1,0 +1,56 @@
+"""When a sweep file stops trials early: the section ``scheduler``, and the rungs that follow."""
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from orchestrator.spec.messages import SpecError
+from orchestrator.spec.training import Count, Model, Number
+
+
+class SchedulerSpec(Model):
+    """Says when trials are stopped early; ``scheduler: none`` lets every trial train to the end.
+
+    Attributes:
+        method: ``asha`` (asynchronous successive halving, one rung table a cell) or ``none``.
+        grace: training steps before a trial can be stopped.
+        reduction_factor: one in this many trials passes a rung.
+        brackets: number of rung tables of a cell. Each trial belongs to one of them, drawn with a
+            probability that grows with the table's number of rungs. The second table begins at the
+            first one's second rung, and so on.
+    """
+
+    method: Literal["asha", "none"]
+    grace: Count | None = None
+    reduction_factor: Annotated[Number, Field(gt=1)] = 3.0
+    brackets: Annotated[int, Field(gt=0, le=20)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"method": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.method == "asha" and self.grace is None:
+            raise ValueError("scheduler asha needs 'grace', the training steps before it may stop")
+        if self.method == "none" and self.grace is not None:
+            raise SpecError("scheduler none stops nothing and has no 'grace'", "grace")
+        if self.method == "none" and self.brackets != 1:
+            raise SpecError("scheduler none stops nothing and has no 'brackets'", "brackets")
+        return self
+
+    def rungs(self, steps: int) -> list[float]:
+        """Return the training steps at which ASHA may stop a trial, ascending.
+
+        They are those of the first bracket, which has the rungs of all others, as Ray's
+        ``AsyncHyperBandScheduler`` computes them: ``grace * reduction_factor ** k``.
+
+        Args:
+            steps: training steps of a trial that is not stopped early.
+        """
+        if self.grace is None:
+            return []
+        count = int(math.log(steps / self.grace) / math.log(self.reduction_factor) + 1)
+        return [self.grace * self.reduction_factor**power for power in range(count)]

@@ -1,0 +1,87 @@
+"""How a sweep file chooses the configurations of each cell: the section ``search``."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from orchestrator.spec.messages import SpecError
+from orchestrator.spec.space import narrow
+from orchestrator.spec.training import Count, Model
+from trainables.space import Domain
+
+
+class SearchSpec(Model):
+    """Says how the configurations of each cell are chosen.
+
+    Attributes:
+        method: ``random``: configuration i of a cell is a pure function of (sweep seed, cell, i).
+            ``gp``: a Gaussian process proposes each from the outcomes of those before it.
+            ``list``: each of ``configurations`` once.
+            ``repeat``: every trial has the best configuration that sweep ``of`` found in the cell,
+            with other initial weights and batches.
+        of: name of the sweep that method ``repeat`` repeats.
+        configurations: for method ``list``: the hyperparameters that each configuration fixes. The
+            others are drawn as in random search, anew for each index.
+        samples: number of configurations of a cell, or of repetitions. Method ``list`` has as many
+            as it lists.
+        space: hyperparameters that this sweep fixes (``optimizer: adam``), limits to a list
+            (``optimizer: [adam, rmsprop]``) or to a range
+            (``learning_rate: {low: 1e-3, high: 1e-1}``); all others are searched over the
+            ranges of the capacity paper's appendix A.
+    """
+
+    method: Literal["random", "gp", "list", "repeat"] = "random"
+    of: str | None = None
+    configurations: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
+    samples: Count
+    space: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("method") != "list":
+            return value
+        if "samples" in value:
+            raise SpecError(
+                "search list runs each of its configurations once and has no 'samples'", "samples"
+            )
+        listed = value.get("configurations")
+        return {**value, "samples": len(listed) if isinstance(listed, list) and listed else 1}
+
+    @field_validator("configurations")
+    @classmethod
+    def _no_duplicates(cls, listed: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        for index, configuration in enumerate(listed or ()):
+            if listed and configuration in listed[:index]:
+                shown = ", ".join(f"{name}: {value}" for name, value in configuration.items())
+                raise SpecError(f"configuration {{{shown}}} stands in the list twice", index)
+        return listed
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.method != "repeat" and self.of is not None:
+            raise SpecError(f"search {self.method} repeats nothing and has no 'of'", "of")
+        if self.method == "repeat" and self.of is None:
+            raise SpecError(
+                "search repeat needs 'of', the name of the sweep that it repeats", "method"
+            )
+        if self.method == "repeat" and self.space:
+            raise SpecError("search repeat searches nothing and has no 'space'", "space")
+        if self.method != "list" and self.configurations is not None:
+            raise SpecError(
+                f"search {self.method} has no 'configurations': they are those of search list",
+                "configurations",
+            )
+        if self.method == "list" and self.configurations is None:
+            raise SpecError(
+                "search list needs 'configurations', a list like [{learning_rate: 1e-3}]", "method"
+            )
+        return self
+
+    def narrow(self, name: str, original: Domain, within: bool = False) -> Domain:
+        """Return the domain of hyperparameter ``name`` in this sweep; see :func:`.narrow`.
+
+        Raises:
+            ValueError: the file's entry in ``space`` does not fit the hyperparameter.
+        """
+        return narrow(name, original, self.space[name], within) if name in self.space else original
