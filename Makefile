@@ -1,30 +1,53 @@
-# make quickstart    set up, then run sweeps/quickstart.yaml and print its tables
-# make test          set up, then check style and types and run all tests
-# Both install into .venv once; a change of pyproject.toml or constraints.txt installs again.
+# make quickstart    set up what a user needs, then run sweeps/quickstart.yaml and print its tables
+# make quick         set up everything, check style and types, run the quick tests
+# make test          the same, then the slow tests: what CI runs
+# make lint          check style and types only
+# make format        sort imports and lay out the code
+# Everything is installed into .venv once; a change of pyproject.toml or constraints.txt installs it again.
 
-.PHONY: quickstart test setup clean
+.PHONY: quickstart quick test quick-tests slow-tests lint format setup clean
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+# Slow tests mostly wait, for Ray to start and for processes to end: two of them share a core.
+SLOW_AT_ONCE ?= $(shell $(BIN)/python -c 'import os; print(len(os.sched_getaffinity(0)) * 2 - 1)')
 
-quickstart: setup
+quickstart: .venv/for-use
 	$(BIN)/soundings run sweeps/quickstart.yaml
 
-test: setup
+test: lint quick-tests slow-tests
+
+quick: lint quick-tests
+
+quick-tests: setup
+	$(BIN)/pytest -n logical --dist loadfile -m "not slow"
+
+slow-tests: setup
+	$(BIN)/pytest -n $(SLOW_AT_ONCE) --dist loadgroup -m slow
+
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n logical --dist loadfile -m "not slow"
-	$(BIN)/pytest -n logical --dist loadfile -m slow
 
-setup: .venv/installed
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-.venv/installed: pyproject.toml constraints.txt
+setup: .venv/for-development
+
+.venv/for-development: .venv/for-use
+	@echo "Installing what the tests need into .venv (once; takes a minute)"
+	$(INSTALL) -e '.[dev]'
+	@touch $@
+
+.venv/for-use: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Soundings needs Python 3.11 or newer: install it, or name it with 'make PYTHON=/path/to/python3'"; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "$(PYTHON) comes without venv: install it (Debian and Ubuntu: apt install python3-venv)"; exit 2; }
 	@echo "Setting up .venv (once; takes a minute or two)"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e .
 	@touch $@
 
 clean:

@@ -1,8 +1,11 @@
-"""What making a batch costs, against the training step that it is for.
+"""Measures the time of making a batch against the training step that uses it, for every task.
 
-Every task with its own defaults, batch size included, on the network of the capacity paper that
-trains fastest, a vanilla one of depth 1 with 100,000 parameters. Milliseconds of processor time of
-one thread, medians of rounds in turn. Tasks whose data are not here are left out by name.
+    python benchmarks/batches.py [--rounds 7] [--record]
+
+Each task has its own defaults, batch size included. The network is the one of the capacity paper
+that trains fastest: a vanilla one of depth 1 with 100,000 parameters. Figures are milliseconds of
+processor time of one thread, medians over rounds in which batch and step alternate. A task whose
+data are not on this machine gets a sentence instead of figures.
 """
 
 import argparse
@@ -19,11 +22,14 @@ from trainables.space import draw
 from trainables.training import Schedule, Trainer
 
 PARAMETERS = 100_000
-TARGET = 0.1  # of a training step
+TARGET = 0.1  # largest share of a training step that a batch may take
 
 
 def figures(name: str, rounds: int) -> dict[str, float] | str:
-    """Milliseconds of a batch and of a step with it, and the share of the one in the other."""
+    """Return the milliseconds of a batch and of a training step, and the first over the second.
+
+    A task without data on this machine returns a sentence.
+    """
     task = tasks.make(name)
     try:
         task.prepare()
@@ -54,10 +60,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
+    args = parser.parse_args()
     worker.prepare(threads=1)
-    measured = {name: figures(name, given.rounds) for name in tasks.TASKS}
-    record("batches", {"target": TARGET, "milliseconds": measured}, given.record)
+    measured = {name: figures(name, args.rounds) for name in tasks.TASKS}
+    record("batches", {"target": TARGET, "milliseconds": measured}, args.record)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""A cluster of several hosts: how soon a submitted sweep trains, and what a trial costs.
+"""Measures a submitted sweep's start, and the cost of a trial on one host against three hosts.
 
     python benchmarks/cluster.py [--trials 1200] [--record]
 
-Hosts are those of the tests (``tests/cluster/hosts.py``): on this machine, each in namespaces of
-its own, so they share its processor, and no network lies between them.
+The hosts are those of the tests (``tests/support/hosts.py``): they run on this machine, each in
+namespaces of its own. They share the processor, and no network lies between them.
 
-First a head and one worker, on which a small sweep has run. From there on, three times: the seconds
-from the start of the command ``soundings submit``, on a machine outside of the cluster, to its own
-end, and to the end of the first training step, of which the ledger says when it was reported; a
-report is made after each step.
+Submission: a cluster of a head and one worker on which a small sweep has run. Three times,
+``soundings submit`` starts on a machine outside of the cluster. The figures are the seconds from
+the start of this command to its own end, and to the end of the first training step. A report is
+made after each step; the ledger has the time of the first one.
 
-Then trials that do no work and report once, three at a time: on this worker, which has three
-processor cores, and on a cluster with three workers of one core each. The driver runs on the head,
-its whole path without the MLflow view. Seconds a trial of the last 600, by the times at which the
-ledger says they ended, and how many of these each host ran: those before them are over while some
-of the processes still start.
+Cost of a trial: trials that do no work and report once, three at a time, first on one worker with
+three processor cores, then on three workers with one core each. The driver runs on the head with
+everything but the MLflow view. The figures are the seconds per trial, by the ledger's end times,
+and the number of trials that each host ran. Only the last 600 trials count, because some worker
+processes are still starting during the earlier ones.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from orchestrator.paths import SweepPaths
 from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
-from orchestrator.running.driver import run
+from orchestrator.running.driver import Driver
 
 sys.path.append(str(Path(__file__).parent.parent))
 from tests.support.command import SOUNDINGS
@@ -50,8 +50,8 @@ from tests.support.hosts import Hosts
 ROOT = Path(__file__).parent.parent
 TIMES = 3
 SLOTS = 3
-COUNTED = 600  # the last trials
-SWEEP = {
+COUNTED = 600  # number of last trials that count
+SWEEP: dict[str, Any] = {
     "seed": 0,
     "architectures": ["gru"],
     "depths": [1],
@@ -64,7 +64,7 @@ SWEEP = {
 
 
 def submitted(hosts: Hosts, folder: Path, name: str) -> tuple[float, float]:
-    """Seconds from a sweep's submission to the end of the command, and of the first step."""
+    """Submit a sweep; return the seconds to the end of the command and of the first step."""
     file, paths = folder / f"{name}.yaml", SweepPaths(folder / "results", name)
     file.write_text(yaml.safe_dump({"name": name, **SWEEP}))
     start, clock = time.time(), time.perf_counter()
@@ -81,12 +81,13 @@ def submitted(hosts: Hosts, folder: Path, name: str) -> tuple[float, float]:
 
 
 def idle(hosts: Hosts) -> bool:
-    """Whether the jobs of all sweeps have ended."""
-    said = hosts.outside.run([SOUNDINGS, "status", "--json", "--address", hosts.dashboard]).stdout
-    return not {"PENDING", "RUNNING"} & set(json.loads(said).values())
+    """Return whether the jobs of all sweeps have ended."""
+    output = hosts.outside.run([SOUNDINGS, "status", "--json", "--address", hosts.dashboard]).stdout
+    return not {"PENDING", "RUNNING"} & set(json.loads(output).values())
 
 
 def submission(hosts: Hosts, folder: Path) -> dict[str, Any]:
+    """Return the figures of several submissions, after one that is not counted."""
     submitted(hosts, folder, "warm-up")
     seconds = [submitted(hosts, folder, f"sweep-{number}") for number in range(TIMES)]
     returned, trained = zip(*seconds, strict=True)
@@ -101,40 +102,41 @@ def _each(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def drive(folder: Path, trials: int) -> None:
-    """Run trials that do no work, on the cluster of which this is the head; prints the figures."""
+    """Run trials that do no work on the cluster whose head this host is, and print the figures."""
     paths = SweepPaths(folder, "idle")
     plan = idle_plan(trials, folder)
-    with sweep_lock(paths).hold() as us:
+    with sweep_lock(paths).hold() as holder:
         write_manifest(plan, paths)
         connect = partial(
-            attached_ray, address="auto", allow_insecure=False, lock=paths.lock, run=us.run
+            attached_ray, address="auto", allow_insecure=False, lock=paths.lock, run=holder.run
         )
         left = remaining(plan, repair(plan, paths))
-        assert run(plan, paths, left, [], lost, us, trainable=Idle, connect=connect)
+        driver = Driver(plan, paths, [], holder, trainable=Idle)
+        assert driver.run(left, lost, connect)
     last = Ledger(paths.ledger).trials(["ended", "host"]).sort_values("ended")[-COUNTED:]
     seconds = (last["ended"].iloc[-1] - last["ended"].iloc[0]).total_seconds()
-    found = {
+    figures = {
         "seconds_a_trial": round(seconds / (len(last) - 1), 4),
         "trials_of_each_host": sorted(last["host"].value_counts().tolist()),
     }
-    print(json.dumps(found))
+    print(json.dumps(figures))
 
 
 def trials_on(hosts: Hosts, folder: Path, trials: int) -> dict[str, Any]:
-    """The figures of trials that a driver on the head gives out."""
+    """Return the figures of trials that a driver on the head gives out."""
     results = folder / "idle"
     results.mkdir()
     driver = [PYTHON, __file__, "--drive", results, "--trials", trials]
     head = next(host for host in hosts.all if host.name == "head")
     done = head.run(driver, env={"PYTHONPATH": str(ROOT)}, seconds=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 @contextmanager
 def cluster(workers: int) -> Iterator[tuple[Hosts, Path]]:
-    """A head, and so many workers, which have three processor cores in all; and a folder."""
+    """Provide a head, ``workers`` workers with three processor cores in all, and their folder."""
     with tempfile.TemporaryDirectory() as name, Hosts(Path(name)) as hosts:
         hosts.head(cpus=0)
         for _ in range(workers):
@@ -146,21 +148,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=1200)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # what the head runs
-    given = parser.parse_args()
-    if given.drive:
-        drive(given.drive, given.trials)
+    parser.add_argument("--drive", type=Path, help=argparse.SUPPRESS)  # used on the head
+    args = parser.parse_args()
+    if args.drive:
+        drive(args.drive, args.trials)
         return
     with cluster(workers=1) as place:
-        figures = submission(*place) | {"trials": given.trials}
+        figures = submission(*place) | {"trials": args.trials}
         print(figures, flush=True)
-        figures["one_host"] = trials_on(*place, given.trials)
+        figures["one_host"] = trials_on(*place, args.trials)
     print(figures, flush=True)
     with cluster(workers=SLOTS) as place:
-        figures["three_hosts"] = trials_on(*place, given.trials)
+        figures["three_hosts"] = trials_on(*place, args.trials)
     one, three = (figures[key]["seconds_a_trial"] for key in ("one_host", "three_hosts"))
     figures["milliseconds_more_a_trial_on_three"] = round(1000 * (three - one), 1)
-    record("cluster", figures, given.record)
+    record("cluster", figures, args.record)
 
 
 if __name__ == "__main__":

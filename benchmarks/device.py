@@ -1,12 +1,13 @@
-"""How fast a worker of this machine is, for the hours that ``soundings plan`` expects.
+"""Measures the training steps of this machine's workers, for the hours of ``soundings plan``.
 
     python benchmarks/device.py my-machine        writes my-machine.json
     soundings plan SWEEP --device my-machine.json
 
-Training steps of every architecture in several shapes, each worker alone on its processor thread
-while all others are as busy, as in a sweep; on a GPU, one worker. The seconds of a step are fitted,
-by least squares of the relative error with no factor below zero, as a sum over the step itself, its
-layer updates, their elements and its floating-point operations (:mod:`trainables.workload`).
+There is no peer. The training step of every architecture is measured in several shapes. On a CPU
+there is one worker on each processor thread and all of them are busy, as in a sweep; on a GPU there
+is one worker. The seconds of a step are fitted as a sum of a constant and terms proportional to its
+layer updates, their elements and its floating-point operations (:mod:`trainables.workload`), by
+least squares of the relative error with non-negative factors.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from trainables.space import draw
 from trainables.training import Schedule, Trainer
 from trainables.workload import Workload
 
-# task, its options, hidden, depth, lanes, batch
+# task, its options, hidden width, depth, lanes, batch size
 SHAPES: tuple[tuple[str, dict[str, Any], int, int, int, int], ...] = (
     ("perceptron_capacity", {}, 12, 2, 1, 128),
     ("perceptron_capacity", {}, 64, 2, 4, 512),
@@ -44,17 +45,17 @@ SHAPES: tuple[tuple[str, dict[str, Any], int, int, int, int], ...] = (
     ("parentheses", {"length": 40}, 40, 2, 1, 32),
     ("parentheses", {"length": 40}, 160, 4, 1, 32),
 )
-SECONDS = 0.25  # of measuring a shape, at least
-TRIAL_SECONDS = 0.05  # of a trial beside its training, from benchmarks/orchestration.py
+SECONDS = 0.25  # shortest time of measuring a shape
+TRIAL_SECONDS = 0.05  # time of a trial without its training, from benchmarks/orchestration.py
 
 
 def measure(name: str) -> tuple[str, dict[str, Any]]:
-    """Fit one architecture."""
+    """Measure one architecture; return its name and its fitted factors with the measured times."""
     worker.prepare(threads=1)
     amounts, seconds, forwards = [], [], []
     for task_name, options, hidden, depth, lanes, batch in SHAPES:
         if name == "second_order":
-            hidden = min(hidden, 40)  # its parameters are cubic in the width
+            hidden = min(hidden, 40)  # its parameter count is cubic in the width
         task = tasks.make(task_name, options)
         network = build(
             name,
@@ -92,7 +93,7 @@ def measure(name: str) -> tuple[str, dict[str, Any]]:
         seconds.append(step)
         forwards.append(_seconds(forward) / step)
     table, times = np.array(amounts), np.array(seconds)
-    scale = table.max(axis=0)  # for the solver's sake
+    scale = table.max(axis=0)  # columns of similar size help the solver
     factors, _ = nnls(table / scale / times[:, None], np.ones(len(times)))
     fitted = table @ (factors / scale)
     return name, {
@@ -104,7 +105,7 @@ def measure(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def _seconds(step: Callable[[], object]) -> float:
-    """The median of some: of the processor's time, of which a step has one thread, or a GPU's."""
+    """Return the median seconds of a step: processor time of its one thread, or time on the GPU."""
     clock = _gpu_clock if torch.cuda.is_available() else time.process_time
     for _ in range(3):
         step()
@@ -125,13 +126,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="of the device; its file is NAME.json")
     parser.add_argument("--folder", type=Path, default=Path(), help="where the file goes")
-    given = parser.parse_args()
+    args = parser.parse_args()
     workers = 1 if torch.cuda.is_available() else os.cpu_count()
     with ProcessPoolExecutor(workers, get_context("spawn")) as processes:
         figures = dict(processes.map(measure, ARCHITECTURES))
     worker = torch.cuda.get_device_name() if torch.cuda.is_available() else "one processor thread"
     measured = {"worker": worker, "trial_seconds": TRIAL_SECONDS, "architectures": figures}
-    path = given.folder / f"{given.name}.json"
+    path = args.folder / f"{args.name}.json"
     path.write_text(json.dumps(described("device", measured), indent=1) + "\n")
     print(path)
 

@@ -1,7 +1,10 @@
-"""What ``soundings plan`` expects of a sweep, against what the sweep then took.
+"""Measures the seconds that sweeps take, against those that ``soundings plan`` estimates.
 
-Runs the small variants of ``sweeps/`` on this machine, in an order in which each finds what it
-repeats, and compares the seconds of all trials, as their workers spent them, with the plan's.
+    python benchmarks/estimate.py RESULTS [--only capacity ...] [--device NAME] [--record]
+
+Runs the small variants of the sweeps in ``sweeps/`` on this machine. A sweep that repeats another
+one comes after it. The figure compared with the plan's is the seconds that the worker processes
+spent on all trials.
 """
 
 import argparse
@@ -14,7 +17,7 @@ from recording import record
 
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.plan.cost import cost, load_device
+from orchestrator.plan.cost import estimate_cost, load_device
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.sweep import load
 
@@ -29,18 +32,18 @@ NAMES = (
     "fading_memory",
     "depth",
 )
-FACTOR = 2.0  # within which the estimate is to be
+FACTOR = 2.0  # largest allowed ratio of estimate and measurement, either way
 
 
 def figures(name: str, results: Path, device: str) -> dict[str, float]:
-    """Run one sweep unless it has run; times in seconds."""
+    """Run a sweep unless its results are there; return estimated and measured seconds."""
     file = SWEEPS / f"{name}.yaml"
     began = time.monotonic()
     soundings = Path(sys.executable).with_name("soundings")
-    command = [soundings, "run", file, "--small", "--results", results]
+    command: list[str | Path] = [soundings, "run", file, "--small", "--results", results]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     plan = make_plan(load(file, small=True), results)
-    expected = cost(plan, load_device(device))[1].seconds
+    expected = estimate_cost(plan, load_device(device))[1].seconds
     trials = Ledger(SweepPaths(results, plan.spec.name).ledger).trials()
     overhead = load_device(device).trial_seconds * len(trials)
     measured = float(trials["seconds"].sum()) + overhead
@@ -59,9 +62,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
     parser.add_argument("--device", default="xeon-thread", help="see soundings plan")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
-    measured = {name: figures(name, given.results, given.device) for name in given.only}
-    record("estimate", {"factor": FACTOR, "sweeps": measured}, given.record)
+    args = parser.parse_args()
+    measured = {name: figures(name, args.results, args.device) for name in args.only}
+    record("estimate", {"factor": FACTOR, "sweeps": measured}, args.record)
 
 
 if __name__ == "__main__":

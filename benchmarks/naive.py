@@ -1,7 +1,8 @@
-"""Every architecture as one would first write it: a Python loop over torch.nn modules.
+"""Implements every architecture as a Python loop over torch.nn modules: the plain way to write it.
 
-Peers of the benchmark of training steps. A layer's ``step`` maps the input and state of one time
-step to its output and next state; bias terms, initial states and widths are those of PyTorch.
+These are the peers in the benchmark of training steps (``training.py``). A layer's ``step`` maps
+the input and state of one time step to its output and next state. Biases, initial states and widths
+are those of PyTorch.
 """
 
 import torch
@@ -11,7 +12,13 @@ State = tuple[Tensor, ...]
 
 
 class Layer(nn.Module):
-    """Of ``gates`` affine maps of input and state, side by side."""
+    """A layer that computes ``gates`` affine maps of input and state side by side.
+
+    Attributes:
+        gates: number of the maps.
+        states: number of tensors of its state.
+        n: hidden width.
+    """
 
     gates = 1
     states = 1
@@ -19,10 +26,13 @@ class Layer(nn.Module):
     def __init__(self, inputs: int, n: int) -> None:
         super().__init__()
         self.n = n
-        self.of_x, self.of_h = nn.Linear(inputs, self.gates * n), nn.Linear(n, self.gates * n)
+        self.from_input = nn.Linear(inputs, self.gates * n)
+        self.from_state = nn.Linear(n, self.gates * n)
 
     def z(self, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
-        return (self.of_x(x) + self.of_h(h)).chunk(self.gates, -1)
+        """Return the ``gates`` maps of input and state, ``[batch, n]`` each."""
+        maps: Tensor = self.from_input(x) + self.from_state(h)
+        return maps.chunk(self.gates, -1)
 
     def start(self, batch: int) -> State:
         return (torch.zeros(batch, self.n),) * self.states
@@ -32,7 +42,7 @@ class Layer(nn.Module):
 
 
 class OfCell(Layer):
-    """One of PyTorch's own cells."""
+    """A layer that runs one of PyTorch's own cells."""
 
     cell: type[nn.Module] = nn.RNNCell
 
@@ -116,7 +126,7 @@ class SecondOrder(Layer):
         self.products = nn.Bilinear(inputs, n, n, bias=False)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = torch.tanh(self.products(x, *state) + self.of_x(x) + self.of_h(*state))
+        h = torch.tanh(self.products(x, *state) + self.from_input(x) + self.from_state(*state))
         return h, (h,)
 
 
@@ -129,7 +139,8 @@ class CPRNN(Layer):
         self.c = nn.Linear(self.rank, n, bias=False)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        h = torch.tanh(self.c(self.a(*state) * self.b(x)) + self.of_x(x) + self.of_h(*state))
+        second_order = self.c(self.a(*state) * self.b(x))
+        h = torch.tanh(second_order + self.from_input(x) + self.from_state(*state))
         return h, (h,)
 
 
@@ -139,8 +150,8 @@ class MIRNN(Layer):
         self.alpha, self.beta1, self.beta2 = (nn.Parameter(torch.ones(n)) for _ in range(3))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        of_x, of_h = self.of_x(x), self.of_h(*state)
-        h = torch.tanh(self.alpha * of_h * of_x + self.beta1 * of_h + self.beta2 * of_x)
+        u, v = self.from_input(x), self.from_state(*state)
+        h = torch.tanh(self.alpha * v * u + self.beta1 * v + self.beta2 * u)
         return h, (h,)
 
 
@@ -177,7 +188,7 @@ class WeaklyCoupled(Layer):
 
 
 class S4D(nn.Module):
-    """The diagonal recurrence step by step."""
+    """A layer that computes the diagonal recurrence of S4D step by step."""
 
     pairs = 32
 
@@ -226,7 +237,7 @@ LAYERS: dict[str, type[Layer] | type[S4D]] = {
 
 
 class Network(nn.Module):
-    """``depth`` layers, one after the other, and a readout."""
+    """A network of ``depth`` layers, one after the other, and a readout."""
 
     def __init__(self, name: str, inputs: int, n: int, depth: int, outputs: int) -> None:
         super().__init__()
@@ -235,11 +246,16 @@ class Network(nn.Module):
         self.readout = nn.Linear(n, outputs)
 
     def forward(self, x: Tensor, first: int) -> Tensor:
-        """Run over ``x [time, batch, inputs]``; outputs from time step ``first`` on."""
+        """Run over ``x [time, batch, inputs]``; return ``[time - first, batch, outputs]``.
+
+        These are the outputs from time step ``first`` on.
+        """
         for layer in self.layers:
+            assert isinstance(layer, Layer | S4D)
             state, outputs = layer.start(x.shape[1]), []
             for x_t in x.unbind(0):
                 output, state = layer.step(x_t, state)
                 outputs.append(output)
             x = torch.stack(outputs)
-        return self.readout(x[first:])
+        readout: Tensor = self.readout(x[first:])
+        return readout

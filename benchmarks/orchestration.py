@@ -1,15 +1,15 @@
-"""Trials that do no work: Soundings against stock Tune, with and without actor reuse.
+"""Measures trials per second without work: Soundings against stock Tune, with and without reuse.
 
     python benchmarks/orchestration.py [--trials 10000] [--stock 300] [--record]
 
-All run trials of one report and one processor core on one Ray instance of this process, one after
-the other. Soundings runs its whole path: plan, scheduler, ledger on disk, MLflow view in SQLite.
-Stock Tune is ``tune.Tuner`` with its defaults, and once more with ``reuse_actors=True``, but for
-its files, which go to a temporary folder; its time a trial grows with their number, so it runs
-fewer. Starting Ray counts for none.
+Each trial takes one processor core and reports once. The contenders run one after the other on the
+same Ray instance. Soundings runs everything: plan, scheduler, ledger on disk, MLflow view in
+SQLite. Stock Tune is ``tune.Tuner`` with its defaults, then with ``reuse_actors=True``; only its
+files go to a temporary folder. It runs fewer trials, because its time per trial grows with their
+number. The start of Ray counts for none of them.
 
-Then the time from `soundings resume` to the first report of a trial on the ledger of as many
-trials, Ray's start apart.
+Then the seconds from ``soundings resume`` to the first trial are measured on the ledger that the
+trials left, without the start of Ray.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from recording import record
@@ -32,31 +32,34 @@ from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
-from orchestrator.running.driver import run
+from orchestrator.running.driver import Driver
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.views.mlflow.background import BackgroundView
 
+if TYPE_CHECKING:  # at run time every worker process would import torch with them
+    from trainables.report import Report
+    from trainables.trial import TrialConfig
+
 CELLS = 4
-PART = 1000  # trials of which the rate is shown apart
+PART = 1000  # the rate is shown for each this many trials
 
 
-class Idle(tune.Trainable):
-    """Reports what a trial reports, at once."""
+class Idle(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
+    """A Tune trainable that makes a trial's report at once, without training."""
 
-    def setup(self, config: dict) -> None:
+    def setup(self, config: "TrialConfig") -> None:
         self.config = config
 
-    def reset_config(self, new_config: dict) -> bool:
+    def reset_config(self, new_config: "TrialConfig") -> bool:
         self.config = new_config
         return True
 
-    def step(self) -> dict:
-        lanes = {
-            f"lane_{split}_{what}": [1.0]
-            for split in ("validation", "evaluation")
-            for what in ("losses", "metrics")
-        }
-        return lanes | {
+    def step(self) -> "Report":
+        return {
+            "lane_validation_losses": [1.0],
+            "lane_validation_metrics": [1.0],
+            "lane_evaluation_losses": [1.0],
+            "lane_evaluation_metrics": [1.0],
             "step": 1,
             "objective": 1.0,
             "further": None,
@@ -69,17 +72,18 @@ class Idle(tune.Trainable):
             "evaluation_metric": 0.5,
             "seconds": 0.0,
             "done": True,
+            "warnings": [],
         }
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         pass
 
-    def load_checkpoint(self, checkpoint: dict | None) -> None:
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         pass
 
 
 class Clock:
-    """Notes when the first trial began and each one ended."""
+    """A listener that notes when the first trial began and when each trial ended."""
 
     def __init__(self) -> None:
         self.began: float | None = None
@@ -96,6 +100,7 @@ class Clock:
 
 
 def idle_plan(trials: int, folder: Path) -> Plan:
+    """Return the plan of a sweep with at least ``trials`` trials of one step each."""
     return make_plan(
         SweepSpec.model_validate(
             {
@@ -119,20 +124,21 @@ def lost(what: str) -> None:
 
 
 def soundings(trials: int, folder: Path) -> Clock:
-    """Run what is lacking of so many trials."""
+    """Run those of ``trials`` trials that the ledger lacks; return the times of their ends."""
     paths, clock = SweepPaths(folder, "idle"), Clock()
     plan = idle_plan(trials, folder)
     paths.make_writable()
     write_manifest(plan, paths, extend=True)
     left = remaining(plan, repair(plan, paths))
     view = BackgroundView(paths.mlflow_store, "idle", Ledger(paths.ledger), left.record.trials)
-    assert run(plan, paths, left, [clock, view], lost, trainable=Idle)
+    assert Driver(plan, paths, [clock, view], trainable=Idle).run(left, lost)
     assert view.close() is None
     assert len(Ledger(paths.ledger).trials()) == plan.trial_count
     return clock
 
 
 def stock(trials: int, reuse: bool) -> float:
+    """Return the trials per second of stock Tune."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         results = tune.Tuner(
@@ -152,18 +158,19 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--stock", type=int, default=300)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
-    figures: dict[str, Any] = {"trials": given.trials}
+    args = parser.parse_args()
+    figures: dict[str, Any] = {"trials": args.trials}
     with local_ray(lost), tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        clock = soundings(given.trials, Path(folder))
+        clock = soundings(args.trials, Path(folder))
         ends = [start, *clock.ends]
         bounds = [*range(0, len(ends) - 1, PART), len(ends) - 1]
         parts = [
-            round((to - at) / (ends[to] - ends[at]), 1) for at, to in itertools.pairwise(bounds)
+            round((last - first) / (ends[last] - ends[first]), 1)
+            for first, last in itertools.pairwise(bounds)
         ]
         figures |= {
-            "soundings_trials_a_second": round(given.trials / (ends[-1] - start), 1),
+            "soundings_trials_a_second": round(args.trials / (ends[-1] - start), 1),
             "seconds_more_for_mlflow": round(time.perf_counter() - ends[-1], 1),
             "soundings_of_each_thousand": parts,
             "driver_peak_gigabytes": round(
@@ -173,14 +180,14 @@ def main() -> None:
         }
         print(figures, flush=True)
         start = time.perf_counter()
-        again = soundings(given.trials + CELLS, Path(folder))
-        assert again.began is not None
-        figures["seconds_from_resume_to_first_trial"] = round(again.began - start, 1)
+        resumed = soundings(args.trials + CELLS, Path(folder))
+        assert resumed.began is not None
+        figures["seconds_from_resume_to_first_trial"] = round(resumed.began - start, 1)
         print(figures, flush=True)
-        figures["stock_trials"] = given.stock
-        figures["stock_tune_trials_a_second"] = round(stock(given.stock, reuse=False), 1)
-        figures["stock_tune_with_reuse_trials_a_second"] = round(stock(given.stock, True), 1)
-    record("orchestration", figures, given.record)
+        figures["stock_trials"] = args.stock
+        figures["stock_tune_trials_a_second"] = round(stock(args.stock, reuse=False), 1)
+        figures["stock_tune_with_reuse_trials_a_second"] = round(stock(args.stock, True), 1)
+    record("orchestration", figures, args.record)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures with what they were measured on."""
+"""Records the figures of a benchmark with date, machine and versions."""
 
 import json
 import os
@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "ray", "mlflow", "pyarrow")  # training is measured where there is torch alone
+PACKAGES = ("torch", "ray", "mlflow", "pyarrow")  # some may be missing: training needs only torch
 RESULTS = Path(__file__).parent / "results"
 
 
 def described(name: str, figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures with date, machine and versions."""
+    """Return the figures of benchmark ``name`` with date, machine and versions."""
     processor = next(
         (
             line.partition(":")[2].strip()
@@ -34,10 +34,10 @@ def described(name: str, figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def record(name: str, figures: dict[str, Any], write: bool) -> None:
-    """Print the figures; if asked, write them to ``results/<name>-<date>.json``."""
-    whole = described(name, figures)
-    text = json.dumps(whole, indent=2)
+    """Print the figures; if ``write``, also write them to ``results/<name>-<date>.json``."""
+    content = described(name, figures)
+    text = json.dumps(content, indent=2)
     print(text)
     if write:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}-{whole['date']}.json").write_text(text + "\n")
+        (RESULTS / f"{name}-{content['date']}.json").write_text(text + "\n")

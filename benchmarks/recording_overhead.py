@@ -1,10 +1,10 @@
-"""What ledger and MLflow writing together add to the quickstart.
+"""Measures the quickstart with ledger and MLflow view against the quickstart without both.
 
     python benchmarks/recording_overhead.py [--pairs 2] [--record]
 
-The quickstart's trials run with and without both, in turn, on one Ray instance. Which trials ASHA
-stops depends on the order in which they arrive, so the work differs from run to run: beside the
-seconds of each run stand the seconds per second of training that its processes did.
+Runs with and without both alternate on one Ray instance. Which trials ASHA stops depends on the
+order in which reports arrive, so the work differs from run to run. Therefore the figures have, in
+addition to the seconds of each run, these seconds per second that its trials took.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
-from orchestrator.running.driver import run
+from orchestrator.running.driver import Driver
 from orchestrator.spec.sweep import load
 from orchestrator.views.mlflow.background import BackgroundView
 
@@ -32,7 +32,7 @@ QUICKSTART = Path(__file__).parent.parent / "sweeps" / "quickstart.yaml"
 
 
 class NoLedger(LedgerWriter):
-    """Forgets what it is given."""
+    """A ledger writer that drops its rows instead of writing them."""
 
     def flush(self, durable: bool = False) -> None:
         for cells in self._rows.values():
@@ -40,7 +40,7 @@ class NoLedger(LedgerWriter):
 
 
 class Work:
-    """Adds up the seconds that trials spent in their processes."""
+    """A listener that adds up the seconds that trials took in their processes."""
 
     def __init__(self) -> None:
         self.seconds, self.trials = 0.0, 0
@@ -57,6 +57,7 @@ class Work:
 
 
 def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
+    """Run the quickstart, with ledger and MLflow view if ``recorded``; return its seconds."""
     work = Work()
     with tempfile.TemporaryDirectory() as folder:
         paths = SweepPaths(Path(folder), plan.spec.name)
@@ -66,11 +67,11 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
         if recorded:
             ledger = Ledger(paths.ledger)
             view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.record.trials)
-            assert run(plan, paths, left, [work, view], lost)
+            assert Driver(plan, paths, [work, view]).run(left, lost)
             assert view.close() is None
         else:
-            with mock.patch("orchestrator.sweep.LedgerWriter", NoLedger):
-                assert run(plan, paths, left, [work], lost)
+            with mock.patch("orchestrator.running.driver.LedgerWriter", NoLedger):
+                assert Driver(plan, paths, [work]).run(left, lost)
         seconds = time.perf_counter() - begin
     assert work.trials == plan.trial_count
     return {
@@ -89,11 +90,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
+    args = parser.parse_args()
     plan = make_plan(load(QUICKSTART), Path())
     runs: dict[str, list[dict[str, float]]] = {"with": [], "without": []}
     with local_ray(lost):
-        for _ in range(given.pairs):
+        for _ in range(args.pairs):
             for name in ("without", "with"):
                 runs[name].append(quickstart(plan, recorded=name == "with"))
                 print(name, runs[name][-1], flush=True)
@@ -107,7 +108,7 @@ def main() -> None:
         )
         for key in ("seconds", "seconds_per_trial_second")
     }
-    record("recording_overhead", {**added, **runs}, given.record)
+    record("recording_overhead", {**added, **runs}, args.record)
 
 
 if __name__ == "__main__":

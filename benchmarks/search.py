@@ -1,13 +1,15 @@
-"""What a proposal of the Gaussian process costs, and what it finds beside random search.
+"""Measures the time of a proposal by GP search, and what it finds against random search.
 
     python benchmarks/search.py bits [--seeds 5] [--trials 100] [--processes 2] [--record]
     python benchmarks/search.py seconds [--rounds 9] [--record]
 
-``bits``: of one cell of ``perceptron_capacity``, a network of 500 parameters that trains for less
-than half a second, one trial after the other: the best bits a parameter after so many trials, by
-random search and by proposals after the same first draws. ``seconds``: of the 500th proposal of a
-cell, with a process beside it that computes all the time: the first, which loads what is loaded on
-first use, and of some more the best, the median, and the median of the processor's time.
+``bits`` searches one cell of ``perceptron_capacity``, one trial after the other. Its network has
+500 parameters and trains for less than half a second. The figures are the best bits per parameter
+after 25, 50 and 100 trials by random search, and by GP search after the same first draws.
+
+``seconds`` measures the 500th proposal of a cell while another process computes all the time. The
+figures are the seconds of the first proposal, which imports what is imported on first use, and of
+some more the smallest and the median seconds and the median processor time.
 """
 
 import argparse
@@ -20,20 +22,21 @@ import numpy as np
 import torch
 from recording import record
 
-from orchestrator.search.gp import STARTUP, Observation, is_ready, propose
+from orchestrator.search.gp import STARTUP, Observation, ObservedOutcome, is_ready, propose
 from trainables import sizing, tasks
 from trainables.architectures import build, search_space
 from trainables.seeds import derive
 from trainables.space import Configuration, draw
 from trainables.training import Schedule, Trainer
 
-TARGET = 2.0  # seconds
-EARLIER = 499
+TARGET = 2.0  # largest seconds of a proposal
+EARLIER = 499  # trials before the measured proposal
 ARCHITECTURE, BUDGET, STEPS, BATCH = "rnn", 500, 400, 64
-AFTER = (25, 50, 100)
+AFTER = (25, 50, 100)  # numbers of trials after which the best is compared
 
 
 def space_of(architecture: str) -> dict[str, Any]:
+    """Return the search space of a cell of ``perceptron_capacity``."""
     task = tasks.find("perceptron_capacity")
     return {**search_space(architecture), **task.hyperparameters}
 
@@ -42,25 +45,30 @@ def space_of(architecture: str) -> dict[str, Any]:
 
 
 def seconds(architecture: str, rounds: int) -> dict[str, float]:
-    """Of a proposal after 499 trials, of which some were stopped or diverged and four run."""
+    """Return the seconds of a proposal after 499 trials.
+
+    Some of these were stopped or infeasible, and the last four are running.
+    """
     space = space_of(architecture)
     generator = np.random.default_rng(0)
     history = []
+    outcomes: list[ObservedOutcome] = ["completed", "stopped", "infeasible"]
     for index in range(EARLIER):
         c = draw(space, "benchmark", index)
         value = (math.log10(float(c["learning_rate"])) + 2.5) ** 2 + generator.normal(0, 0.3)
         value += {"sgd": 2.0, "momentum": 1.0}.get(str(c["optimizer"]), 0.0)
-        kind = generator.choice(["completed", "stopped", "infeasible"], p=[0.8, 0.1, 0.1])
-        history.append(Observation(c, "running" if index >= EARLIER - 4 else kind, float(value)))
-    beside = multiprocessing.Process(target=_busy, daemon=True)
-    beside.start()
+        drawn = outcomes[generator.choice(3, p=[0.8, 0.1, 0.1])]
+        outcome: ObservedOutcome = "running" if index >= EARLIER - 4 else drawn
+        history.append(Observation(c, outcome, float(value)))
+    busy_process = multiprocessing.Process(target=_busy, daemon=True)
+    busy_process.start()
     wall, processor = [], []
     for seed in range(rounds + 1):
-        begin, begun = time.perf_counter(), time.process_time()
+        wall_start, processor_start = time.perf_counter(), time.process_time()
         propose(space, history, 6.0, seed)
-        wall.append(time.perf_counter() - begin)
-        processor.append(time.process_time() - begun)
-    beside.kill()
+        wall.append(time.perf_counter() - wall_start)
+        processor.append(time.process_time() - processor_start)
+    busy_process.kill()
     return {
         "dimensions": len(space),
         "first": round(wall[0], 2),
@@ -81,7 +89,7 @@ def _busy() -> None:
 
 
 def bits(configuration: Configuration, size: sizing.Size, seed: int) -> float:
-    """Bits a parameter after training; not a number where training diverged."""
+    """Return the bits per parameter after training; NaN if training diverged."""
     task = tasks.make("perceptron_capacity", {}).configured(configuration, size.parameters)
     trainer = Trainer(
         build(ARCHITECTURE, inputs=task.inputs, outputs=task.outputs, hidden=size.hidden),
@@ -96,12 +104,24 @@ def bits(configuration: Configuration, size: sizing.Size, seed: int) -> float:
 
 
 def search(trials: int, guided: bool, seed: int) -> list[float]:
-    """The best bits a parameter after each of so many trials."""
+    """Return the best bits per parameter after each of ``trials`` trials.
+
+    Args:
+        trials: number of trials.
+        guided: whether GP search proposes configurations; otherwise they are drawn at random.
+        seed: seed of the search.
+    """
     torch.set_num_threads(1)
     space = space_of(ARCHITECTURE)
     task = tasks.make("perceptron_capacity", {})
-    shape = {"inputs": task.inputs, "outputs": task.outputs, "depth": 1, "options": {}}
-    size = sizing.solve(ARCHITECTURE, budget=BUDGET, **shape)
+    size = sizing.solve(
+        ARCHITECTURE,
+        inputs=task.inputs,
+        outputs=task.outputs,
+        depth=1,
+        options={},
+        budget=BUDGET,
+    )
     history: list[Observation] = []
     best = [0.0]
     for index in range(trials):
@@ -109,21 +129,21 @@ def search(trials: int, guided: bool, seed: int) -> list[float]:
             c = propose(space, history, 0.0, derive("search", seed, index))
         else:
             c = draw(space, "search", seed, index)
-        found = bits(c, size, derive("network", seed, index))
-        outcome = "infeasible" if math.isnan(found) else "completed"
-        history.append(Observation(c, outcome, -found))
-        best.append(max(best[-1], 0.0 if math.isnan(found) else found))
+        reached = bits(c, size, derive("network", seed, index))
+        outcome: ObservedOutcome = "infeasible" if math.isnan(reached) else "completed"
+        history.append(Observation(c, outcome, -reached))
+        best.append(max(best[-1], 0.0 if math.isnan(reached) else reached))
     return best[1:]
 
 
 def compared(seeds: int, trials: int, processes: int) -> dict[str, Any]:
-    """Of each seed the best so far, by either search."""
+    """Return the best bits per parameter of each search and seed after ``AFTER`` trials."""
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        asked = {
+        pending = {
             name: [pool.apply_async(search, (trials, name == "gp", seed)) for seed in range(seeds)]
             for name in ("random", "gp")
         }
-        curves = {name: np.array([job.get() for job in jobs]) for name, jobs in asked.items()}
+        curves = {name: np.array([job.get() for job in jobs]) for name, jobs in pending.items()}
     after = [count for count in AFTER if count <= trials]
     cell = {"architecture": ARCHITECTURE, "budget": BUDGET, "steps": STEPS, "batch_size": BATCH}
     figures: dict[str, Any] = {"cell": cell, "startup": STARTUP}
@@ -146,13 +166,12 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
-    if given.part == "bits":
-        found = compared(given.seeds, given.trials, given.processes)
-        record("search_bits", found, given.record)
+    args = parser.parse_args()
+    if args.part == "bits":
+        record("search_bits", compared(args.seeds, args.trials, args.processes), args.record)
         return
-    costs = {name: seconds(name, given.rounds) for name in ("rnn", "gru", "lstm")}
-    record("search_seconds", {"target": TARGET, "of the 500th proposal": costs}, given.record)
+    costs = {name: seconds(name, args.rounds) for name in ("rnn", "gru", "lstm")}
+    record("search_seconds", {"target": TARGET, "of the 500th proposal": costs}, args.record)
 
 
 if __name__ == "__main__":

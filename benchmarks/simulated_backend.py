@@ -1,11 +1,11 @@
-"""What Ray Tune's controller believes to be worker processes: trials that only wait, simulated.
+"""Simulates the worker processes of Ray Tune's controller, with trials that only wait.
 
-:class:`SimulatedBackend` stands in the place of Ray's ``RayActorManager``. It keeps the trials in a
-heap, by the time at which their next report is due, and lets it count then, in real time. As far as
-it costs the driver anything, it does what Ray's does: one event a call, shuffling, and ``ray.wait``
-among as many futures as trials run; each task is sent as a message to one process that answers for
-all trials, and its answer is fetched. What it leaves out is the start and the death of processes,
-placement groups, and hosts.
+:class:`SimulatedBackend` replaces Ray's ``RayActorManager`` in the benchmark of a large cluster
+(``simulated_cluster.py``). It keeps the trials in a heap by the time at which their next report is
+due, and delivers each report at that time, in real time. Whatever costs the driver time is done as
+Ray does it: one event per call, shuffling, and ``ray.wait`` on as many futures as trials run. Each
+task is sent as a message to one process that answers for all trials, and its answer is fetched. The
+start and the death of processes, placement groups and hosts are left out.
 """
 
 import heapq
@@ -16,17 +16,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ray
 from ray.air.execution._internal import TrackedActor
 
-AT_ONCE = 0.0  # is due before all that has to wait for its time
-REPORT = {
-    f"lane_{split}_{what}": [1.0]
-    for split in ("validation", "evaluation")
-    for what in ("losses", "metrics")
-} | {
+if TYPE_CHECKING:  # at run time every worker process would import torch with it
+    from trainables.report import Report
+
+AT_ONCE = 0.0  # this due time comes before every other one
+REPORT: "Report" = {
+    "lane_validation_losses": [1.0],
+    "lane_validation_metrics": [1.0],
+    "lane_evaluation_losses": [1.0],
+    "lane_evaluation_metrics": [1.0],
     "objective": 1.0,
     "further": None,
     "infeasible": False,
@@ -36,19 +39,23 @@ REPORT = {
     "evaluation_loss": 1.0,
     "validation_metric": 0.5,
     "evaluation_metric": 0.5,
+    "step": 0,
+    "seconds": 0.0,
+    "done": False,
+    "warnings": [],
 }
 
 
 @dataclass(frozen=True)
 class Load:
-    """Trials that wait.
+    """A load describes trials that only wait.
 
     Attributes:
-        slots: for trials, side by side.
-        seconds: that a trial takes, by and large; each step of it between half and three halves
-            of its share. The first trial of a slot takes a random part of that, so that trials do
-            not end all at once.
-        reports: of a trial, one a step.
+        slots: number of trials side by side.
+        seconds: mean seconds of a trial. Each of its steps takes between 0.5 and 1.5 times
+            ``seconds / reports``. The first trial of a slot begins at a random step, so that
+            trials do not all end at the same time.
+        reports: number of steps of a trial, with a report after each.
     """
 
     slots: int
@@ -56,28 +63,31 @@ class Load:
     reports: int = 10
 
     def first_step(self) -> int:
+        """Draw the step at which the first trial of a slot begins."""
         return random.randrange(self.reports)
 
     def step_seconds(self) -> float:
+        """Draw the seconds of a step."""
         return random.uniform(0.5, 1.5) * self.seconds / self.reports
 
     @property
     def longest_step(self) -> float:
+        """Return the largest seconds that a step can take."""
         return 1.5 * self.seconds / self.reports
 
 
 class Step(NamedTuple):
-    """A step of a trial, in seconds of ``time.monotonic``."""
+    """A step says in which slot and when, by ``time.monotonic``, a trial made one step."""
 
     slot: str
     began: float
     ended: float
-    last: bool  # of its trial
+    last: bool  # whether it is the last step of its trial
 
 
 @ray.remote(num_cpus=0)
 class Answers:
-    """The process that answers for all of them, at once."""
+    """A process that answers for all simulated processes, without delay."""
 
     def __init__(self) -> None:
         self._configs: dict[int, dict[str, Any]] = {}
@@ -90,9 +100,10 @@ class Answers:
         return {"hostname": "simulated", "pid": slot, "node_ip": "127.0.0.1"}
 
     def train(self, slot: int, step: int, seconds: float, last: bool) -> dict[str, Any]:
-        """What a trainable reports, Ray's own additions included."""
+        """Return a trainable's report with the keys that Ray adds."""
         now = datetime.now()
-        return REPORT | {
+        return {
+            **REPORT,
             "step": step,
             "seconds": seconds,
             "done": last,
@@ -111,13 +122,15 @@ class Answers:
         }
 
 
-@ray.remote(num_cpus=0, resources={"what no host has": 1})
+@ray.remote(  # type: ignore[untyped-decorator]  # Ray ships no types for it
+    num_cpus=0, resources={"what no host has": 1}
+)
 def never() -> None:
-    """Ray waits for it as for a report that takes its time."""
+    """Never run: ``ray.wait`` waits for it as for a report that is not there yet."""
 
 
 class Handle:
-    """Of a simulated process, for Tune's trial."""
+    """A handle stands for a simulated process in Tune's trial, in place of Ray's actor handle."""
 
     def __init__(self, answers: Any, slot: int) -> None:
         self._answers, self._slot = answers, slot
@@ -129,17 +142,17 @@ class Handle:
 
 @dataclass
 class Slot:
-    """A simulated process."""
+    """A slot is a simulated process."""
 
     number: int
     handle: Handle
     pending: ray.ObjectRef
-    step: int  # of its trial
+    step: int  # last step of its trial
 
 
 @dataclass(order=True)
 class Event:
-    """Something of which the controller is told when its time has come."""
+    """An event is delivered to the controller when its time has come, by calling ``tell``."""
 
     due: float
     number: int
@@ -150,21 +163,22 @@ class Event:
 
 
 class SimulatedBackend:
-    """That part of the interface of ``RayActorManager`` which ``TuneController`` uses.
+    """A stand-in for ``RayActorManager`` with the part of it that ``TuneController`` uses.
 
     Args:
-        load: how long trials wait.
-        steps: takes every step.
+        load: number of trials side by side, and how long they wait.
+        steps: list to which every step is added.
+        resource_manager: not used; ``TuneController`` passes it.
     """
 
     def __init__(self, load: Load, steps: list[Step], resource_manager: Any) -> None:
         self._load, self._steps = load, steps
-        self._answers = Answers.remote()
+        self._answers = Answers.remote()  # type: ignore[attr-defined]  # added by the decorator
         self._ready = self._answers.metrics.remote(0)
         ray.get(self._ready)  # the process takes seconds to start
         self._numbers = itertools.count(1)
         self._events: list[Event] = []  # a heap
-        self._tasks: dict[TrackedActor, list[Event]] = {}  # those of a live actor to come
+        self._tasks: dict[TrackedActor, list[Event]] = {}  # pending tasks of live actors
         self._live_actors_to_ray_actors_resources: dict[TrackedActor, tuple[Handle, None]] = {}
         self._slots: dict[TrackedActor, Slot] = {}
 
@@ -225,7 +239,7 @@ class SimulatedBackend:
     def get_live_actors_resources(self) -> dict[str, float]:
         return dict(Counter(CPU=len(self._slots)))
 
-    # -- what they do ------------------------------------------------------------------------
+    # -- tasks of actors ---------------------------------------------------------------------
 
     def schedule_actor_task(
         self,
@@ -253,6 +267,7 @@ class SimulatedBackend:
             answer = self._answers.begin.remote(slot.number, *args, **(kwargs or {}))
 
         def tell() -> None:
+            assert on_result is not None
             on_result(tracked_actor, ray.get(answer))
 
         self._tasks[tracked_actor].append(self._expect(due, tracked_actor, tell, is_task=True))
@@ -263,17 +278,17 @@ class SimulatedBackend:
         self._tasks[tracked_actor] = []
 
     def next(self, timeout: float | None = None) -> bool:
-        """Let the next event happen, if one comes in time."""
+        """Deliver the next event; return False if none is due within ``timeout`` seconds."""
         while self._events and self._events[0].dropped:
             heapq.heappop(self._events)
-        most = 1.0 if timeout is None else timeout
-        wait = min(self._events[0].due - time.monotonic(), most) if self._events else most
+        longest = 1.0 if timeout is None else timeout
+        wait = min(self._events[0].due - time.monotonic(), longest) if self._events else longest
         futures = list({slot.pending for slot in self._slots.values()})
         random.shuffle(futures)
         if wait > 0:
             waited(futures, wait)
         else:
-            ray.wait([*futures, self._ready], num_returns=1, timeout=most)
+            ray.wait([*futures, self._ready], num_returns=1, timeout=longest)
         if not self._events or self._events[0].due > time.monotonic():
             return False
         event = heapq.heappop(self._events)
@@ -301,7 +316,10 @@ class SimulatedBackend:
 
 
 def waited(futures: list[ray.ObjectRef], seconds: float) -> None:
-    """Wait for what does not come: the driver has nothing to do."""
+    """Wait for futures that never come, for ``seconds``: the driver has nothing to do.
+
+    The benchmark recognizes idle time by the name of this function on the stack.
+    """
     if futures:
         ray.wait(futures, num_returns=1, timeout=seconds)
     else:

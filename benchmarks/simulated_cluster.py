@@ -1,21 +1,22 @@
-"""A large cluster by simulation: what a driver does with 64, 256 and 1,000 trials side by side.
+"""Measures a driver with up to 1,000 simulated trials side by side, against real processes at 64.
 
     python benchmarks/simulated_cluster.py [--alone BACKEND:SLOTS:SECONDS] [--record]
 
-Trials of 10 reports that only wait. 64 of them in worker processes of their own, on a Ray instance
-that believes to have 64 processor cores; and once more, and 256, and 1,000, with the processes
-replaced by a simulation (``simulated_backend.py``; the comparison at 64 says what it leaves out).
-All else is the whole path of a sweep: plan, search, room on hosts of 8 cores, ASHA, recorder, and
-ledger on disk; without the MLflow view, which another thread writes. Each case runs in a process of
-its own. Then shorter trials, 1,000 side by side, until the slots are in use for less than 95 % of
-the time.
+The trials have 10 reports and only wait. In the first case 64 of them run in worker processes, on a
+Ray instance that is told to have 64 processor cores. In the others, 64, 256 and 1,000 trials run in
+a simulation of the processes (``simulated_backend.py``); the two cases with 64 show what the
+simulation leaves out. Everything else is as in a sweep: plan, search, capacity of hosts with 8
+cores, ASHA, recorder, and ledger on disk. The MLflow view, which another thread writes, is left
+out. Each case runs in a process of its own. With 1,000 side by side, trials get shorter until the
+slots are in use for less than 95 % of the time.
 
-Figures are of a time that begins some seconds after every slot has its first trial. The driver's
-share is its processor time, of all its threads, over that time: 1 is one core. A slot is in use
-while a step of a trial takes its time; it is not between a report and the next step, which the
-driver has to ask for, nor between trials. All that is seen by the slots themselves. The driver's
-main thread is looked at a hundred times a second: of the times that it was not waiting for a
-report, how many found it in a function, itself or something it called.
+The figures are those of a window that begins some seconds after every slot has its first trial.
+The driver's share is the processor time of all its threads over the window's time: 1 is one core. A
+slot is in use during a step of a trial. It is not in use between a report and the next step, which
+the driver has to ask for, nor between trials. The slots themselves log this. The driver's main
+thread is sampled a hundred times a second. The shares of functions are those of the samples in
+which it was not waiting for a report: inside of a function (the function or something that it
+called), and in the function itself.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
@@ -56,17 +57,21 @@ from orchestrator.plan.repair import repair
 from orchestrator.running import driver
 from orchestrator.spec.sweep import SweepSpec
 
+if TYPE_CHECKING:  # at run time every worker process would import torch with them
+    from trainables.report import Report
+    from trainables.trial import TrialConfig
+
 CASES = ("real:64:20", "simulated:64:20", "simulated:256:20")
 LARGE = 1000
-STEPS = (60, 30, 15, 8, 4)  # seconds of a trial, the load growing
-ENOUGH = 0.95  # of the slots' time in use
+STEPS = (60, 30, 15, 8, 4)  # seconds of a trial, for a growing load
+ENOUGH = 0.95  # share of the slots' time in use below which the load no longer grows
 SETTLE_SECONDS, WINDOW_SECONDS = 3.0, 20.0
-START_SECONDS = 300.0  # that processes take to start, at most
+START_SECONDS = 300.0  # longest time in which all processes have to start
 HOST_SLOTS = 8
-GIGABYTES = 1  # of memory that a trial asks for
+GIGABYTES = 1  # memory of a trial
 LOOK_SECONDS = 0.01
-SHOWN = 12  # functions
-# Processes that start all at once are slower than Ray's patience with them.
+SHOWN = 12  # number of functions in the figures
+# Processes that all start at once would take longer than Ray waits for them.
 STARTS = {
     "RAY_worker_maximum_startup_concurrency": str(os.cpu_count()),
     "RAY_prestart_worker_first_driver": "0",
@@ -77,48 +82,60 @@ TURN = tune_controller.TuneController.step.__code__
 
 
 def waiting(load: Load, log: Path) -> type[tune.Trainable]:
-    """A trainable that waits, and logs its steps. Its process needs nothing but Ray."""
+    """Return a trainable that waits, and logs its steps to ``log``.
 
-    class Waiting(tune.Trainable):
-        def setup(self, config: dict) -> None:
-            self.at = load.first_step()
+    It is defined inside of a function so that Ray sends it by value: its process imports nothing
+    but Ray.
+    """
 
-        def reset_config(self, new_config: dict) -> bool:
-            self.at = 0
+    class Waiting(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
+        def setup(self, config: "TrialConfig") -> None:
+            self.done_steps = load.first_step()
+
+        def reset_config(self, new_config: "TrialConfig") -> bool:
+            self.done_steps = 0
             return True
 
-        def step(self) -> dict:
-            self.at += 1
-            began, last = time.monotonic(), self.at == load.reports
+        def step(self) -> "Report":
+            self.done_steps += 1
+            began, last = time.monotonic(), self.done_steps == load.reports
             time.sleep(load.step_seconds())
             ended = time.monotonic()
             file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             os.write(file, f"{json.dumps([str(os.getpid()), began, ended, last])}\n".encode())
             os.close(file)
-            return REPORT | {"step": self.at, "seconds": ended - began, "done": last}
+            return REPORT | {"step": self.done_steps, "seconds": ended - began, "done": last}
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
             pass
 
-        def load_checkpoint(self, checkpoint: dict | None) -> None:
+        def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
             pass
 
     return Waiting
 
 
 class Watch:
-    """Looks after a run: opens the window, closes it, and has the run end.
+    """A listener that opens the window of the figures, closes it, and ends the run.
 
     Args:
-        seconds: after the window, before the run ends, so that the steps in it are logged.
+        slots: number of trials side by side.
+        seconds: time from the end of the window to the end of the run, in which the steps that
+            began in the window are logged.
+
+    Attributes:
+        looks: samples of the driver's main thread.
+        opened: time and processor time at the begin of the window.
+        closed: time and processor time at its end.
+        peak_bytes: largest memory of the driver.
     """
 
     def __init__(self, slots: int, seconds: float) -> None:
         self._slots, self._after = slots, seconds
-        self._running, self._made = 0, time.monotonic()
+        self._running, self._created = 0, time.monotonic()
         self._full: float | None = None
         self.looks = Looks()
-        self.opened: tuple[float, float] | None = None  # time, processor time
+        self.opened: tuple[float, float] | None = None
         self.closed: tuple[float, float] | None = None
         self.peak_bytes = 0
 
@@ -141,31 +158,33 @@ class Watch:
             self.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     def over(self) -> str:
-        """Why the run has to end, or nothing."""
+        """Return why the run has to end, or an empty text."""
         now = time.monotonic()
         if self.closed and now > self.closed[0] + self._after:
             return "for the time is over"
-        late = self.opened is None and now > self._made + START_SECONDS
+        late = self.opened is None and now > self._created + START_SECONDS
         return "for not every slot got its first trial" if late else ""
 
 
 class Looks:
-    """Where the main thread is when a timer goes off."""
+    """A sampler that notes the function of the main thread whenever a timer goes off."""
 
     def __init__(self) -> None:
         self._inside: Counter[str] = Counter()
         self._itself: Counter[str] = Counter()
 
     def start(self) -> None:
+        """Start the timer; call it in the main thread."""
         signal.signal(signal.SIGALRM, self._look)
         signal.siginterrupt(signal.SIGALRM, False)
         signal.setitimer(signal.ITIMER_REAL, LOOK_SECONDS, LOOK_SECONDS)
 
     def stop(self) -> None:
+        """Stop the timer."""
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
     def most(self) -> dict[str, str]:
-        """The functions in which it was most often."""
+        """Return the functions with the most samples and their shares, as text."""
         return {
             "driver_is_inside_of": _shares(self._inside, self._itself.total()),
             "driver_itself_is_in": _shares(self._itself, self._itself.total()),
@@ -185,11 +204,12 @@ def _name(code: CodeType) -> str:
     return f"{Path(code.co_filename).name} {code.co_qualname}"
 
 
-def _shares(found: Counter[str], of: int) -> str:
-    return ", ".join(f"{name} {count / of:.0%}" for name, count in found.most_common(SHOWN))
+def _shares(counts: Counter[str], total: int) -> str:
+    return ", ".join(f"{name} {count / total:.0%}" for name, count in counts.most_common(SHOWN))
 
 
 def waiting_plan(load: Load, trials: int, folder: Path) -> Plan:
+    """Return the plan of a sweep with at least ``trials`` trials that wait."""
     return make_plan(
         SweepSpec.model_validate(
             {
@@ -215,7 +235,7 @@ def lost(what: str) -> None:
 
 
 def start_ray(cpus: int) -> None:
-    """Ray that believes to have so many processor cores."""
+    """Start a Ray instance that is told to have ``cpus`` processor cores."""
     os.environ.update(ENVIRONMENT | STARTS | {"RAY_AUTH_TOKEN": secrets.token_hex(32)})
     ray.init(
         num_cpus=cpus,
@@ -230,22 +250,24 @@ def start_ray(cpus: int) -> None:
 
 @contextmanager
 def connect(lost: Lost, watch: Watch, hosts: Sequence[Host]) -> Iterator[Cluster]:
-    """To the Ray there is, which has these hosts."""
+    """Connect to the Ray instance of this process, as a cluster with these hosts."""
     with local_ray(lost):
         yield Cluster(lambda: hosts, watch.over)
 
 
 def measure(real: bool, load: Load) -> dict[str, Any]:
-    """One case, in this process."""
+    """Run one case in this process and return its figures."""
     start_ray(load.slots if real else 1)
     host = {"CPU": float(HOST_SLOTS), "memory": 1e9 * GIGABYTES * HOST_SLOTS}
     hosts = [Host(f"host-{n}", host) for n in range(load.slots // HOST_SLOTS)]
-    watch, steps = Watch(load.slots, load.longest_step), []
+    watch = Watch(load.slots, load.longest_step)
+    steps: list[Step] = []
     backend: AbstractContextManager[Any] = nullcontext()
     if not real:
         simulated = partial(SimulatedBackend, load, steps)
         backend = patch.object(tune_controller, "RayActorManager", simulated)
-    # The function that says what a trial asks for goes to the processes, Soundings does not.
+    # The processes import nothing of Soundings: the driver's function that returns the resources of
+    # a trial is sent to them by value.
     cloudpickle.register_pickle_by_value(driver)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -258,7 +280,7 @@ def measure(real: bool, load: Load) -> dict[str, Any]:
         with backend:
             trainable = waiting(load, log)
             joined = partial(connect, watch=watch, hosts=hosts)
-            driver.run(plan, paths, left, [watch], lost, trainable=trainable, connect=joined)
+            driver.Driver(plan, paths, [watch], trainable=trainable).run(left, lost, joined)
         if real:
             steps = [Step(*json.loads(line)) for line in log.read_text().splitlines()]
     ray.shutdown()
@@ -266,16 +288,17 @@ def measure(real: bool, load: Load) -> dict[str, Any]:
 
 
 def figures(load: Load, watch: Watch, steps: Sequence[Step]) -> dict[str, Any]:
-    """What was seen in the window."""
+    """Return the figures of the window."""
     if watch.opened is None or watch.closed is None:
         raise SystemExit("the run ended before its time")
     (opened, processor), (closed, processor_after) = watch.opened, watch.closed
     by_slot: dict[str, list[Step]] = defaultdict(list)
     for step in sorted(steps, key=lambda step: step.began):
         by_slot[step.slot].append(step)
-    between: dict[bool, list[float]] = {True: [], False: []}  # trials, steps of a trial
-    for one in by_slot.values():
-        for before, after in pairwise(one):
+    # Seconds between trials (True), and between the steps of a trial (False).
+    between: dict[bool, list[float]] = {True: [], False: []}
+    for steps_of_slot in by_slot.values():
+        for before, after in pairwise(steps_of_slot):
             if opened < after.began < closed:
                 between[before.last].append(after.began - before.ended)
     used = sum(max(min(step.ended, closed) - max(step.began, opened), 0.0) for step in steps)
@@ -297,36 +320,36 @@ def figures(load: Load, watch: Watch, steps: Sequence[Step]) -> dict[str, Any]:
 def _spread(seconds: Sequence[float]) -> dict[str, float]:
     if not seconds:
         return {}
-    median, most = np.percentile(seconds, [50, 99])
-    return {"median": round(float(median), 4), "99th_percentile": round(float(most), 4)}
+    median, high = np.percentile(seconds, [50, 99])
+    return {"median": round(float(median), 4), "99th_percentile": round(float(high), 4)}
 
 
 def alone(case: str) -> dict[str, Any]:
-    """One case, in a process of its own."""
+    """Run one case in a process of its own, print its figures and return them."""
     command = [sys.executable, __file__, "--alone", case]
-    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found = json.loads(said.splitlines()[-1])
-    print(case, json.dumps(found, indent=2), flush=True)
-    return found
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    case_figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+    print(case, json.dumps(case_figures, indent=2), flush=True)
+    return case_figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--alone", metavar="BACKEND:SLOTS:SECONDS", help="this case only, as JSON")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
-    if given.alone:
-        backend, slots, seconds = given.alone.split(":")
+    args = parser.parse_args()
+    if args.alone:
+        backend, slots, seconds = args.alone.split(":")
         print(json.dumps(measure(backend == "real", Load(int(slots), float(seconds)))))
         return
-    found = {case: alone(case) for case in CASES}
+    by_case: dict[str, Any] = {case: alone(case) for case in CASES}
     for seconds in STEPS:
         case = f"simulated:{LARGE}:{seconds}"
-        found[case] = alone(case)
-        if found[case]["slots_in_use"] < ENOUGH:
-            found["breaks_at"] = case
+        by_case[case] = alone(case)
+        if by_case[case]["slots_in_use"] < ENOUGH:
+            by_case["breaks_at"] = case
             break
-    record("simulated_cluster", found, given.record)
+    record("simulated_cluster", by_case, args.record)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""How long it takes to find a width from a budget, for every architecture.
+"""Measures the time of finding the hidden width for a budget, for every architecture; no peer.
 
     python benchmarks/sizing.py [--record]
 
-Each architecture at depths 1, 4 and 8 with budgets from 10,000 to 5,000,000 parameters; the longest
-of each architecture counts, in milliseconds on one thread.
+Each architecture is sized at depths 1, 4 and 8 with budgets of 10,000, 100,000 and 5,000,000
+parameters. The figure of an architecture is its longest time, in milliseconds on one thread.
 """
 
 import argparse
 import time
+from typing import Any
 
 import torch
 from recording import record
@@ -15,14 +16,14 @@ from recording import record
 from trainables import sizing
 from trainables.architectures import ARCHITECTURES
 
-SHAPE = {"inputs": 27, "outputs": 27, "options": {}}
-TARGET = 50.0
+SHAPE: dict[str, Any] = {"inputs": 27, "outputs": 27, "options": {}}
+TARGET = 50.0  # largest milliseconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     figures = {}
     for name, layer in ARCHITECTURES.items():
@@ -33,7 +34,7 @@ def main() -> None:
                 sizing.solve(name, depth=depth, budget=budget, **SHAPE)
                 times.append(1e3 * (time.perf_counter() - begin))
         figures[name] = round(max(times), 2)
-    record("sizing", {"milliseconds": figures, "target": TARGET}, given.record)
+    record("sizing", {"milliseconds": figures, "target": TARGET}, args.record)
 
 
 if __name__ == "__main__":

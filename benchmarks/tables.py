@@ -1,12 +1,12 @@
-"""Tables of a million trials: seconds and memory, of all and of one cell; compaction of many files.
+"""Measures seconds and memory of tables and report of a million trials, and of compaction; no peer.
 
     python benchmarks/tables.py [--trials 1000000] [--reports 10] [--files 10000] [--record]
 
-Writes a ledger of random search over 240 cells of every kind into a temporary folder (about 3 GB),
-a file a cell and 50,000 rows, and says how many rows a second that took. Then, each in a process of
-its own: all tables, with their files; one table of one cell; the report; and the report of a ledger
-of the quickstart's size. Last, a dataset of as many files of one row as asked for is compacted, and
-read by duckdb before and after.
+Writes a ledger of random search over 216 cells into a temporary folder (about 3 GB), with
+a file for each cell and 50,000 rows; the figure is rows per second. Then the following are
+measured, each in a process of its own: all tables with their files; one table of one cell; the
+report; and the report of a ledger of the quickstart's size. Last, a dataset of ``--files`` files
+with one row each is compacted; duckdb checks that it reads the same before and after.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from orchestrator.plan.cells import Cell
 from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, make_plan, trial_id
 from orchestrator.spec.sweep import SweepSpec, load
-from orchestrator.views.mlflow.background import open_view
+from orchestrator.views.mlflow.store import open_view
 
 SWEEP = {
     "name": "million",
@@ -51,11 +51,12 @@ SWEEP = {
     "scheduler": "none",
     "replicates": 2,
 }
-ROWS = 50_000  # of a file
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+ROWS = 50_000  # largest number of rows of a file
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)  # time of every event
 
 
 def planned(trials: int, results: Path) -> Plan:
+    """Return the plan of a sweep with at least ``trials`` trials."""
     spec = SweepSpec.model_validate({**SWEEP, "search": {"samples": 1}})
     cells = len(make_plan(spec, results).cells)
     search = {"samples": -(-trials // cells)}
@@ -63,11 +64,12 @@ def planned(trials: int, results: Path) -> Plan:
 
 
 def constant(value: Any, rows: int, kind: pa.DataType) -> pa.Array:
+    """Return a column that repeats a value."""
     return pa.repeat(pa.scalar(value, kind), rows)
 
 
 def lanes(values: np.ndarray) -> pa.Array:
-    """Two networks' numbers, beside each other."""
+    """Return a column of pairs: two lanes a little below and above ``values [rows]``."""
     pairs = np.stack([values * 0.99, values * 1.01], axis=1).ravel()
     offsets = pa.array(np.arange(0, 2 * len(values) + 1, 2), pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(pairs, from_pandas=True))
@@ -76,10 +78,20 @@ def lanes(values: np.ndarray) -> pa.Array:
 def rows_of(
     plan: Plan, cell: Cell, chance: np.random.Generator, reports: int, sequence: int
 ) -> dict[str, pa.Table]:
-    """The rows of a cell's trials: one in ten infeasible, the others with log-normal losses."""
+    """Return the rows of a cell's trials and results, by dataset.
+
+    A tenth of the trials is infeasible. The losses of the others are log-normal.
+
+    Args:
+        plan: plan of the sweep.
+        cell: the cell.
+        chance: generator of the random numbers.
+        reports: number of reports of a trial.
+        sequence: sequence number of the first row.
+    """
     count = plan.spec.search.samples
-    dead = chance.random(count) < 0.1
-    loss = np.where(dead, np.nan, np.exp(chance.normal(-1, 1, count)))
+    infeasible = chance.random(count) < 0.1
+    loss = np.where(infeasible, np.nan, np.exp(chance.normal(-1, 1, count)))
     metric = np.clip(1 - loss / 5, 0, 1)
     steps = cell.training.steps
     names = np.array([trial_id(cell.id, index) for index in range(count)])
@@ -93,30 +105,30 @@ def rows_of(
     )
 
     def measured(repeat: int, share: np.ndarray, step: np.ndarray) -> dict[str, pa.Array]:
-        values, also = np.repeat(loss, repeat) * (2 - share), np.repeat(metric, repeat) * share
-        at = np.repeat(np.where(dead, 3.0, np.nan), 2 * repeat)
+        losses, metrics = np.repeat(loss, repeat) * (2 - share), np.repeat(metric, repeat) * share
+        infeasible_at = np.repeat(np.where(infeasible, 3.0, np.nan), 2 * repeat)
         offsets = pa.array(np.arange(0, 2 * count * repeat + 1, 2), pa.int32())
-        of_lanes = {"losses": lanes(values), "metrics": lanes(also)}
+        lane_columns = {"losses": lanes(losses), "metrics": lanes(metrics)}
         return {
             "step": pa.array(step, pa.int64()),
-            "objective": pa.array(values, from_pandas=True),
-            "training_loss": pa.array(values, from_pandas=True),
+            "objective": pa.array(losses, from_pandas=True),
+            "training_loss": pa.array(losses, from_pandas=True),
             **{
-                f"{s}_loss": pa.array(values, from_pandas=True)
+                f"{s}_loss": pa.array(losses, from_pandas=True)
                 for s in ("validation", "evaluation")
             },
             **{
-                f"{s}_metric": pa.array(also, from_pandas=True)
+                f"{s}_metric": pa.array(metrics, from_pandas=True)
                 for s in ("validation", "evaluation")
             },
             "further": pa.array(np.repeat(further, repeat), pa.string()),
             **{
-                f"lane_{s}_{what}": column
+                f"lane_{s}_{quantity}": column
                 for s in ("validation", "evaluation")
-                for what, column in of_lanes.items()
+                for quantity, column in lane_columns.items()
             },
             "lane_infeasible_at": pa.ListArray.from_arrays(
-                offsets, pa.array(at, from_pandas=True).cast(pa.int64())
+                offsets, pa.array(infeasible_at, from_pandas=True).cast(pa.int64())
             ),
         }
 
@@ -124,18 +136,18 @@ def rows_of(
         json.dumps({"learning_rate": float(value), "samples_per_parameter": 1.0})
         for value in np.exp(chance.normal(-6, 1, count))
     ]
-    end = np.where(dead, 3, steps)
+    end = np.where(infeasible, 3, steps)
     trials = {
         **measured(1, np.ones(count), end),
         "trial": pa.array(names),
         "sequence": pa.array(np.arange(sequence, sequence + count)),
         "index": pa.array(np.arange(count)),
         "configuration": pa.array(configuration),
-        "outcome": pa.array(np.where(dead, "infeasible", "completed")),
+        "outcome": pa.array(np.where(infeasible, "infeasible", "completed")),
         "seconds": pa.array(chance.random(count) * 60),
         "network_seed": pa.array(chance.integers(0, 2**60, count)),
     }
-    same: dict[str, Any] = {
+    constants: dict[str, Any] = {
         "sweep": plan.spec.name,
         "task": cell.task.label,
         "architecture": cell.architecture.label,
@@ -153,33 +165,35 @@ def rows_of(
         "ended": NOON,
         "reported": NOON,
     }
-    at = np.tile(np.arange(1, reports + 1), count)
+    report_number = np.tile(np.arange(1, reports + 1), count)
     results = {
-        **measured(reports, at / reports, at * steps // reports),
+        **measured(reports, report_number / reports, report_number * steps // reports),
         "trial": pa.array(np.repeat(names, reports)),
         "sequence": pa.array(np.arange(sequence + count, sequence + count * (reports + 1))),
         "seconds": pa.array(np.ones(count * reports)),
     }
-    found = {}
+    by_dataset = {}
     for dataset, columns in (("trials", trials), ("results", results)):
         rows = count * (1 if dataset == "trials" else reports)
         schema = DATASETS[dataset]  # type: ignore[index]
         arrays = [
             columns[field.name].cast(field.type)
             if field.name in columns
-            else constant(same[field.name], rows, field.type)
+            else constant(constants[field.name], rows, field.type)
             for field in schema
         ]
-        found[dataset] = pa.Table.from_arrays(arrays, schema=schema)
-    return found
+        by_dataset[dataset] = pa.Table.from_arrays(arrays, schema=schema)
+    return by_dataset
 
 
 def write_ledger(plan: Plan, paths: SweepPaths, reports: int) -> dict[str, float]:
-    """Rows a second of the whole ledger."""
+    """Write the ledger of a plan; return its rows per second and its size."""
+    ledger = paths.ledger
+    assert isinstance(ledger, Path)
     chance, sequence, begin = np.random.default_rng(1), 0, time.perf_counter()
     for cell in plan.cells:
         for dataset, table in rows_of(plan, cell, chance, reports, sequence).items():
-            folder = paths.ledger / dataset / f"cell={cell.id}"
+            folder = ledger / dataset / f"cell={cell.id}"
             folder.mkdir(parents=True)
             first = int(table["sequence"][0].as_py())
             for start in range(0, len(table), ROWS):
@@ -187,7 +201,7 @@ def write_ledger(plan: Plan, paths: SweepPaths, reports: int) -> dict[str, float
                 Part(first + start, first + start + len(piece) - 1, folder).write(piece)
         sequence += plan.spec.search.samples * (reports + 1)
     seconds = time.perf_counter() - begin
-    size = sum(path.stat().st_size for path in paths.ledger.rglob("*.parquet"))
+    size = sum(path.stat().st_size for path in ledger.rglob("*.parquet"))
     return {"rows_a_second": round(sequence / seconds), "gigabytes": round(size / 1e9, 2)}
 
 
@@ -214,7 +228,10 @@ report.write(study, build(study), out, None)
 
 
 def alone(code: str, results: Path, out: Path) -> dict[str, float]:
-    """Seconds and the most memory of a process of its own, its imports and start among them."""
+    """Run code in a process of its own; return its seconds and largest memory.
+
+    Both include the start of the process and its imports.
+    """
     start = "import sys, time\nfrom pathlib import Path\n"
     start += "from orchestrator.paths import SweepPaths\n"
     start += "results, out = Path(sys.argv[1]), Path(sys.argv[2])\n"
@@ -231,37 +248,41 @@ def alone(code: str, results: Path, out: Path) -> dict[str, float]:
 
 
 def quickstart(folder: Path) -> dict[str, float]:
-    """Seconds of ``soundings report`` on a ledger of the quickstart's size, MLflow among them."""
+    """Return the seconds of ``soundings report`` on a ledger of the quickstart's size.
+
+    They include storing the report in MLflow.
+    """
     file = Path(__file__).parents[1] / "sweeps" / "quickstart.yaml"
     plan = make_plan(load(file), folder)
     paths = SweepPaths(folder, plan.spec.name)
     paths.make_writable()
     write_manifest(plan, paths)
     write_ledger(plan, paths, 5)
-    open_view(paths.mlflow_store, paths.sweep)  # a run has made its store by then
-    command = [Path(sys.executable).with_name("soundings"), "report", paths.sweep]
+    open_view(paths.mlflow_store, paths.sweep)  # a run makes the store
+    soundings = Path(sys.executable).with_name("soundings")
+    command: list[str | Path] = [soundings, "report", paths.sweep, "--results", folder]
     begin = time.perf_counter()
-    subprocess.run([*command, "--results", folder], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return {"trials": plan.trial_count, "seconds": round(time.perf_counter() - begin, 1)}
 
 
 def compaction(files: int) -> dict[str, float]:
-    """Many files of one row become few."""
+    """Return the seconds of compacting ``files`` files of one row, and the files that remain."""
     with tempfile.TemporaryDirectory() as folder:
         ledger, schema = Path(folder), DATASETS["starts"]
-        place = ledger / "starts" / "cell=a"
-        place.mkdir(parents=True)
+        cell_folder = ledger / "starts" / "cell=a"
+        cell_folder.mkdir(parents=True)
         for number in range(files):
             row = {"sweep": "s", "trial": f"t{number}", "sequence": number, "index": number}
             row |= {"configuration": "{}", "run": "r", "started": NOON}
-            Part(number, number, place).write(pa.Table.from_pylist([row], schema=schema))
-        query = f"select count(*), sum(sequence) from read_parquet('{place}/*.parquet')"
-        before = duckdb.sql(query).fetchall()
+            Part(number, number, cell_folder).write(pa.Table.from_pylist([row], schema=schema))
+        query = f"select count(*), sum(sequence) from read_parquet('{cell_folder}/*.parquet')"
+        before = duckdb.execute(query).fetchall()
         begin = time.perf_counter()
         LedgerWriter(ledger, files).compact()
         seconds = time.perf_counter() - begin
-        left = len(list(place.glob("*.parquet")))
-        assert duckdb.sql(query).fetchall() == before == [(files, files * (files - 1) // 2)]
+        left = len(list(cell_folder.glob("*.parquet")))
+        assert duckdb.execute(query).fetchall() == before == [(files, files * (files - 1) // 2)]
         assert left <= 1 + files * 4096 // writing.LARGEST_MERGED
     return {"files_before": files, "files_after": left, "seconds": round(seconds, 1)}
 
@@ -272,21 +293,20 @@ def main() -> None:
     parser.add_argument("--reports", type=int, default=10)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--record", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
-        plan = planned(given.trials, results)
+        plan = planned(args.trials, results)
         paths = SweepPaths(results, plan.spec.name)
         paths.make_writable()
         write_manifest(plan, paths)
         figures: dict[str, Any] = {"cells": len(plan.cells), "trials": plan.trial_count}
-        figures["writing"] = write_ledger(plan, paths, given.reports)
+        figures["writing"] = write_ledger(plan, paths, args.reports)
         print(json.dumps(figures), flush=True)
         for name, code in (("all_tables", ALL), ("one_table_of_one_cell", ONE), ("report", REPORT)):
             figures[name] = alone(code, results, results / name)
             print(name, json.dumps(figures[name]), flush=True)
-        one = figures["one_table_of_one_cell"]
-        one["seconds_without_imports"] = round(
+        figures["one_table_of_one_cell"]["seconds_without_imports"] = round(
             float((results / "one_table_of_one_cell").read_text()), 2
         )
         figures["page_megabytes"] = round(
@@ -294,11 +314,11 @@ def main() -> None:
         )
     with tempfile.TemporaryDirectory() as folder:
         figures["report_of_the_quickstart"] = quickstart(Path(folder))
-    figures["compaction"] = compaction(given.files)
+    figures["compaction"] = compaction(args.files)
     figures["driver_gigabytes"] = round(
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2
     )
-    record("tables", figures, given.record)
+    record("tables", figures, args.record)
 
 
 if __name__ == "__main__":

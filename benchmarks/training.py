@@ -1,25 +1,28 @@
-"""Training steps against the matrix products in them, and against PyTorch's own layers.
+"""Measures training steps against their matrix products alone and against PyTorch's own layers.
 
     python benchmarks/training.py [--rounds 15] [--only gru ...] [--record]
 
-One thread; freed memory stays in the process, as in a worker. A step is the trainer's own:
-forward, backward, Adam and the finite checks, on a batch that is already there. The floor is the
-matrix products alone by ``torch.addmm`` or ``torch.baddbmm``, whichever is faster, into memory
-allocated beforehand: the input product of all steps at once, a recurrent product a step and its
-backward, the weight gradients over all steps at once and, above the first layer, the input
-gradient. (A step can take less: :mod:`trainables.architectures.products` has a faster product.)
+Everything runs on one thread, and the process keeps freed memory, as in a worker. A step is the
+trainer's own: forward pass, backward pass, Adam and the checks for finite numbers, on a batch that
+exists already.
 
-PyTorch's layers are measured in a bare step, and in one that does what this project's does: cuts
-gradients to a norm, decays weights and learns initial states.
+The floor is the time of the matrix products alone by ``torch.addmm`` or ``torch.baddbmm``,
+whichever is faster, into memory allocated beforehand: the input product of all time steps at once,
+a recurrent product for each time step and its backward product, the weight gradients over all time
+steps at once and, above the first layer, the input gradient. (A step can take less than the floor:
+:mod:`trainables.architectures.products` has a faster product.)
 
-The contenders of a part run in turn in one process of their own, several rounds of it. Figures are
-medians in milliseconds of processor time, which a busy neighbour changes less than those of a
-clock. ``memory`` is the most that a step holds of what it allocated, over what its forward pass
-keeps for its backward pass. With a GPU, steps there are compared too.
+PyTorch's layers are measured in a plain step, and in one that does all that this project's step
+does: it clips the norm of gradients, decays weights and learns initial states.
 
-Parts: the cases by name, PyTorch's layer alone as it comes, without a worker's settings
-(``gru_as_it_comes`` and so on), ``rnn_pack`` (a pack of lanes against one lane), ``architectures``
-(each one, small, against a loop over torch.nn modules) and ``gpu``.
+The contenders of a part alternate for several rounds, in a process of their own. Figures are
+medians in milliseconds of processor time, which depends less on other processes than wall time.
+``memory`` is the largest memory that a step holds of what it allocated, over the memory that its
+forward pass keeps for its backward pass. With a GPU, steps on it are compared as well.
+
+The parts are the cases by name, PyTorch's layer alone without a worker's settings
+(``gru_as_it_comes`` and so on), ``rnn_pack`` (lanes side by side against one lane),
+``architectures`` (each one, small, against a loop over torch.nn modules) and ``gpu``.
 """
 
 import argparse
@@ -41,7 +44,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from trainables import worker
 from trainables.architectures import ARCHITECTURES, build, search_space
-from trainables.space import draw
+from trainables.space import Value, draw
 from trainables.tasks import Baseline, Batch, Split, Task
 from trainables.training import Schedule, Trainer
 
@@ -51,13 +54,21 @@ ROUND_SECONDS = 0.1  # each contender repeats its step for about this long in ea
 
 @dataclass(frozen=True)
 class Case:
-    """A network, a batch, and what its step may cost.
+    """A case is a network, a batch, and a target for the time of its training step.
 
     Attributes:
-        products: columns of each recurrent product of a step, in units of ``hidden``.
-        peer: of ``torch.nn``, without its suffix "Cell".
-        first_output: the time step from which on there is a loss.
-        target: at most this times the floor.
+        name: name of the part.
+        architecture: registered name of the architecture.
+        hidden: hidden width.
+        batch: batch size.
+        time: number of time steps.
+        inputs: size of the input at a time step.
+        outputs: size of the output at a time step.
+        first_output: first time step that has a loss.
+        products: columns of each recurrent product of a time step, in units of ``hidden``.
+        peer: name of PyTorch's layer in ``torch.nn``, if it has one.
+        depth: number of layers.
+        target: largest ratio of the step's time and the floor.
     """
 
     name: str
@@ -74,14 +85,14 @@ class Case:
     target: float | None = None
 
 
-# Inputs, outputs and losses of the papers' tasks: parentheses, adding, text8, sequential MNIST.
+# Shapes are those of the papers' tasks: parentheses, adding, text8, sequential MNIST.
 CASES = (
     Case("gru", "gru", 120, 32, 175, 300, 100, 174, (2, 1), "GRU", target=1.3),
     Case("rnn", "rnn", 100, 16, 100, 2, 1, 99, (1,), "RNN", target=1.8),
     Case("lstm", "lstm", 50, 32, 50, 27, 27, 13, (4,), "LSTM", depth=4, target=2.0),
     Case("wcrnn", "wcrnn", 100, 128, 784, 1, 10, 783, (1,), target=1.4),
 )
-SMALL = Case("small", "", 32, 32, 50, 8, 10, 0, depth=2)  # of every architecture
+SMALL = Case("small", "", 32, 32, 50, 8, 10, 0, depth=2)  # shape for every architecture
 PACK = Case("rnn_pack", "rnn", 12, 64, 5, 2, 1, 4)
 PACK_LANES, PACK_TARGET = 16, 7.0
 GPU_LANES = (1, 16, 64, 256)
@@ -91,7 +102,7 @@ GPU_LANES = (1, 16, 64, 256)
 
 
 class FixedBatch(Task):
-    """One batch of noise for ever."""
+    """A task whose every batch is the same noise."""
 
     summary = source = ""
     Options = type(None)
@@ -125,11 +136,18 @@ class FixedBatch(Task):
 
 
 def own(case: Case, lanes: int = 1, **factory: Any) -> Step:
-    """A training step of this project."""
+    """Return a training step of this project.
+
+    Args:
+        case: the network and its batch.
+        lanes: number of networks that are trained side by side.
+        factory: device and dtype of the network.
+    """
     return trainer(case, lanes, **factory)._train_one
 
 
 def trainer(case: Case, lanes: int = 1, **factory: Any) -> Trainer:
+    """Return the trainer of a case, with Adam and clipped gradients."""
     network = build(
         case.architecture,
         inputs=case.inputs,
@@ -139,7 +157,12 @@ def trainer(case: Case, lanes: int = 1, **factory: Any) -> Trainer:
         lanes=lanes,
         **factory,
     )
-    fixed = {"optimizer": "adam", "nonlinearity": "tanh", "learning_rate": 1e-4, "clip_norm": 1.0}
+    fixed: dict[str, Value] = {
+        "optimizer": "adam",
+        "nonlinearity": "tanh",
+        "learning_rate": 1e-4,
+        "clip_norm": 1.0,
+    }
     drawn = draw(search_space(case.architecture, {}), "benchmark")
     configuration = drawn | {key: value for key, value in fixed.items() if key in drawn}
     return Trainer(
@@ -153,13 +176,13 @@ def trainer(case: Case, lanes: int = 1, **factory: Any) -> Trainer:
 
 
 def floor(case: Case) -> list[Step]:
-    """The matrix products of a step, by ``addmm`` and by ``baddbmm``."""
+    """Return the matrix products of a step in two forms, by ``addmm`` and by ``baddbmm``."""
     return [_floor(case, torch.addmm, ()), _floor(case, torch.baddbmm, (1,))]
 
 
 def _floor(case: Case, product: Callable[..., Tensor], lanes: tuple[int, ...]) -> Step:
     n, rows = case.hidden, case.time * case.batch
-    layers = []
+    layers: list[dict[str, Any]] = []
     for inputs in (case.inputs, *[n] * (case.depth - 1)):
         columns = n * sum(case.products)
         weights = [torch.randn(*lanes, n, n * width) / n for width in case.products]
@@ -198,7 +221,7 @@ def _floor(case: Case, product: Callable[..., Tensor], lanes: tuple[int, ...]) -
 
 
 class Whole(nn.Module):
-    """PyTorch's own layers, all steps in one call."""
+    """A network of PyTorch's own recurrent layers, which run all time steps in one call."""
 
     def __init__(self, case: Case) -> None:
         super().__init__()
@@ -207,11 +230,12 @@ class Whole(nn.Module):
         self.readout = nn.Linear(case.hidden, case.outputs)
 
     def forward(self, x: Tensor, first: int) -> Tensor:
-        return self.readout(self.recurrent(x)[0][first:])
+        outputs: Tensor = self.readout(self.recurrent(x)[0][first:])
+        return outputs
 
 
 class WholeFromLearned(Whole):
-    """The same from initial states that are learned, as all networks of this project have them."""
+    """A network of PyTorch's layers that learns initial states, as this project's networks do."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)
@@ -220,23 +244,30 @@ class WholeFromLearned(Whole):
 
     def forward(self, x: Tensor, first: int) -> Tensor:
         states = self.start.expand(-1, -1, x.shape[1], -1).contiguous().unbind(0)
-        outputs = self.recurrent(x, states if len(states) > 1 else states[0])[0]
-        return self.readout(outputs[first:])
+        hidden: Tensor = self.recurrent(x, states if len(states) > 1 else states[0])[0]
+        outputs: Tensor = self.readout(hidden[first:])
+        return outputs
 
 
 def peer(case: Case, model: nn.Module, same: bool = False, **factory: Any) -> list[Step]:
-    """Training steps of ``model``, by both forms of PyTorch's Adam.
+    """Return training steps of ``model``, one by each form of PyTorch's Adam.
 
     Args:
-        same: with all that this project's step does: weight decay, and gradients cut to a norm.
+        case: the batch and the first time step with a loss.
+        model: the network.
+        same: whether a step does all that this project's step does: weight decay and clipped
+            gradients.
+        factory: device and dtype of the batch.
     """
     task = FixedBatch(case, 1)
     batch = task.batch(seed=0, lanes=[0], step=0, size=case.batch)
     x, targets = batch.inputs[0].to(**factory), batch.targets[0].to(**factory)
 
-    def with_adam(**form: bool) -> Step:
+    def with_adam(fused: bool | None = None, foreach: bool | None = None) -> Step:
         decay = 1e-6 if same else 0.0
-        adam = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=decay, **form)
+        adam = torch.optim.Adam(
+            model.parameters(), 1e-4, weight_decay=decay, foreach=foreach, fused=fused
+        )
 
         def step() -> None:
             adam.zero_grad()
@@ -254,7 +285,7 @@ def peer(case: Case, model: nn.Module, same: bool = False, **factory: Any) -> li
 
 
 def seconds(step: Step, repeats: int) -> float:
-    """Of processor time, a step. There is one thread, so it is what a clock shows when alone."""
+    """Return the processor seconds of a step: with one thread, the wall time on an idle machine."""
     begin = time.process_time()
     for _ in range(repeats):
         step()
@@ -262,18 +293,19 @@ def seconds(step: Step, repeats: int) -> float:
 
 
 def repeats_for(step: Step) -> int:
+    """Return how often a step is repeated in a round of ``ROUND_SECONDS``."""
     seconds(step, 3)
     return max(1, round(ROUND_SECONDS / seconds(step, 2)))
 
 
 def fastest(steps: list[Step]) -> Step:
-    """The fastest of several ways to do the same."""
+    """Return the fastest of several steps that do the same."""
     times = [min(seconds(step, repeats_for(step)) for _ in range(3)) for step in steps]
     return steps[times.index(min(times))]
 
 
 def in_turn(contenders: dict[str, Step], rounds: int) -> dict[str, float]:
-    """The median milliseconds of each contender's step, all of them measured in each round."""
+    """Return the median milliseconds of each contender's step; each round measures all of them."""
     repeats = {name: repeats_for(step) for name, step in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -283,11 +315,12 @@ def in_turn(contenders: dict[str, Step], rounds: int) -> dict[str, float]:
 
 
 def memory(case: Case) -> dict[str, float]:
-    """Bytes that a step holds at most, and that its forward pass keeps for its backward pass."""
-    made = trainer(case)
-    made._train_one()
-    outside = {p.untyped_storage().data_ptr() for p in made.network.parameters()}
-    outside.add(made.task.batch(seed=0, lanes=[0], step=0, size=0).inputs.data_ptr())
+    """Return the largest bytes of a step, and the bytes kept for its backward pass."""
+    case_trainer = trainer(case)
+    case_trainer._train_one()
+    # Parameters and batch exist before the step, so they do not count.
+    outside = {p.untyped_storage().data_ptr() for p in case_trainer.network.parameters()}
+    outside.add(case_trainer.task.batch(seed=0, lanes=[0], step=0, size=0).inputs.data_ptr())
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -297,20 +330,21 @@ def memory(case: Case) -> dict[str, float]:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        made._train_one()
+        case_trainer._train_one()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as measured:
-        made._train_one()
+        case_trainer._train_one()
     events = measured.profiler.kineto_results.events()
     changes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"]
-    held = most = 0
+    held = peak = 0
     for _, change in sorted(changes):
         held += change
-        most = max(most, held)
+        peak = max(peak, held)
     stored = sum(kept.values())
-    return {"stored_bytes": stored, "peak_bytes": most, "times_stored": round(most / stored, 2)}
+    return {"stored_bytes": stored, "peak_bytes": peak, "times_stored": round(peak / stored, 2)}
 
 
 def against_floor(case: Case, rounds: int) -> dict[str, Any]:
+    """Return the figures of a case against the floor, PyTorch's layer and a loop over modules."""
     contenders = {"floor": fastest(floor(case)), "own": own(case)}
     if case.peer is not None:
         contenders[f"nn.{case.peer}"] = fastest(peer(case, Whole(case)))
@@ -328,7 +362,7 @@ def against_floor(case: Case, rounds: int) -> dict[str, Any]:
 
 
 def against_loops(rounds: int) -> dict[str, Any]:
-    """Each architecture, small, against a loop over torch.nn modules."""
+    """Return the figures of each architecture, small, against a loop over torch.nn modules."""
     figures = {}
     for name in ARCHITECTURES:
         case = replace(SMALL, architecture=name)
@@ -339,20 +373,20 @@ def against_loops(rounds: int) -> dict[str, Any]:
 
 
 def lanes_per_second(rounds: int) -> dict[str, Any]:
-    """How many lanes one pack trains a second, against one lane alone."""
+    """Return the lanes that train per second side by side, against one lane alone."""
     times = in_turn({"one": own(PACK), "pack": own(PACK, PACK_LANES)}, rounds)
     gain = round(PACK_LANES * times["one"] / times["pack"], 2)
     return {"milliseconds": times, "gain": gain, "lanes": PACK_LANES, "target": PACK_TARGET}
 
 
 def on_gpu(rounds: int) -> dict[str, Any]:
-    """Milliseconds by a clock of a step of packs of lanes, and of PyTorch's layers, one lane."""
+    """Return wall milliseconds on the GPU of steps of several lanes, and of PyTorch's layers."""
     figures: dict[str, Any] = {}
     for case in CASES:
         if case.peer not in ("GRU", "LSTM"):
             continue
         for dtype in (torch.float32, torch.bfloat16):
-            factory = {"device": "cuda", "dtype": dtype}
+            factory: dict[str, Any] = {"device": "cuda", "dtype": dtype}
             contenders = {f"{n} lanes": own(case, n, **factory) for n in GPU_LANES}
             contenders[f"nn.{case.peer}"] = peer(case, Whole(case).to(**factory), **factory)[0]
             times: dict[str, list[float]] = {name: [] for name in contenders}
@@ -387,6 +421,7 @@ PARTS = (
 
 
 def part(rounds: int, name: str) -> dict[str, Any]:
+    """Return the figures of a part."""
     torch.manual_seed(0)
     if name.endswith(AS_IT_COMES):
         torch.set_num_threads(1)
@@ -407,12 +442,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", nargs="*", choices=PARTS, help="parts; all if not given")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
-    # A process a part, as one worker's cells: what another part left in memory is no matter.
+    args = parser.parse_args()
+    # Each part has a process of its own, so that memory left by another part has no effect.
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
-        parts = [name for name in PARTS if not given.only or name in given.only]
-        figures = dict(zip(parts, processes.map(partial(part, given.rounds), parts), strict=True))
-    record("training", figures, given.record)
+        parts = [name for name in PARTS if not args.only or name in args.only]
+        figures = dict(zip(parts, processes.map(partial(part, args.rounds), parts), strict=True))
+    record("training", figures, args.record)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Share of the workers' time that the quickstart spends training.
+"""Measures the share of the workers' time that the quickstart spends training; no peer.
 
     python benchmarks/utilization.py [--record]
 
-Runs sweeps/quickstart.yaml as a user would, into a temporary folder, and reads the ledger: the
-seconds of training and evaluation that the trials report, over the time between the first and the
-last training step times the trials that fit side by side.
+Runs sweeps/quickstart.yaml into a temporary folder with ``soundings run`` and reads the ledger. The
+share is the seconds of training and evaluation that the trials report, over the time between the
+first and the last training step times the largest number of trials that ran side by side.
 """
 
 import argparse
@@ -27,7 +27,7 @@ COMMAND = Path(sys.executable).with_name("soundings")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([COMMAND, "run", SWEEP, "--results", folder], check=True)
         paths = SweepPaths(Path(folder), "quickstart")
@@ -43,11 +43,11 @@ def main() -> None:
         "seconds_between_first_and_last_training_step": round(wall, 1),
         "share_of_worker_time_training": round(results["seconds"].sum() / (slots * wall), 3),
     }
-    record("utilization", figures, given.record)
+    record("utilization", figures, args.record)
 
 
 def _most_at_once(begins: pd.Series, ends: pd.Series) -> int:
-    """How many reports were being trained for at the same time, at most."""
+    """Return the largest number of reports that were worked on at the same time."""
     changes = pd.concat([pd.Series(1, begins), pd.Series(-1, ends)]).sort_index(kind="stable")
     return int(changes.cumsum().max())
 

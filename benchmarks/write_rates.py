@@ -1,15 +1,15 @@
-"""How fast results are written: into the ledger, into MLflow in SQLite, on a server of its own.
+"""Measures how fast results are written to the ledger, against MLflow in SQLite and on a server.
 
     python benchmarks/write_rates.py [--seconds 60] [--rate 1000] [--record]
 
-First the most that each takes: the ledger with a flush each half second's worth of results, as a
-run does it; the view with trials of 10 and of 100 reports, handed over as fast as it writes. The
-server is MLflow with basic auth on PostgreSQL, on this machine: it shares the processor.
+First the largest rates are measured. The ledger is flushed after half a second's worth of results,
+as in a run. The MLflow view gets trials of 10 and of 100 reports as fast as it writes them. The
+server is MLflow with basic auth on PostgreSQL; it runs on this machine and shares the processor.
 
-Then a sweep of so many results a second for so many seconds, in trials of 100 reports, without a
-view and with each: whether the ledger keeps up, at the pace of a run's recorder, how many trials
-the view lacks when the sweep ends, and how long it takes to catch up. One process hands over
-results as a run's driver does; nothing is trained.
+Then a sweep of ``--rate`` results per second is imitated for ``--seconds``, in trials of 100
+reports, without a view and with each view. The figures say whether the ledger keeps up at the pace
+of a run's recorder, how many trials the view lacks at the end of the sweep, and how long it takes
+to catch up. One process passes on the results, as the driver of a run does; nothing is trained.
 """
 
 import argparse
@@ -28,24 +28,25 @@ from recording import record
 
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.running.recorder import FLUSH_SECONDS, FLUSH_SHARE
-from orchestrator.views.mlflow.background import BackgroundView, open_view
+from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.store import open_view
 
 sys.path.append(str(Path(__file__).parent.parent))
 from tests.support.mlflow_server import mlflow_server
 
 CELLS = 36
-REPORTS = 100  # of a trial of the sweep
+REPORTS = 100  # reports of a trial of the sweep
 LANES = 2
 OPTIONS = "auth_cache_ttl_seconds = 60"
 Row = dict[str, Any]
 
 
 def report(trial: str, step: int) -> Row:
-    """What a report says, numbers apart."""
+    """Return a report of a trial as a row of the ledger, with made-up numbers."""
     lanes = {
-        f"lane_{split}_{what}": [1.0 / step] * LANES
+        f"lane_{split}_{quantity}": [1.0 / step] * LANES
         for split in ("validation", "evaluation")
-        for what in ("losses", "metrics")
+        for quantity in ("losses", "metrics")
     }
     return lanes | {
         "sweep": "rates",
@@ -66,11 +67,12 @@ def report(trial: str, step: int) -> Row:
 
 
 def cell_of(number: int) -> str:
+    """Return the cell's id of trial ``number``."""
     return f"digits_gru_d1_p{number % CELLS}"
 
 
 def ended(number: int, last: Row) -> Row:
-    """The row of a trial."""
+    """Return the row of trial ``number`` that ended with report ``last``."""
     configuration = {f"hyperparameter_{index}": 0.001 for index in range(8)}
     return last | {
         "trial": trial_of(number),
@@ -96,27 +98,34 @@ def ended(number: int, last: Row) -> Row:
 
 
 def trial_of(number: int) -> str:
+    """Return the name of trial ``number``."""
     return f"{cell_of(number)}_{number:05d}"
 
 
 def whole(number: int, reports: int) -> tuple[Row, list[Row]]:
+    """Return the row of trial ``number`` and the rows of its reports."""
     curve = [report(trial_of(number), step) for step in range(1, reports + 1)]
     return ended(number, curve[-1]) | {"sequence": number}, curve
 
 
 def most_in_ledger(results: int, rate: int) -> dict[str, float]:
-    """Results a second, with as many a flush as arrive between two at the rate."""
+    """Return the largest rate of the ledger, in results per second.
+
+    Args:
+        results: number of results to write.
+        rate: results per second; each flush has the results of ``FLUSH_SECONDS`` at this rate.
+    """
     with tempfile.TemporaryDirectory() as folder:
         writer, took = LedgerWriter(Path(folder)), []
         begin = time.perf_counter()
         for first in range(0, results, int(rate * FLUSH_SECONDS)):
             for number in range(first, first + int(rate * FLUSH_SECONDS)):
-                # So many trials report in turn, of every cell some.
+                # ``rate // 10`` trials report in turn; each cell has some of them.
                 trial = number % (rate // 10)
                 writer.add("results", cell_of(trial), report(trial_of(trial), number + 1))
-            at = time.perf_counter()
+            flush_start = time.perf_counter()
             writer.flush()
-            took.append(time.perf_counter() - at)
+            took.append(time.perf_counter() - flush_start)
         seconds = time.perf_counter() - begin
         assert len(Ledger(Path(folder)).results()) == number + 1
     return {
@@ -126,9 +135,10 @@ def most_in_ledger(results: int, rate: int) -> dict[str, float]:
 
 
 def most_in_view(uri: str, trials: int, reports: int) -> dict[str, float]:
+    """Return the largest rate of the view, with ``trials`` trials of ``reports`` reports."""
     view = open_view(uri, f"most-{reports}")
     rows = [whole(number, reports) for number in range(trials)]
-    view.write_all(rows[:4])  # connections and tables are warm
+    view.write_all(rows[:4])  # opens connections and makes tables
     begin = time.perf_counter()
     assert view.write_all(rows[4:]) == trials - 4
     seconds = time.perf_counter() - begin
@@ -139,7 +149,13 @@ def most_in_view(uri: str, trials: int, reports: int) -> dict[str, float]:
 
 
 def sweep(uri: str | None, rate: int, seconds: float) -> dict[str, float]:
-    """Trials that report in step, ``rate`` results a second altogether."""
+    """Imitate a sweep that reports ``rate`` results per second; return its figures.
+
+    Args:
+        uri: tracking URI of the view; None runs without a view.
+        rate: results per second of all trials together.
+        seconds: length of the sweep.
+    """
     at_once = rate // 10  # each reports ten times a second
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
@@ -151,7 +167,7 @@ def sweep(uri: str | None, rate: int, seconds: float) -> dict[str, float]:
         curves: dict[int, list[Row]] = {}
         news: list[tuple[Row, list[Row]]] = []
         while results < rate * seconds:
-            # Every slot is a trial; they began at different times.
+            # Each slot runs one trial after another. Slots are shifted in time against each other.
             slot, turn = results % at_once, results // at_once
             offset = slot * REPORTS // at_once
             number = (turn + offset) // REPORTS * at_once + slot
@@ -195,12 +211,14 @@ def sweep(uri: str | None, rate: int, seconds: float) -> dict[str, float]:
 
 @contextmanager
 def sqlite() -> Iterator[str]:
+    """Provide the tracking URI of a new SQLite store."""
     with tempfile.TemporaryDirectory() as folder:
         yield f"sqlite:///{folder}/mlflow.db"
 
 
 @contextmanager
 def server() -> Iterator[str]:
+    """Provide the tracking URI of an MLflow server on PostgreSQL."""
     with mlflow_server(options=OPTIONS) as running:
         os.environ.update(running.environment)
         yield running.uri
@@ -212,9 +230,9 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--trials", type=int, default=104, help="that the view is given at once")
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
-    given = parser.parse_args()
+    args = parser.parse_args()
     figures: dict[str, Any] = {
-        "ledger_at_most": most_in_ledger(int(given.rate * given.seconds), given.rate)
+        "ledger_at_most": most_in_ledger(int(args.rate * args.seconds), args.rate)
     }
     stores: dict[str, Callable[[], AbstractContextManager[str | None]]] = {
         "no_view": nullcontext,
@@ -223,13 +241,15 @@ def main() -> None:
     }
     for name, store in stores.items():
         with store() as uri:
-            for reports in (10, REPORTS) if uri else ():
+            for reports in (10, REPORTS):
+                if uri is None:
+                    continue
                 figures[f"{name}_at_most_{reports}_reports"] = most_in_view(
-                    uri, given.trials, reports
+                    uri, args.trials, reports
                 )
-            figures[f"{name}_sweep"] = sweep(uri, given.rate, given.seconds)
+            figures[f"{name}_sweep"] = sweep(uri, args.rate, args.seconds)
             print(json.dumps(figures), flush=True)
-    record("write_rates", figures, given.record)
+    record("write_rates", figures, args.record)
 
 
 if __name__ == "__main__":

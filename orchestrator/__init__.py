@@ -1,1 +1,1 @@
-"""What a sweep does: sweep file, plan, trials under Ray Tune, ledger, views, command line."""
+"""Runs sweeps: from a sweep file to a plan, trials under Ray Tune, a ledger, and views of it."""

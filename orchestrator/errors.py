@@ -1,4 +1,4 @@
-"""The two ways in which a command fails, and how an error of a library is told in a line."""
+"""Defines the two exceptions that end a command, and shortens an error of a library to a line."""
 
 
 class BadInput(Exception):
@@ -6,7 +6,7 @@ class BadInput(Exception):
 
 
 class RunFailed(Exception):
-    """Raised when a run began and did not end well; what it recorded is kept. Exit code 1."""
+    """Raised when a run began and failed; what it recorded is kept. Exit code 1."""
 
 
 def first_line(error: BaseException) -> str:

@@ -1,27 +1,36 @@
-"""What tables and commands call an architecture or a task."""
+"""Builds the labels by which tables and commands name an architecture or a task."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-NARROW = 13  # characters that an option may have before it is broken
+NARROW = 13  # options of this many characters or more are broken at their equals sign
 
 
 def make_label(name: str, options: Mapping[str, Any]) -> str:
-    """How tables call something: its name, and the options that were given."""
-    given = ", ".join(f"{key}={_written(value)}" for key, value in sorted(options.items()))
-    return f"{name}({given})" if given else name
+    """Return the label of an architecture or a task, such as ``memory(size=8)``.
+
+    Args:
+        name: name of the architecture or task.
+        options: options that the sweep file gives, without those left at their defaults.
+    """
+    listed = ", ".join(f"{key}={_written(value)}" for key, value in sorted(options.items()))
+    return f"{name}({listed})" if listed else name
 
 
 def _written(value: Any) -> str:
-    """As in the file: ``true``, not ``True``."""
+    """Return a value as the sweep file writes it: ``true``, not ``True``."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def heading(name: str) -> str:
-    """A label broken before its options and between them, so that columns stay narrow."""
+    """Return a label with line breaks before and between its options, for a narrow column.
+
+    Args:
+        name: label from :func:`make_label`.
+    """
     name, bracket, options = name.partition("(")
     if not bracket:
         return name

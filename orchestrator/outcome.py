@@ -1,4 +1,4 @@
-"""The outcome of a trial: one of four, exclusive and complete."""
+"""Names the four outcomes of a trial, of which each trial has exactly one."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def outcome_of(report: Mapping[str, Any], steps: int) -> Outcome:
     was stopped early.
 
     Args:
-        report: the trial's last report; ``error``, ``objective`` and ``step`` of it are read.
+        report: the trial's last report; its ``error``, ``objective`` and ``step`` are read.
         steps: training steps of a trial that is not stopped early.
     """
     if report.get("error"):

@@ -1,4 +1,4 @@
-"""The files and folders of a sweep: where its manifest, ledger, checkpoints and views lie."""
+"""Names the files and folders of a sweep: its manifest, ledger, checkpoints and views."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ from orchestrator.errors import BadInput
 from trainables import storage
 from trainables.storage import Location, ObjectPath
 
-LONGEST_NAME = 100  # characters of the name of a folder
-MANIFEST_KEYS = {"cells", "impossible", "search"}
-AT_HOME = Path.home() / "soundings"  # the default MLflow store of results at a URL lies here
+LONGEST_NAME = 100  # characters of a selection's folder; a longer name is shortened with a hash
+MANIFEST_KEYS = {"cells", "impossible", "search"}  # keys that every manifest has
+AT_HOME = Path.home() / "soundings"  # folder of the default MLflow store for results at a URL
 
 
 @dataclass(frozen=True)
 class SweepPaths:
-    """The files of one sweep under a results folder; the MLflow store is shared by its sweeps.
+    """Names the files of one sweep in a results folder. All sweeps there share one MLflow store.
 
     Attributes:
-        results: results folder, on a disk or as a URL.
+        results: results folder, on a disk or in an object store.
         sweep: name of the sweep.
     """
 
@@ -31,7 +31,7 @@ class SweepPaths:
 
     @property
     def folder(self) -> Location:
-        """Return the folder of everything that the sweep leaves."""
+        """Return the sweep's folder, which holds all its files but the MLflow store."""
         return self.results / self.sweep
 
     @property
@@ -41,7 +41,7 @@ class SweepPaths:
 
     @property
     def lock(self) -> Location:
-        """Return the path of the lock that the running command holds."""
+        """Return the lock that a running command holds: a file, or in an object store a folder."""
         return self.folder / ".lock"
 
     @property
@@ -78,7 +78,10 @@ class SweepPaths:
 
         Args:
             others: names of sweeps that are shown together with this one.
-            where: filters of cells. Without others and filters it is the sweep's own folder.
+            where: filters of cells, such as ``depth>=2``.
+
+        Returns:
+            The sweep's own folder if there are neither other sweeps nor filters.
         """
         if not others and not where:
             return self.folder
@@ -96,15 +99,18 @@ class SweepPaths:
 
     @property
     def default_store(self) -> Path:
-        """Return the file of the default MLflow store: beside the results, or at home for a URL."""
-        beside = AT_HOME if isinstance(self.results, ObjectPath) else self.results
-        return beside / "mlflow.db"
+        """Return the file of the default MLflow store: in the results folder, or for a URL at home.
+
+        A database cannot lie in an object store.
+        """
+        folder = AT_HOME if isinstance(self.results, ObjectPath) else self.results
+        return folder / "mlflow.db"
 
     def require_sweep(self) -> None:
-        """Check that the folder holds a sweep that has been run.
+        """Check that the sweep's folder holds a sweep that has been run.
 
         Raises:
-            BadInput: it holds none; the message says how to start one.
+            BadInput: the folder holds no sweep; the message says how to start one.
         """
         if not self.manifest.exists():
             raise BadInput(
@@ -116,7 +122,7 @@ class SweepPaths:
         """Read the manifest.
 
         Raises:
-            BadInput: there is none, it is damaged, or it cannot be read.
+            BadInput: the manifest does not exist or is damaged.
         """
         self.require_sweep()
         try:
@@ -134,7 +140,7 @@ class SweepPaths:
         """Create the sweep's folder and check that it can be written to.
 
         Raises:
-            BadInput: it cannot be written to.
+            BadInput: the folder cannot be written to.
         """
         if isinstance(self.results, Path) and "?" in str(self.results):
             # A question mark would end the path in the URI of the MLflow store.
@@ -154,12 +160,13 @@ class SweepPaths:
 
 
 def _in_words(where: str) -> str:
+    """Return a filter with words for its signs, which a file name must not have."""
     for sign, word in (("!=", "not"), ("<=", "at-most"), (">=", "at-least")):
         where = where.replace(sign, f"-{word}-")
     return where.replace("<", "-below-").replace(">", "-above-")
 
 
 def sweeps(results: Location) -> list[SweepPaths]:
-    """Return the sweeps that a results folder holds, by name."""
+    """Return the paths of the sweeps that a results folder holds, in the order of their names."""
     candidates = (SweepPaths(results, name) for name in sorted(storage.names(results)))
     return [paths for paths in candidates if paths.manifest.exists()]

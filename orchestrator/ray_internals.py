@@ -1,4 +1,4 @@
-"""Every private name of Ray, Ray Tune and Optuna that Soundings relies on, and nothing else.
+"""Holds all uses of private names of Ray, Ray Tune and Optuna, and nothing else.
 
 The names are those of the minor releases that ``pyproject.toml`` pins. One contract test,
 ``tests/orchestrator/test_ray_internals.py``, calls every function here against the real libraries.
@@ -15,10 +15,10 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Trials that Tune's controller keeps after their end before they are forgotten.
+# Number of ended trials that Tune's controller may keep before they are removed from it.
 MOST_ENDED = 200
 
-# Where the controller keeps trials, whatever became of them.
+# Attributes of the controller that hold trials in any state, as lists and as sets.
 _TRIAL_LISTS = ("_trials", "_pending_trials_list")
 _TRIAL_SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_cache")
 
@@ -27,7 +27,7 @@ _TRIAL_SETS = ("_live_trials", "_stopped_trials", "_failed_trials", "_trials_to_
 
 
 def dead_ray_processes() -> set[str]:
-    """Return the kinds of processes of this machine's Ray that have died, such as ``raylet``."""
+    """Return the kinds of Ray's own processes on this host that have died, such as ``raylet``."""
     import ray
 
     return {kind for kind, _ in ray._private.worker._global_node.dead_processes()}
@@ -46,11 +46,11 @@ def server_version(client: Any) -> str:
 
 
 def forget_ended_trials(controller: Any) -> None:
-    """Make Tune's controller forget trials that ended, once there are many, and their folders.
+    """Remove ended trials and their folders from Tune's controller, once there are many.
 
-    Tune keeps every trial it ever had. Its memory and the time of each of its turns would grow with
-    the sweep, and a large sweep would have to be cut into waves, each of which waits for its
-    slowest trial.
+    Tune itself keeps every trial. Its memory and the time of each step of its event loop would grow
+    with the sweep, and a large sweep would have to be run in several parts, each of which waits for
+    its slowest trial.
 
     Args:
         controller: the ``TuneController`` that a scheduler is called with.
@@ -98,7 +98,14 @@ def is_in_bracket(asha: Any, trial_id: str) -> bool:
 
 @contextmanager
 def without_decisions(asha: Any, trial_id: str) -> Iterator[None]:
-    """Let a trial's reports enter their rungs while the block runs, without computing a cutoff."""
+    """Add a trial's reports to their rungs while the block runs, without stopping the trial.
+
+    No cutoff is computed for a report, so the scheduler takes no decision from it.
+
+    Args:
+        asha: an ``AsyncHyperBandScheduler``.
+        trial_id: Tune's id of the trial.
+    """
     bracket = asha._trial_info[trial_id]
     bracket.cutoff = lambda recorded: None
     try:
@@ -111,12 +118,13 @@ def without_decisions(asha: Any, trial_id: str) -> Iterator[None]:
 
 
 def settle_points(sampler: Any, make_settle: "Callable[[Any], Callable[[Tensor], Tensor]]") -> None:
-    """Make a ``GPSampler`` evaluate its acquisition function at settled points.
+    """Make a ``GPSampler`` move points by a function before it evaluates its acquisition function.
 
     Args:
         sampler: the sampler, which is changed.
-        make_settle: makes from the sampler's search space the function that settles points, a
-            tensor ``[..., dimensions]`` of the unit cube.
+        make_settle: function that is called with the sampler's search space and returns the
+            function that moves points. The latter takes and returns a tensor
+            ``[..., dimensions]`` of points of the unit cube.
     """
     optimize = sampler._optimize_acqf
 

@@ -1,4 +1,4 @@
-"""Waits for a condition, for a limited time."""
+"""Waits for a condition and raises an error if it does not hold in time."""
 
 import time
 from collections.abc import Callable
@@ -14,16 +14,16 @@ def wait_until(
     message: str | Callable[[], str],
     error: type[Exception] = RunFailed,
 ) -> None:
-    """Return once ``condition()`` holds; ask for it at once and then several times a second.
+    """Return once a condition holds, which is checked at once and then several times a second.
 
     Args:
-        condition: what is waited for.
-        seconds: how long to wait; with 0 the condition is asked once or twice.
-        message: text of the error, or a function that returns it once it is needed.
+        condition: function that returns whether the condition holds.
+        seconds: longest time to wait; with 0 the condition is checked once or twice.
+        message: text of the error, or a function that is called for it when it is needed.
         error: class of the error.
 
     Raises:
-        RunFailed: the condition did not hold in time; or ``error``.
+        RunFailed: the condition did not hold in time. Another ``error`` is raised in its place.
     """
     deadline = time.monotonic() + seconds
     while not condition():

@@ -4,11 +4,15 @@ import os
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tests.support.s3 import KEYS, S3
 
 # The numbers and the times of the tests do not depend on the machine's cores.
 torch.set_num_threads(1)
+# How long an example takes says how busy the machine is; speed is measured in benchmarks/.
+settings.register_profile("soundings", deadline=None)
+settings.load_profile("soundings")
 os.environ.pop("COLUMNS", None)  # nor what is printed on the terminal, which may be narrow
 
 

@@ -25,7 +25,7 @@ class Summary(TypedDict):
 
 
 class Report(Summary):
-    """What a trial reports after every ``evaluation_interval`` training steps.
+    """The report that a trial makes after every ``evaluation_interval`` training steps.
 
     ``objective`` is what search and early stopping see; less is better. ``step`` counts training
     steps. ``further`` is a JSON object of measures that follow from the evaluation metric.

@@ -26,7 +26,7 @@ MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 
 
 class Checkpointing(TypedDict):
-    """Where a trial keeps its checkpoints, and when it writes one.
+    """Says where a trial keeps its checkpoints, and when it writes one.
 
     ``folder`` is a path or a URL. A checkpoint is written after ``seconds`` of training since the
     last one, and before a trial goes on from the first report at or behind one of ``rungs``

@@ -21,8 +21,10 @@ class CellProgress:
     Attributes:
         task: label of the task.
         architecture: label of the architecture.
-        planned: number of trials.
-        objective: what search and early stopping see, ``loss`` or ``metric``.
+        depth: number of layers.
+        budget: parameter budget.
+        planned: number of trials of the cell.
+        objective: ``loss`` or ``metric``, whichever search and early stopping use.
         outcomes: number of trials that ended, by outcome.
         running: names of the trials that train.
         best: the lowest objective of a completed trial.
@@ -94,8 +96,8 @@ def seconds_left(
 ) -> float | None:
     """Return the work left in ``cells``, in seconds of one process.
 
-    It is reckoned with the mean time of the cell's trials that ended, or of all cells' trials where
-    none of the cell has ended; None while no trial has ended at all.
+    A trial is expected to take the mean time of the cell's ended trials, or of the ended trials of
+    ``all_cells`` if none of the cell has ended. None while no trial has ended at all.
     """
     trials = sum(cell.outcomes.total() for cell in all_cells)
     if not trials:
@@ -153,8 +155,8 @@ def add_cell(
     """Add the row of a cell to a table.
 
     Args:
-        label: shortens or breaks the labels of task and architecture.
-        left: time left, as it is shown.
+        label: returns a shorter or broken form of the labels of task and architecture.
+        left: text of the time left.
         style: style of the row.
     """
     table.add_row(

@@ -1,4 +1,4 @@
-"""The commands of ``soundings``.
+"""Defines the commands of ``soundings`` and runs the command line.
 
 Modules that take seconds to import are imported by the command that needs them.
 """
@@ -52,7 +52,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-STOP_SECONDS = 60  # that `soundings stop` waits for a run to end
+STOP_SECONDS = 60  # longest time that `soundings stop` waits for a run to end
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"soundings {version('soundings')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Sweeps that compare recurrent networks: from a sweep file to comparison tables."""
 
 
 @app.command()
@@ -113,13 +131,13 @@ def submit(
     from orchestrator.cli import submitted
 
     make_importable(package)
-    plan_of(sweep, small, Path("results"), to_run=False)  # what is wrong with it is said here
+    plan_of(sweep, small, Path("results"), to_run=False)  # report mistakes here, not in the job
     submitted.submit(
         address,
         sweep,
         verb="run",
         small=small,
-        results=_given(context, "results"),
+        results=_from_command_line(context, "results"),
         mlflow=mlflow,
         package=package,
         insecure=insecure,
@@ -150,11 +168,11 @@ def resume(
         from orchestrator.cli import submitted
 
         for name in ("results", "mlflow"):
-            if _given(context, name) is not None:
+            if _from_command_line(context, name) is not None:
                 raise BadInput(f"--{name}: a sweep that was submitted goes on where it began")
-        given = [*(["--errored"] if errored else []), *(["--fresh"] if fresh else [])]
+        flags = [*(["--errored"] if errored else []), *(["--fresh"] if fresh else [])]
         make_importable(package)
-        submitted.resume(address, sweep, options=given, package=package, insecure=insecure)
+        submitted.resume(address, sweep, options=flags, package=package, insecure=insecure)
         return
     from orchestrator.cli.run import execute
     from orchestrator.plan.remaining import TrialSelection
@@ -191,8 +209,8 @@ def extend(
             sweep,
             verb="extend",
             small=small,
-            results=_given(context, "results"),
-            mlflow=_given(context, "mlflow"),
+            results=_from_command_line(context, "results"),
+            mlflow=_from_command_line(context, "mlflow"),
             package=package,
             insecure=insecure,
         )
@@ -258,25 +276,25 @@ def status(
     from orchestrator.cli.status import print_status, read_status, summary_line
 
     if sweep is not None:
-        found = read_status(paths_of(sweep, results))
+        sweep_status = read_status(paths_of(sweep, results))
         if as_json:
-            print(json.dumps(found.to_json(), indent=1))
+            print(json.dumps(sweep_status.to_json(), indent=1))
         else:
-            print_status(found, console)
+            print_status(sweep_status, console)
         return
-    there = sweeps(results)
-    all_of_them = []
-    for paths in there:
+    all_paths = sweeps(results)
+    statuses = []
+    for paths in all_paths:
         try:
-            all_of_them.append(read_status(paths))
-        except BadInput as error:  # of the others there is something to say
+            statuses.append(read_status(paths))
+        except BadInput as error:  # the status of the other sweeps is still shown
             print(error, file=sys.stderr)
     if as_json:
-        print(json.dumps([found.to_json() for found in all_of_them], indent=1))
+        print(json.dumps([sweep_status.to_json() for sweep_status in statuses], indent=1))
         return
-    for found in all_of_them:
-        say(summary_line(found))
-    if not there:
+    for sweep_status in statuses:
+        say(summary_line(sweep_status))
+    if not all_paths:
         say(f"{results} holds no sweep.")
 
 
@@ -297,8 +315,8 @@ def token() -> None:
     """Make the token that a Ray cluster asks for, if there is none, in a file of yours alone."""
     from orchestrator.cluster import auth
 
-    path, made = auth.make_token()
-    say(f"{path} {'holds a new token' if made else 'holds a token already'}; only you can read it.")
+    path, new = auth.make_token()
+    say(f"{path} {'holds a new token' if new else 'holds a token already'}; only you can read it.")
     say(
         "Put the same file at ~/.ray/auth_token on every host of the cluster (mode 600), start "
         "their Ray with RAY_AUTH_MODE=token, and keep it here to submit sweeps."
@@ -328,8 +346,8 @@ def report(
 
     That of a whole sweep is stored in MLflow as well, with the run of the sweep.
     """
-    # Most of what is imported and drawn stays: to look for garbage in it all the time takes a tenth
-    # of the command.
+    # Most objects that are imported and drawn live until the end. Frequent garbage collection would
+    # take a tenth of the command's time.
     gc.set_threshold(100_000, 50, 100)
     from orchestrator.cli.showing import Views
 
@@ -357,12 +375,12 @@ def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = 
         raise BadInput(f"{paths.ledger} holds no finished trial: there is nothing to sync")
     try:
         added = open_view(uri, paths.sweep).sync(trials, ledger.curves)
-    except Exception as error:  # whatever a store, a network or a driver of it may raise
+    except Exception as error:  # a store, a network or a driver may raise anything
         store = without_password(uri)
         raise RunFailed(f"cannot write to the MLflow store {store}: {why_not(error)}") from error
-    there = len(trials) - added
+    already_there = len(trials) - added
     store = without_password(uri)
-    say(f"{added} runs written to {store}, experiment '{paths.sweep}'; {there} were there.")
+    say(f"{added} runs written to {store}, experiment '{paths.sweep}'; {already_there} were there.")
 
 
 @app.command()
@@ -403,23 +421,29 @@ def list_(what: Listed, results: Results = DEFAULT_RESULTS) -> None:
             listing.print_sweeps(Path("sweeps"), results)
 
 
-def _given(context: typer.Context, name: str) -> Any:
-    """An option that stands on the command line; the environment here is not that of a head."""
+def _from_command_line(context: typer.Context, name: str) -> Any:
+    """Return an option's value if the user typed it, else None.
+
+    Values of this machine's environment do not count: a job runs in the environment of the head.
+    """
     source = context.get_parameter_source(name)
     return context.params[name] if source is not None and source.name == "COMMANDLINE" else None
 
 
 def main() -> None:
     """Run the command line; 2 for bad input, 1 for a failed run, 0 otherwise."""
-    # The last look for garbage would take a second of a process that ends anyway.
+    # Skip the last garbage collection: it would take a second of a process that ends anyway.
     atexit.register(gc.freeze)
     handler = StderrHandler()
     logging.getLogger("soundings").addHandler(handler)
-    # Architectures of a user's own may lie beside the sweep. Ray's workers look there as well.
+    # A user's own architectures may lie in the current folder. Ray's workers search it, too.
     sys.path.append(str(Path.cwd()))
     try:
         app()
-    except (BadInput, OptionError) as error:  # or a user's own class that is not found any more
+    except (
+        BadInput,
+        OptionError,
+    ) as error:  # OptionError: a user's own class is not found any more
         print(error, file=sys.stderr)
         sys.exit(2)
     except (RunFailed, StoreError) as error:

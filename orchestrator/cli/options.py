@@ -1,4 +1,4 @@
-"""Options that several commands share, and the sweep that a name or a file means.
+"""Defines options that several commands share, and finds the sweep that a user named.
 
 Modules that take seconds to import are imported by the functions that need them.
 """
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
 
 
-def _location(given: Any) -> Location:
+def _location(text: Any) -> Location:
     try:
-        return location(str(given))
+        return location(str(text))
     except ValueError as error:
         raise BadInput(str(error)) from error
 
@@ -118,7 +118,7 @@ def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) ->
         sweep: path of the file.
         small: whether to take its small variant.
         results: results folder.
-        to_run: whether a sweep that it repeats must be there.
+        to_run: whether the sweep is about to run; then a sweep that it repeats must have results.
 
     Raises:
         BadInput: the file is wrong; one sentence for each mistake.
@@ -134,7 +134,7 @@ def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) ->
 
 
 def recorded_plan(paths: SweepPaths) -> "Plan":
-    """Return the plan of a sweep that was started, as its last run recorded it."""
+    """Return the plan that the last run of a sweep recorded."""
     from orchestrator.plan.manifest import recorded_spec
     from orchestrator.plan.plan import make_plan
 
@@ -163,7 +163,10 @@ def paths_of(sweep: str, results: Location) -> SweepPaths:
 
 
 def make_importable(package: Path | None) -> None:
-    """Make importable what a sweep file names in the package that is shipped with it.
+    """Make the package that is shipped with a sweep importable, for the names in the sweep file.
+
+    Args:
+        package: folder of a package or file of a module; None does nothing.
 
     Raises:
         BadInput: ``package`` is neither a package nor a module.
@@ -181,6 +184,6 @@ def make_importable(package: Path | None) -> None:
 def is_job_server(address: str | None) -> bool:
     """Return whether an address is the URL of a job server.
 
-    Any other one is the address of a cluster that this host belongs to.
+    Any other address is that of a cluster that this host belongs to.
     """
     return address is not None and address.startswith(("http://", "https://"))

@@ -10,18 +10,18 @@ from orchestrator.views.tables.table import Table
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print the table; columns that the terminal has no room for follow below it."""
+    """Print a table; columns that do not fit on the terminal follow below it."""
     if table.shown.empty:
         return
     shown = table.shown
     heads, values = list(shown.columns[: table.index]), list(shown.columns[table.index :])
-    # Where there is nothing at all, a column of dashes only takes room.
+    # A column with nothing but dashes says nothing and takes room.
     values = [name for name in values if (shown[name] != "-").any()] or values
     console.print(f"\n[bold]{table.title}[/bold]")
     if _width(_grid(shown[heads + values[:1]], len(heads)), console) > console.width:
-        same = [name for name in heads if shown[name].nunique() == 1]
-        heads = [name for name in heads if name not in same]
-        everywhere = ", ".join(f"{name} {shown[name].iloc[0]}" for name in same)
+        constant = [name for name in heads if shown[name].nunique() == 1]
+        heads = [name for name in heads if name not in constant]
+        everywhere = ", ".join(f"{name} {shown[name].iloc[0]}" for name in constant)
         if everywhere:
             say(f"Everywhere: {everywhere}", console, wrap=True)
     while values:
@@ -43,16 +43,17 @@ def _width(grid: RichTable, console: Console) -> int:
 def _grid(frame: pd.DataFrame, index: int) -> RichTable:
     grid = RichTable(box=None, padding=(0, 1), pad_edge=False, header_style="bold")
     for position, name in enumerate(frame.columns):
-        head = position < index  # broken where not even one column of values fits beside it
-        justify: JustifyMethod = "left" if head else "right"
-        grid.add_column(heading(str(name)), justify=justify, no_wrap=not head, overflow="fold")
-    before: tuple[object, ...] = ()
+        is_head = position < index
+        justify: JustifyMethod = "left" if is_head else "right"
+        # Only heads may be broken, if not even one column of values fits beside them.
+        grid.add_column(heading(str(name)), justify=justify, no_wrap=not is_head, overflow="fold")
+    previous_row: tuple[object, ...] = ()
     for row in frame.itertuples(index=False):
-        # A value that repeats that of the row above, in the columns that name the row, is left out.
+        # Heads that repeat those of the row above are left out.
         repeats = 0
-        while repeats < index and before[: repeats + 1] == tuple(row)[: repeats + 1]:
+        while repeats < index and previous_row[: repeats + 1] == tuple(row)[: repeats + 1]:
             repeats += 1
-        before = tuple(row)
+        previous_row = tuple(row)
         texts = [heading(str(value)) if i < index else str(value) for i, value in enumerate(row)]
         grid.add_row(*[""] * repeats, *texts[repeats:])
     return grid

@@ -28,7 +28,7 @@ OTHER_COLUMNS = 72  # characters of the live table beside its labels
 
 
 class Progress:
-    """A :class:`~orchestrator.running.recorder.Listener` that shows what happens.
+    """A :class:`~orchestrator.running.recorder.Listener` that shows the progress of a run.
 
     Args:
         plan: the sweep's plan.
@@ -92,7 +92,7 @@ class Progress:
         return sum(len(progress.running) for progress in self._cells.values())
 
     def _time_left(self, cells: Collection[CellProgress]) -> str:
-        """Return the time left if as many processes go on as were ever at work."""
+        """Return the time left, with the largest number of processes that was at work so far."""
         work = seconds_left(cells, self._cells.values())
         return clock(None if work is None else work / self._slots)
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from orchestrator.cli.showing import Views
 from orchestrator.cli.terminal import command, console, options, say
-from orchestrator.cluster.attached import attached_ray, require
+from orchestrator.cluster.attached import attached_ray, check_address
 from orchestrator.cluster.cluster import Connect, Lost
 from orchestrator.cluster.jobs import SWEEP_ID
 from orchestrator.cluster.local import local_ray
@@ -58,14 +58,15 @@ def execute(
         extended: whether the plan may have more cells or samples than the manifest records.
         address: address of a Ray cluster that this host belongs to; None starts Ray on this
             machine.
-        insecure: whether that may be a cluster that asks for no token.
+        insecure: whether the cluster may be one that asks for no token.
 
     Raises:
-        BadInput: the sweep cannot be run as it is.
+        BadInput: the sweep, its results folder or the cluster does not allow the run.
         RunFailed: the run ended early, or trials errored.
     """
     if address is not None:
-        require(address)  # before anything imports Ray, which reads the token's mode once
+        # Before anything imports Ray, which reads the mode of authentication once.
+        check_address(address)
     paths = SweepPaths(results, plan.spec.name)
     same_options = options(results, mlflow)
     again = _again(paths.sweep, same_options, address, insecure)
@@ -97,7 +98,7 @@ def execute(
 def _begin(
     plan: Plan, paths: SweepPaths, selection: TrialSelection, fresh: bool, extended: bool
 ) -> Remaining:
-    """Return the trials to run, once nothing stands in the way of running them."""
+    """Check that the sweep can run, record its manifest, and return the trials to run."""
     check_manifest(plan, paths, extended)
     require_feasible_size(plan)
     left = remaining(plan, repair(plan, paths), selection)
@@ -112,8 +113,8 @@ def _end_without_ray(paths: SweepPaths, again: str, dead: str) -> None:
     """End this process after a part of Ray died.
 
     Args:
-        again: command that goes on with the sweep.
-        dead: the part of Ray that died.
+        again: command that resumes the sweep.
+        dead: name of the part of Ray that died.
     """
     message = f"Ray died ({dead}); everything recorded is in {paths.ledger}. Go on with: "
     print(f"{message}{again}", file=sys.stderr, flush=True)
@@ -192,7 +193,7 @@ def _show(paths: SweepPaths, uri: str, same_options: str, trouble: str) -> None:
 
 
 def _again(sweep: str, same_options: str, address: str | None, insecure: bool) -> str:
-    """Return the command that goes on with the sweep."""
+    """Return the command that resumes the sweep."""
     if SWEEP_ID in os.environ:  # a job is resumed from where it was submitted
         return f"soundings resume {os.environ[SWEEP_ID]} --address URL"
     where = f" --address {address}" if address else ""

@@ -1,4 +1,4 @@
-"""Writes the tables and the report of sweeps where they belong, and prints tables."""
+"""Writes the tables and the report of sweeps beside their ledger, and prints tables."""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Views:
-    """Tables and report of some sweeps; they lie in the folder of the first one.
+    """Writes the tables and the report of some sweeps into the folder of the first one.
 
     Args:
         sweeps: the files of each sweep.
@@ -47,7 +47,7 @@ class Views:
             printed: names of the tables to print; all by default.
 
         Raises:
-            BadInput: they cannot be written.
+            BadInput: the tables cannot be written.
         """
         from orchestrator.cli.printed_tables import print_table
         from orchestrator.views.tables import without_rows
@@ -84,7 +84,7 @@ class Views:
             The page, and why MLflow lacks it, or an empty text.
 
         Raises:
-            BadInput: they cannot be written.
+            BadInput: the files cannot be written.
         """
         from orchestrator.views import report
         from orchestrator.views.mlflow.store import why_not

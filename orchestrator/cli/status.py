@@ -35,8 +35,8 @@ class Status:
 
     Attributes:
         sweep: name of the sweep.
-        cells: progress of the cells by their ids. Trials count as running if the run at work gave
-            them out and they have not ended.
+        cells: progress of the cells by their ids. A trial counts as running if the run at work gave
+            it out and it has not ended.
         run: the run at work, if there is one.
         ledger_bytes: size of the ledger in bytes.
         checkpoints_bytes: size of all checkpoints in bytes.
@@ -52,7 +52,7 @@ class Status:
     def state(self) -> str:
         """Return ``running``, ``complete``, ``errored`` or ``unfinished``.
 
-        ``errored``: every trial has ended, and some only by errors.
+        ``errored`` means that every trial has ended, some of them by an error.
         """
         if self.run is not None:
             return "running"
@@ -79,7 +79,7 @@ class Status:
         return work / self.running if work is not None and self.running else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for scripts; their names are stable."""
+        """Return the state as JSON-compatible values for scripts; the keys are stable."""
         totals = self.outcomes
         return {
             "sweep": self.sweep,
@@ -119,7 +119,7 @@ def read_status(paths: SweepPaths) -> Status:
     Raises:
         BadInput: the ledger or the manifest cannot be read.
     """
-    # Before the ledger, so that all rows of a run that just ended are in it.
+    # The lock is read before the ledger, so that the ledger has all rows of a run that just ended.
     run = sweep_lock(paths).holder()
     manifest = paths.read_manifest()
     planned = manifest["search"]["samples"]
@@ -131,8 +131,8 @@ def read_status(paths: SweepPaths) -> Status:
     if run is not None:
         ended = dict(zip(trials["trial"], trials["sequence"], strict=True))
         columns = (starts[name] for name in ("cell", "trial", "sequence", "run"))
-        for cell, trial, sequence, by in zip(*columns, strict=True):
-            if by == run.run and ended.get(trial, -1) < sequence:
+        for cell, trial, sequence, run_name in zip(*columns, strict=True):
+            if run_name == run.run and ended.get(trial, -1) < sequence:
                 cells[cell].running.add(trial)
     return Status(paths.sweep, cells, run, _size(paths.ledger), _size(paths.checkpoints))
 

@@ -1,4 +1,4 @@
-"""The commands on sweeps that run as jobs of a cluster: submit, resume, status, logs, stop."""
+"""Runs the commands on sweeps that are jobs of a cluster: submit, resume, status, logs, stop."""
 
 import json
 import sys
@@ -14,20 +14,22 @@ from orchestrator.spec.sweep import load
 from orchestrator.views.mlflow.uri import without_password
 from trainables.storage import Location
 
-HOME_RESULTS = "~/soundings/results"  # of the head
+HOME_RESULTS = "~/soundings/results"  # default results folder on the cluster's head
 P = ParamSpec("P")
 
 
-def _told(command: Callable[Concatenate[str, P], None]) -> Callable[Concatenate[str, P], None]:
-    """Whatever the way to a cluster may raise is a sentence."""
+def _reporting_failures(
+    function: Callable[Concatenate[str, P], None],
+) -> Callable[Concatenate[str, P], None]:
+    """Wrap a command so that every error of the network raises RunFailed with one sentence."""
 
-    @wraps(command)
+    @wraps(function)
     def called(address: str, /, *args: P.args, **options: P.kwargs) -> None:
         import aiohttp
         import requests
 
         try:
-            command(address, *args, **options)
+            function(address, *args, **options)
         except (
             RuntimeError,
             ValueError,
@@ -42,7 +44,7 @@ def _told(command: Callable[Concatenate[str, P], None]) -> Callable[Concatenate[
     return called
 
 
-@_told
+@_reporting_failures
 def submit(
     address: str,
     sweep: Path,
@@ -54,7 +56,22 @@ def submit(
     package: Path | None,
     insecure: bool,
 ) -> None:
-    """Start a sweep file as a job, or say that it is at work."""
+    """Start a job that runs a sweep file, or say that the sweep is at work.
+
+    Args:
+        address: URL of the job server.
+        sweep: path of the sweep file.
+        verb: command that the job runs.
+        small: whether to take the file's small variant.
+        results: results folder on the head, absolute, or a URL; None is ``HOME_RESULTS``.
+        mlflow: tracking URI as the head sees it.
+        package: a package or module that goes with the sweep.
+        insecure: whether the cluster may be one that asks for no token.
+
+    Raises:
+        BadInput: an option cannot be used for a job.
+        RunFailed: the cluster cannot be reached or refuses the job.
+    """
     name = load(sweep, small).name
     place = HOME_RESULTS if results is None else str(results)
     if isinstance(results, Path) and not results.is_absolute():
@@ -76,66 +93,97 @@ def submit(
     metadata |= {"mlflow": mlflow} if mlflow else {}
     metadata |= {"package": package.resolve().name} if package else {}
     server = JobServer(address, insecure)
-    _started(server, *server.start(sweep_id(name, place), words, metadata, ships))
+    _announce(server, *server.start(sweep_id(name, place), words, metadata, ships))
 
 
-@_told
+@_reporting_failures
 def resume(
     address: str, sweep: str, *, options: Sequence[str], package: Path | None, insecure: bool
 ) -> None:
-    """Start the next job of a sweep, or say that it is at work."""
+    """Start the next job of a sweep, or say that the sweep is at work.
+
+    Args:
+        address: URL of the job server.
+        sweep: id of the sweep.
+        options: further options of ``soundings resume``.
+        package: the package or module that goes with the sweep.
+        insecure: whether the cluster may be one that asks for no token.
+
+    Raises:
+        BadInput: the cluster knows no such sweep, or its package is missing.
+        RunFailed: the cluster cannot be reached or refuses the job.
+    """
     server = JobServer(address, insecure)
     last = server.jobs(sweep)[-1]
-    known = last.metadata
-    if known.get("package") and package is None and last.over:
+    recorded = last.metadata
+    if recorded.get("package") and package is None and last.over:
         raise BadInput(
             f"sweep '{sweep}' was submitted with a package; name it again: --package "
-            f"{known['package']}"
+            f"{recorded['package']}"
         )
-    words = ["soundings", "resume", known["sweep"], "--address", "auto"]
-    words += ["--results", known["results"], *options]
-    words += ["--mlflow", known["mlflow"]] if "mlflow" in known else []
+    words = ["soundings", "resume", recorded["sweep"], "--address", "auto"]
+    words += ["--results", recorded["results"], *options]
+    words += ["--mlflow", recorded["mlflow"]] if "mlflow" in recorded else []
     words += ["--insecure"] if insecure else []
-    kept = {key: value for key, value in known.items() if key != "soundings"}
+    metadata = {key: value for key, value in recorded.items() if key != "soundings"}
     ships = [package] if package else []
-    _started(server, *server.start(sweep, words, kept, ships))
+    _announce(server, *server.start(sweep, words, metadata, ships))
 
 
-@_told
+@_reporting_failures
 def status(address: str, sweep: str | None, as_json: bool) -> None:
-    """How a sweep's jobs stand, and what its ledger says; without an id, all sweeps in a line."""
+    """Print the state of a sweep's jobs and the status of its ledger.
+
+    Args:
+        address: URL of the job server.
+        sweep: id of the sweep; None prints a line for each sweep that the cluster knows.
+        as_json: whether to print JSON for scripts.
+
+    Raises:
+        RunFailed: the sweep has no status yet, or the cluster cannot be reached.
+    """
     server = JobServer(address, insecure=True)
     if sweep is None:
         everything = server.everything()
         if as_json:
             print(json.dumps({name: jobs[-1].status for name, jobs in everything.items()}))
             return
-        for name, known in sorted(everything.items()):
-            say(f"Sweep '{name}': job {known[-1].submission} {known[-1].status.lower()}")
+        for name, jobs in sorted(everything.items()):
+            say(f"Sweep '{name}': job {jobs[-1].submission} {jobs[-1].status.lower()}")
         if not everything:
             say(f"{server.address} knows no sweep.")
         return
     jobs = server.jobs(sweep)
-    of = jobs[-1].metadata
-    words = ["soundings", "status", of["sweep"], "--results", of["results"]]
-    said, well = server.call(sweep, [*words, *(["--json"] if as_json else [])])
+    metadata = jobs[-1].metadata
+    words = ["soundings", "status", metadata["sweep"], "--results", metadata["results"]]
+    output, succeeded = server.call(sweep, [*words, *(["--json"] if as_json else [])])
     if not as_json:
         for job in jobs:
             say(f"Job {job.submission}: {job.status.lower()}")
-    if not well:
+    if not succeeded:
         raise RunFailed(
-            f"sweep '{sweep}' has no status yet: {said.strip().splitlines()[-1] if said else ''}"
+            f"sweep '{sweep}' has no status yet: "
+            f"{output.strip().splitlines()[-1] if output else ''}"
             f"\nLook at what its job says with: {_command('logs', sweep, server)}"
         )
     if as_json:
         by_job = {job.submission: job.status for job in jobs}
-        said = f"{json.dumps({**json.loads(said), 'jobs': by_job}, indent=1)}\n"
-    print(said, end="")
+        output = f"{json.dumps({**json.loads(output), 'jobs': by_job}, indent=1)}\n"
+    print(output, end="")
 
 
-@_told
+@_reporting_failures
 def logs(address: str, sweep: str, follow: bool) -> None:
-    """What the driver of a sweep's last job said."""
+    """Print the output of the driver of a sweep's last job.
+
+    Args:
+        address: URL of the job server.
+        sweep: id of the sweep.
+        follow: whether to go on printing until the job ends.
+
+    Raises:
+        RunFailed: the followed job failed, or the cluster cannot be reached.
+    """
     server = JobServer(address, insecure=True)
     job = server.jobs(sweep)[-1]
     for text in server.follow(job) if follow else [server.logs(job)]:
@@ -147,9 +195,9 @@ def logs(address: str, sweep: str, follow: bool) -> None:
         )
 
 
-@_told
+@_reporting_failures
 def stop(address: str, sweep: str) -> None:
-    """End a sweep's job cleanly."""
+    """End the job of a sweep cleanly; the sweep can be resumed."""
     server = JobServer(address, insecure=True)
     job = server.jobs(sweep)[-1]
     if job.over:
@@ -159,7 +207,8 @@ def stop(address: str, sweep: str) -> None:
     say(f"Sweep '{sweep}' has ended. Go on with: {_command('resume', sweep, server)}")
 
 
-def _started(server: JobServer, job: Job, new: bool) -> None:
+def _announce(server: JobServer, job: Job, new: bool) -> None:
+    """Print which job a sweep has and which commands look after it."""
     sweep = job.metadata["soundings"]
     if new:
         say(f"Sweep '{sweep}' is submitted; this terminal may close.")

@@ -14,7 +14,7 @@ from trainables.storage import Location
 
 DEFAULT_RESULTS = Path("results")
 
-# Without a terminal, whose width could be asked, tables may be wider than rich's 80 characters.
+# Without a terminal there is no width to ask for; 120 is more than rich's default of 80 characters.
 console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
 
 
@@ -28,7 +28,7 @@ class StderrHandler(logging.Handler):
 def say(
     text: str, console: Console = console, style: str | None = None, wrap: bool = False
 ) -> None:
-    """Print a text as it is: brackets are no markup, numbers are not coloured.
+    """Print a text unchanged: brackets are no markup, numbers are not coloured.
 
     Args:
         console: the console that prints.
@@ -39,10 +39,10 @@ def say(
 
 
 def command() -> str:
-    """Return how the user can call this command: by its name if that finds it, else by its path."""
+    """Return how the user can call this program: by name if the PATH has it, else by its path."""
     called = Path(sys.argv[0])
-    found = shutil.which("soundings")
-    return "soundings" if found and Path(found).resolve() == called.resolve() else str(called)
+    on_path = shutil.which("soundings")
+    return "soundings" if on_path and Path(on_path).resolve() == called.resolve() else str(called)
 
 
 def options(results: Location, mlflow: str | None) -> str:

@@ -1,1 +1,1 @@
-"""Where a sweep runs."""
+"""Provides the Ray cluster that a sweep runs on: local, attached, or reached by a job server."""

@@ -17,14 +17,18 @@ from orchestrator.errors import BadInput, first_line
 from trainables.storage import Location
 
 WATCH_SECONDS = 5.0
-HEAD_GONE_SECONDS = 20.0  # the head has not answered for so long
+HEAD_GONE_SECONDS = 20.0  # the head counts as gone after this long without an answer
 
 
-def require(address: str) -> None:
-    """What can be said of an address before Ray is imported; turns the token on.
+def check_address(address: str) -> None:
+    """Check a cluster's address and turn Ray's token on; call it before Ray is imported.
+
+    Args:
+        address: host and port of the cluster's GCS server, ``host:6379``, or ``auto``.
 
     Raises:
-        BadInput: it is none, there is no token for it, or this machine is no host of a cluster.
+        BadInput: the address is malformed, nothing answers there, this process has no token for
+            it, or this machine is no host of a cluster.
     """
     if address == "auto":
         auth.use_token()
@@ -36,7 +40,7 @@ def require(address: str) -> None:
             "10.0.0.1:6379, or auto; from outside of a cluster use 'soundings submit'"
         )
     auth.require_token(address, host)
-    # Ray itself waits for minutes for what is not there, and then ends this process.
+    # Ray waits minutes for an address that does not answer, and then ends this process.
     if not _answers(address):
         raise BadInput(f"--address {address}: nothing answers there; is the cluster up?")
     if not _has_raylet():
@@ -53,19 +57,22 @@ def attached_ray(
     """Connect to the cluster at ``address`` and check that its hosts are fit for the sweep.
 
     Args:
-        lost: called, in a thread of its own, when the head has been gone for a while.
-        address: of its GCS, ``host:6379``, or ``auto`` on one of its hosts.
-        allow_insecure: whether it may be a cluster that asks for no token.
-        lock: of the sweep, held by ``run``; where it is a file, all hosts must see it.
+        lost: called in a thread of its own when the head has not answered for
+            ``HEAD_GONE_SECONDS``.
+        address: host and port of the cluster's GCS server, ``host:6379``, or ``auto`` on one of
+            the cluster's hosts.
+        allow_insecure: whether the cluster may be one that asks for no token.
+        lock: location of the sweep's lock, held by ``run``. If it is a file, all hosts must see it.
+        run: name of the run that holds the lock.
 
     Raises:
-        BadInput: there is no such cluster, it refuses us, or a host of it is not fit.
+        BadInput: there is no such cluster, it refuses this process, or one of its hosts is not fit.
     """
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     import ray
 
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the progress display shows errored trials
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:
@@ -75,10 +82,9 @@ def attached_ray(
         fitness = hosts.Fitness(lock, run)
         fitness.check()
         if not fitness.asks_for_token and not auth.is_loopback(_head()):
-            auth.insecure(address, allow_insecure)
+            auth.accept_insecure(address, allow_insecure)
         threading.Thread(target=_watch, args=(over, lost), daemon=True).start()
-        there = Cluster(hosts.expected, fitness.newcomers, fitness.gpu_bytes)
-        yield there
+        yield Cluster(hosts.expected, fitness.newcomers, fitness.gpu_bytes)
     finally:
         over.set()
         ray.shutdown()
@@ -92,7 +98,7 @@ def _head() -> str:
 
 
 def _watch(over: threading.Event, lost: Lost) -> None:
-    """Ask after the head until the sweep is over."""
+    """Check that the head answers until the sweep is over; call ``lost`` once it is gone."""
     import ray
 
     address = ray.get_runtime_context().gcs_address
@@ -101,12 +107,13 @@ def _watch(over: threading.Event, lost: Lost) -> None:
         if _answers(address):
             answered = time.monotonic()
         elif time.monotonic() - answered > HEAD_GONE_SECONDS and not over.is_set():
-            lost("the cluster's head does not answer")  # Ray would leave us waiting, then kill us
+            # Ray would let this process wait for minutes, and then kill it.
+            lost("the cluster's head does not answer")
             return
 
 
 def _answers(address: str) -> bool:
-    """Whether something listens at ``host:port``."""
+    """Return whether something listens at ``host:port``."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), WATCH_SECONDS):
@@ -116,12 +123,12 @@ def _answers(address: str) -> bool:
 
 
 def _has_raylet() -> bool:
-    """Whether this machine is a host of some cluster."""
+    """Return whether this machine is a host of some Ray cluster."""
     return any(process.info["name"] == "raylet" for process in psutil.process_iter(["name"]))
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in one sentence."""
+    """Return the cause of a failed connection as one sentence."""
     text = str(error)
     first = first_line(error)
     if "Version mismatch" in text:

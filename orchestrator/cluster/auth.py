@@ -1,6 +1,6 @@
-"""Ray's token authentication: where the token is, and that nothing goes without it.
+"""Finds, makes and requires the token of Ray's token authentication.
 
-Without it, whoever reaches a cluster's ports runs code there as its user.
+Without a token, whoever reaches a cluster's ports can run code there as the cluster's user.
 """
 
 import ipaddress
@@ -23,12 +23,15 @@ log = logging.getLogger("soundings")
 
 
 def token_file() -> Path:
-    """Where Ray looks for the token, unless it is in the environment."""
+    """Return the file that Ray reads the token from unless the environment holds the token."""
     return Path(os.environ.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token").expanduser()
 
 
 def use_token() -> bool:
-    """Turn authentication on in this process, if there is a token; call it before Ray is imported.
+    """Turn authentication on in this process if there is a token; call it before Ray is imported.
+
+    Returns:
+        True if there is a token.
 
     Raises:
         BadInput: other users of this machine may read the token's file.
@@ -47,10 +50,13 @@ def use_token() -> bool:
 
 
 def make_token() -> tuple[Path, bool]:
-    """The token's file, readable by its owner alone, and whether it was made just now.
+    """Make the token's file unless there is one, and let its owner alone read it.
+
+    Returns:
+        The path of the file, and whether the token is new.
 
     Raises:
-        BadInput: it cannot be written.
+        BadInput: the file cannot be written.
     """
     path = token_file()
     if path.is_file() and path.stat().st_size:
@@ -58,19 +64,19 @@ def make_token() -> tuple[Path, bool]:
         return path, False
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)  # an empty one
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        path.unlink(missing_ok=True)  # an empty file may be there
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise BadInput(
             f"{path}: no token can be written there ({error.strerror}); name a file in {TOKEN_PATH}"
         ) from error
-    with os.fdopen(number, "w") as file:
+    with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(32))
     return path, True
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address never leaves this machine."""
+    """Return whether a host name or IP address is this machine's loopback."""
     if host == "localhost":
         return True
     try:
@@ -80,20 +86,28 @@ def is_loopback(host: str) -> bool:
 
 
 def require_token(address: str, host: str) -> None:
-    """A token for any address that is not this machine's own.
+    """Turn the token on, and refuse to go without one to a host that is not this machine.
+
+    Args:
+        address: address as the user wrote it, for the error's sentence.
+        host: host name or IP address in it.
 
     Raises:
-        BadInput: there is none, and how to make and pass one.
+        BadInput: there is no token; the message says how to make and pass one.
     """
     if not use_token() and not is_loopback(host):
         raise BadInput(f"{address}: a cluster beyond this machine needs Ray's token: {HOW}")
 
 
-def insecure(address: str, allowed: bool) -> None:
-    """What to do with a cluster that asks for no token.
+def accept_insecure(address: str, allowed: bool) -> None:
+    """Accept a cluster that asks for no token, with a warning, if the user allowed it.
+
+    Args:
+        address: the cluster's address.
+        allowed: whether the user passed ``--insecure``.
 
     Raises:
-        BadInput: it is not allowed.
+        BadInput: the user did not allow it.
     """
     meaning = (
         "asks for no token: whoever reaches its ports can run code there as its user, and read "

@@ -1,7 +1,7 @@
-"""Capacity for trials: what the hosts have, less what the trials that were given out occupy.
+"""Decides how many trials are given out: as many as fit on the hosts.
 
-Ray places the trials; the capacity decides how many it gets, so that every host is busy, also one
-that joins later, and no trial waits in a queue.
+Ray places the trials. It gets only as many as there is room for, so that no trial waits in Ray's
+queue, and every host is busy, even one that joins later.
 """
 
 import time
@@ -17,7 +17,7 @@ KINDS = {"CPU": ("cpus", 1.0), "GPU": ("gpus", 1.0), "memory": ("memory", GIGABY
 
 
 class Capacity:
-    """Counts what is free on the hosts beside the trials that were given out.
+    """Counts the resources of the hosts that no trial occupies.
 
     Args:
         look: returns the hosts there are; it is called every ``LOOK_SECONDS``.
@@ -45,7 +45,7 @@ class Capacity:
         return True
 
     def is_full(self, kinds: Collection[TrialResources]) -> bool:
-        """Return whether a trial of none of these kinds is known to fit."""
+        """Return whether each of these kinds of trials is known to fit on no host at present."""
         self._refresh()
         return self._full.issuperset(kinds)
 
@@ -95,7 +95,7 @@ class Capacity:
         self._full.clear()
         for trial, (resources, _) in self._taken.items():
             host = self._place(resources)
-            # A trial of a host that went has no place: Tune moves it.
+            # A trial whose host left occupies nothing; Tune starts it again elsewhere.
             self._taken[trial] = resources, -1 if host is None else host
 
     def _place(self, resources: TrialResources) -> int | None:

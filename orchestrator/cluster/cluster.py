@@ -1,4 +1,4 @@
-"""A cluster as a run sees it: its hosts, and how to connect to it."""
+"""Defines what a run knows of a cluster: its hosts, and how to connect to it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from orchestrator.plan.resources import GIGABYTE, TrialResources
 
-ROUNDING = 1e-9  # ten tenths are one
+ROUNDING = 1e-9  # tolerance of sums of fractions: ten times 0.1 counts as 1
 
-Lost = Callable[[str], None]
+Lost = Callable[[str], None]  # called with a text that says which part of Ray died
 
 
 @dataclass(frozen=True)

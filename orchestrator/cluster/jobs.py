@@ -1,7 +1,7 @@
-"""Sweeps as jobs of a Ray cluster: started, looked at and stopped from anywhere.
+"""Starts, reads and stops sweeps as jobs of a Ray cluster, through the cluster's job server.
 
-A sweep that is submitted has an id, made of its name and of where its results lie, and one job
-after the other: each goes on where the ledger ends. The driver of a job runs on the cluster's head.
+A submitted sweep has an id, made of its name and its results folder. It has one job after another,
+and each job resumes where the ledger ends. The driver of a job runs on the cluster's head.
 """
 
 import asyncio
@@ -26,27 +26,30 @@ from orchestrator.errors import BadInput, RunFailed, first_line
 from orchestrator.waiting import wait_until
 
 ANSWER_SECONDS = 10
-CALL_SECONDS = 180  # that a command on the head may take
-STOP_SECONDS = 90  # that a driver has to record what it has; Ray's own default is 3
-SWEEP_ID = "SOUNDINGS_SWEEP"  # tells the driver what it is called from outside
+CALL_SECONDS = 180  # limit for a short command on the head
+STOP_SECONDS = 90  # time for a driver to record its last reports; Ray's own default is 3
+SWEEP_ID = "SOUNDINGS_SWEEP"  # environment variable of the driver: the id of the submitted sweep
 OVER = ("STOPPED", "SUCCEEDED", "FAILED")
-# The ignore files, too: Ray would leave out what they name.
+# Names that are not copied for a job. The ignore files are among them, because Ray would leave out
+# the files that they name.
 IGNORED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info", ".gitignore", ".rayignore")
 
 
 def sweep_id(name: str, results: str) -> str:
-    """The id of a sweep whose results lie at ``results``."""
+    """Return the id of the sweep with this name and this results folder or URL."""
     return f"{name}-{hashlib.sha256(results.encode()).hexdigest()[:6]}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep.
+    """A job of a sweep.
 
     Attributes:
-        number: of the sweep's jobs, from 1.
-        status: Ray's word: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
-        message: what Ray says of it.
+        submission: Ray's submission id of the job: the sweep's id, a dot and ``number``.
+        number: number of the job among the sweep's jobs, from 1.
+        status: Ray's status: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED.
+        message: Ray's message on the status.
+        metadata: metadata of the job; ``soundings`` is the sweep's id.
     """
 
     submission: str
@@ -57,18 +60,19 @@ class Job:
 
     @property
     def over(self) -> bool:
+        """Return whether the job has ended."""
         return self.status in OVER
 
 
 class JobServer:
-    """A cluster's job server.
+    """Talks to the job server of a Ray cluster.
 
     Args:
-        address: its URL.
-        insecure: whether it may be one that asks for no token.
+        address: URL of the job server.
+        insecure: whether the cluster may be one that asks for no token.
 
     Raises:
-        BadInput: it cannot be reached or used; one sentence.
+        BadInput: the server cannot be reached or used; one sentence.
     """
 
     def __init__(self, address: str, insecure: bool) -> None:
@@ -88,12 +92,12 @@ class JobServer:
             if not auth.use_token():
                 raise BadInput(f"{self.address}: the cluster asks for its token: {auth.HOW}")
         else:
-            auth.insecure(self.address, insecure)
+            auth.accept_insecure(self.address, insecure)
         from ray import __version__
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
-        for name in ("dashboard_sdk", "job.sdk"):  # they tell of each upload and each connection
+        for name in ("dashboard_sdk", "job.sdk"):  # they log each upload and each connection
             logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.WARNING)
         try:
             self._client = JobSubmissionClient(self.address)
@@ -113,7 +117,7 @@ class JobServer:
             )
 
     def everything(self) -> dict[str, list[Job]]:
-        """The jobs of each sweep that the cluster knows, by its id, the oldest first."""
+        """Return the jobs of all sweeps that the cluster knows, by sweep id, the oldest first."""
         by_sweep: dict[str, list[Job]] = {}
         for details in self._client.list_jobs():
             metadata = details.metadata or {}
@@ -132,16 +136,19 @@ class JobServer:
         return by_sweep
 
     def jobs(self, sweep: str) -> list[Job]:
-        """Of a sweep by its id, the oldest first.
+        """Return the jobs of one sweep, the oldest first.
+
+        Args:
+            sweep: id of the sweep.
 
         Raises:
-            BadInput: there is none; the message says which sweeps there are.
+            BadInput: the cluster knows no such sweep; the message lists those that it knows.
         """
         by_sweep = self.everything()
         if sweep not in by_sweep:
-            known = ", ".join(sorted(by_sweep)) or "none"
+            names = ", ".join(sorted(by_sweep)) or "none"
             raise BadInput(
-                f"{self.address}: the cluster knows no sweep '{sweep}' (it knows {known}); a head "
+                f"{self.address}: the cluster knows no sweep '{sweep}' (it knows {names}); a head "
                 "that was started anew has forgotten its sweeps: submit the file again, and it "
                 "goes on where its ledger ends"
             )
@@ -154,18 +161,27 @@ class JobServer:
         metadata: Mapping[str, str],
         ships: Sequence[Path] = (),
     ) -> tuple[Job, bool]:
-        """Start a job of a sweep, unless one is at work; returns it and whether it is new.
+        """Start a job of a sweep unless one of its jobs is at work.
 
         Args:
-            command: of the driver.
-            ships: files and folders that lie beside it, under their own names.
+            sweep: id of the sweep.
+            command: command line of the driver.
+            metadata: metadata of the job, to which the sweep's id is added.
+            ships: files and folders that are copied, under their own names, into the folder in
+                which the command runs.
+
+        Returns:
+            The job that is started or at work, and whether it is new.
+
+        Raises:
+            RunFailed: the job server refuses the job.
         """
-        known = self.everything().get(sweep, [])
-        if known and not known[-1].over:
-            return known[-1], False
-        number = known[-1].number + 1 if known else 1
+        earlier = self.everything().get(sweep, [])
+        if earlier and not earlier[-1].over:
+            return earlier[-1], False
+        number = earlier[-1].number + 1 if earlier else 1
         submission = f"{sweep}.{number}"
-        kept = {"soundings": sweep, **metadata}
+        job_metadata = {"soundings": sweep, **metadata}
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), SWEEP_ID: sweep}
         with _folder(ships) as folder:
             try:
@@ -173,19 +189,26 @@ class JobServer:
                     entrypoint=f"exec {shlex.join(command)}",
                     submission_id=submission,
                     runtime_env={"working_dir": folder, "env_vars": environment},
-                    metadata=dict(kept),
+                    metadata=dict(job_metadata),
                 )
             except RuntimeError as error:
-                if "already exists" in str(error):  # another terminal was faster
+                if "already exists" in str(error):  # another terminal started it meanwhile
                     return self.jobs(sweep)[-1], False
                 raise RunFailed(f"{self.address}: {first_line(error)}") from error
-        return Job(submission, number, "PENDING", "", kept), True
+        return Job(submission, number, "PENDING", "", job_metadata), True
 
     def call(self, sweep: str, command: Sequence[str]) -> tuple[str, bool]:
-        """Run a short command on the head; returns what it said, and whether it ended well.
+        """Run a short command on the head.
+
+        Args:
+            sweep: id of the sweep that the command is about.
+            command: the command line.
+
+        Returns:
+            The output of the command, and whether it succeeded.
 
         Raises:
-            RunFailed: it did not end.
+            RunFailed: the command did not end within ``CALL_SECONDS``.
         """
         submission = self._client.submit_job(
             entrypoint=f"exec {shlex.join(command)}", metadata={"asked": sweep}
@@ -200,15 +223,16 @@ class JobServer:
             self._client.stop_job(submission)
             raise
         status = self._client.get_job_status(submission).value
-        said = self._client.get_job_logs(submission)
+        output = self._client.get_job_logs(submission)
         # Ray puts lines of its own before those of the command.
-        return said.partition(f"exec {shlex.join(command)}\n")[2] or said, status == "SUCCEEDED"
+        own_output = output.partition(f"exec {shlex.join(command)}\n")[2]
+        return own_output or output, status == "SUCCEEDED"
 
     def stop(self, job: Job) -> None:
         """End a job and wait until it has ended.
 
         Raises:
-            RunFailed: it did not.
+            RunFailed: the job did not end in time.
         """
         self._client.stop_job(job.submission)
         wait_until(
@@ -222,12 +246,12 @@ class JobServer:
         return self._client.get_job_status(submission).value in OVER
 
     def logs(self, job: Job) -> str:
-        """What a job's driver has said."""
-        said: str = self._client.get_job_logs(job.submission)
-        return said
+        """Return the output of a job's driver so far."""
+        output: str = self._client.get_job_logs(job.submission)
+        return output
 
     def follow(self, job: Job) -> Iterator[str]:
-        """What a job's driver has said and says, until it ends."""
+        """Yield the output of a job's driver from its beginning until the job ends."""
         lines = self._client.tail_job_logs(job.submission)
         with asyncio.Runner() as runner:
             while True:
@@ -237,10 +261,10 @@ class JobServer:
                     return
 
     def _get(self, path: str) -> dict[str, Any]:
-        """What the server answers without a token."""
+        """Return the server's answer to a request without a token."""
         try:
             with urllib.request.urlopen(self.address + path, timeout=ANSWER_SECONDS) as answer:
-                found: dict[str, Any] = json.load(answer)
+                content: dict[str, Any] = json.load(answer)
         except (urllib.error.HTTPError, ValueError) as error:
             raise BadInput(f"{self.address}: what answers there is no job server of Ray") from error
         except OSError as error:
@@ -249,7 +273,7 @@ class JobServer:
                 f"{self.address}: no answer from a Ray cluster there ({reason}); is the address "
                 "right, is its dashboard reachable from here (a tunnel, a firewall)?"
             ) from error
-        return found
+        return content
 
 
 async def _next(lines: Any) -> str:
@@ -259,7 +283,7 @@ async def _next(lines: Any) -> str:
 
 @contextmanager
 def _folder(ships: Sequence[Path]) -> Iterator[str]:
-    """A folder with copies of what goes with a job."""
+    """Provide a temporary folder with copies of the files and folders that go with a job."""
     with tempfile.TemporaryDirectory(prefix="soundings-") as folder:
         for path in ships:
             copy = Path(folder) / path.resolve().name

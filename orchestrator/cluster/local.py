@@ -18,14 +18,14 @@ VITAL = {"raylet", "gcs_server"}
 OBJECT_STORE_BYTES = 128 * 1024**2  # only small messages pass through it
 
 ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # the progress display is ours
+    "RAY_AIR_NEW_OUTPUT": "0",  # Soundings has its own progress display
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has what they would write
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours ends the sweep and says how to go on
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger holds what they would write
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # our handler ends the sweep and says how to resume it
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's snapshots are never read
     "TUNE_FORCE_TRIAL_CLEANUP_S": "5",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # ours gives out no more than there is room for
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # our queue gives out no more trials than fit
 }
 
 
@@ -34,20 +34,20 @@ def local_ray(lost: Lost) -> Iterator[Cluster]:
     """Start Ray unless this process already has one, and stop it after the block.
 
     Args:
-        lost: called in a thread of its own if a part of Ray dies during the run: Ray would leave
-            the driver waiting for ever. The worker processes have been killed by then.
+        lost: called in a thread of its own if a part of Ray dies during the run, because Ray would
+            let the driver wait for ever. The worker processes are killed before the call.
 
     Raises:
         RunFailed: Ray could not be started.
     """
-    # A local instance has token authentication on, for its ports are open to the network. This is
-    # a token of this run alone: the file that Ray would else make and use for ever is readable by
-    # every user of the machine.
+    # A local instance uses token authentication, because its ports are open to the network. The
+    # token is made for this run alone: Ray would otherwise make a token file that it keeps for
+    # ever and that every user of the machine can read.
     for key, value in (ENVIRONMENT | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}).items():
         os.environ.setdefault(key, value)
     import ray
 
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # errored trials are told by the progress
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the progress display shows errored trials
     starts_ray = not ray.is_initialized()
     if starts_ray:
         try:
@@ -73,17 +73,17 @@ def local_ray(lost: Lost) -> Iterator[Cluster]:
 
 
 def _watch(over: threading.Event, lost: Lost) -> None:
-    """Watch Ray's own processes until the run is over."""
+    """Watch Ray's own processes until the run is over; call ``lost`` once one of them died."""
     from orchestrator.ray_internals import dead_ray_processes
 
-    family: list[psutil.Process] = []
+    descendants: list[psutil.Process] = []
     while not over.wait(WATCH_SECONDS):
         dead = dead_ray_processes() & VITAL
         if not dead:
-            family = psutil.Process().children(recursive=True)
+            descendants = psutil.Process().children(recursive=True)
         # Kill the workers at once: Tune would soon count their trials as errored.
         elif not over.is_set():
-            for process in family:
+            for process in descendants:
                 with suppress(psutil.Error):
                     process.kill()
             lost(", ".join(sorted(dead)))

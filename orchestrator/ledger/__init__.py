@@ -1,4 +1,4 @@
-"""The ledger: the Parquet record of a sweep, and the one truth about it."""
+"""Reads and writes the ledger, the Parquet record of a sweep from which all views are made."""
 
 from orchestrator.ledger.reader import Ledger
 from orchestrator.ledger.writer import LedgerWriter

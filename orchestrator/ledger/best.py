@@ -6,7 +6,7 @@ import pandas as pd
 def best_completed(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the completed trial with the lowest objective of each cell.
 
-    Of equal trials the one with the lower index is the best. Only completed trials compete: the
+    If several are equal, it is the one with the lowest index. Only completed trials compete: the
     loss of a stopped trial is not that of a fully trained network.
 
     Args:

@@ -1,9 +1,10 @@
-"""The files of a ledger: parts of a dataset and cell, and what a merged part stands for.
+"""Names and lists the files of a ledger, and tells which of them a merge has superseded.
 
-A part is named by the first and the last sequence number of its rows. Parts of one dataset and
-cell follow each other without overlap, except while parts are being merged: then the merged one
-is there already and those that it stands for are there still. The names alone say which these
-are, so that neither a reader nor a writer that comes after a crash counts a row twice.
+The rows of a dataset and cell lie in several files, the parts. The name of a part holds the first
+and the last sequence number of its rows. The ranges of the parts of one dataset and cell do not
+overlap, except during a merge of parts: the merged part appears before the old parts are removed.
+The old parts can be recognized by their names alone, because their ranges lie inside the range of
+the merged part. A reader, or a writer that starts after a crash, therefore counts no row twice.
 """
 
 import re
@@ -23,10 +24,13 @@ _NAME = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """A file with the rows of sequence numbers ``first`` to ``last`` of a dataset and cell.
+    """A part is a file with rows of one dataset and cell.
 
     Attributes:
-        known_size: its bytes, where a listing said them.
+        first: first sequence number of its range.
+        last: last sequence number of its range, included.
+        folder: folder of the dataset and cell, ``<ledger>/<dataset>/cell=<id>``.
+        known_size: size in bytes, if it is known without a look at the file.
     """
 
     first: int
@@ -36,24 +40,31 @@ class Part:
 
     @property
     def path(self) -> Location:
+        """Return the path of the file."""
         return self.folder / f"part-{self.first:012d}-{self.last:012d}.parquet"
 
     @property
     def cell(self) -> str:
+        """Return the id of the cell."""
         return self.folder.name.removeprefix("cell=")
 
     def stands_for(self, other: "Part") -> bool:
-        """Whether the rows of ``other`` are in this part, merged."""
+        """Return whether this part supersedes another one: its range includes the other's range."""
         return self.first <= other.first and other.last <= self.last and self != other
 
     def write(self, table: pa.Table, durable: bool = False) -> "Part":
-        """Write the part: a whole file that appears at once. Returns it with its size.
+        """Write the file in one step: readers see all of it or nothing.
 
         Args:
-            durable: return only when it would survive the power going.
+            table: rows of the part.
+            durable: whether to return only when the file would survive a power failure.
+
+        Returns:
+            The same part with its size.
 
         Raises:
-            OSError: the disk is full or gone; nothing is left behind.
+            OSError: the disk is full or missing, or the object store does not answer. No file is
+                left behind.
         """
         content = pa.BufferOutputStream()
         pq.write_table(table, content, compression="zstd", write_page_checksum=True)
@@ -63,7 +74,7 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Bytes; none if it is gone."""
+        """Return the size in bytes; 0 if the file no longer exists."""
         if self.known_size is not None:
             return self.known_size
         path = self.path
@@ -71,44 +82,60 @@ class Part:
 
 
 def parts(folder: Location, dataset: Dataset, cell: str | None = None) -> list[Part]:
-    """The parts of a dataset in the ledger at ``folder``, in their order, cell by cell.
+    """Return the parts of a dataset, without those that a merged part supersedes.
 
-    Without those that a merged part stands for.
+    Args:
+        folder: folder of the ledger.
+        dataset: name of the dataset.
+        cell: id of the only cell whose parts are returned; all cells by default.
+
+    Returns:
+        The parts in the order of their cells, those of one cell in the order of their ranges.
     """
     if cell is None:
-        listed = _listed_by_cell(folder / dataset)
+        parts_by_cell = _list_by_cell(folder / dataset)
     else:
-        listed = [_listed(folder / dataset / f"cell={cell}")]
-    return [part for there in listed for part, by in _overlaps(there) if not by]
+        parts_by_cell = [_list_cell(folder / dataset / f"cell={cell}")]
+    return [
+        part
+        for cell_parts in parts_by_cell
+        for part, is_superseded in _mark_superseded(cell_parts)
+        if not is_superseded
+    ]
 
 
 def superseded(folder: Location) -> Iterator[Part]:
-    """The parts of a ledger that a merge left behind when it was cut off."""
+    """Yield the parts that an interrupted merge left behind, although a merged part has their rows.
+
+    Args:
+        folder: folder of the ledger.
+    """
     for dataset in DATASETS:
-        for there in _listed_by_cell(folder / dataset):
-            yield from (part for part, by in _overlaps(there) if by)
+        for cell_parts in _list_by_cell(folder / dataset):
+            marked = _mark_superseded(cell_parts)
+            yield from (part for part, is_superseded in marked if is_superseded)
 
 
-def _listed_by_cell(place: Location) -> list[list[Part]]:
-    """The parts in the folders of a dataset's cells."""
-    if isinstance(place, Path):
-        cells = sorted(name for name in storage.names(place) if name.startswith("cell="))
-        return [_listed(place / cell) for cell in cells]
-    # A store lists all of them with one request.
-    found: dict[str, list[Part]] = {}
-    for path, size in storage.files(place):
-        if path.parent.parent == place and (part := _part(path.parent, path.name, size)):
-            found.setdefault(path.parent.name, []).append(part)
-    return [found[cell] for cell in sorted(found)]
+def _list_by_cell(dataset_folder: Location) -> list[list[Part]]:
+    """Return the parts of a dataset, one list for each cell."""
+    if isinstance(dataset_folder, Path):
+        cells = sorted(name for name in storage.names(dataset_folder) if name.startswith("cell="))
+        return [_list_cell(dataset_folder / cell) for cell in cells]
+    # An object store lists the parts of all cells with one request.
+    by_cell: dict[str, list[Part]] = {}
+    for path, size in storage.files(dataset_folder):
+        if path.parent.parent == dataset_folder and (part := _part(path.parent, path.name, size)):
+            by_cell.setdefault(path.parent.name, []).append(part)
+    return [by_cell[cell] for cell in sorted(by_cell)]
 
 
-def _listed(place: Location) -> list[Part]:
-    """The parts in the folder of one cell."""
-    if isinstance(place, Path):
-        named: Iterable[tuple[str, int | None]] = ((n, None) for n in storage.names(place))
+def _list_cell(folder: Location) -> list[Part]:
+    """Return the parts in the folder of one dataset and cell."""
+    if isinstance(folder, Path):
+        sizes: Iterable[tuple[str, int | None]] = ((n, None) for n in storage.names(folder))
     else:
-        named = ((found.path.name, found.size) for found in place.listed())
-    return [part for name, size in named if (part := _part(place, name, size))]
+        sizes = ((entry.path.name, entry.size) for entry in folder.listed())
+    return [part for name, size in sizes if (part := _part(folder, name, size))]
 
 
 def _part(folder: Location, name: str, size: int | None) -> Part | None:
@@ -116,12 +143,15 @@ def _part(folder: Location, name: str, size: int | None) -> Part | None:
     return Part(int(match[1]), int(match[2]), folder, size) if match else None
 
 
-def _overlaps(listed: Iterable[Part]) -> Iterator[tuple[Part, bool]]:
-    """Each part in its order, and whether another stands for it."""
-    whole: Part | None = None
-    # The one that stands for others comes before them: it begins with the first of them.
-    for part in sorted(listed, key=lambda part: (part.first, -part.last)):
-        inside = whole is not None and whole.stands_for(part)
-        yield part, inside
-        if not inside:
-            whole = part
+def _mark_superseded(cell_parts: Iterable[Part]) -> Iterator[tuple[Part, bool]]:
+    """Yield the parts of one cell in the order of their ranges, each with whether it is superseded.
+
+    In this order a merged part comes before the parts that it supersedes: it has the same first
+    number as the first of them, and of two such parts the one with the longer range comes first.
+    """
+    current: Part | None = None  # the last part that is not superseded
+    for part in sorted(cell_parts, key=lambda part: (part.first, -part.last)):
+        is_superseded = current is not None and current.stands_for(part)
+        yield part, is_superseded
+        if not is_superseded:
+            current = part

@@ -1,4 +1,4 @@
-"""Reading a ledger: whole files only, each (trial) and (trial, step) once."""
+"""Reads a ledger: skips damaged files and returns each trial and each (trial, step) once."""
 
 import logging
 from collections import defaultdict
@@ -17,15 +17,18 @@ from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY, Dat
 from trainables import storage
 from trainables.storage import Location
 
-ASIDE = "_damaged-{name}.aside"  # no reader looks at it
+ASIDE = "_damaged-{name}.aside"  # new name of a damaged file, at which no reader looks
 log = logging.getLogger("soundings")
 
 
 class Ledger:
-    """The ledger in ``folder``.
+    """A ledger returns the rows of its datasets as data frames.
 
-    A file that cannot be read (a disk that filled up, a copy that broke off) is named in a
-    warning and set aside under a name that no reader looks at; the rest is read.
+    A damaged file (of a disk that filled up, or of an interrupted copy) is renamed to a name that
+    readers ignore, and a warning names it. All other files are read.
+
+    Args:
+        folder: folder of the ledger.
     """
 
     def __init__(self, folder: Location) -> None:
@@ -37,12 +40,19 @@ class Ledger:
         trials: Collection[str] | None = None,
         cells: Collection[str] | None = None,
     ) -> pd.DataFrame:
-        """One row a trial, its last one, in the order of their first.
+        """Return one row for each trial that ended: the last row recorded for it.
 
         Args:
-            columns: all by default; ``cell``, ``trial`` and ``sequence`` always.
-            trials: all by default.
-            cells: all by default; only their files are read.
+            columns: names of the columns to read; all by default. ``cell``, ``trial`` and
+                ``sequence`` are always read.
+            trials: names of the trials to return; all by default.
+            cells: ids of the cells to return; all by default. Files of other cells are not read.
+
+        Returns:
+            The rows in the order in which the trials ended for the first time.
+
+        Raises:
+            BadInput: a file was written in another version of the ledger.
         """
         return self._read("trials", columns, trials, cells)
 
@@ -52,38 +62,52 @@ class Ledger:
         trials: Collection[str] | None = None,
         cells: Collection[str] | None = None,
     ) -> pd.DataFrame:
-        """One row a (trial, step), the last one, in the order in which they first arrived.
+        """Return one row for each report, a (trial, step): the last row recorded for it.
 
         Args:
-            columns: all by default; ``cell``, ``trial``, ``step`` and ``sequence`` always.
-            trials: all by default.
-            cells: all by default; only their files are read.
+            columns: names of the columns to read; all by default. ``cell``, ``trial``, ``step`` and
+                ``sequence`` are always read.
+            trials: names of the trials to return; all by default.
+            cells: ids of the cells to return; all by default. Files of other cells are not read.
+
+        Returns:
+            The rows in the order in which the reports arrived for the first time.
+
+        Raises:
+            BadInput: a file was written in another version of the ledger.
         """
         return self._read("results", columns, trials, cells)
 
     def curves(self, trials: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-        """All reports of some trials in their order, as plain values, None where there is none."""
+        """Return all reports of some trials in the order in which they arrived, by trial.
+
+        Args:
+            trials: names of the trials. One without reports has no entry in the result.
+
+        Returns:
+            Rows of ``results`` with all columns as Python values; null is None.
+        """
         table = pa.concat_tables(self._tables("results", DATASETS["results"], trials))
-        found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        curves: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)  # trial -> step -> row
         for row in table.sort_by("sequence").to_pylist():
-            found[row["trial"]][row["step"]] = row
-        return {trial: list(curve.values()) for trial, curve in found.items()}
+            curves[row["trial"]][row["step"]] = row
+        return {trial: list(curve.values()) for trial, curve in curves.items()}
 
     def starts(self) -> pd.DataFrame:
-        """One row a trial, its last start, in the order of their first."""
+        """Return the last start of each trial, in the order in which they started first."""
         return self._read("starts")
 
     def damaged(self, dataset: Dataset) -> set[str]:
-        """The cells of which a file was once set aside."""
+        """Return the ids of the cells with a damaged file in a dataset."""
         return {path.parent.name.removeprefix("cell=") for path in self.set_aside(dataset)}
 
     def set_aside(self, dataset: Dataset) -> list[Location]:
-        """The files that could not be read, then or now."""
-        start, _, end = ASIDE.partition("{name}")
+        """Return the damaged files of a dataset that this or an earlier reader has renamed."""
+        prefix, _, suffix = ASIDE.partition("{name}")
         return sorted(
             path
             for path, _ in storage.files(self.folder / dataset)
-            if path.name.startswith(start) and path.name.endswith(end)
+            if path.name.startswith(prefix) and path.name.endswith(suffix)
         )
 
     def _read(
@@ -109,10 +133,10 @@ class Ledger:
     def _parts(self, dataset: Dataset, cells: Collection[str] | None) -> list[Part]:
         if cells is None:
             return parts(self.folder, dataset)
-        found = storage.side_by_side(
+        parts_by_cell = storage.side_by_side(
             self.folder, lambda cell: parts(self.folder, dataset, cell), sorted(cells)
         )
-        return [part for of_cell in found for part in of_cell]
+        return [part for cell_parts in parts_by_cell for part in cell_parts]
 
     def _tables(
         self,
@@ -121,17 +145,22 @@ class Ledger:
         trials: Collection[str] | None,
         cells: Collection[str] | None = None,
     ) -> list[pa.Table]:
+        """Return the rows of a dataset as tables with the columns of ``schema`` and ``cell``.
+
+        The first table is empty, so that the tables can be put together even if there are no files.
+        """
         cell_field = pa.field("cell", pa.string())
         while True:
             tables = [schema.append(cell_field).empty_table()]
             try:
-                there = self._parts(dataset, cells)
-                read = storage.side_by_side(
-                    self.folder, lambda part: read_part(part, schema), there
+                listed = self._parts(dataset, cells)
+                contents = storage.side_by_side(
+                    self.folder, lambda part: read_part(part, schema), listed
                 )
             except FileNotFoundError:
-                continue  # merged into another by a run at work: look again
-            for part, table in zip(there, read, strict=True):
+                # A run at work merged the part into another one and removed it: list them again.
+                continue
+            for part, table in zip(listed, contents, strict=True):
                 if table is not None:
                     if trials is not None:
                         chosen = pa.array(list(trials), pa.string())
@@ -142,11 +171,17 @@ class Ledger:
 
 
 def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
-    """The columns of ``schema``; None, and the file set aside, if it is not a whole one.
+    """Read the columns of ``schema`` from a part.
+
+    A damaged file is renamed to a name that readers ignore, with a warning.
+
+    Returns:
+        The rows, or None if the file is damaged.
 
     Raises:
-        FileNotFoundError: it is not there.
-        BadInput: another version of the ledger.
+        FileNotFoundError: the file does not exist.
+        BadInput: the file was written in another version of the ledger.
+        OSError: the disk or the object store has failed.
     """
     path = part.path
     source = path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
@@ -156,7 +191,7 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
             table = file.read(columns=schema.names).select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the machine's trouble, not the file's
+            raise  # an error of the operating system: the file itself may be whole
         _set_aside(path, str(error).splitlines()[0])
         return None
     return table
@@ -175,7 +210,7 @@ def _set_aside(path: Location, reason: str) -> None:
     aside = ASIDE.format(name=path.name)
     try:
         storage.move(path, aside)
-        what = f"set aside as {aside}"
+        action = f"set aside as {aside}"
     except OSError:
-        what = "left out"
-    log.warning("%s: not a whole Parquet file (%s); %s, the rest is used", path, reason, what)
+        action = "left out"
+    log.warning("%s: not a whole Parquet file (%s); %s, the rest is used", path, reason, action)

@@ -1,4 +1,4 @@
-"""Reads from a ledger what decides which trials of a sweep are still to be run."""
+"""Reads from a ledger the rows that decide which trials of a sweep are still to be run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from trainables.storage import Location
 
 @dataclass(frozen=True)
 class Record:
-    """The state of a sweep as its ledger records it.
+    """A record holds the state of a sweep as its ledger has it.
 
     Attributes:
-        trials: one row for each trial that ended, all columns of the ledger's trials.
+        trials: one row for each trial that ended, with all columns of the dataset ``trials``.
         reports: cell, trial, step, objective and sequence of all reports, in order of arrival.
-        starts: the last start of each trial that began.
-        curves: all reports of the trials that began and have no final outcome, by trial, in order
-            of their steps.
-        sequence: the next sequence number that a writer gives out.
+        starts: one row for each trial that began, its last start.
+        curves: all reports of each trial that reported and has no final outcome, by trial, in the
+            order in which they arrived.
+        sequence: sequence number of the next row that a writer adds.
     """
 
     trials: pd.DataFrame
@@ -44,7 +44,10 @@ class Record:
 
 
 def read_record(folder: Location) -> Record:
-    """Read the record of the ledger in ``folder``; an absent ledger is an empty record.
+    """Read the record of a sweep; it is empty if there is no ledger yet.
+
+    Args:
+        folder: folder of the ledger.
 
     Raises:
         BadInput: the ledger was written in a version that this Soundings does not read.

@@ -1,4 +1,4 @@
-"""Appending to a ledger: rows gathered in memory, written as whole files that appear at once."""
+"""Appends rows to a ledger: gathers them in memory, and writes and merges whole files."""
 
 import math
 from collections import defaultdict
@@ -16,28 +16,29 @@ from orchestrator.ledger.schema import DATASETS, Dataset
 from trainables import storage
 from trainables.storage import Location
 
-MERGED_AT_ONCE = 16  # parts of about one size become one, or a few more
-LARGEST_MERGED = 16 * 1024**2  # bytes; a part beyond it is left as it is
+MERGED_AT_ONCE = 16  # least number of parts of similar size that are merged into one
+LARGEST_MERGED = 16 * 1024**2  # bytes; a larger part is not merged any more
 
 
 class LedgerWriter:
-    """Writes rows of all datasets; nothing is on disk before :meth:`flush`.
+    """Writes rows of all datasets; :meth:`flush` writes what :meth:`add` has collected.
 
-    A ledger has one writer at a time. Parts that have become many are merged, so that a dataset
-    and cell has some dozens of files however many trials it has.
+    A ledger has one writer at a time. When a dataset and cell has many parts, the writer merges
+    them: it then has some dozens of files, however many trials it has. A new writer first removes
+    what an earlier one left behind when it was killed.
 
     Args:
-        folder: of the ledger.
-        sequence: the first sequence number to give out.
+        folder: folder of the ledger.
+        sequence: sequence number of the first row to be added.
     """
 
     def __init__(self, folder: Location, sequence: int = 0) -> None:
         self._folder = folder
-        if isinstance(folder, Path):  # a store shows no object that is not whole
-            for broken in folder.glob("*/cell=*/.*.tmp"):  # of a writer that was killed
-                broken.unlink()
-        for merged in superseded(folder):
-            merged.path.unlink()
+        if isinstance(folder, Path):  # an object store never shows an unfinished object
+            for unfinished in folder.glob("*/cell=*/.*.tmp"):
+                unfinished.unlink()
+        for part in superseded(folder):
+            part.path.unlink()
         self._sequence = sequence
         self._rows: dict[Dataset, dict[str, list[dict[str, Any]]]] = {
             dataset: defaultdict(list) for dataset in DATASETS
@@ -45,19 +46,27 @@ class LedgerWriter:
         self._parts: dict[tuple[Dataset, str], list[Part]] = {}
 
     def add(self, dataset: Dataset, cell: str, row: Mapping[str, Any]) -> int:
-        """Keep ``row`` for the next flush and return its sequence number."""
+        """Keep a row for the next flush, and return its sequence number.
+
+        Args:
+            dataset: dataset that the row belongs to.
+            cell: id of the cell that the row belongs to.
+            row: values of the dataset's columns by name. A missing value is written as null, and
+                keys that are no columns are ignored.
+        """
         sequence, self._sequence = self._sequence, self._sequence + 1
         self._rows[dataset][cell].append({**row, "sequence": sequence})
         return sequence
 
     def flush(self, durable: bool = False) -> None:
-        """Write what has been added, a file a dataset and cell.
+        """Write the rows that have been added, one file for each dataset and cell.
 
         Args:
-            durable: return only when it would survive the power going.
+            durable: whether to return only when the rows would survive a power failure.
 
         Raises:
-            OSError: the disk is full or gone; rows not yet written are kept.
+            OSError: the disk is full or missing, or the object store does not answer. Rows that
+                are not written yet are kept for the next flush.
         """
         for dataset, cells in self._rows.items():
             written = list(cells)
@@ -70,30 +79,30 @@ class LedgerWriter:
             self._merge_some(dataset, written)
 
     def forget(self, trials: Mapping[str, Collection[str]]) -> None:
-        """Take all rows of some trials out of the ledger.
+        """Remove all rows of some trials from the ledger.
 
         Args:
-            trials: by cell.
+            trials: names of the trials by the id of their cell.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: the disk is full or missing, or the object store does not answer.
         """
         for cell, forgotten in trials.items():
             for dataset in DATASETS:
-                if there := self._parts_of(dataset, cell):
-                    self._merge(dataset, cell, there, without=forgotten)
+                if existing_parts := self._parts_of(dataset, cell):
+                    self._merge(dataset, cell, existing_parts, without=forgotten)
 
     def compact(self) -> None:
-        """Merge the parts of every dataset and cell into few.
+        """Merge the parts of every dataset and cell into as few as ``LARGEST_MERGED`` allows.
 
-        Safe at any time against a kill and beside readers, as every merge is.
+        Like every merge this may be killed at any time, and readers may read at the same time.
 
         Raises:
-            OSError: the disk is full or gone.
+            OSError: the disk is full or missing, or the object store does not answer.
         """
         for dataset in DATASETS:
-            groups: list[list[Part]] = []
-            size = 0  # of the last group
+            groups: list[list[Part]] = []  # each becomes one part
+            size = 0  # bytes of the last group
             for part in parts(self._folder, dataset):
                 size += part.size
                 if not groups or groups[-1][0].folder != part.folder or size > LARGEST_MERGED:
@@ -104,19 +113,19 @@ class LedgerWriter:
             def merge(group: list[Part], dataset: Dataset = dataset) -> None:
                 self._merge(dataset, group[0].cell, group)
 
-            many = [group for group in groups if len(group) > 1]
-            storage.side_by_side(self._folder, merge, many)
+            mergeable = [group for group in groups if len(group) > 1]
+            storage.side_by_side(self._folder, merge, mergeable)
 
     def _write(
         self, dataset: Dataset, cell: str, rows: list[dict[str, Any]], durable: bool
     ) -> None:
         schema = DATASETS[dataset]
         columns = {name: [_null_if_nan(row.get(name)) for row in rows] for name in schema.names}
-        there = self._parts_of(dataset, cell)
+        existing_parts = self._parts_of(dataset, cell)
         folder = self._folder / dataset / f"cell={cell}"
         storage.make_folder(folder)
         part = Part(rows[0]["sequence"], rows[-1]["sequence"], folder)
-        there.append(part.write(pa.table(columns, schema=schema), durable))
+        existing_parts.append(part.write(pa.table(columns, schema=schema), durable))
 
     def _parts_of(self, dataset: Dataset, cell: str) -> list[Part]:
         if (dataset, cell) not in self._parts:
@@ -124,10 +133,11 @@ class LedgerWriter:
         return self._parts[dataset, cell]
 
     def _merge_some(self, dataset: Dataset, written: Sequence[str]) -> None:
-        """Merge the parts of the cells that have most of them.
+        """Merge parts of a few cells: of those with mergeable parts the ones that have most.
 
-        Cells that are written together become due together. Of ``MERGED_AT_ONCE`` flushes half
-        are enough for all of them, so that no flush waits for more than its share.
+        Cells that are written by the same flushes need a merge at the same time. A cell needs its
+        next merge only ``MERGED_AT_ONCE`` flushes later. The limit spreads the merges of all cells
+        over half as many flushes, so that no single flush takes long.
         """
         due = [tail for cell in written if (tail := self._mergeable(dataset, cell))]
         due.sort(key=len, reverse=True)
@@ -138,24 +148,40 @@ class LedgerWriter:
         )
 
     def _mergeable(self, dataset: Dataset, cell: str) -> list[Part]:
-        """The last parts, once enough of them are of about one size: each row is rewritten a few
-        times in all, not once a merge.
+        """Return the last parts of a dataset and cell if enough of them have a similar size.
+
+        Large parts are not merged with small ones. A row is therefore rewritten only a few times
+        in all, not at every merge.
+
+        Returns:
+            At least ``MERGED_AT_ONCE`` parts, or none.
         """
-        there = self._parts_of(dataset, cell)
-        first = len(there) - MERGED_AT_ONCE
+        existing_parts = self._parts_of(dataset, cell)
+        first = len(existing_parts) - MERGED_AT_ONCE
         if first < 0:
             return []
-        sizes = [part.size for part in there[first:]]
-        most = min(LARGEST_MERGED, 4 * sorted(sizes)[len(sizes) // 2])
-        if max(sizes) > most:
+        sizes = [part.size for part in existing_parts[first:]]
+        # Similar: no part has more than four times the median size.
+        largest = min(LARGEST_MERGED, 4 * sorted(sizes)[len(sizes) // 2])
+        if max(sizes) > largest:
             return []
-        while first > 0 and there[first - 1].size <= most:
+        while first > 0 and existing_parts[first - 1].size <= largest:
             first -= 1
-        return there[first:]
+        return existing_parts[first:]
 
     def _merge(
         self, dataset: Dataset, cell: str, old: Sequence[Part], without: Collection[str] = ()
     ) -> None:
+        """Write one part in place of the parts ``old``, which must be neighbours, and remove them.
+
+        The merged part appears before the old parts are removed; see :mod:`.parts`.
+
+        Args:
+            dataset: dataset of the parts.
+            cell: id of the cell of the parts.
+            old: parts to be merged, in the order of their ranges.
+            without: names of trials whose rows are dropped.
+        """
         tables = []
         for part in old:
             with suppress(FileNotFoundError):  # a reader found it damaged and set it aside
@@ -163,6 +189,7 @@ class LedgerWriter:
         table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
         table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
         table = table.combine_chunks()
+        # Written durably, because the only other copies of these rows are removed next.
         merged = Part(old[0].first, old[-1].last, old[0].folder).write(table, durable=True)
         storage.side_by_side(
             self._folder,

@@ -1,1 +1,1 @@
-"""Keeps two runs of one sweep apart, on a disk or in an object store."""
+"""Prevents two runs of one sweep at the same time, on a disk or in an object store."""

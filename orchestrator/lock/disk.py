@@ -1,4 +1,4 @@
-"""The lock of a sweep on a disk: a file lock, which the system drops with its process."""
+"""Locks a sweep on a disk by a file lock, which the system releases when its process ends."""
 
 import fcntl
 import json
@@ -13,13 +13,18 @@ from orchestrator.paths import SweepPaths
 from orchestrator.waiting import wait_until
 from trainables import storage
 
-PATIENCE_SECONDS = 1.0  # `soundings status` holds the lock for a moment to look at it
+# Seconds to wait for the lock: `soundings status` holds it for a moment to look at it.
+PATIENCE_SECONDS = 1.0
 
 
 class DiskLock:
     """A :class:`~orchestrator.lock.sweep_lock.SweepLock` on a disk.
 
-    The system drops it with the process, however that ends, so a lock is never left behind.
+    The system releases the lock when the process ends, however it ends. A dead process therefore
+    leaves no lock behind.
+
+    Args:
+        paths: files of the sweep.
     """
 
     def __init__(self, paths: SweepPaths) -> None:
@@ -38,7 +43,7 @@ class DiskLock:
                 lambda: already_running(str(self._paths.folder), self._recorded()),
                 BadInput,
             )
-            # A request that is there already was to a run that has ended.
+            # An existing request to stop was meant for a run that has ended.
             self._paths.stop_request.unlink(missing_ok=True)
             file.truncate(0)
             file.write(json.dumps(asdict(run)))
@@ -65,7 +70,7 @@ class DiskLock:
             if self._paths.stop_request.read_text(encoding="utf-8") == run.run:
                 return "as 'soundings stop' asks"
         recorded = self._recorded()
-        # The file of a lock that was just taken is empty for a moment.
+        # The file of a lock that was just acquired is empty for a moment.
         if run in (NOBODY, recorded) or (recorded == NOBODY and self._file.exists()):
             return ""
         return f"for its lock {self._file} was taken away and another run may be at work"

@@ -1,4 +1,4 @@
-"""The run that holds a sweep's lock, as the lock's file records it."""
+"""Records in the file of a sweep's lock which run holds the lock."""
 
 import json
 import os
@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True)
 class Holder:
-    """A run of a sweep that holds the sweep's lock.
+    """A holder is the run that holds the lock of a sweep.
 
     Attributes:
-        host: name of the host it runs on.
-        pid: number of its process.
+        host: name of the host on which the run works.
+        pid: number of the run's process; 0 if it is not known.
         run: unique name of the run.
-        began: time at which it began, in ISO format.
+        began: time at which the run began, in ISO format.
     """
 
     host: str
@@ -28,11 +28,11 @@ class Holder:
         return f"process {self.pid} on {self.host}" if self.pid else "a process that just began"
 
 
-NOBODY = Holder("", 0, "", "")  # a lock that is held, but whose file does not say by whom
+NOBODY = Holder("", 0, "", "")  # the holder of a lock whose file does not say who holds it
 
 
 def this_process() -> Holder:
-    """Return a new run of this process."""
+    """Return a holder for a new run of this process, with a new unique name."""
     return Holder(
         socket.gethostname(), os.getpid(), uuid.uuid4().hex, datetime.now(UTC).isoformat()
     )
@@ -42,7 +42,7 @@ def parse(text: str) -> Holder:
     """Return the holder that a lock's file records.
 
     Raises:
-        ValueError, KeyError, TypeError: the text is no record of a holder.
+        ValueError, KeyError, TypeError: the text does not record a holder.
     """
     record = json.loads(text)
     return Holder(**{field.name: record[field.name] for field in fields(Holder)})

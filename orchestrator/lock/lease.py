@@ -1,10 +1,10 @@
-"""The lock of a sweep in an object store, which has no file locks: a lease that is renewed.
+"""Locks a sweep in an object store, which has no file locks, by a lease that a run keeps renewing.
 
-Every run puts a file of its own into the sweep's lock folder and puts it anew every few seconds; a
-run whose file is not renewed for ``LEASE`` is taken for dead. A run begins when a listing that it
-asked for after its put shows no other live file. Stores show an object to every listing that begins
-after its put, so of two runs that begin together at least one sees the other. Ages are differences
-of times by the store's own clock.
+Every run writes a lease file of its own into the sweep's lock folder and writes it again every few
+seconds. A run whose file was not renewed for ``LEASE`` counts as dead. A new run writes its file,
+then lists the folder, and begins only if the listing shows no other live file. Object stores show
+an object in every listing that begins after its write, so of two runs that begin together at least
+one sees the other. Ages of files are differences of times by the store's own clock.
 """
 
 import json
@@ -23,19 +23,19 @@ from orchestrator.paths import SweepPaths
 from trainables.storage import ObjectPath
 from trainables.storage.objects import Found
 
-RENEW_SECONDS = 10.0
-LEASE = timedelta(seconds=60)
-LOOK_SECONDS = 2.0
-LEASE_FILE, STOP_FILE = ".claim", ".stop"  # ends of names that begin with the name of a run
+RENEW_SECONDS = 10.0  # time after which a run renews its lease
+LEASE = timedelta(seconds=60)  # age of a lease file from which its run counts as dead
+LOOK_SECONDS = 2.0  # pause between two looks at the lock folder
+LEASE_FILE, STOP_FILE = ".claim", ".stop"  # suffixes; the name of a file begins with a run's name
 log = logging.getLogger("soundings")
 
 
 @dataclass(frozen=True)
 class LeaseHolder(Holder):
-    """The run of this process that holds a lease.
+    """A lease holder is the run of this process that holds a lease.
 
     Attributes:
-        reasons: why the run has to end, added by the thread that renews the lease.
+        reasons: reasons why the run has to end, added by the thread that renews the lease.
     """
 
     reasons: list[str] = field(default_factory=list, compare=False)
@@ -46,12 +46,16 @@ class LeaseHolder(Holder):
         Args:
             waiting: whether the run still waits for the lease.
         """
-        record = {of.name: getattr(self, of.name) for of in fields(Holder)}
+        record = {attribute.name: getattr(self, attribute.name) for attribute in fields(Holder)}
         return json.dumps(record | {"waiting": waiting}).encode()
 
 
 class StoreLock:
-    """A :class:`~orchestrator.lock.sweep_lock.SweepLock` in an object store."""
+    """A :class:`~orchestrator.lock.sweep_lock.SweepLock` in an object store.
+
+    Args:
+        paths: files of the sweep.
+    """
 
     def __init__(self, paths: SweepPaths) -> None:
         assert isinstance(paths.lock, ObjectPath) and isinstance(paths.folder, ObjectPath)
@@ -65,33 +69,34 @@ class StoreLock:
         lease_file = self._folder / f"{run.run}{LEASE_FILE}"
         try:
             self._acquire(run, lease_file)
-            over = threading.Event()
-            renewing = partial(self._renew, run, lease_file, over)
-            thread = threading.Thread(target=renewing, daemon=True)
+            released = threading.Event()
+            renew = partial(self._renew, run, lease_file, released)
+            thread = threading.Thread(target=renew, daemon=True)
             thread.start()
             try:
                 yield run
             finally:
-                over.set()
+                released.set()
                 thread.join(RENEW_SECONDS)
         finally:
             for name in (lease_file.name, f"{run.run}{STOP_FILE}"):
-                with suppress(OSError):  # a lease that cannot be removed runs out
+                with suppress(OSError):  # a lease file that cannot be removed expires
                     (self._folder / name).unlink(missing_ok=True)
 
     def holder(self) -> Holder | None:
         """Return the run at work, or None; see :class:`SweepLock`.
 
-        Ages are by this machine's clock, which may be wrong by half a lease.
+        The age of a lease is measured by this host's clock, which may differ from the store's clock
+        by half a lease.
         """
-        for found in self._lease_files():
-            run, waiting = _read(found.path)
-            if not waiting and datetime.now(UTC) - found.modified < 1.5 * LEASE:
+        for lease_file in self._lease_files():
+            run, waiting = _read(lease_file.path)
+            if not waiting and datetime.now(UTC) - lease_file.modified < 1.5 * LEASE:
                 return run
         return None
 
     def request_stop(self, run: Holder) -> None:
-        """Ask a run to end; it looks every ``LOOK_SECONDS``."""
+        """Ask a run to end; it looks for such requests every ``LOOK_SECONDS``."""
         (self._folder / f"{run.run}{STOP_FILE}").write_bytes(b"")
 
     def reason_to_stop(self, run: Holder) -> str:
@@ -99,23 +104,30 @@ class StoreLock:
         return "".join(run.reasons[:1]) if isinstance(run, LeaseHolder) else ""
 
     def _acquire(self, run: LeaseHolder, lease_file: ObjectPath) -> None:
-        """Return once no other lease file is live; wait for one that may be of a dead run."""
-        first: dict[str, datetime] = {}  # name of another lease file -> its time when first seen
+        """Return once this run has the lease; wait while the holder of another one may be dead.
+
+        Raises:
+            BadInput: another run renews its lease, or waits for the lease and takes precedence.
+        """
+        # Times at which other lease files were written, by name, when this run saw them first. A
+        # file with a later time belongs to a run that is alive.
+        first_times: dict[str, datetime] = {}
         while True:
             lease_file.write_bytes(run.content(waiting=True))
-            found = {one.path.name: one for one in self._lease_files()}
-            own = found.pop(lease_file.name)
-            live = [other for other in found.values() if own.modified - other.modified < LEASE]
+            others = {entry.path.name: entry for entry in self._lease_files()}
+            own = others.pop(lease_file.name)
+            live = [other for other in others.values() if own.modified - other.modified < LEASE]
             if not live:
-                for dead in found.values():
-                    dead.path.unlink(missing_ok=True)
+                for expired in others.values():
+                    expired.path.unlink(missing_ok=True)
                 lease_file.write_bytes(run.content(waiting=False))
                 return
-            waited = bool(first)
+            waited = bool(first_times)
             for other in live:
                 other_run, waiting = _read(other.path)
-                renewed = other.modified != first.setdefault(other.path.name, other.modified)
-                # Of two runs that begin together, the one with the lower name goes on.
+                renewed = other.modified != first_times.setdefault(other.path.name, other.modified)
+                # Of two runs that wait at the same time, the one with the lower name takes
+                # precedence.
                 if other.path.name < lease_file.name if waiting else renewed:
                     raise BadInput(already_running(self._shown, other_run))
                 if not waited:
@@ -128,15 +140,18 @@ class StoreLock:
                     )
             time.sleep(LOOK_SECONDS)
 
-    def _renew(self, run: LeaseHolder, lease_file: ObjectPath, over: threading.Event) -> None:
-        """Renew the lease, and look for requests to stop and for other runs."""
+    def _renew(self, run: LeaseHolder, lease_file: ObjectPath, released: threading.Event) -> None:
+        """Renew the lease until its release; look for requests to stop and for other runs."""
         renewed = time.monotonic()
-        while not over.wait(LOOK_SECONDS):
-            with suppress(OSError):  # while the store is away, the run's own writes find out
-                names = {found.path.name for found in self._folder.listed()}
+        while not released.wait(LOOK_SECONDS):
+            # If the store does not answer, the run notices by its own writes: try again here.
+            with suppress(OSError):
+                names = {entry.path.name for entry in self._folder.listed()}
                 if f"{run.run}{STOP_FILE}" in names:
                     run.reasons.append("as 'soundings stop' asks")
-                if lease_file.name not in names:  # removed by a run that took this one for dead
+                if (
+                    lease_file.name not in names
+                ):  # removed by another run, to which this one looked dead
                     run.reasons.append(
                         "for its claim was taken away and another run may be at work"
                     )
@@ -146,13 +161,13 @@ class StoreLock:
                     renewed = time.monotonic()
 
     def _lease_files(self) -> list[Found]:
-        return [found for found in self._folder.listed() if found.path.name.endswith(LEASE_FILE)]
+        return [entry for entry in self._folder.listed() if entry.path.name.endswith(LEASE_FILE)]
 
 
 def _read(lease_file: ObjectPath) -> tuple[Holder, bool]:
-    """Return the run that a lease file is of, and whether that run only waits for the lease."""
+    """Return the run to which a lease file belongs, and whether it still waits for the lease."""
     try:
         text = lease_file.read_text()
         return parse(text), bool(json.loads(text)["waiting"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # the file was just withdrawn
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # the file was just removed
         return NOBODY, True

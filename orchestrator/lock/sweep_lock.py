@@ -1,7 +1,7 @@
-"""The lock of a sweep: one run at a time, and how another process asks it to stop.
+"""Defines the lock of a sweep, which allows one run at a time and passes on requests to stop.
 
 Results on a disk are locked by a file lock (:mod:`.disk`), results in an object store by a lease
-(:mod:`.lease`). :func:`sweep_lock` chooses between the two; nothing else does.
+(:mod:`.lease`). Only :func:`sweep_lock` chooses between the two.
 """
 
 from contextlib import AbstractContextManager
@@ -15,10 +15,12 @@ from trainables.storage import ObjectPath
 
 
 class SweepLock(Protocol):
-    """Keeps two runs of a sweep apart."""
+    """Prevents two runs of a sweep at the same time."""
 
     def hold(self) -> AbstractContextManager[Holder]:
-        """Hold the lock while the block runs; its value is the run that holds it.
+        """Return a context manager that holds the lock while its block runs.
+
+        Its value is the run of this process that holds the lock.
 
         Raises:
             BadInput: another run holds the lock, or the folder cannot be written to.
@@ -26,13 +28,13 @@ class SweepLock(Protocol):
         """
 
     def holder(self) -> Holder | None:
-        """Return the run at work on the sweep, or None."""
+        """Return the run that holds the lock, or None."""
 
     def request_stop(self, run: Holder) -> None:
-        """Ask a run to end; it looks for requests every few seconds at most."""
+        """Ask a run to end; every run looks for such requests every few seconds."""
 
     def reason_to_stop(self, run: Holder) -> str:
-        """Return why a run of this process has to end, or an empty text."""
+        """Return why a run of this process has to end; an empty text if it may continue."""
 
 
 def sweep_lock(paths: SweepPaths) -> SweepLock:

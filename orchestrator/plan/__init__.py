@@ -1,1 +1,1 @@
-"""Turns a sweep file into cells and trials, and subtracts from them what the ledger holds."""
+"""Plans the cells and trials of a sweep, and finds those that the ledger does not have yet."""

@@ -1,4 +1,4 @@
-"""The cells of a sweep: their place in the grid, their width, and what the manifest records."""
+"""Describes the cells of a sweep: place in the grid, hidden width, and record in the manifest."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -14,7 +14,14 @@ from trainables.workload import Workload
 
 @dataclass(frozen=True)
 class Place:
-    """A place in the grid of a sweep: an architecture at a depth, on a task, at a budget."""
+    """A place in the grid of a sweep combines an architecture, a depth, a task and a budget.
+
+    Attributes:
+        architecture: architecture of the networks.
+        depth: number of layers.
+        task: task that the networks are trained on.
+        budget: largest parameter count that a network may have.
+    """
 
     architecture: ArchitectureSpec
     depth: int
@@ -22,7 +29,7 @@ class Place:
     budget: int
 
     def record(self) -> dict[str, Any]:
-        """Return the plain values that stand in the manifest."""
+        """Return the record of this place in the manifest, made of plain values."""
         return {
             "architecture": self.architecture.model_dump(),
             "depth": self.depth,
@@ -33,18 +40,22 @@ class Place:
 
 @dataclass(frozen=True)
 class Cell(Place):
-    """One architecture x depth x task x size; losses compare only inside a cell.
+    """A cell is a place of the grid at which networks exist; its trials train them.
+
+    A search compares losses only within a cell.
 
     Attributes:
-        hidden: units of a layer, the hidden width.
-        parameters: counted parameters of a network of that width.
-        unrounded: the largest width within the budget, before it is rounded down to a multiple
-            that the architecture needs.
-        space: the hyperparameters that are searched, with their domains.
-        training: how long trials train and how they are judged.
-        replicates: lanes of a trial: networks trained with each configuration.
-        facts: what the task adds to its options (:meth:`trainables.tasks.Task.facts`).
-        repeated: trial and configuration of another sweep that every trial of this cell repeats.
+        hidden: hidden width: units per layer.
+        parameters: parameter count of a network of that width.
+        unrounded: largest width within the budget, before it is rounded down to a multiple of a
+            number that the architecture demands.
+        space: domains of the hyperparameters that are searched, by name.
+        training: training settings of the trials.
+        replicates: number of networks trained with each configuration, as lanes of one trial.
+        facts: properties of the task that its options do not state
+            (:meth:`trainables.tasks.Task.facts`).
+        repeated: trial and configuration of another sweep that every trial of this cell repeats;
+            None if the sweep repeats no other.
     """
 
     hidden: int
@@ -66,7 +77,7 @@ class Cell(Place):
         return f"{task}_{architecture}_d{self.depth}_p{self.budget}"
 
     def record(self) -> dict[str, Any]:
-        """Return all that decides what a trial of this cell is, as the manifest records it.
+        """Return everything that defines the trials of this cell, as the manifest records it.
 
         Domains of the search space are recorded as the text of their ``repr``, a file format that
         :mod:`trainables.space` describes. ``replicates`` stands in the manifest once, beside the
@@ -83,10 +94,10 @@ class Cell(Place):
         }
 
     def workload(self, batch_size: int) -> Workload:
-        """Return the work of one step of a trial of this cell.
+        """Return the work of one training step of a trial of this cell.
 
         Args:
-            batch_size: samples that each of the trial's networks sees in the step.
+            batch_size: batch size, in samples per lane.
         """
         return Workload.of(
             tasks.shared(self.task.name, self.task.options),
@@ -101,10 +112,14 @@ class Cell(Place):
 
 @dataclass(frozen=True)
 class ImpossibleCell(Place):
-    """A place in the grid at which no network exists, and the reason."""
+    """An impossible cell is a place in the grid at which no network exists.
+
+    Attributes:
+        reason: sentence that says why.
+    """
 
     reason: str
 
     def record(self) -> dict[str, Any]:
-        """Return the plain values that stand in the manifest."""
+        """Return the record of this place in the manifest, made of plain values."""
         return {**super().record(), "reason": self.reason}

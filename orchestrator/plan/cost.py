@@ -23,15 +23,16 @@ from trainables.workload import FORWARD, TRAINING, Workload
 
 @dataclass(frozen=True)
 class Device:
-    """The speed of one worker process, as ``benchmarks/device.py`` measured it.
+    """A device describes the speed of one worker process that ``benchmarks/device.py`` measured.
 
     Attributes:
         name: name of the device's file without its suffix.
         description: processor, versions and date of the measurement.
-        factors: for each architecture the seconds that a training step takes for each unit of
-            :meth:`.Workload.amounts`.
-        forward: for each architecture the forward pass's share of these seconds.
-        trial_seconds: seconds that a trial takes beside its training.
+        factors: for each architecture the seconds that a training step takes for one unit of each
+            of :meth:`.Workload.amounts`.
+        forward: for each architecture the share of a training step's seconds that the forward pass
+            takes.
+        trial_seconds: seconds that a trial takes in addition to training and evaluation.
     """
 
     name: str
@@ -41,9 +42,12 @@ class Device:
     trial_seconds: float
 
     def training_seconds(self, work: Workload) -> float:
-        """Return the seconds of a training step.
+        """Return the estimated seconds of a training step.
 
-        An architecture that was not measured is taken to be as slow as the slowest one.
+        An architecture that was not measured is assumed to be as slow as the slowest one.
+
+        Args:
+            work: work of the training step.
         """
         measured = self.factors.get(work.architecture)
         return max(
@@ -52,14 +56,23 @@ class Device:
         )
 
     def forward_seconds(self, work: Workload) -> float:
-        """Return the seconds of the forward pass of a training step."""
+        """Return the estimated seconds of the forward pass of a training step.
+
+        Args:
+            work: work of the training step.
+        """
         share = self.forward.get(work.architecture, max(self.forward.values()))
         return share * self.training_seconds(work)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An amount of work: floating-point operations, and seconds of one worker of a device."""
+    """A cost is an amount of work.
+
+    Attributes:
+        operations: floating-point operations of matrix products.
+        seconds: seconds that one worker process of a device takes.
+    """
 
     operations: float
     seconds: float
@@ -72,52 +85,65 @@ class Cost:
 
 
 def estimate_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
-    """Return the cost of a sweep without early stopping, and with it.
+    """Estimate the cost of a sweep.
 
-    With early stopping every rung is taken to let one in ``reduction_factor`` trials pass. Neither
-    includes the time that Ray takes to start.
+    Args:
+        plan: plan of the sweep.
+        device: device whose worker processes train the trials.
+
+    Returns:
+        The cost if no trial is stopped early, and the cost if every rung lets one in
+        ``reduction_factor`` trials pass. Neither includes the time that Ray takes to start.
     """
     without_stopping = with_stopping = Cost(0.0, 0.0)
     for cell in plan.cells:
         trials = plan.spec.search.samples
         training = _trial(plan, cell, device)
-        start = Cost(0.0, device.trial_seconds)
-        without_stopping += (training + start) * trials
-        with_stopping += (training * _share_trained(plan, cell) + start) * trials
+        overhead = Cost(0.0, device.trial_seconds)
+        without_stopping += (training + overhead) * trials
+        with_stopping += (training * _share_trained(plan, cell) + overhead) * trials
     return without_stopping, with_stopping
 
 
 def _trial(plan: Plan, cell: Cell, device: Device) -> Cost:
+    """Return the cost of training and evaluation of a trial that is not stopped early."""
     training = cell.training
     step = cell.workload(training.batch_size)
     trained = Cost(TRAINING * step.products, device.training_seconds(step)) * training.steps
     sizes = plan.held_out_sizes(cell)
-    chunks, rest = divmod(round(sum(sizes) / len(sizes)), EVALUATION_CHUNK)
+    # An evaluation passes over its set in whole chunks and a last, smaller one.
+    chunks, remainder = divmod(round(sum(sizes) / len(sizes)), EVALUATION_CHUNK)
     evaluated = Cost(0.0, 0.0)
-    for size, times in ((EVALUATION_CHUNK, chunks), (rest, min(rest, 1))):
-        samples = cell.workload(size)
-        once = Cost(FORWARD * samples.products, device.forward_seconds(samples))
-        evaluated += once * times
+    for size, count in ((EVALUATION_CHUNK, chunks), (remainder, min(remainder, 1))):
+        chunk = cell.workload(size)
+        chunk_cost = Cost(FORWARD * chunk.products, device.forward_seconds(chunk))
+        evaluated += chunk_cost * count
     task = tasks.shared(cell.task.name, cell.task.options)
-    sets = 1 if task.memorizes else 2
+    sets = 1 if task.memorizes else 2  # validation and evaluation set are one if it memorizes
     return trained + evaluated * (sets * training.reports)
 
 
 def _share_trained(plan: Plan, cell: Cell) -> float:
-    """Return the share of all training steps that is trained if rungs stop as they should."""
+    """Return the share of all training steps that is trained with early stopping.
+
+    Every rung is assumed to let exactly one in ``reduction_factor`` trials pass.
+    """
     scheduler, steps = plan.spec.scheduler, cell.training.steps
     if scheduler.grace is None:
         return 1.0
     rungs = [math.ceil(rung) for rung in scheduler.rungs(steps) if rung < steps]
-    trained, running, before = 0.0, 1.0, 0
+    trained, running, previous = 0.0, 1.0, 0
     for rung in [*rungs, steps]:
-        trained += running * (rung - before)
-        running, before = running / scheduler.reduction_factor, rung
+        trained += running * (rung - previous)
+        running, previous = running / scheduler.reduction_factor, rung
     return trained / steps
 
 
 def load_device(name: str) -> Device:
-    """Return a device that ships with Soundings, by its name, or another one, by its file.
+    """Return a device that ships with Soundings, or one from a file.
+
+    Args:
+        name: name of a shipped device, or path of a file that ends in ``.json``.
 
     Raises:
         BadInput: there is no such device, or the file is not one that ``benchmarks/device.py``
@@ -148,9 +174,9 @@ def _shipped() -> Iterator[Any]:
     return (path for path in files(__package__).joinpath("devices").iterdir())
 
 
-def _device(name: str, found: Any) -> Device:
-    figures = found["figures"]
-    machine, versions = found["machine"], found["versions"]
+def _device(name: str, measurement: Any) -> Device:
+    figures = measurement["figures"]
+    machine, versions = measurement["machine"], measurement["versions"]
     factors = {}
     for architecture, measured in figures["architectures"].items():
         factors[architecture] = tuple(map(float, measured["seconds"]))
@@ -162,7 +188,7 @@ def _device(name: str, found: Any) -> Device:
     return Device(
         name,
         f"{figures['worker']} of {machine['processor']}, torch {versions['torch']}, measured "
-        f"{found['date']}",
+        f"{measurement['date']}",
         factors,
         {arch: float(measured["forward"]) for arch, measured in figures["architectures"].items()},
         float(figures["trial_seconds"]),

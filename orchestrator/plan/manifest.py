@@ -1,7 +1,8 @@
-"""sweep.json: the recorded definition of a sweep, which later runs are checked against.
+"""Writes sweep.json, the recorded definition of a sweep, and checks later runs against it.
 
-The first run of a sweep writes it. It holds the sweep file with every default filled in and, under
-``cells`` and ``impossible``, what the file means: widths, search spaces, training.
+The first run of a sweep writes this manifest. It holds the sweep file with every default filled in
+and, under ``cells`` and ``impossible``, the cells that follow from the file, with their widths,
+search spaces and training settings.
 """
 
 import json
@@ -15,12 +16,13 @@ from orchestrator.spec.differences import ABSENT, Difference, differences
 from orchestrator.spec.sweep import SweepSpec
 from trainables import storage
 
-DERIVED = ("cells", "impossible")  # follow from the sweep file
-FREE = (
-    "resources",
-    "recovery",
-)  # say where and how carefully a sweep runs; any run may change them
-GRID = ("architectures", "depths", "tasks", "budgets", "training")  # the cells say what they mean
+# Keys of the manifest that are not keys of the sweep file, but follow from it.
+DERIVED = ("cells", "impossible")
+# Keys that only say where and how carefully a sweep runs. Any run may change them.
+FREE = ("resources", "recovery")
+# Keys that the recorded cells express in full. The file may word them in another way, or add to
+# them, as long as no recorded cell changes.
+GRID = ("architectures", "depths", "tasks", "budgets", "training")
 
 Manifest = dict[str, Any]
 
@@ -28,7 +30,11 @@ Manifest = dict[str, Any]
 def check_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     """Check that the results folder holds no other sweep than the planned one.
 
+    A folder without any ledger file passes.
+
     Args:
+        plan: plan of the sweep.
+        paths: files of the sweep.
         extend: whether the plan may have more cells, samples or listed configurations than the
             manifest records.
 
@@ -57,9 +63,16 @@ def check_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
 
 
 def write_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
-    """Write the manifest of the planned sweep, if it does not contradict the recorded one.
+    """Write the manifest of the planned sweep unless it contradicts the recorded one.
 
-    Args and errors are those of :func:`check_manifest`.
+    Args:
+        plan: plan of the sweep.
+        paths: files of the sweep.
+        extend: whether the plan may have more cells, samples or listed configurations than the
+            manifest records.
+
+    Raises:
+        BadInput: the results folder holds another sweep of this name, or a smaller one.
     """
     check_manifest(plan, paths, extend)
     text = json.dumps(_manifest(plan), indent=1)
@@ -78,7 +91,8 @@ def recorded_spec(paths: SweepPaths) -> SweepSpec:
     recorded = paths.read_manifest()
     fields = {key: value for key, value in recorded.items() if key not in DERIVED}
     if fields["search"].get("method") == "list":
-        del fields["search"]["samples"]  # a sweep file may not give them: the list says how many
+        # A sweep file must not give the samples of this method: they follow from the list.
+        del fields["search"]["samples"]
     try:
         return SweepSpec.model_validate(fields)
     except ValueError as error:
@@ -92,35 +106,41 @@ def _manifest(plan: Plan) -> Manifest:
     cells = {cell.id: cell.record() for cell in plan.cells}
     impossible = [cell.record() for cell in plan.impossible]
     spec = plan.spec.model_dump(mode="json")
-    # Through JSON, so that it compares equal to one that was read.
+    # Converted to JSON and back, so that it compares equal to a manifest that was read.
     manifest: Manifest = json.loads(json.dumps({**spec, "cells": cells, "impossible": impossible}))
     return manifest
 
 
 def _contradictions(recorded: Manifest, planned: Manifest) -> list[str]:
-    """Return how the planned sweep is another one: what is recorded would not be a part of it."""
+    """Return the contradictions of the planned sweep to the recorded one, as sentences."""
     common = {
         cell: record for cell, record in planned["cells"].items() if cell in recorded["cells"]
     }
-    in_cells = [_sentence(one) for one in differences(recorded["cells"], common, "cells")]
+    in_cells = [_sentence(each) for each in differences(recorded["cells"], common, "cells")]
     skipped = (*DERIVED, *FREE, *(() if in_cells else GRID))
-    # What the file says comes before what it means.
-    in_file = differences(_without(recorded, skipped), _without(planned, skipped))
-    found = [_sentence(one) for one in (*in_file, *_losses(recorded["search"], planned["search"]))]
-    return found or in_cells
+    # A difference in the file's own keys is clearer to the user than one in the derived cells.
+    in_file = [
+        *differences(_without(recorded, skipped), _without(planned, skipped)),
+        *_losses(recorded["search"], planned["search"]),
+    ]
+    return [_sentence(each) for each in in_file] or in_cells
 
 
 def _additions(recorded: Manifest, planned: Manifest) -> list[str]:
-    """Return how the planned sweep, which contradicts nothing, is larger."""
+    """Return sentences on cells, samples and configurations that are planned and not recorded."""
     new = [cell for cell in planned["cells"] if cell not in recorded["cells"]]
-    found = [f"the file has {len(new)} more cells, the first of them {new[0]}"] if new else []
+    additions = [f"the file has {len(new)} more cells, the first of them {new[0]}"] if new else []
     for key in ("samples", "configurations"):
         values = recorded["search"].get(key), planned["search"].get(key)
-        found += [_sentence(one) for one in differences(*values, f"search.{key}")]
-    return found
+        additions += [_sentence(each) for each in differences(*values, f"search.{key}")]
+    return additions
 
 
 def _without(manifest: Manifest, skipped: tuple[str, ...]) -> Manifest:
+    """Return a manifest without some keys and without the samples and configurations of a search.
+
+    :func:`_losses` and :func:`_additions` compare those two.
+    """
     kept = {key: value for key, value in manifest.items() if key not in skipped}
     search = {k: v for k, v in kept["search"].items() if k not in ("samples", "configurations")}
     return kept | {"search": search}

@@ -1,4 +1,4 @@
-"""The plan of a sweep: its cells and trials, known before anything runs."""
+"""Plans a sweep: works out its cells and trials before anything runs."""
 
 import itertools
 from collections import Counter
@@ -21,12 +21,21 @@ from trainables.seeds import derive
 from trainables.space import Configuration, draw
 from trainables.storage import Location
 
-SAMPLED_CONFIGURATIONS = 20  # of a cell, whose evaluation sets are measured
+# Number of configurations of a cell whose evaluation sets are measured, if the size of the set
+# depends on the configuration.
+SAMPLED_CONFIGURATIONS = 20
 
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """The training of configuration ``index`` of a cell."""
+    """A planned trial is the training of one configuration of a cell.
+
+    Attributes:
+        id: name of the trial, unique in the sweep.
+        cell: cell of the trial.
+        index: number of the configuration inside the cell, from 0.
+        definition: everything that a worker process needs to train the trial.
+    """
 
     id: str
     cell: Cell
@@ -36,14 +45,14 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of a sweep, the impossible ones, and the trials that follow from them.
+    """A plan holds the cells of a sweep; its trials follow from them.
 
     Attributes:
-        spec: the sweep file.
+        spec: content of the sweep file.
         cells: cells that can be trained.
         impossible: places of the grid at which no network exists.
-        lacking: why a repeating sweep has nothing to repeat yet; such a plan cannot run. Empty
-            otherwise.
+        lacking: reason why a repeating sweep has nothing to repeat yet, a sentence; such a plan
+            cannot run. Empty for any other plan.
     """
 
     spec: SweepSpec
@@ -69,7 +78,7 @@ class Plan:
     def trials(self) -> Iterator[PlannedTrial]:
         """Yield all trials, the first configuration of every cell before the second of any.
 
-        In this order cells have the same number of trials wherever a sweep is interrupted.
+        With this order all cells have about the same number of trials when a sweep is interrupted.
         """
         for index in range(self.spec.search.samples):
             for cell in self.cells:
@@ -78,11 +87,13 @@ class Plan:
     def trial(
         self, cell: Cell, index: int, configuration: Configuration | None = None
     ) -> PlannedTrial:
-        """Return trial ``index`` of a cell.
+        """Return a trial of a cell.
 
         Args:
-            configuration: hyperparameters of the trial, if a search proposed them. By default they
-                follow from the plan.
+            cell: cell of the trial.
+            index: number of the configuration inside the cell, from 0.
+            configuration: hyperparameters of the trial, if a search proposed them. By default
+                :meth:`configuration` draws them.
         """
         spec = self.spec
         trial = trial_id(cell.id, index)
@@ -113,13 +124,18 @@ class Plan:
             ),
             # Every trial on a task sees the same data, as in appendix A of the capacity paper.
             data_seed=derive(spec.seed, cell.task.label, "data"),
-            # Repetitions differ in their batches, too, as lanes do.
+            # Repetitions differ in their batches, too: each takes the batches of other lanes.
             first_lane=index * spec.replicates if cell.repeated else 0,
         )
         return PlannedTrial(trial, cell, index, definition)
 
     def configuration(self, cell: Cell, index: int) -> Configuration:
-        """Return the hyperparameters of trial ``index`` of a cell, drawn or repeated."""
+        """Return the hyperparameters of a trial: drawn at random, listed, or those it repeats.
+
+        Args:
+            cell: cell of the trial.
+            index: number of the configuration inside the cell, from 0.
+        """
         if cell.repeated is not None:
             repeated: Configuration = cell.repeated["configuration"]
             return repeated
@@ -131,8 +147,9 @@ class Plan:
     def held_out_sizes(self, cell: Cell) -> list[int]:
         """Return the number of samples of a cell's evaluation set.
 
-        It is one number, or where the set depends on the configuration one for each of the first
-        ``SAMPLED_CONFIGURATIONS``.
+        Returns:
+            One number; or, if the size depends on the configuration, a number for each of the
+            first ``SAMPLED_CONFIGURATIONS`` configurations.
         """
         task = tasks.shared(cell.task.name, cell.task.options)
         if not task.hyperparameters:
@@ -144,23 +161,35 @@ class Plan:
 
 
 def trial_id(cell: str, index: int) -> str:
-    """Return the name of trial ``index`` of a cell, unique in the sweep."""
+    """Return the name of a trial, unique in the sweep.
+
+    Args:
+        cell: id of the trial's cell.
+        index: number of the trial's configuration inside the cell, from 0.
+    """
     return f"{cell}_{index:05d}"
 
 
 def index_of(cell: str, trial: str) -> int:
-    """Return the index of a trial of a cell from its name; the inverse of :func:`trial_id`."""
+    """Return the index of a trial from its name; the inverse of :func:`trial_id`.
+
+    Args:
+        cell: id of the trial's cell.
+        trial: name of the trial.
+    """
     return int(trial.removeprefix(f"{cell}_"))
 
 
 def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
-    """Find the width of every cell; cells that cannot exist are listed with the reason.
+    """Plan a sweep: find the hidden width of every cell, and list the impossible cells.
 
     Args:
-        results: results folder in which a repeating sweep looks for the sweep that it repeats. What
-            it repeats is settled by its first run: the other may have found better trials since.
-        to_run: whether the repeated sweep must be there. Without it the plan lacks only the
-            configurations.
+        spec: content of the sweep file.
+        results: results folder, in which a repeating sweep looks for the sweep that it repeats. A
+            repeating sweep that ran before keeps the configurations that its first run chose, even
+            if the other sweep has found better ones since.
+        to_run: whether to raise an error if there is nothing to repeat yet. Otherwise the plan has
+            no configurations to repeat, and its ``lacking`` says why.
 
     Raises:
         BadInput: no cell of the grid is possible, two cells have the same id, there is nothing to

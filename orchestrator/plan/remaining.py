@@ -1,4 +1,4 @@
-"""Subtracts the record of a ledger from a plan: which trials are still to be run."""
+"""Subtracts the record of a ledger from a plan, and returns the trials that are left to run."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,16 +12,16 @@ from orchestrator.plan.plan import Plan
 from trainables.definition import Definition
 from trainables.space import Configuration
 
-MOST_TRIALS = 10_000_000  # of a sweep
+MOST_TRIALS = 10_000_000  # limit for a sweep
 
 
 @dataclass(frozen=True)
 class TrialSelection:
-    """Selects which of the trials without a final outcome a run takes up.
+    """Selects which of the trials without a final outcome a run trains.
 
     Attributes:
-        unfinished: whether trials are taken up that never ended, begun or not.
-        errored: whether trials are taken up that errored.
+        unfinished: whether the run trains those that never ended, begun or not.
+        errored: whether the run trains those that errored.
     """
 
     unfinished: bool = True
@@ -33,13 +33,13 @@ EVERYTHING = TrialSelection()
 
 @dataclass(frozen=True)
 class Remaining:
-    """The trials that are still to be run, and the record they follow from.
+    """Holds the trials that are still to be run, and the record from which they follow.
 
     Attributes:
-        indices: indices of the trials to run, ascending, by cell.
+        indices: indices of the trials to run, ascending, by the id of their cell.
         record: the ledger's record.
-        undecided: trials whose last report may have ended them although their row is missing, with
-            the step of that report.
+        undecided: trials that may have ended with their last report, although their row of the
+            ledger's trials is missing, by name; the value is the step of that report.
     """
 
     indices: Mapping[str, Sequence[int]]
@@ -52,7 +52,11 @@ class Remaining:
         return sum(map(len, self.indices.values()))
 
     def without(self, trials: Iterable[Definition]) -> "Remaining":
-        """Return the same with some trials taken out of those to run."""
+        """Return a copy in which some trials are no longer to be run.
+
+        Args:
+            trials: definitions of the trials to leave out.
+        """
         removed: dict[str, set[int]] = {}
         for trial in trials:
             removed.setdefault(trial["cell"], set()).add(trial["index"])
@@ -63,7 +67,7 @@ class Remaining:
         return replace(self, indices={**self.indices, **fewer})
 
     def configurations(self) -> dict[str, Configuration]:
-        """Return the configurations of the trials that began and have no final outcome."""
+        """Return the configuration of each trial that began and has no final outcome, by name."""
         record, final = self.record, self.record.final["trial"]
         begun = pd.concat([record.errored, record.starts])[["trial", "configuration"]]
         begun = begun[~begun["trial"].isin(final)]
@@ -85,15 +89,16 @@ def require_feasible_size(plan: Plan) -> None:
 
 
 def remaining(plan: Plan, record: Record, selection: TrialSelection = EVERYTHING) -> Remaining:
-    """Return the trials of the plan that the record lacks; reads and changes no file.
+    """Return the trials of the plan that have no final outcome. No file is read or changed.
 
     Args:
+        plan: plan of the sweep.
         record: the ledger's record, repaired by :func:`orchestrator.plan.repair.repair`.
-        selection: trials without a final outcome that are taken up.
+        selection: which of the trials without a final outcome are returned.
     """
     last = record.reports.drop_duplicates("trial", keep="last")
     last = last[~last["trial"].isin(record.final["trial"])]
-    # A report that came after an error may have ended the trial, one before it did not.
+    # A report that came after an error may have ended the trial; one before the error has not.
     errors = record.errored.set_index("trial")["sequence"].reindex(last["trial"], fill_value=-1)
     undecided = last[last["sequence"].to_numpy() > errors.to_numpy()]
     return Remaining(

@@ -21,7 +21,7 @@ def repair(plan: Plan, paths: SweepPaths) -> Record:
     """Drop the records of trials that must start over, and return the record that is left.
 
     A trial starts over if a part of its record is missing: reports that were in a damaged file, or
-    in GP search the start that recorded its configuration.
+    with search method ``gp`` the start that recorded its configuration.
     """
     record = read_record(paths.ledger)
     if broken := _broken(plan, Ledger(paths.ledger), record):
@@ -34,7 +34,11 @@ def repair(plan: Plan, paths: SweepPaths) -> Record:
 
 
 def start_errored_over(paths: SweepPaths, left: Remaining) -> Remaining:
-    """Drop what errored trials have recorded, so that they are trained from their first step.
+    """Drop the records of errored trials, so that they are trained from their first step again.
+
+    Args:
+        paths: files of the sweep.
+        left: trials that are still to be run.
 
     Returns:
         The same trials to run, with the record that is left.
@@ -48,10 +52,15 @@ def start_errored_over(paths: SweepPaths, left: Remaining) -> Remaining:
 
 
 def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
-    """Remove checkpoints that no trial can go on from.
+    """Remove checkpoints from which no trial can continue.
 
-    They are those of trials that ended, and those of steps beyond a report that is not recorded:
-    that report has to be made again.
+    They are the checkpoints of trials that ended, and those at or after the step of the first
+    report that is not recorded: a trial that continued from them would not make that report.
+
+    Args:
+        plan: plan of the sweep.
+        paths: files of the sweep.
+        left: trials that are still to be run.
     """
     begun = dict(zip(left.record.starts["trial"], left.record.starts["cell"], strict=True))
     ended = set(left.record.final["trial"])
@@ -67,7 +76,7 @@ def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
 
 
 def _broken(plan: Plan, ledger: Ledger, record: Record) -> dict[str, str]:
-    """Return trials of whose record a part is missing, and their cells."""
+    """Return the trials whose record lacks a part, by name; the value is the id of their cell."""
     intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
     ended = record.final[["trial", "cell", "step"]]
     reported = record.reports[["trial", "cell", "step"]]
@@ -83,7 +92,7 @@ def _broken(plan: Plan, ledger: Ledger, record: Record) -> dict[str, str]:
 
 
 def _forget(trials: Mapping[str, str], paths: SweepPaths) -> None:
-    """Drop the rows and checkpoints of some trials, each given with its cell."""
+    """Drop the rows and checkpoints of some trials, which are given with the ids of their cells."""
     by_cell: dict[str, set[str]] = {}
     for trial, cell in trials.items():
         storage.remove(paths.checkpoints_of(trial))

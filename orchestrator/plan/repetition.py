@@ -1,4 +1,4 @@
-"""Search ``repeat``: finds the best configurations of another sweep, which a sweep trains again."""
+"""Finds the best configurations of another sweep, which search method ``repeat`` trains again."""
 
 import json
 from collections.abc import Mapping
@@ -17,6 +17,14 @@ from trainables.storage import Location
 
 def best_configurations(results: Location, sweep: str) -> dict[str, dict[str, Any]]:
     """Return trial, configuration and training of the best trial of each cell of a sweep.
+
+    Args:
+        results: results folder.
+        sweep: name of the sweep.
+
+    Returns:
+        For each cell with a completed trial, by its id: the best trial's name (``trial``) and
+        hyperparameters (``configuration``), and the cell's training settings (``training``).
 
     Raises:
         BadInput: the results folder does not hold the sweep, or it has no completed trial.
@@ -46,8 +54,11 @@ def recorded_repetitions(paths: SweepPaths, of: str) -> dict[str, dict[str, Any]
 
     Args:
         paths: files of the repeating sweep.
-        of: name of the sweep that it repeats. If the manifest does not exist yet or records
-            another sweep, nothing is returned.
+        of: name of the sweep that it repeats.
+
+    Returns:
+        Trial and configuration by the id of the cell; nothing if the manifest does not exist yet or
+        records that another sweep is repeated.
     """
     if not paths.manifest.exists():
         return {}
@@ -58,16 +69,17 @@ def recorded_repetitions(paths: SweepPaths, of: str) -> dict[str, dict[str, Any]
 
 
 def with_repetition(cell: Cell, repeated: Mapping[str, dict[str, Any]], of: str) -> Cell:
-    """Return the cell with the trial and configuration that its trials repeat.
+    """Return a copy of the cell that holds the trial and configuration that its trials repeat.
 
     Args:
+        cell: cell of the repeating sweep.
         repeated: trial, configuration and training by cell, from :func:`best_configurations` or,
             without training, from :func:`recorded_repetitions`.
         of: name of the repeated sweep, for messages.
 
     Raises:
         Impossible: the repeated sweep has no completed trial of this cell.
-        BadInput: the repeated sweep trained differently.
+        BadInput: the repeated sweep trained with other settings.
     """
     if cell.id not in repeated:
         raise Impossible(f"sweep '{of}' has no completed trial of cell {cell.id} to repeat")

@@ -15,12 +15,12 @@ from trainables.training import EVALUATION_CHUNK
 from trainables.workload import TRAINING
 
 GIGABYTE = 1e9
-NUMBER_BYTES = 4
-WORKER_BYTES = 0.7e9  # a worker process with Ray and torch that trains nothing
-CONTEXT_BYTES = 0.6e9  # GPU memory that each process takes for its context
-COPIES_OF_WEIGHTS = 6  # weights, gradients, two moments, two temporaries of the optimizer
-COPIES_OF_STATES = 12  # tensors that a training step keeps or needs for each state of each layer
-COPIES_IN_EVALUATION = 3
+NUMBER_BYTES = 4  # networks compute in float32
+WORKER_BYTES = 0.7e9  # main memory of a worker process with Ray and torch that trains nothing
+CONTEXT_BYTES = 0.6e9  # GPU memory that each process takes for its CUDA context
+COPIES_OF_WEIGHTS = 6  # weights, gradients, two moments and two temporaries of the optimizer
+COPIES_OF_STATES = 12  # tensors of the size of all states that a training step has at once
+COPIES_IN_EVALUATION = 3  # the same for an evaluation, which needs no gradients
 GPU_BYTES = 16e9  # assumed memory of a GPU whose memory is not known
 # Operations of a training step below which a CPU core is not slower than a GPU, which starts a
 # kernel for every time step. A rule of thumb.
@@ -31,11 +31,11 @@ SHARING = (1, 2, 4, 8)  # numbers of trials that may share a GPU
 
 @dataclass(frozen=True)
 class TrialResources:
-    """The resources that one trial occupies while it runs.
+    """Holds the resources that one trial occupies while it runs.
 
     Attributes:
         cpus: number of processor cores.
-        gpus: number of GPUs: 0, a fraction of one, or a whole number.
+        gpus: number of GPUs: 0, a fraction, or a whole number.
         memory: bytes of main memory.
     """
 
@@ -53,9 +53,10 @@ class TrialResources:
 
 
 def trial_resources(plan: Plan, gpu_bytes: float | None = GPU_BYTES) -> dict[str, TrialResources]:
-    """Return the resources of one trial of each cell, by the cell's id.
+    """Return the resources that one trial of each cell needs, by the cell's id.
 
     Args:
+        plan: plan of the sweep.
         gpu_bytes: memory of the smallest GPU in bytes; None if there is no GPU.
     """
     return {cell.id: _resources(plan, cell, gpu_bytes) for cell in plan.cells}
@@ -92,6 +93,6 @@ def _resources(plan: Plan, cell: Cell, gpu_bytes: float | None) -> TrialResource
 
 
 def _share(bytes_needed: float, operations: float, gpu_bytes: float) -> float:
-    """Return the share of one GPU: 1, a half, a quarter or an eighth."""
+    """Return the share of one GPU that a trial needs: 1, 1/2, 1/4 or 1/8."""
     fitting = 1 if operations >= WHOLE_GPU_OPERATIONS else gpu_bytes / bytes_needed
     return 1 / max(number for number in SHARING if number <= max(fitting, 1))

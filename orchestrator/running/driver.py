@@ -1,4 +1,4 @@
-"""The driver: trains under Ray Tune what the ledger lacks of a plan, and records it.
+"""Drives a run: trains the trials that the ledger lacks under Ray Tune, and records them.
 
 A run is three steps: replay the recorded reports into the scheduler, settle the trials that these
 reports ended, and let Tune train the rest.
@@ -68,8 +68,8 @@ class Driver:
         Args:
             left: the trials to run.
             lost: called in a thread of its own when Ray itself dies; it has to end the process.
-            connect: connects to the cluster; by default starts a Ray instance of this machine and
-                run.
+            connect: connects to the cluster; by default it starts a Ray instance on this machine
+                for this run.
 
         Raises:
             BadInput: there is no host for some trial, or a host is not fit.
@@ -169,7 +169,7 @@ class Driver:
         resources = trial_resources(self.plan, gpu_bytes)
         if self.plan.spec.resources.memory is not None:
             return resources
-        # Memory that was only estimated is no reason to run nothing.
+        # The memory is only estimated, so a host with less is no reason to refuse the sweep.
         most = int(max((host.resources.get("memory", 0.0) for host in hosts), default=0.0))
         return {
             cell: replace(needed, memory=min(needed.memory, most))
@@ -234,7 +234,7 @@ def _settle(recorder: Recorder, settled: Sequence[Settled]) -> None:
 def _folder_of_tune(paths: SweepPaths) -> Iterator[str]:
     """Provide a folder for the files of Tune, which nobody reads, and remove it afterwards.
 
-    One that a killed run left behind is removed first.
+    A folder that a killed run left behind is removed first.
     """
     if not isinstance(paths.tune, Path):
         with tempfile.TemporaryDirectory(prefix="soundings-") as folder:
@@ -249,5 +249,5 @@ def _folder_of_tune(paths: SweepPaths) -> Iterator[str]:
 
 
 def _placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return what Tune asks Ray for to place a trial."""
+    """Return the resources that Ray needs to place a trial, in Tune's form."""
     return tune.PlacementGroupFactory([config["resources"]])

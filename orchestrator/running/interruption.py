@@ -14,16 +14,16 @@ LOOK_SECONDS = 0.25
 
 
 class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types for it
-    """A Tune stopper that ends the run after a signal or for a reason that it asks for.
+    """A Tune stopper that ends the run after a signal or as soon as ``reason`` returns a text.
 
-    Tune asks it several times a second. A second Ctrl-C raises KeyboardInterrupt and aborts at
+    Tune calls it several times a second. A second Ctrl-C raises KeyboardInterrupt and aborts at
     once.
 
     Args:
         reason: returns why the run has to end, or an empty text.
 
     Attributes:
-        happened: whether the run has to end.
+        happened: whether the run was interrupted and has to end.
     """
 
     def __init__(self, reason: Callable[[], str]) -> None:

@@ -39,7 +39,7 @@ class Listener(typing.Protocol):
     """Follows a running sweep, to show it or to write a view."""
 
     def started(self, cell: str, trial: str) -> None:
-        """Take note that a trial trains, perhaps again after its process died."""
+        """Take note that a trial trains; called again if it restarts after its process died."""
 
     def ended(self, trial: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> None:
         """Take note that a trial ended; its row and its reports are in the ledger.
@@ -56,16 +56,16 @@ class Listener(typing.Protocol):
 class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for it
     """Writes every start, every report and every end of a trial to the ledger.
 
-    Listeners hear of an end only once its row is on the disk, so that nothing that a user saw as
-    finished is run again after a crash; only then are its checkpoints removed. A report that a
-    trial makes again, because it went on from a checkpoint, is not written again.
+    Listeners hear of the end of a trial only once its row is on the disk, so that no trial that a
+    user saw as finished runs again after a crash. Its checkpoints are removed only then. A trial
+    that resumes from a checkpoint repeats reports; these are not written again.
 
     Args:
         plan: the sweep's plan.
         paths: the sweep's files.
         writer: the ledger's writer.
         listeners: followers of the sweep.
-        curves: the reports that the ledger has of trials that have not ended.
+        curves: recorded reports of trials that have not ended, by trial.
         run: name of the run that holds the sweep's lock.
     """
 
@@ -100,6 +100,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         """Record that a trial was given out.
 
         Args:
+            definition: definition of the trial.
             learnt: whether its configuration was proposed from the outcomes of other trials. Then
                 it is written to the ledger before the trial begins.
         """
@@ -116,7 +117,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             self.flush(durable=True)
 
     def settle(self, definition: Definition, outcome: Outcome) -> None:
-        """Record the end of a trial of an earlier run, which stopped before it wrote the row."""
+        """Record a trial that ended in an earlier run, which was killed before it wrote the row."""
         self._end(definition, outcome, error=None)
 
     def on_trial_start(
@@ -162,7 +163,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
         text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-        # Tune's file has every attempt, each after a line with its number and time.
+        # Tune's file has a line with number and time before the traceback of each attempt. Only
+        # the last attempt is recorded.
         last = COLOURS.sub("", text.rpartition("Failure # ")[2].partition("\n")[2])
         self._end(trial.config["definition"], "errored", last)
 
@@ -225,5 +227,5 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         }
         row["sequence"] = self._writer.add("trials", cell.id, row)
         self._news += [partial(listener.ended, row, curve) for listener in self._listeners]
-        if outcome != "errored":  # an errored trial may go on from its checkpoint
+        if outcome != "errored":  # an errored trial may resume from its checkpoint
             self._done.append(self._paths.checkpoints_of(trial))

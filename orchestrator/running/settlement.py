@@ -1,4 +1,4 @@
-"""Settles trials that ended in an earlier run, which stopped before it wrote their rows."""
+"""Finds trials that ended in an earlier run that was killed before it wrote their rows."""
 
 import math
 from collections.abc import Collection, Iterator
@@ -12,11 +12,11 @@ from trainables.definition import Definition
 def settled_trials(
     plan: Plan, left: Remaining, stopped: Collection[str]
 ) -> Iterator[tuple[Definition, Outcome, float]]:
-    """Yield the trials that their last report ended, with outcome and objective.
+    """Yield the trials that ended with their last recorded report, with outcome and objective.
 
     Args:
         plan: the sweep's plan.
-        left: the trials to run; its undecided ones are looked at.
+        left: the trials to run; only its undecided trials may have ended.
         stopped: undecided trials that the scheduler stops at their last report.
     """
     configurations = left.configurations()

@@ -1,8 +1,8 @@
-"""The Gaussian process of GP search: proposes a configuration from the outcomes of earlier ones.
+"""Proposes a configuration from the outcomes of earlier ones, by a Gaussian process (GP search).
 
-Optuna's GPSampler models the objective with a Matern 5/2 kernel and a length scale a
-hyperparameter, and maximizes log expected improvement, jointly with the trials that are pending
-(qLogEI): the batched bandit of the capacity paper's appendix A.
+Optuna's GPSampler models the objective with a Matern 5/2 kernel that has one length scale for each
+hyperparameter. It maximizes the log expected improvement jointly with the pending trials (qLogEI):
+the batched bandit of the capacity paper's appendix A.
 """
 
 import math
@@ -41,21 +41,23 @@ from trainables.space import (
     may_be,
 )
 
-STARTUP = 10  # trials that ended before there is anything to model
-MODELLED = 256  # trials in the model: the fit takes their number cubed, half a second for these
-PENDING = 16  # trials without a value that a proposal keeps away from, if no more are running
-RUNNING = 128  # of those that run, the latest: each takes 5 MB more
-DRAWS = 100  # at random, when what the model proposes was tried already
+STARTUP = 10  # trials that have to end before the first proposal by the model
+MODELLED = 256  # most trials in the model: a fit takes time cubic in them, half a second for these
+PENDING = 16  # stopped trials fill the pending ones up to this number
+RUNNING = 128  # only this many running trials, the latest, are pending: each takes 5 MB
+DRAWS = 100  # most random draws that replace a proposal that was tried already
 
 ObservedOutcome = Literal["completed", "stopped", "infeasible", "running"]
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What became of one configuration.
+    """An observation holds a configuration and the outcome of its trial.
 
     Attributes:
-        objective: less is better. It is read of completed trials alone.
+        configuration: hyperparameters of the trial.
+        outcome: outcome of the trial, or ``running``.
+        objective: objective of the trial; lower is better. It is read only if the trial completed.
     """
 
     configuration: Configuration
@@ -64,9 +66,9 @@ class Observation:
 
 
 def is_ready(history: Sequence[Observation]) -> bool:
-    """Whether enough trials ended, completed or infeasible, for :func:`propose` to go by.
+    """Return whether enough trials have completed or become infeasible for :func:`propose`.
 
-    Until then a configuration is to be a random draw.
+    Until then the caller draws configurations at random.
     """
     return sum(o.outcome in ("completed", "infeasible") for o in history) >= STARTUP
 
@@ -74,23 +76,23 @@ def is_ready(history: Sequence[Observation]) -> bool:
 def propose(
     space: Space, history: Sequence[Observation], baseline: float, seed: int
 ) -> dict[str, Value]:
-    """A configuration to try next, a pure function of the arguments.
+    """Return the configuration to try next; it is a pure function of the arguments.
 
-    A completed trial is told with its objective, but for none above the ceiling (:func:`told`),
-    an infeasible one at the ceiling. A stopped trial has no final value: like a running one it is
-    pending, which makes the surroundings of its configuration less worth a try and says nothing of
-    the values there.
+    The model has the values of :func:`modelled_values` for completed and infeasible trials. A
+    stopped trial has no final value. Like a running trial it is pending: this lowers the expected
+    improvement near its configuration without assuming a value there.
 
     Args:
-        space: the hyperparameters of the cell.
-        history: the cell's trials, oldest first, errored ones left out.
-        baseline: the objective of a predictor that ignores its input.
-        seed: of the search for the maximum.
+        space: search space of the cell.
+        history: the cell's trials, oldest first, without errored ones.
+        baseline: objective of a predictor that ignores its input.
+        seed: seed of the search for the maximum of the expected improvement.
     """
     model = _Model(space)
     with _quiet_on_one_thread():
         study = optuna.create_study(sampler=_sampler(model, seed % 2**32))
-        study.add_trials([model.trial(c, value) for c, value in told(history, baseline)])
+        modelled = modelled_values(history, baseline)
+        study.add_trials([model.trial(c, value) for c, value in modelled])
         study.add_trials([model.trial(c, None) for c in _pending(history)])
         proposed = model.configuration(study.ask(model.distributions).params)
     tried = [observation.configuration for observation in history]
@@ -101,12 +103,22 @@ def propose(
     return proposed
 
 
-def told(history: Sequence[Observation], baseline: float) -> list[tuple[Configuration, float]]:
-    """Configurations that ended and the value that the model sees of each.
+def modelled_values(
+    history: Sequence[Observation], baseline: float
+) -> list[tuple[Configuration, float]]:
+    """Return the configurations in the model, each with its value.
 
-    The ceiling is the baseline or the upper quartile of the completed objectives, whatever is
-    higher: one loss of 1e4 would make all others look the same. If there are more than
-    ``MODELLED``, the lowest half of them stays, and of the others as many at even distances.
+    They are those of completed and infeasible trials. The value is the objective, but at most a
+    ceiling: the higher one of the baseline and the upper quartile of the completed objectives.
+    Without it a single loss of 1e4 would make all others look the same. An infeasible trial has
+    the ceiling as its value.
+
+    If more than ``MODELLED`` trials ended, the ``MODELLED // 2`` with the lowest values stay, and
+    as many of the others, evenly spaced in the order of the history.
+
+    Args:
+        history: the cell's trials, oldest first, without errored ones.
+        baseline: objective of a predictor that ignores its input.
     """
     ended = [o for o in history if o.outcome in ("completed", "infeasible")]
     finite = [o.outcome == "completed" and math.isfinite(o.objective) for o in ended]
@@ -119,14 +131,17 @@ def told(history: Sequence[Observation], baseline: float) -> list[tuple[Configur
     if len(ended) > MODELLED:
         half = MODELLED // 2
         by_value = sorted(kept, key=values.__getitem__)
-        rest = sorted(by_value[half:])
-        even = [rest[index * len(rest) // half] for index in range(half)]
-        kept = sorted([*by_value[:half], *even])
+        others = sorted(by_value[half:])
+        evenly_spaced = [others[index * len(others) // half] for index in range(half)]
+        kept = sorted([*by_value[:half], *evenly_spaced])
     return [(ended[index].configuration, values[index]) for index in kept]
 
 
 def _pending(history: Sequence[Observation]) -> list[Configuration]:
-    """Those that are running, and the latest of the stopped ones as far as there is room."""
+    """Return the configurations of pending trials: running ones, then stopped ones if room is left.
+
+    The latest stopped trials fill the list up to ``PENDING``.
+    """
     running = [o.configuration for o in history if o.outcome == "running"][-RUNNING:]
     stopped = [o.configuration for o in history if o.outcome == "stopped"]
     room = max(PENDING - len(running), 0)
@@ -134,10 +149,10 @@ def _pending(history: Sequence[Observation]) -> list[Configuration]:
 
 
 class _Model:
-    """A search space as Optuna's distributions: flat, with every hyperparameter in every trial.
+    """A model expresses a search space in Optuna's distributions.
 
-    An inactive hyperparameter is in the middle of its domain, so that configurations that differ
-    in nothing that counts are at the same point.
+    The space is flat: every trial has every hyperparameter. An inactive one has the middle of its
+    domain as its value, so that configurations with the same active part are the same point.
     """
 
     def __init__(self, space: Space) -> None:
@@ -146,11 +161,14 @@ class _Model:
         self.middle = {name: _middle(domain) for name, domain in self.space.items()}
 
     def trial(self, configuration: Configuration, value: float | None) -> FrozenTrial:
-        """Of a trial with its value, or of one that is pending."""
+        """Return Optuna's trial of a configuration; a pending one if ``value`` is None."""
         params = {name: configuration.get(name, middle) for name, middle in self.middle.items()}
         for name, distribution in self.distributions.items():
-            if isinstance(distribution, FloatDistribution):  # a logarithm and back may round
-                params[name] = min(max(params[name], distribution.low), distribution.high)
+            if isinstance(
+                distribution, FloatDistribution
+            ):  # Optuna refuses a value that rounding, from a logarithm and back, put outside.
+                low, high = distribution.low, distribution.high
+                params[name] = min(max(params[name], low), high)
         return create_trial(
             state=TrialState.RUNNING if value is None else TrialState.COMPLETE,
             value=value,
@@ -159,28 +177,33 @@ class _Model:
         )
 
     def configuration(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """The active part of what Optuna asks for."""
+        """Return the active part of the values that Optuna proposes."""
         return active(self.space, params)
 
     def settling(self, search_space: Any) -> Callable[[Tensor], Tensor]:
-        """What moves the inactive hyperparameters of points to the middle.
+        """Return a function that moves the inactive hyperparameters of points to the middle.
 
         Args:
-            search_space: Optuna's own, which maps values to its unit cube.
+            search_space: Optuna's own search space, which maps values to its unit cube.
 
         Returns:
-            A function of points ``[..., dimensions]``, one dimension a hyperparameter that has more
-            than one value, in the order of the names.
+            A function from points ``[..., dimensions]`` to points of the same shape. There is one
+            dimension for each hyperparameter with more than one value, in the order of the names.
         """
-        column = {name: i for i, name in enumerate(n for n, d in self._several())}
+        column = {name: i for i, name in enumerate(n for n, d in self._with_several_values())}
 
-        def at(**changed: Value) -> Tensor:
+        def point_at(**changed: Value) -> Tensor:
             trial = self.trial({**self.middle, **changed}, 0.0)
             return torch.from_numpy(ray_internals.unit_cube_point(search_space, trial))
 
-        middle = at()
-        wanted = {  # where on the axis of what it hangs on a hyperparameter is active
-            name: [at(**{d.on: v})[column[d.on]] for v in d.values if may_be(self.space[d.on], v)]
+        middle = point_at()
+        # A conditional hyperparameter is active at these coordinates of the one it depends on.
+        active_coordinates = {
+            name: [
+                point_at(**{d.on: value})[column[d.on]]
+                for value in d.values
+                if may_be(self.space[d.on], value)
+            ]
             for name, d in self.space.items()
             if isinstance(d, When) and d.on in column
         }
@@ -189,12 +212,12 @@ class _Model:
             domain = self.space[name]
             if not isinstance(domain, When):
                 return points.new_ones(points.shape[:-1], dtype=torch.bool)
-            above = is_active(domain.on, points)
-            if domain.on not in column:  # it has one value
-                return above & (self.middle[domain.on] in domain.values)
-            on = points[..., column[domain.on]]
-            found = [(on - value).abs() < 1e-9 for value in wanted[name]]
-            return above & torch.stack([torch.zeros_like(above), *found]).any(0)
+            parent_active = is_active(domain.on, points)
+            if domain.on not in column:  # the parent has only one value
+                return parent_active & (self.middle[domain.on] in domain.values)
+            parent = points[..., column[domain.on]]
+            matches = [(parent - value).abs() < 1e-9 for value in active_coordinates[name]]
+            return parent_active & torch.stack([torch.zeros_like(parent_active), *matches]).any(0)
 
         def settle(points: Tensor) -> Tensor:
             masks = [is_active(name, points) for name in column]
@@ -202,17 +225,17 @@ class _Model:
 
         return settle
 
-    def _several(self) -> list[tuple[str, BaseDistribution]]:
+    def _with_several_values(self) -> list[tuple[str, BaseDistribution]]:
         return [(name, d) for name, d in self.distributions.items() if not d.single()]
 
 
 def _sampler(model: _Model, seed: int) -> GPSampler:
-    """Return Optuna's sampler with all values of an inactive hyperparameter made one.
+    """Return Optuna's sampler, which sees only one value of an inactive hyperparameter.
 
-    Otherwise it takes every point off the middle of such a hyperparameter for unexplored, and asks
-    for it again and again.
+    Otherwise it would take every point outside of that hyperparameter's middle for unexplored and
+    propose such points again and again.
     """
-    sampler = GPSampler(seed=seed, n_startup_trials=1)  # the caller decides when to begin
+    sampler = GPSampler(seed=seed, n_startup_trials=1)  # the caller decides when the model is used
     ray_internals.settle_points(sampler, model.settling)
     return sampler
 
@@ -247,7 +270,10 @@ def _middle(domain: Domain) -> Value:
 
 @contextmanager
 def _quiet_on_one_thread() -> Iterator[None]:
-    """The other cores train; and what is proposed must not hang on how many there are."""
+    """Silence Optuna and use one thread in the block.
+
+    The other cores train, and a proposal must not depend on their number.
+    """
     verbosity, threads = optuna.logging.get_verbosity(), torch.get_num_threads()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)

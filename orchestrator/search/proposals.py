@@ -17,7 +17,7 @@ from trainables.definition import Definition
 from trainables.seeds import derive
 from trainables.space import Configuration
 
-CORES_A_PROPOSAL = 8  # one proposal at a time is computed for so many cores of the hosts
+CORES_A_PROPOSAL = 8  # with each 8 cores of the hosts one proposal more is computed at a time
 
 log = logging.getLogger("soundings")
 
@@ -27,7 +27,7 @@ class Proposals:
 
     Each is computed in a process of its own while the sweep goes on. It is a function of the
     sweep's seed, the cell, the index, and the outcomes of the cell's trials at the time when it was
-    asked for. Outcomes of earlier runs are read from the ledger.
+    asked for. Outcomes of earlier runs come from the ledger.
 
     Args:
         plan: the sweep's plan.
@@ -114,7 +114,7 @@ class Proposals:
 
 
 def _remote(function: Callable[..., Any]) -> Any:
-    """Return a Ray task: it dies with the sweep, and takes no core that a trial could have."""
+    """Return a Ray task of the function, which ends with the sweep and reserves no core."""
     return ray.remote(num_cpus=0)(function)
 
 

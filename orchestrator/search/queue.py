@@ -1,4 +1,4 @@
-"""The queue of trials: gives them to Tune, the first of every cell before the second of any."""
+"""Gives the remaining trials to Tune: the first of every cell before the second of any."""
 
 import heapq
 import math
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 class TrialQueue(Searcher):  # type: ignore[misc]  # Ray ships no types for it
     """A Tune searcher that suggests each remaining trial once.
 
-    Inside a cell trials come in the order of their indices. A cell whose next configuration is
-    still being computed lets the others go first.
+    The trials of a cell come in the order of their indices. A cell whose next configuration is
+    still being computed lets the other cells go first.
 
     Args:
         left: the trials to run, and the configurations of those that began.
         proposals: computes configurations in GP search; None in a search that does not learn.
         checkpointing: returns where and when a trial writes checkpoints.
-        on_given: called with every trial that is given out, and with whether its configuration
-            was proposed from other trials.
+        on_given: called with every trial that is given out, and with true if GP search computes
+            configurations.
         capacity: resources of the hosts; no trial is given out beyond them.
         resources: resources of a trial, by cell.
     """
@@ -68,7 +68,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]  # Ray ships no types for it
             return str(self.FINISHED)
         trial = self._take_next(trial_id)
         if trial is None and not self._given and self._proposals is not None:
-            self._proposals.wait()  # nothing runs whose end would bring Tune back here
+            self._proposals.wait()  # no trial runs whose end would make Tune ask again
             trial = self._take_next(trial_id)
         if trial is None:
             return None

@@ -1,4 +1,4 @@
-"""Early stopping by ASHA, with rung tables of its own for each cell.
+"""Stops trials early by ASHA, with separate rungs for each cell.
 
 Losses of different cells are never compared.
 """
@@ -21,10 +21,10 @@ STOP, CONTINUE = str(TrialScheduler.STOP), str(TrialScheduler.CONTINUE)
 
 
 class SeededASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no types for it
-    """Ray's ASHA with brackets that are drawn as a function of seed and trial.
+    """A scheduler by Ray's ASHA whose brackets are drawn as a function of seed and trial.
 
-    Ray draws them from a global generator. Here a resumed sweep has every trial in the bracket it
-    was in.
+    Ray draws them from a global generator. Here every trial of a resumed sweep is in the same
+    bracket as before.
 
     Args:
         seed: seed of the generator that draws brackets.
@@ -43,7 +43,7 @@ class SeededASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no
         ray_internals.put_into_bracket(self, trial.trial_id, int(drawn))
 
     def note(self, trial: Any, report: Report, last: bool, stopped: bool) -> None:
-        """Enter a report whose decision is known into its rung; nothing is decided again.
+        """Enter a report whose decision is recorded into its rung, without a new decision.
 
         Args:
             last: whether the report is the trial's last one.
@@ -60,10 +60,11 @@ class PerCellFIFO(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
     """Lets every trial train to its end."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Return the newest trial that waits: a process is free for it.
+        """Return the newest trial that waits for a process; a process is free for it.
 
-        The oldest one would leave the process that is being started for it, and a host that joins
-        while trials are shorter than the start of a process would never be used.
+        For the older ones a process is being started. If one of them took the free process, the
+        started one would not be needed any more, and a host that joins while trials are shorter
+        than the start of a process would never be used.
         """
         waiting = (t for t in reversed(tune_controller.get_trials()) if t.status == Trial.PENDING)
         return next(waiting, None)
@@ -78,12 +79,12 @@ class PerCellFIFO(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types fo
 class PerCellASHA(PerCellFIFO):
     """Hands each trial to its cell's own instance of Ray's ``AsyncHyperBandScheduler``.
 
-    Trials are known by their ids in the ledger, not by Tune's, so that the rungs can be rebuilt
-    from the ledger (:meth:`replay`). A report counts once, though a trial that went on from a
-    checkpoint makes it again. An infeasible trial ends at once and enters no rung.
+    Trials are identified by their ids in the ledger, not by Tune's, so that the rungs can be
+    rebuilt from the ledger (:meth:`replay`). A report counts once, although a trial that resumes
+    from a checkpoint repeats it. An infeasible trial ends at once and enters no rung.
 
     Args:
-        spec: grace, reduction factor and brackets.
+        spec: grace period, reduction factor and brackets of ASHA.
         steps: training steps of a trial that is not stopped early, by cell.
         seed: seed of the generator that draws brackets.
     """
@@ -104,9 +105,9 @@ class PerCellASHA(PerCellFIFO):
 
         Args:
             reports: cell, trial, step and objective of each report, in the order of arrival.
-            stopped: trials that were stopped, with the step at which they were.
-            undecided: trials of which the ledger does not say whether they go on, with the step of
-                their last report.
+            stopped: trials that were stopped, with the step at which each was stopped.
+            undecided: trials for which the ledger does not say whether they continue, with the
+                step of their last report.
 
         Returns:
             The trials of ``undecided`` that their last report stops.

@@ -1,15 +1,15 @@
-"""Finds where two recorded definitions differ: one comparison for manifests, cells and sweeps."""
+"""Finds the values in which two recorded definitions differ, be they manifests, cells or sweeps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-ABSENT: Final = object()  # stands for a value that one of the two lacks
+ABSENT: Final = object()  # stands in for a value that one of two mappings lacks
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that differs between two nested mappings.
+    """A difference is one value that is not the same in two nested mappings.
 
     Attributes:
         place: keys and list positions that lead to the value, joined by dots.
@@ -25,23 +25,26 @@ class Difference:
 def differences(first: Any, second: Any, place: str = "") -> Iterator[Difference]:
     """Yield the innermost differences of two values made of mappings, lists and plain values.
 
-    Keys come in the order of the first mapping, then those that only the second has. Lists of
-    mappings are compared position by position where they are equally long; any other list is one
-    value.
+    Keys come in the order of the first mapping, then those that only the second has. Two lists of
+    mappings are compared position by position if they are equally long; any other list is compared
+    as one value.
 
     Args:
-        place: where the two values stand, put before the place of each difference.
+        first: first value.
+        second: second value.
+        place: keys and list positions that lead to the two values, joined by dots; every yielded
+            place begins with it.
     """
     if isinstance(first, dict) and isinstance(second, dict):
         for key in first | second:
             inner = f"{place}.{key}" if place else str(key)
             yield from differences(first.get(key, ABSENT), second.get(key, ABSENT), inner)
-    elif _mappings(first) and _mappings(second) and len(first) == len(second):
+    elif _is_list_of_mappings(first) and _is_list_of_mappings(second) and len(first) == len(second):
         for index, pair in enumerate(zip(first, second, strict=True)):
             yield from differences(*pair, f"{place}.{index}")
     elif first != second:
         yield Difference(place, first, second)
 
 
-def _mappings(value: Any) -> bool:
+def _is_list_of_mappings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)

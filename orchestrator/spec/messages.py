@@ -1,4 +1,4 @@
-"""Turns the errors that pydantic finds into one sentence for each, with file and line."""
+"""Turns each error that pydantic finds in a sweep file into one sentence with file and line."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +12,12 @@ from trainables.registry import nearest
 
 
 class SpecError(ValueError):
-    """A mistake in a sweep file.
+    """Raised by a validator when it finds a mistake in a sweep file.
 
     Args:
-        message: the whole sentence for the user.
-        location: keys and list indices that lead to the mistake from the model that found it.
+        message: full sentence for the user.
+        location: keys and list indices that lead to the mistake, from the pydantic model whose
+            validator raises the error.
     """
 
     def __init__(self, message: str, *location: str | int) -> None:
@@ -27,14 +28,24 @@ class SpecError(ValueError):
 def sentences(
     error: ValidationError, root: type[BaseModel], path: Path, lines: Mapping[KeyPath, int]
 ) -> list[str]:
-    """One ``file:line: what is wrong and what would be right`` a mistake, in the file's order."""
-    found = sorted(
-        (line_of(lines, _place(detail)), _sentence(detail, root)) for detail in error.errors()
+    """Return one line for each mistake: ``file:line: what is wrong and what would be right``.
+
+    Args:
+        error: errors of the validation.
+        root: model that was validated.
+        path: path of the sweep file.
+        lines: line of each key and list item of the file.
+
+    Returns:
+        The lines in the order of the file.
+    """
+    numbered = sorted(
+        (line_of(lines, _location(detail)), _sentence(detail, root)) for detail in error.errors()
     )
-    return [f"{path}:{line}: {sentence}" for line, sentence in found]
+    return [f"{path}:{line}: {sentence}" for line, sentence in numbered]
 
 
-def _place(detail: ErrorDetails) -> KeyPath:
+def _location(detail: ErrorDetails) -> KeyPath:
     mistake = detail.get("ctx", {}).get("error")
     return (*detail["loc"], *(mistake.location if isinstance(mistake, SpecError) else ()))
 
@@ -71,14 +82,15 @@ def _sentence(detail: ErrorDetails, root: type[BaseModel]) -> str:
 
 
 def _fields_at(root: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at ``location``."""
+    """Return the keys that the mapping at ``location`` may have; none if no mapping is there."""
     model: Any = root
     for part in location:
         if isinstance(part, str):
             model = model.model_fields[part].annotation
         while not isinstance(model, type) or not issubclass(model, BaseModel):
-            inner = [a for a in getattr(model, "__args__", ()) if a is not type(None)]
-            if not inner:
+            # Unwrap list[X], Annotated[X, ..] and X | None.
+            arguments = [a for a in getattr(model, "__args__", ()) if a is not type(None)]
+            if not arguments:
                 return []
-            model = inner[0]
+            model = arguments[0]
     return list(model.model_fields)

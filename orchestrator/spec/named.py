@@ -1,4 +1,4 @@
-"""Architectures and tasks as a sweep file names them: a name, or a name with options."""
+"""Checks the entries of a sweep file that name an architecture or a task."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self, TypeVar
@@ -13,11 +13,16 @@ from trainables.data import DataError
 from trainables.registry import OptionError
 
 T = TypeVar("T")
-Budget = Annotated[int, Field(gt=0, le=10**12)]
+Budget = Annotated[int, Field(gt=0, le=10**12)]  # largest parameter count of a network
 
 
 class Named(Model):
-    """A registered class with options: ``gru``, or ``{name: wcrnn, options: {alpha: 0.98}}``."""
+    """Names a class and gives its options: ``gru``, or ``{name: wcrnn, options: {alpha: 0.98}}``.
+
+    Attributes:
+        name: registered name of an architecture or a task, or the dotted path of a class.
+        options: values of the class's options by name; the others get their defaults.
+    """
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -29,7 +34,7 @@ class Named(Model):
 
     @property
     def label(self) -> str:
-        """Return the name with its options, as tables show it; see :func:`make_label`."""
+        """Return the name with the given options, as tables show it; see :func:`make_label`."""
         return make_label(self.name, self.options)
 
     @property
@@ -48,7 +53,7 @@ class Named(Model):
 
 
 class ArchitectureSpec(Named):
-    """An architecture by its name, with its own options (``soundings list architectures``)."""
+    """Names an architecture; ``soundings list architectures`` shows names and options."""
 
     @model_validator(mode="after")
     def _works(self) -> Self:
@@ -60,7 +65,7 @@ class ArchitectureSpec(Named):
 
 
 class TaskSpec(Named):
-    """A task by its name, with its own options (``soundings list tasks``).
+    """Names a task; ``soundings list tasks`` shows names and options.
 
     Attributes:
         training: training settings of this task that replace those of the sweep.
@@ -91,10 +96,14 @@ _CHECK_OPTIONS: dict[type[Named], Callable[[str, Mapping[str, Any]], Any]] = {
 
 
 def require_unique(values: list[T]) -> list[T]:
-    """Return ``values`` unless two of them mean the same.
+    """Return ``values`` if no two of them mean the same.
+
+    Args:
+        values: a list of the sweep file. Two names mean the same if their classes and all options,
+            defaults included, are equal.
 
     Raises:
-        SpecError: a value stands in the list twice; its location is the index of the second one.
+        SpecError: two values mean the same; its location is the index of the second one.
     """
     meanings: list[Any] = []
     for index, value in enumerate(values):

@@ -1,4 +1,4 @@
-"""What a sweep file says of machines: the sections ``resources`` and ``recovery``."""
+"""Defines the sections of a sweep file that concern machines: ``resources`` and ``recovery``."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ from orchestrator.spec.training import Model, Number
 class ResourcesSpec(Model):
     """Says which resources one trial occupies while it runs.
 
-    A value that the file leaves out is computed for each cell (:mod:`orchestrator.plan.resources`).
+    A value that is None is computed for each cell (:mod:`orchestrator.plan.resources`).
 
     Attributes:
         cpus: number of processor cores.
-        gpus: number of GPUs: 0, a fraction of one, or a whole number.
+        gpus: number of GPUs: 0, a fraction, or a whole number.
         memory: gigabytes of main memory.
     """
 
@@ -38,8 +38,8 @@ class RecoverySpec(Model):
     Attributes:
         checkpoint_seconds: seconds of training between two checkpoints of a trial. A trial also
             writes one at every rung that it passes.
-        retries: number of times that a trial goes on in a new process after its process died;
-            then it is recorded as errored.
+        retries: number of times that a trial continues in a new process after its process died.
+            When they are used up, the trial is recorded as errored.
     """
 
     checkpoint_seconds: Annotated[Number, Field(gt=0)] = 60.0

@@ -1,4 +1,4 @@
-"""When a sweep file stops trials early: the section ``scheduler``, and the rungs that follow."""
+"""Defines the section ``scheduler`` of a sweep file, which says when trials are stopped early."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -13,12 +13,13 @@ class SchedulerSpec(Model):
     """Says when trials are stopped early; ``scheduler: none`` lets every trial train to the end.
 
     Attributes:
-        method: ``asha`` (asynchronous successive halving, one rung table a cell) or ``none``.
+        method: ``asha`` (asynchronous successive halving, each cell on its own) or ``none``.
         grace: training steps before a trial can be stopped.
         reduction_factor: one in this many trials passes a rung.
-        brackets: number of rung tables of a cell. Each trial belongs to one of them, drawn with a
-            probability that grows with the table's number of rungs. The second table begins at the
-            first one's second rung, and so on.
+        brackets: number of brackets of a cell. A bracket is a set of rungs, and each trial is
+            decided in one of them, drawn with a probability that grows with the bracket's number
+            of rungs. The first bracket begins at ``grace``, the second at the first one's second
+            rung, and so on.
     """
 
     method: Literal["asha", "none"]
@@ -42,10 +43,10 @@ class SchedulerSpec(Model):
         return self
 
     def rungs(self, steps: int) -> list[float]:
-        """Return the training steps at which ASHA may stop a trial, ascending.
+        """Return the training steps at which ASHA may stop a trial, ascending; none without ASHA.
 
-        They are those of the first bracket, which has the rungs of all others, as Ray's
-        ``AsyncHyperBandScheduler`` computes them: ``grace * reduction_factor ** k``.
+        They are the rungs of the first bracket, which include those of all others. Ray's
+        ``AsyncHyperBandScheduler`` computes them as ``grace * reduction_factor ** k``.
 
         Args:
             steps: training steps of a trial that is not stopped early.

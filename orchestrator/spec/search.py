@@ -1,4 +1,4 @@
-"""How a sweep file chooses the configurations of each cell: the section ``search``."""
+"""Defines the section ``search`` of a sweep file, which chooses the configurations of each cell."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -14,20 +14,24 @@ class SearchSpec(Model):
     """Says how the configurations of each cell are chosen.
 
     Attributes:
-        method: ``random``: configuration i of a cell is a pure function of (sweep seed, cell, i).
-            ``gp``: a Gaussian process proposes each from the outcomes of those before it.
-            ``list``: each of ``configurations`` once.
+        method: the search method.
+            ``random``: configuration i of a cell is a pure function of (sweep seed, cell, i).
+            ``gp``: a Gaussian process proposes each configuration from the outcomes of the cell's
+            earlier trials.
+            ``list``: each of ``configurations`` is trained once.
             ``repeat``: every trial has the best configuration that sweep ``of`` found in the cell,
             with other initial weights and batches.
         of: name of the sweep that method ``repeat`` repeats.
         configurations: for method ``list``: the hyperparameters that each configuration fixes. The
-            others are drawn as in random search, anew for each index.
-        samples: number of configurations of a cell, or of repetitions. Method ``list`` has as many
-            as it lists.
+            others are drawn as in random search, anew for each configuration.
+        samples: number of configurations of a cell; with method ``repeat`` the number of
+            repetitions. With method ``list`` it is the number of ``configurations``, and a sweep
+            file must not give it.
         space: hyperparameters that this sweep fixes (``optimizer: adam``), limits to a list
             (``optimizer: [adam, rmsprop]``) or to a range
-            (``learning_rate: {low: 1e-3, high: 1e-1}``); all others are searched over the
-            ranges of the capacity paper's appendix A.
+            (``learning_rate: {low: 1e-3, high: 1e-1}``). All others are searched over the domains
+            that architecture and task declare, which for networks are the ranges of the capacity
+            paper's appendix A (Collins, Sohl-Dickstein and Sussillo, 2017).
     """
 
     method: Literal["random", "gp", "list", "repeat"] = "random"
@@ -79,7 +83,12 @@ class SearchSpec(Model):
         return self
 
     def narrow(self, name: str, original: Domain, within: bool = False) -> Domain:
-        """Return the domain of hyperparameter ``name`` in this sweep; see :func:`.narrow`.
+        """Return the domain over which this sweep searches a hyperparameter.
+
+        Args:
+            name: name of the hyperparameter.
+            original: domain that the architecture or the task declares.
+            within: whether numbers must lie in the original range; see :func:`.narrow`.
 
         Raises:
             ValueError: the file's entry in ``space`` does not fit the hyperparameter.

@@ -1,4 +1,4 @@
-"""What ``search.space`` of a sweep file makes of a hyperparameter's distribution."""
+"""Narrows the domains of hyperparameters to what ``search`` of a sweep file allows."""
 
 import reprlib
 import sys
@@ -23,17 +23,22 @@ Range = Uniform | LogUniform | Integer | LogInteger
 
 
 def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Domain:
-    """The domain of hyperparameter ``name`` where the file says ``given``.
+    """Return the domain of a hyperparameter with an entry of the sweep file applied.
 
-    A value fixes it, a list limits it, ``{low, high}`` narrows its range and keeps its shape. What
-    it is active with stays as it was.
+    A single value fixes the hyperparameter, a list limits it to the listed values, and
+    ``{low, high}`` replaces the ends of its range; the distribution inside the range keeps its
+    shape. A conditional hyperparameter (:class:`.When`) keeps its condition.
 
     Args:
-        within: whether numbers must lie in the original's range, as those of a task must; a
-            network can be trained with others.
+        name: name of the hyperparameter, for messages.
+        original: domain that the architecture or the task declares.
+        given: entry of the file: a value, a list of values, or a mapping with ``low`` and ``high``.
+        within: whether numbers must lie in the original range. They must for a task's
+            hyperparameter; a network can be trained with any number.
 
     Raises:
-        ValueError: the file's value does not fit the hyperparameter.
+        ValueError: the entry does not fit the hyperparameter; the message is a sentence for the
+            user.
     """
     if isinstance(original, When):
         return replace(original, domain=_narrow(name, original.domain, given, within))
@@ -41,13 +46,17 @@ def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Dom
 
 
 def fix(name: str, original: Domain, value: Any, within: bool = False) -> Domain:
-    """The domain of hyperparameter ``name`` where a configuration in the file gives it ``value``.
+    """Return the domain of a hyperparameter that a listed configuration fixes: a single value.
 
     Args:
-        within: as that of :func:`narrow`.
+        name: name of the hyperparameter, for messages.
+        original: domain that the architecture or the task declares.
+        value: value that the file gives.
+        within: whether a number must lie in the original range; see :func:`narrow`.
 
     Raises:
-        ValueError: it is no value, or does not fit the hyperparameter.
+        ValueError: the file gives a list or a range, or a value that does not fit the
+            hyperparameter; the message is a sentence for the user.
     """
     if isinstance(value, list | dict):
         raise ValueError(
@@ -60,34 +69,34 @@ def _narrow(name: str, original: Plain, given: Any, within: bool) -> Plain:
     if isinstance(original, Choice):
         values = given if isinstance(given, list) else [given]
         return _choice(name, [_one_of(name, original, value) for value in values])
-    positive = isinstance(original, LogUniform | LogInteger)
+    logarithmic = isinstance(original, LogUniform | LogInteger)
     if isinstance(given, dict):
-        like = f"{{low: {original.low:g}, high: {original.high:g}}}"
+        example = f"{{low: {original.low:g}, high: {original.high:g}}}"
         if set(given) != {"low", "high"}:
-            raise ValueError(f"the range of hyperparameter '{name}' must be like {like}")
+            raise ValueError(f"the range of hyperparameter '{name}' must be like {example}")
         ends: dict[str, Any] = {k: _number(name, original, given[k]) for k in ("low", "high")}
         low, high = ends.values()
-        if low >= high or (positive and low <= 0):
-            least = "above zero and " if positive else ""
+        if low >= high or (logarithmic and low <= 0):
+            least = "above zero and " if logarithmic else ""
             raise ValueError(
                 f"the range of hyperparameter '{name}' must have its low {least}below its "
-                f"high, like {like}"
+                f"high, like {example}"
             )
         _check_within(name, original, [low, high] if within else [])
         return replace(original, **ends)
     values = given if isinstance(given, list) else [given]
     numbers = [_number(name, original, value) for value in values]
-    if positive and min(numbers, default=0) < 0:
+    if logarithmic and min(numbers, default=0) < 0:
         raise ValueError(f"hyperparameter '{name}' is {min(numbers):g}, but must be zero or more")
     _check_within(name, original, numbers if within else [])
     return _choice(name, numbers)
 
 
 def _one_of(name: str, original: Choice, value: Any) -> Value:
-    """The value as the original has it: 2.0 for a 2."""
-    for known in original.values:
-        if value == known and not isinstance(value, bool):  # to Python True is 1
-            return known
+    """Return the value of the original choice that equals ``value``: 2.0 for a 2."""
+    for allowed in original.values:
+        if value == allowed and not isinstance(value, bool):  # in Python True equals 1
+            return allowed
     hint = nearest(str(value), map(str, original.values))
     raise ValueError(f"hyperparameter '{name}' cannot be {value!r}{hint}")
 
@@ -108,14 +117,14 @@ def _choice(name: str, values: Sequence[Value]) -> Choice:
 
 
 def _number(name: str, original: Range, value: Any) -> float:
-    """The value as the original has it: 2.0 for a 2, or 2 for a 2.0."""
-    whole = isinstance(original, Integer | LogInteger)
+    """Return a number in the type of the original range: 2.0 for a 2, or 2 for a 2.0."""
+    is_integer = isinstance(original, Integer | LogInteger)
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or not abs(value) <= sys.float_info.max  # isfinite raises for a whole number beyond it
-        or (whole and value != int(value))
+        or (is_integer and value != int(value))
     ):
-        kind = "a whole number" if whole else "a number"
+        kind = "a whole number" if is_integer else "a number"
         raise ValueError(f"hyperparameter '{name}' is {reprlib.repr(value)}, but must be {kind}")
-    return int(value) if whole else float(value)
+    return int(value) if is_integer else float(value)

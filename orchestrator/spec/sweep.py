@@ -1,4 +1,4 @@
-"""Reads a sweep file and checks what only the whole file shows: the model of a sweep.
+"""Reads a sweep file into a :class:`SweepSpec` and checks what concerns several of its sections.
 
 Unknown keys are errors everywhere. ``sweeps/quickstart.yaml`` is an example with comments,
 ``docs/sweep-files.md`` lists every field.
@@ -17,7 +17,7 @@ from orchestrator.spec.named import ArchitectureSpec, Budget, TaskSpec, require_
 from orchestrator.spec.resources import RecoverySpec, ResourcesSpec
 from orchestrator.spec.scheduler import SchedulerSpec
 from orchestrator.spec.search import SearchSpec
-from orchestrator.spec.small import variant
+from orchestrator.spec.small import apply_small
 from orchestrator.spec.space import fix, narrow
 from orchestrator.spec.training import Count, Model, Training, TrainingSpec, resolve
 from trainables import architectures, tasks
@@ -28,22 +28,23 @@ Depth = Annotated[int, Field(gt=0, le=1000)]
 
 
 class SweepSpec(Model):
-    """A sweep: every architecture at every depth, on every task, at every budget.
+    """A sweep trains every architecture at every depth, on every task, at every budget.
 
     Attributes:
-        name: of the results folder and the MLflow experiment.
-        seed: all randomness of the sweep follows from it.
-        architectures: names, or ``{name, options}``.
-        depths: layers.
-        tasks: names, or ``{name, options, training, budgets}``.
-        budgets: parameters a network may have; hidden widths follow.
-        search: how configurations are chosen.
+        name: name of the results folder and of the MLflow experiment.
+        seed: seed from which all randomness of the sweep follows.
+        architectures: architectures, each a name or ``{name, options}``.
+        depths: numbers of layers.
+        tasks: tasks, each a name or ``{name, options, training, budgets}``.
+        budgets: largest parameter counts that a network may have. The hidden width of a network is
+            the largest that fits into the budget.
+        search: how the configurations of each cell are chosen.
         scheduler: when trials are stopped early.
-        training: how long a trial trains, where it differs from the tasks' own protocols.
-        replicates: networks trained with each configuration, with different initial weights and
-            batches, as lanes of one trial.
-        resources: what one trial occupies.
-        recovery: what guards against machines that die.
+        training: training settings that replace those of the tasks' own protocols.
+        replicates: number of networks trained with each configuration, with different initial
+            weights and batches, as lanes of one trial.
+        resources: resources that one trial occupies.
+        recovery: protection against machines that die.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
@@ -74,65 +75,90 @@ class SweepSpec(Model):
     def _fits(self) -> Self:
         for index, task in enumerate(self.tasks):
             self._check_training(index, task)
-        known: dict[str, dict[str, Domain]] = {}  # hyperparameter -> owner -> domain
+        domains: dict[str, dict[str, Domain]] = {}  # hyperparameter -> owner -> domain
         for architecture in self.architectures:
             space = architectures.search_space(architecture.name, architecture.options)
             for name, domain in space.items():
-                known.setdefault(name, {})[f"architecture {architecture.name}"] = domain
-        of_networks = set(known)
+                domains.setdefault(name, {})[f"architecture {architecture.name}"] = domain
+        network_hyperparameters = set(domains)
         for index, task in enumerate(self.tasks):
             for name, domain in tasks.find(task.name).hyperparameters.items():
-                if name in of_networks:
-                    owner = next(iter(known[name]))
+                if name in network_hyperparameters:
+                    owner = next(iter(domains[name]))
                     raise SpecError(
                         f"{task.name} has a hyperparameter '{name}', but so has {owner}: call the "
                         "task's another name",
                         "tasks",
                         index,
                     )
-                known.setdefault(name, {})[f"task {task.name}"] = domain
-        for name, given in self.search.space.items():
-            _check_given(narrow, name, given, known, of_networks, ("search", "space"))
+                domains.setdefault(name, {})[f"task {task.name}"] = domain
+        for name, entry in self.search.space.items():
+            section = ("search", "space")
+            _check_entry(narrow, name, entry, domains, network_hyperparameters, section)
         for index, configuration in enumerate(self.search.configurations or ()):
-            place = ("search", "configurations", index)
-            for name, given in configuration.items():
-                _check_given(fix, name, given, known, of_networks, place)
+            item = ("search", "configurations", index)
+            for name, entry in configuration.items():
+                _check_entry(fix, name, entry, domains, network_hyperparameters, item)
         return self
 
     def fixed(self, index: int, architecture: ArchitectureSpec, task: TaskSpec) -> Space:
-        """What configuration ``index`` of ``search.configurations`` says for one kind of cell.
+        """Return the hyperparameters that a configuration of search method ``list`` fixes.
 
         A hyperparameter that neither the architecture nor the task has is left out.
+
+        Args:
+            index: position of the configuration in ``search.configurations``.
+            architecture: architecture of the cell.
+            task: task of the cell.
+
+        Returns:
+            A domain with a single value for each fixed hyperparameter, by name.
+
+        Raises:
+            IndexError: ``search.configurations`` has no such position.
         """
-        said = (self.search.configurations or [])[index]
-        known = {
+        listed = (self.search.configurations or [])[index]
+        space = {
             **architectures.search_space(architecture.name, architecture.options),
             **tasks.find(task.name).hyperparameters,
         }
-        return {name: fix(name, known[name], said[name]) for name in known.keys() & said.keys()}
+        return {name: fix(name, space[name], listed[name]) for name in space.keys() & listed.keys()}
 
     def training_of(self, task: TaskSpec) -> Training:
-        """How trials on ``task`` train: its own words, then the sweep's, then its protocol."""
+        """Return the training settings of trials on a task.
+
+        The task's entry in the sweep file comes first, then the sweep's section ``training``, then
+        the protocol of the task's class.
+
+        Args:
+            task: one of the sweep's tasks.
+        """
         return resolve(tasks.find(task.name).protocol, self.training, task.training)
 
     def budgets_of(self, task: TaskSpec) -> list[int]:
+        """Return the parameter budgets of cells on a task: its own, or those of the sweep.
+
+        Args:
+            task: one of the sweep's tasks.
+        """
         return task.budgets or self.budgets
 
     def _check_training(self, index: int, task: TaskSpec) -> None:
+        """Raise SpecError unless the task's trials are long enough for reports and rungs."""
         training = self.training_of(task)
-        of = f" of {task.label}" if len(self.tasks) > 1 else ""
+        of_task = f" of {task.label}" if len(self.tasks) > 1 else ""
         if training.evaluation_interval > training.steps:
-            place: tuple[str | int, ...] = ("training", "evaluation_interval")
+            location: tuple[str | int, ...] = ("training", "evaluation_interval")
             if task.training.evaluation_interval is not None:
-                place = ("tasks", index, *place)
+                location = ("tasks", index, *location)
             raise SpecError(
-                f"evaluation_interval is {training.evaluation_interval}, but a trial{of} has only "
-                f"{training.steps} steps",
-                *place,
+                f"evaluation_interval is {training.evaluation_interval}, but a trial{of_task} has "
+                f"only {training.steps} steps",
+                *location,
             )
         if (self.scheduler.grace or 0) > training.steps:
             raise SpecError(
-                f"scheduler.grace is {self.scheduler.grace}, but a trial{of} has only "
+                f"scheduler.grace is {self.scheduler.grace}, but a trial{of_task} has only "
                 f"{training.steps} training steps",
                 "scheduler",
                 "grace",
@@ -141,53 +167,60 @@ class SweepSpec(Model):
             rungs = len(self.scheduler.rungs(training.steps))
             if self.scheduler.brackets > rungs:
                 raise SpecError(
-                    f"scheduler.brackets is {self.scheduler.brackets}, but a trial{of} has only "
-                    f"{rungs} rung{'s' if rungs > 1 else ''}: trials in a bracket without rungs "
-                    "would never be stopped",
+                    f"scheduler.brackets is {self.scheduler.brackets}, but a trial{of_task} has "
+                    f"only {rungs} rung{'s' if rungs > 1 else ''}: trials in a bracket without "
+                    "rungs would never be stopped",
                     "scheduler",
                     "brackets",
                 )
 
 
-def _check_given(
-    allowed: Callable[[str, Domain, Any, bool], Domain],
+def _check_entry(
+    apply: Callable[[str, Domain, Any, bool], Domain],
     name: str,
-    given: Any,
-    known: Mapping[str, Mapping[str, Domain]],
-    of_networks: Collection[str],
-    place: tuple[str | int, ...],
+    entry: Any,
+    domains: Mapping[str, Mapping[str, Domain]],
+    network_hyperparameters: Collection[str],
+    section: tuple[str | int, ...],
 ) -> None:
-    """Whether what the file gives hyperparameter ``name`` at ``place`` does for all who have it.
+    """Check the file's entry for a hyperparameter against every architecture and task with it.
 
     Args:
-        allowed: :func:`.narrow` or :func:`.fix`.
-        known: hyperparameter -> owner -> domain.
-        of_networks: the names of those that are of networks.
+        apply: :func:`.narrow` or :func:`.fix`, which raise ValueError if the entry does not fit.
+        name: name of the hyperparameter.
+        entry: value, list or range that the file gives.
+        domains: domain of each hyperparameter of the sweep by the architecture or task that has it.
+        network_hyperparameters: names of the hyperparameters that belong to networks. The values
+            of all others, which belong to tasks, must lie in the original range.
+        section: keys and list indices that lead to the mapping in which the entry stands.
+
+    Raises:
+        SpecError: no architecture and no task has the hyperparameter, or the entry does not fit.
     """
-    if name not in known:
-        raise SpecError(f"unknown hyperparameter '{name}'{nearest(name, known)}", *place, name)
-    domains = known[name]
-    for owner, domain in domains.items():
+    if name not in domains:
+        raise SpecError(f"unknown hyperparameter '{name}'{nearest(name, domains)}", *section, name)
+    for owner, domain in domains[name].items():
         try:
-            allowed(name, domain, given, name not in of_networks)
+            apply(name, domain, entry, name not in network_hyperparameters)
         except ValueError as error:
-            differ = any(other != domain for other in domains.values())
-            of = f" ({owner})" if differ else ""
-            raise SpecError(f"{error}{of}", *place, name) from error
+            # Say whose domain the entry does not fit, if the owners' domains differ.
+            differ = any(other != domain for other in domains[name].values())
+            shown_owner = f" ({owner})" if differ else ""
+            raise SpecError(f"{error}{shown_owner}", *section, name) from error
 
 
 def load(path: Path, small: bool = False) -> SweepSpec:
     """Read and check a sweep file.
 
     Args:
-        small: take the file's small variant: what stands under its key ``small`` replaces what
-            stands outside, mappings key by key and anything else whole, and "-small" is added to
-            the name.
+        path: path of the sweep file.
+        small: whether to take the file's small variant; see :func:`.apply_small`.
 
     Raises:
-        BadInput: one sentence a mistake: file, line, the wrong value and the nearest right one.
+        BadInput: the file has mistakes. The message has one line for each: file, line number, the
+            wrong value and the nearest right one.
     """
-    data, lines = variant(path, *yaml_lines.load(path), small=small)
+    data, lines = apply_small(path, *yaml_lines.load(path), small=small)
     try:
         return SweepSpec.model_validate(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How long trials train and how they are judged: the sweep file over the task's defaults."""
+"""Defines the section ``training`` of a sweep file and fills it in with a task's defaults."""
 
 import math
 from dataclasses import dataclass
@@ -11,29 +11,37 @@ from trainables.tasks import Objective, Protocol
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=10**9)]
 
-REPORTS = 20  # of a whole trial, where the sweep file gives no evaluation_interval
+# Number of reports of a trial that is not stopped early, if the sweep file gives no
+# evaluation_interval.
+REPORTS = 20
 
-# A repetition is only meaningful if these are equal: the learning rate decays over the steps, and
-# the others decide what a configuration is judged by.
+# A repetition is only meaningful if these settings equal those of the repeated trial: the learning
+# rate decays over the steps, and the others decide how a configuration is judged.
 SAME_WHEN_REPEATED = ("steps", "batch_size", "divergence_threshold", "objective")
 
 
 class Model(BaseModel):
-    """Unknown keys are errors; values are not coerced from one type to another."""
+    """Represents a section of a sweep file, which refuses unknown keys and wrong types.
+
+    Values are not converted from one type to another: the text "3" is not accepted as a number.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class TrainingSpec(Model):
-    """What a sweep file says of training; what it leaves out is the task's own protocol.
+    """Holds the training settings that a sweep file gives, for the sweep or for one task.
+
+    A setting that is None is taken from the task's own protocol; see :func:`resolve`.
 
     Attributes:
-        steps: optimizer steps of a trial that is not stopped early.
-        batch_size: samples a step.
-        evaluation_interval: training steps between two reports; a twentieth of the steps if left
-            out.
-        divergence_threshold: a loss above it, or not finite, makes a network infeasible.
-        objective: what search and early stopping see: the validation ``loss`` or ``metric``.
+        steps: training steps of a trial that is not stopped early.
+        batch_size: batch size, in samples per network.
+        evaluation_interval: training steps between two reports; by default a twentieth of
+            ``steps``.
+        divergence_threshold: largest loss of a feasible network. A network whose loss is greater
+            or not finite becomes infeasible.
+        objective: validation value that search and early stopping use, ``loss`` or ``metric``.
         shared_batches: whether the replicates of a trial see the same batches.
     """
 
@@ -47,7 +55,7 @@ class TrainingSpec(Model):
 
 @dataclass(frozen=True)
 class Training:
-    """A :class:`TrainingSpec` with nothing left out."""
+    """Holds all training settings of a trial; :class:`TrainingSpec` describes each."""
 
     steps: int
     batch_size: int
@@ -58,16 +66,21 @@ class Training:
 
     @property
     def reports(self) -> int:
-        """Of a whole trial."""
+        """Return the number of reports of a trial that is not stopped early."""
         return math.ceil(self.steps / self.evaluation_interval)
 
 
 def resolve(protocol: Protocol, *layers: TrainingSpec) -> Training:
-    """The training of a task with ``protocol``; what later layers say wins over earlier ones."""
-    said: dict[str, Any] = {
+    """Return the complete training settings of a task.
+
+    Args:
+        protocol: defaults of the task.
+        layers: settings that replace the defaults. A later layer wins over an earlier one.
+    """
+    overrides: dict[str, Any] = {
         key: value for layer in layers for key, value in layer.model_dump(exclude_none=True).items()
     }
-    steps = said.get("steps", protocol.steps)
+    steps = overrides.get("steps", protocol.steps)
     defaults = {
         "steps": steps,
         "batch_size": protocol.batch_size,
@@ -76,4 +89,4 @@ def resolve(protocol: Protocol, *layers: TrainingSpec) -> Training:
         "objective": protocol.objective,
         "shared_batches": False,
     }
-    return Training(**(defaults | said))
+    return Training(**(defaults | overrides))

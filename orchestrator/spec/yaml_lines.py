@@ -1,4 +1,4 @@
-"""YAML that remembers its lines: safe, no key twice, numbers as people write them."""
+"""Reads YAML safely, with the line number of every key and item, and refuses duplicate keys."""
 
 import re
 from collections.abc import Mapping
@@ -9,18 +9,23 @@ import yaml
 
 from orchestrator.errors import BadInput
 
+# The keys and list positions that lead from the top of a file to a value:
+# ("tasks", 0, "options", "length"). The empty path is the whole file.
 KeyPath = tuple[str | int, ...]
 
-LARGEST = 10**15  # whole number; no sweep needs more, and torch and Parquet end at 64 bits
-NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
-MOST = 100_000  # values in a file, those behind aliases counted wherever the aliases stand
+# Largest whole number in a file. No sweep needs more, and torch and Parquet store 64 bits.
+LARGEST = 10**15
+NAMES = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")  # tags that a key may have
+# Largest number of values in a file. A value behind an alias counts wherever the alias stands, so
+# that nested aliases cannot expand without limit.
+MOST = 100_000
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads ``1e-3`` as a string; here it is a number, as in YAML 1.2.
+    """Reads ``1e-3`` as a number, as YAML 1.2 does; PyYAML's YAML 1.1 reads it as a text.
 
-    PyYAML's own constructors raise anything at all on a scalar that is not what it is tagged or
-    looks like (``2001-13-45``, ``!!bool maybe``); here that is an error with a line.
+    PyYAML's constructors raise errors of many kinds for a scalar that does not fit its tag or its
+    looks (``!!bool maybe``, ``2001-13-45``). This loader turns them into an error with a line.
     """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -49,10 +54,17 @@ _Loader.add_implicit_resolver(
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
-    """The mapping in the file at ``path`` and the line of each key and list item in it.
+    """Read a YAML file whose content is a mapping.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        The mapping, and the line number (from 1) of each key and list item in it.
 
     Raises:
-        BadInput: no such file, not YAML, a key given twice, or not a mapping.
+        BadInput: the file cannot be read, is not YAML, has a key twice, has more than ``MOST``
+            values or is not a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -65,9 +77,9 @@ def load(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             kind = {yaml.SequenceNode: "a list", yaml.ScalarNode: "a single value"}
-            found = kind.get(type(node), "empty")
+            actual = kind.get(type(node), "empty")
             raise BadInput(
-                f"{path}:1: a sweep file must be a mapping of keys to values, but this is {found}"
+                f"{path}:1: a sweep file must be a mapping of keys to values, but this is {actual}"
             )
         _record(path, node, (), lines)
         return loader.construct_document(node), lines
@@ -78,34 +90,43 @@ def load(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise BadInput(f"{path}:{line}: not valid YAML: {error.reason}") from error
-    except (ValueError, OverflowError) as error:  # PyYAML's own of an escape such as "\UFFFFFFFF"
+    except (
+        ValueError,
+        OverflowError,
+    ) as error:  # PyYAML raises these for an escape like "\UFFFFFFFF"
         raise BadInput(f"{path}: not valid YAML: {error}") from error
     except RecursionError as error:
         raise BadInput(f"{path}: nested too deeply, or an alias inside what it names") from error
 
 
 def line_of(lines: Mapping[KeyPath, int], location: KeyPath) -> int:
-    """The line of ``location``, or of the innermost part of it that is in the file."""
+    """Return the line of a value, or of the innermost mapping or list around it in the file.
+
+    Args:
+        lines: line of each key and list item, from :func:`load`.
+        location: path of the value, which the file may lack.
+    """
     while location and location not in lines:
         location = location[:-1]
     return lines.get(location, 1)
 
 
 def _record(path: Path, node: yaml.Node, location: KeyPath, lines: dict[KeyPath, int]) -> None:
+    """Add the lines of a node and of everything inside it to ``lines``, and check its keys."""
     lines.setdefault(location, node.start_mark.line + 1)
     if len(lines) > MOST:
         raise BadInput(f"{path}: more than {MOST:,} values; a sweep file has a few dozen")
     if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
+        names: set[str] = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.tag not in NAMES:
                 shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "something else"
                 raise BadInput(f"{path}:{line}: a key must be a name, but this is {shown}")
             name = str(key.value)
-            if name in seen:
+            if name in names:
                 raise BadInput(f"{path}:{line}: the key '{name}' is given twice")
-            seen.add(name)
+            names.add(name)
             lines[(*location, name)] = line
             _record(path, value, (*location, name), lines)
     elif isinstance(node, yaml.SequenceNode):

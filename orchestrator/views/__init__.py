@@ -1,1 +1,4 @@
-"""What is rebuilt from the ledger: MLflow runs and tables. Nothing reads a view to decide."""
+"""Rebuilds views from the ledger: MLflow runs, tables and reports.
+
+Views are for people alone. No decision of a sweep is taken from a view.
+"""

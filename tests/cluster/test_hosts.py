@@ -93,7 +93,7 @@ def test_a_head_that_was_killed_forgets_its_workers_until_they_are_started_again
 
 def test_nothing_is_left_when_the_process_of_a_test_is_killed(hosts, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from tests.cluster.hosts import Hosts\n"
+        "import sys; from pathlib import Path; from tests.support.hosts import Hosts\n"
         "with Hosts(Path(sys.argv[1])) as hosts:\n"
         "    process = hosts.outside.start(['sleep', '600'])\n"
         "    print(hosts.outside.pid, flush=True)\n"

@@ -1,23 +1,24 @@
-"""A real Chromium that opens a report from a file, without a network."""
+"""Opens a report in a real Chromium, from a file and without a network."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def find_chromium() -> str | None:
-    """The first that is installed."""
+    """Return the path of the first Chromium that is installed, None if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """One process for many pages."""
+    """Start a browser, which serves many pages, and close it on leaving."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
@@ -28,28 +29,44 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, report: Path, *, width: int = 1280, scheme: str = "light"
+    browser: Browser,
+    report: Path,
+    *,
+    width: int = 1280,
+    scheme: Literal["dark", "light", "no-preference"] = "light",
 ) -> Iterator[Page]:
-    """The page of a report; that it asks for nothing and complains of nothing is asserted."""
+    """Open the page of a report; on leaving, assert that it complained and requested nothing.
+
+    Args:
+        browser: browser that opens the page.
+        report: HTML file of the report.
+        width: width of the window in pixels.
+        scheme: colour scheme that the user prefers.
+    """
     context = browser.new_context(
-        viewport={"width": width, "height": 900},
-        color_scheme=scheme,  # type: ignore[arg-type]
-        offline=True,
+        viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
     )
-    page, said, asked = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    complaints: list[str] = []
+    requested: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", dismiss)
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(report.as_uri())
     yield page
     context.close()
-    assert said == [], said
-    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
+    assert complaints == [], complaints
+    assert [url for url in requested if not url.startswith(("data:", "blob:"))] == [report.as_uri()]
 
 
 def draw_all(page: Page) -> None:
-    """Unfold and pass by everything, so that every figure is drawn."""
+    """Unfold every section and scroll to every figure, so that all figures are drawn."""
     page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     for element in page.query_selector_all(".plot"):
         element.scroll_into_view_if_needed()

@@ -1,25 +1,40 @@
-"""Tables against what SQL finds."""
+"""Compares tables with the rows that SQL finds in a ledger."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import pandas as pd
 import pytest
 
 
-def ordered(frame, columns, key=4):
-    """The frame's rows in the order of the first ``key`` columns, None for what is not there."""
+def ordered(frame: pd.DataFrame, columns: list[str], key: int = 4) -> list[tuple[Any, ...]]:
+    """Return the rows of a frame as tuples, sorted, with None in place of NaN.
+
+    Args:
+        frame: the table.
+        columns: columns of the tuples.
+        key: number of columns, from the first, by which rows are sorted.
+    """
     rows = frame.sort_values(columns[:key])[columns].to_dict("records")
     return [
-        tuple(None if isinstance(v, float) and math.isnan(v) else v for v in row.values())
+        tuple(
+            None if isinstance(value, float) and math.isnan(value) else value
+            for value in row.values()
+        )
         for row in rows
     ]
 
 
-def assert_same(found, wanted):
-    """Equal rows; real numbers up to the rounding of another order of additions."""
-    assert len(found) == len(wanted) > 0
-    for ours, theirs in zip(found, wanted, strict=True):
-        for our, their in zip(ours, theirs, strict=True):
-            if isinstance(their, float) and our is not None:
-                assert our == pytest.approx(their, rel=1e-12), (ours, theirs)
+def assert_same(actual: Sequence[Sequence[Any]], expected: Sequence[Sequence[Any]]) -> None:
+    """Assert that there are rows and that they are equal.
+
+    Real numbers may differ by the rounding of another order of additions.
+    """
+    assert len(actual) == len(expected) > 0
+    for row, expected_row in zip(actual, expected, strict=True):
+        for value, expected_value in zip(row, expected_row, strict=True):
+            if isinstance(expected_value, float) and value is not None:
+                assert value == pytest.approx(expected_value, rel=1e-12), (row, expected_row)
             else:
-                assert our == their, (ours, theirs)
+                assert value == expected_value, (row, expected_row)

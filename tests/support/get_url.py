@@ -1,4 +1,4 @@
-"""Print the status and the text that a URL answers with, asked with a token if one is given."""
+"""Prints status and text of a URL's answer; the request has a token if one is given."""
 
 import sys
 import urllib.error

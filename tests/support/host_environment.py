@@ -1,4 +1,4 @@
-"""What the processes of the tests' hosts find in their environment."""
+"""Makes the environment of the processes on the hosts of tests."""
 
 import os
 import sys
@@ -8,8 +8,9 @@ PYTHON = sys.executable
 # The commands of the tests' own environment, and `ip`, which is not on every user's path.
 PATH = f"{Path(PYTHON).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
 
-# A host that is cut off is dead to the others within 10 s, and a host whose head is gone gives up
-# after 10 s (Ray's own: a minute). No worker process starts before its task: each takes seconds.
+# The cluster counts a host that is cut off as dead within 10 s. A host whose head is gone gives up
+# after 10 s (Ray's default: a minute). No worker process starts before its task, because each takes
+# seconds.
 SETTINGS = {
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_health_check_period_ms": "1000",
@@ -23,7 +24,11 @@ SETTINGS = {
 }
 
 
-def environment(token):
-    """This process's, without what is set for Ray; ``token`` is the file of the hosts' token."""
-    given = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    return {**given, **SETTINGS, "RAY_AUTH_TOKEN_PATH": str(token), "PATH": PATH}
+def environment(token: Path) -> dict[str, str]:
+    """Return the environment of this process with the hosts' settings for Ray in place of its own.
+
+    Args:
+        token: file that holds the token of the hosts' cluster.
+    """
+    without_ray = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    return {**without_ray, **SETTINGS, "RAY_AUTH_TOKEN_PATH": str(token), "PATH": PATH}

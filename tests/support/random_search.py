@@ -1,4 +1,4 @@
-"""A sweep of random search in which nothing was stopped, with every other end."""
+"""Makes a sweep of random search with every outcome but stopped."""
 
 import math
 import random
@@ -11,7 +11,10 @@ SAMPLES = 30
 
 
 def random_search(results: Path, seed: int) -> Folder:
-    """Losses over many powers of ten, ties in what chooses, losses that are no number."""
+    """Write a results folder whose losses are drawn at random.
+
+    They span many powers of ten, the validation losses have ties, and some losses are no number.
+    """
     folder = Folder.of(
         results,
         architectures=["rnn", "gru", "lstm"],

@@ -1,6 +1,9 @@
-"""Rows of a ledger, made by hand and at random."""
+"""Makes rows of a ledger by hand and at random, and reads them back."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,23 +11,48 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from orchestrator.ledger import LedgerWriter
-from orchestrator.ledger.schema import DATASETS
+from orchestrator.ledger.schema import DATASETS, Dataset
+
+Row = dict[str, Any]
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-def report(trial, step, loss=0.5, **others):
-    """A row of ``results``."""
+def report(trial: str, step: int, loss: float | None = 0.5, **others: Any) -> Row:
+    """Return a row of ``results``.
+
+    Args:
+        trial: name of the trial.
+        step: training step of the report.
+        loss: validation loss.
+        others: values of further columns.
+    """
     return {"sweep": "s", "trial": trial, "step": step, "validation_loss": loss} | others
 
 
-def ended(trial, outcome="completed", **others):
-    """A row of ``trials``."""
+def ended(trial: str, outcome: str = "completed", **others: Any) -> Row:
+    """Return a row of ``trials``.
+
+    Args:
+        trial: name of the trial.
+        outcome: its outcome.
+        others: values of further columns.
+    """
     return {"sweep": "s", "trial": trial, "outcome": outcome, "ended": NOON} | others
 
 
-def write(folder, dataset, rows, cell="a", sequence=0):
-    """One file with ``rows``."""
+def write(
+    folder: Path, dataset: Dataset, rows: Iterable[Row], cell: str = "a", sequence: int = 0
+) -> Path:
+    """Write rows into one file of a ledger and return its path.
+
+    Args:
+        folder: folder of the ledger.
+        dataset: dataset of the rows.
+        rows: the rows.
+        cell: id of their cell.
+        sequence: sequence number of the first row.
+    """
     writer = LedgerWriter(folder, sequence)
     for row in rows:
         writer.add(dataset, cell, row)
@@ -33,13 +61,16 @@ def write(folder, dataset, rows, cell="a", sequence=0):
     return path
 
 
-def files(folder, dataset="*"):
-    """What every reader of the ledger sees."""
+def files(folder: Path, dataset: str = "*") -> list[Path]:
+    """Return the files of one dataset, or of all, that a reader of the ledger reads."""
     return sorted(folder.glob(f"{dataset}/cell=*/*.parquet"))
 
 
-def plain(value):
-    """``value`` of any reader as Python has it: None for what is not there."""
+def plain(value: Any) -> Any:
+    """Return a value that a reader of the ledger returned as a plain Python value.
+
+    A missing value, which may be NaN, becomes None, and an array becomes a list.
+    """
     if isinstance(value, np.ndarray | list):
         return [plain(item) for item in value]
     if value is None or value is pd.NaT or value is pd.NA or value != value:
@@ -49,15 +80,15 @@ def plain(value):
     return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
 
 
-def records(frame):
-    """A frame's rows as plain dictionaries, integers of a column with nulls as integers."""
+def records(frame: pd.DataFrame) -> list[Row]:
+    """Return the rows of a frame as dictionaries of plain values, see :func:`plain`."""
     rows = frame.to_dict("records")
     return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 integers = st.integers(-(2**53), 2**53)
-KINDS = {
+KINDS: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.string(): st.text(max_size=6),
     pa.int64(): integers,
     pa.float64(): numbers,
@@ -69,8 +100,8 @@ KINDS = {
 }
 
 
-def random_row(dataset):
-    """Rows with any of the columns, those of the key apart."""
+def random_row(dataset: Dataset) -> st.SearchStrategy[Row]:
+    """Return a strategy of rows with any columns of a dataset but those of its key."""
     columns = {
         field.name: KINDS[field.type] | st.none()
         for field in DATASETS[dataset]

@@ -1,4 +1,4 @@
-"""An S3 server for tests, over HTTP, that can fail and go away."""
+"""Runs an S3 server over HTTP that can fail and go away, for tests."""
 
 import itertools
 import logging
@@ -6,6 +6,9 @@ import socket
 import threading
 import urllib.request
 from collections import Counter
+from collections.abc import Iterable
+from typing import Self
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -20,18 +23,19 @@ DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 class S3:
-    """A server with one bucket.
+    """Serves one bucket from a thread of this process.
 
     Attributes:
-        requests: by method.
-        fail_every: so many requests one is answered with 503; 0 for none.
-        away: answer nothing: connections are cut.
-        expired: refuse all, as with credentials that have expired.
-        read_only: refuse what would change something.
+        requests: number of requests by HTTP method, and of those that failed by ``failed``.
+        fail_every: every so many requests, one is answered with status 503; 0 for none.
+        away: whether all connections are cut without an answer.
+        expired: whether all requests are refused as with expired credentials.
+        read_only: whether requests that would change an object are refused.
     """
 
-    def __init__(self):
-        self.requests, self.fail_every, self.away = Counter(), 0, False
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.fail_every, self.away = 0, False
         self.expired = self.read_only = False
         self._numbers = itertools.count(1)
         self._app = DomainDispatcherApplication(create_backend_app)
@@ -39,10 +43,10 @@ class S3:
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self._thread.start()
-        # What moto holds is of the process, not of the server.
+        # moto keeps the objects of all servers of a process in one place.
         address = f"http://127.0.0.1:{self.port}"
         urllib.request.urlopen(f"{address}/moto-api/reset", data=b"").close()
         self.client = boto3.client(
@@ -55,29 +59,30 @@ class S3:
         self.client.create_bucket(Bucket=BUCKET)
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
-    def url(self, folder):
+    def url(self, folder: str) -> str:
+        """Return the URL of a folder of the bucket, which names this server."""
         return f"s3://{BUCKET}/{folder}?endpoint_override=127.0.0.1:{self.port}&scheme=http"
 
-    def keys(self, prefix=""):
-        """The objects there are, by another client than ours."""
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys of the objects with a prefix, as the client boto3 lists them."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
-    def leaves_for(self, seconds):
-        """Go away, and come back later."""
+    def leaves_for(self, seconds: float) -> None:
+        """Go away, and come back after so many seconds."""
         self.away = True
         threading.Timer(seconds, self._come_back).start()
 
-    def _come_back(self):
+    def _come_back(self) -> None:
         self.away = False
 
-    def _answer(self, environ, start_response):
-        method = environ["REQUEST_METHOD"]
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        method: str = environ["REQUEST_METHOD"]
         self.requests[method] += 1
         if self.away:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
@@ -89,4 +94,5 @@ class S3:
             self.requests["failed"] += 1
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [BUSY]
-        return self._app(environ, start_response)
+        answer: Iterable[bytes] = self._app(environ, start_response)
+        return answer

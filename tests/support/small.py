@@ -1,4 +1,4 @@
-"""A sweep of a few seconds, and pieces of it."""
+"""Makes sweeps that run in a few seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,22 @@ SMALL: dict[str, Any] = {
 
 
 def small_plan(results: Path = Path("results"), **changes: Any) -> Plan:
-    """The plan of the small sweep with some of its keys changed.
+    """Return the plan of the small sweep.
 
-    ``results`` is where the sweep lies that it repeats, if it repeats one.
+    Args:
+        results: results folder that holds the sweep that this one repeats, if it repeats one.
+        changes: keys of the sweep file that replace those of the small sweep.
     """
     return make_plan(SweepSpec.model_validate({**SMALL, **changes}), results)
 
 
 def small_file(folder: Path, **changes: Any) -> Path:
-    """The small sweep as a file."""
+    """Write the small sweep's file into a folder and return its path.
+
+    Args:
+        folder: the folder.
+        changes: keys of the sweep file that replace those of the small sweep.
+    """
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump({**SMALL, **changes}))
     return path

@@ -1,4 +1,7 @@
-"""Results folders made by hand or at random: the real definition, a real ledger, known truth."""
+"""Makes results folders by hand or at random, so that tests know what tables must say.
+
+Manifest and ledger are written by the functions that a run uses.
+"""
 
 import json
 import math
@@ -13,7 +16,13 @@ from orchestrator.ledger import LedgerWriter
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, PlannedTrial
-from orchestrator.plan.remaining import EVERYTHING, Remaining, TrialSelection, remaining
+from orchestrator.plan.remaining import (
+    EVERYTHING,
+    Remaining,
+    TrialSelection,
+    remaining,
+    require_feasible_size,
+)
 from orchestrator.plan.repair import repair, start_errored_over
 from orchestrator.views.study.study import Study
 from tests.support.rows import NOON
@@ -25,19 +34,30 @@ PARENTHESES = {"name": "parentheses", "options": {"length": 6, "held_out_size": 
 
 
 def wcrnn(**options: Any) -> dict[str, Any]:
+    """Return a weight-constrained RNN with options, as a sweep file names it."""
     return {"name": "wcrnn", "options": options}
 
 
 @dataclass
 class Folder:
-    """A results folder that is being filled."""
+    """Fills the folder of a sweep with trials.
+
+    Attributes:
+        plan: plan of the sweep.
+        paths: its files.
+    """
 
     plan: Plan
     paths: SweepPaths
 
     @classmethod
     def of(cls, results: Path, **changes: Any) -> "Folder":
-        """Of the small sweep with changes, as its first run claims it."""
+        """Make the folder of a sweep without trials, as its first run does.
+
+        Args:
+            results: results folder.
+            changes: keys of the sweep file that replace those of the small sweep.
+        """
         plan = small_plan(results, **changes)
         paths = SweepPaths(results, plan.spec.name)
         paths.make_writable()
@@ -46,15 +66,26 @@ class Folder:
 
     @property
     def study(self) -> Study:
+        """Return the study that tables are made from."""
         return Study(self.paths)
 
     def fill(self, architecture: str, *ends: dict[str, Any] | None) -> None:
-        """The first trials of the architecture's only cell: one end each, None for not yet run."""
+        """Write the ends of the first trials of an architecture that has only one cell.
+
+        Args:
+            architecture: label of the architecture.
+            ends: end of each trial (:func:`end`), None for a trial that has not yet run.
+        """
         (cell,) = [c.id for c in self.plan.cells if c.architecture.label == architecture]
         self.write({f"{cell}_{i:05d}": end for i, end in enumerate(ends) if end is not None})
 
     def write(self, ends: dict[str, dict[str, Any]]) -> None:
-        """Rows by trial: a trial's row, and under ``reports`` those of its reports."""
+        """Write the rows of trials.
+
+        Args:
+            ends: row of each trial by its name; its key ``reports`` holds the rows of its reports.
+                A trial without an outcome has begun and not ended.
+        """
         trials = {trial.id: trial for trial in self.plan.trials()}
         writer = LedgerWriter(self.paths.ledger, subtracted(self.plan, self.paths).record.sequence)
         for trial, end in ends.items():
@@ -63,19 +94,24 @@ class Folder:
             for report in end.get("reports", ()):
                 row = {"sweep": self.plan.spec.name, "trial": trial, "reported": NOON}
                 writer.add("results", cell.id, row | report)
-            if "outcome" in end:  # else it began and has not ended
+            if "outcome" in end:
                 writer.add("trials", cell.id, _described(trials[trial], self.plan) | end)
         writer.flush()
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
-        """A query over the ledger as a user of duckdb would write it."""
+        """Return the rows of a query over the ledger as a user of duckdb would write it.
+
+        The views ``trials``, ``results`` and ``starts`` have the rows that count.
+        """
+        ledger = self.paths.ledger
+        assert isinstance(ledger, Path), "duckdb reads ledgers on a disk only"
         connection = duckdb.connect()
         for name, key in (("trials", "trial"), ("results", "trial, step"), ("starts", "trial")):
-            if not any(self.paths.ledger.glob(f"{name}/*/*.parquet")):
+            if not any(ledger.glob(f"{name}/*/*.parquet")):
                 continue
             connection.execute(
                 f"create view {name} as select * from read_parquet("
-                f"'{self.paths.ledger}/{name}/*/*.parquet', hive_partitioning = true) "
+                f"'{ledger}/{name}/*/*.parquet', hive_partitioning = true) "
                 f"qualify row_number() over (partition by {key} order by sequence desc) = 1"
             )
         return connection.execute(query).fetchall()
@@ -95,6 +131,7 @@ def subtracted(
     fresh: bool = False,
 ) -> Remaining:
     """Return the trials that a run of the plan takes up, as the command finds them."""
+    require_feasible_size(plan)
     left = remaining(plan, repair(plan, paths), selection)
     return start_errored_over(paths, left) if fresh else left
 
@@ -143,13 +180,19 @@ def end(
     metrics: list[float] | None = None,
     **others: Any,
 ) -> dict[str, Any]:
-    """How a trial ended; every lane has the trial's losses where none are given.
+    """Return how a trial ended: values of columns of ``trials``.
 
-    The objective is the validation loss unless given.
+    Args:
+        outcome: outcome of the trial.
+        validation: validation loss of the trial and of each lane, also the trial's objective.
+        evaluation: evaluation loss of the trial.
+        lanes: evaluation loss of each lane, by default the trial's in two lanes.
+        metrics: validation and evaluation metric of each lane, by default 0.5.
+        others: values that replace these or are added to them.
     """
     lanes = [evaluation] * 2 if lanes is None else lanes
     metrics = [0.5] * len(lanes) if metrics is None else metrics
-    there = [m for m in metrics if not math.isnan(m)]
+    feasible = [metric for metric in metrics if not math.isnan(metric)]
     return {
         "outcome": outcome,
         "step": 16,
@@ -157,7 +200,7 @@ def end(
         "validation_loss": validation,
         "evaluation_loss": evaluation,
         "validation_metric": 0.5,
-        "evaluation_metric": sum(there) / len(there) if there else math.nan,
+        "evaluation_metric": sum(feasible) / len(feasible) if feasible else math.nan,
         "lane_validation_losses": [validation] * len(lanes),
         "lane_evaluation_losses": lanes,
         "lane_validation_metrics": metrics,
@@ -167,24 +210,33 @@ def end(
 
 
 def completed(validation: float, evaluation: float, **others: Any) -> dict[str, Any]:
+    """Return the end of a completed trial with these losses, see :func:`end`."""
     return end("completed", validation, evaluation, **others)
 
 
 def stopped(evaluation: float = 1.0) -> dict[str, Any]:
-    return end("stopped", 0.001, evaluation, step=8)  # a validation loss that would win
+    """Return the end of a trial that was stopped early.
+
+    Its validation loss is so low that it would be the best trial if stopped trials counted.
+    """
+    return end("stopped", 0.001, evaluation, step=8)
 
 
 def infeasible(**others: Any) -> dict[str, Any]:
+    """Return the end of a trial all of whose lanes became infeasible, see :func:`end`."""
     return end("infeasible", metrics=[math.nan] * 2, **others)
 
 
 def errored() -> dict[str, Any]:
-    """A trial that broke before it reported anything."""
+    """Return the end of a trial that errored before its first report."""
     return {"outcome": "errored", "step": 0, "error": "Traceback"}
 
 
 def random_folder(results: Path, seed: int) -> Folder:
-    """Cells of every kind, with every outcome, some missing, some run again after an error."""
+    """Write a results folder with cells of every kind and trials of every outcome.
+
+    Some trials have not yet run, and some ran again after an error.
+    """
     names = ["rnn", "intersection", wcrnn(), wcrnn(residual="heterogeneous")]
     wide = wcrnn(residual="heterogeneous", epsilon=0.2)
     folder = Folder.of(
@@ -197,7 +249,8 @@ def random_folder(results: Path, seed: int) -> Folder:
     )
     chance = random.Random(seed)
     trials = list(folder.plan.trials())
-    first, second = {}, {}
+    first: dict[str, dict[str, Any]] = {}
+    second: dict[str, dict[str, Any]] = {}
     for trial in trials:
         if chance.random() < 0.15:
             continue  # not yet run
@@ -229,8 +282,8 @@ def _random_end(chance: random.Random) -> dict[str, Any]:
         del reports[2:]
     validation = math.nan if all(dead) else round(chance.random(), 1)
     evaluation = math.nan if all(dead) else chance.random() * 10 ** chance.randint(-6, 6)
-    at = [chance.randint(1, 16) if d else None for d in dead]
-    # An objective of its own, with frequent ties: the loss does not tell what is best.
+    infeasible_at = [chance.randint(1, 16) if d else None for d in dead]
+    # The objective differs from the losses, which therefore do not tell what is best. It has ties.
     objective = math.nan if all(dead) else round(chance.random(), 1)
     row = end(
         outcome,
@@ -239,9 +292,37 @@ def _random_end(chance: random.Random) -> dict[str, Any]:
         lanes=lanes(),
         metrics=lanes(),
         reports=reports,
-        lane_infeasible_at=at,
+        lane_infeasible_at=infeasible_at,
         objective=objective,
     )
     repeated = ("objective", "validation_loss", "evaluation_loss", "evaluation_metric")
-    reports[-1] |= {name: row[name] for name in repeated}  # a trial's row says its last report
+    reports[-1] |= {name: row[name] for name in repeated}  # a trial's row repeats its last report
     return row
+
+
+def repeating_folder(
+    folder: Folder, name: str = "again", samples: int = 12, **changes: Any
+) -> Folder:
+    """Return the empty folder of a sweep that repeats another one.
+
+    Args:
+        folder: folder of the repeated sweep.
+        name: name of the sweep.
+        samples: number of trials in each cell.
+        changes: further keys of its sweep file.
+    """
+    spec = folder.plan.spec
+    changes = {
+        "architectures": [architecture.label for architecture in spec.architectures],
+        "tasks": [{"name": task.name, "options": task.options} for task in spec.tasks],
+        "search": {"method": "repeat", "of": spec.name, "samples": samples},
+        "scheduler": "none",
+        "seed": 8,
+        **changes,
+    }
+    results = folder.paths.results
+    assert isinstance(results, Path)
+    plan = small_plan(results, name=name, **changes)
+    paths = SweepPaths(results, name)
+    left_of(plan, paths)
+    return Folder(plan, paths)

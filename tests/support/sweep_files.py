@@ -1,4 +1,6 @@
-"""A sweep file that is right, and what a user reads once a part of it is not."""
+"""Holds a valid sweep file, and returns the error that a user reads if a part of it is wrong."""
+
+from pathlib import Path
 
 import pytest
 
@@ -30,14 +32,15 @@ resources: {cpus: 1}
 """
 
 
-def write(folder, text):
+def write(folder: Path, text: str) -> Path:
+    """Write a sweep file into a folder and return its path."""
     path = folder / "a.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def refusal(path):
-    """What a user reads, each line without the file's name in front."""
+def refusal(path: Path) -> list[str]:
+    """Load a wrong sweep file and return the lines of the error, without the file's name."""
     with pytest.raises(BadInput) as caught:
         load(path)
     lines = str(caught.value).split("\n")
@@ -45,7 +48,13 @@ def refusal(path):
     return [line.removeprefix(f"{path}:") for line in lines]
 
 
-def refused(folder, right, wrong):
-    """What a user reads after putting ``wrong`` in the place of ``right``."""
+def refused(folder: Path, right: str, wrong: str) -> list[str]:
+    """Return the lines of the error after replacing a part of the valid sweep file.
+
+    Args:
+        folder: folder that gets the file.
+        right: text that is in the valid file once.
+        wrong: text that replaces it.
+    """
     assert SWEEP.count(right) == 1
     return refusal(write(folder, SWEEP.replace(right, wrong)))

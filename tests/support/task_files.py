@@ -1,11 +1,16 @@
-"""Small data sets in the formats of the real ones, and what is in them."""
+"""Makes small data sets at random and writes them in the formats of the real ones."""
 
 import pickle
 import random
 import string
 import struct
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+
+Images = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # [count, pixels], and [count] labels
 
 LETTERS = " " + string.ascii_lowercase
 SYMBOLS = "\n !$&',-.3:;?" + string.ascii_uppercase + string.ascii_lowercase
@@ -15,7 +20,7 @@ PLAYS = "".join(random.Random(1).choices(SYMBOLS, k=12_000))
 _RNG = np.random.default_rng(2)
 
 
-def _images(count, pixels, low, high):
+def _images(count: int, pixels: int, low: int, high: int) -> Images:
     return (
         _RNG.integers(low, high, size=(count, pixels), dtype=np.uint8),
         _RNG.integers(10, size=count, dtype=np.uint8),
@@ -29,8 +34,8 @@ CIFAR = {
 } | {"test_batch": _images(30, 3072, 50, 256)}
 
 
-def write(folder):
-    """Everything, as the search below SOUNDINGS_DATA expects it."""
+def write(folder: Path) -> None:
+    """Write all data sets into a folder, as they are expected in the folder SOUNDINGS_DATA."""
     for name in ("text8", "tinyshakespeare", "mnist", "cifar10/cifar-10-batches-py"):
         (folder / name).mkdir(parents=True)
     write_text8(folder, TEXT8)
@@ -42,17 +47,25 @@ def write(folder):
             pickle.dump(batch, file, protocol=2)
 
 
-def write_text8(folder, text):
+def write_text8(folder: Path, text: str) -> None:
+    """Write a text as the data set text8 into a folder of data sets."""
     (folder / "text8").mkdir(exist_ok=True)
     (folder / "text8/text8").write_bytes(text.encode())
 
 
-def write_plays(folder, text):
+def write_plays(folder: Path, text: str) -> None:
+    """Write a text as the data set tinyshakespeare into a folder of data sets."""
     (folder / "tinyshakespeare").mkdir(exist_ok=True)
     (folder / "tinyshakespeare/input.txt").write_bytes(text.encode())
 
 
-def write_mnist(folder, sets):
+def write_mnist(folder: Path, sets: Mapping[str, Images]) -> None:
+    """Write images and labels as MNIST into a folder of data sets.
+
+    Args:
+        folder: folder of data sets, which holds the folder ``mnist``.
+        sets: images of 28 x 28 pixels and their labels, by the first part of the files' names.
+    """
     for name, (images, labels) in sets.items():
         count = len(labels)
         (folder / f"mnist/{name}-images-idx3-ubyte").write_bytes(

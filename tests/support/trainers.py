@@ -1,33 +1,56 @@
-"""Small trainers whose lanes train without trouble."""
+"""Builds small trainers whose lanes train without becoming infeasible, and compares lanes."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pytest
 import torch
+from torch import Tensor
 
 from tests.support.networks import configuration
 from trainables import tasks
 from trainables.architectures import build
+from trainables.space import Configuration, Value
+from trainables.tasks import Batch, Split, Task
 from trainables.training import Schedule, Trainer
+from trainables.trial import Trial
 
 STEPS = 12
 TASK = {"size": 3, "delay": 4, "held_out_size": 50}
 
 
 def trainer(
-    configurations,
+    configurations: Sequence[Configuration],
     *,
-    threshold=1e6,
-    dtype=torch.float32,
-    options=TASK,
-    task=None,
-    steps=STEPS,
-    batch_size=4,
-    shared_batches=False,
-    **which,
-):
-    made = tasks.make("memory", options) if task is None else task
+    threshold: float = 1e6,
+    dtype: torch.dtype = torch.float32,
+    options: Mapping[str, Any] = TASK,
+    task: Task | None = None,
+    steps: int = STEPS,
+    batch_size: int = 4,
+    shared_batches: bool = False,
+    lanes: Sequence[int] | None = None,
+    first_lane: int = 0,
+) -> Trainer:
+    """Return a trainer of a GRU with one lane for each configuration.
+
+    Args:
+        configurations: configuration of each lane.
+        threshold: divergence threshold.
+        dtype: type of the parameters.
+        options: options of the memory task, unless ``task`` is given.
+        task: task that the network is trained on.
+        steps: training steps of a trial that is not stopped early.
+        batch_size: batch size, in samples per lane.
+        shared_batches: whether all lanes train on the batches of the first lane.
+        lanes: index of each lane, by default 0, 1 and so on.
+        first_lane: offset of the batches, as in :class:`Trainer`.
+    """
+    trained_task = tasks.make("memory", options) if task is None else task
     net = build(
         "gru",
-        inputs=made.inputs,
-        outputs=made.outputs,
+        inputs=trained_task.inputs,
+        outputs=trained_task.outputs,
         hidden=5,
         lanes=len(configurations),
         dtype=dtype,
@@ -38,45 +61,62 @@ def trainer(
         divergence_threshold=threshold,
         shared_batches=shared_batches,
     )
-    return Trainer(net, made, schedule, configurations, network_seed=1, data_seed=2, **which)
+    return Trainer(
+        net,
+        trained_task,
+        schedule,
+        configurations,
+        network_seed=1,
+        data_seed=2,
+        lanes=lanes,
+        first_lane=first_lane,
+    )
 
 
-def steady(count, **changed):
-    """Configurations that train without trouble, each of another optimizer."""
+def steady(count: int, **changed: Value) -> list[dict[str, Value]]:
+    """Return configurations that train without becoming infeasible, each with another optimizer.
+
+    Args:
+        count: number of configurations, 4 at most.
+        changed: values of hyperparameters that replace those that all of them have.
+    """
     kinds = ("adam", "sgd", "momentum", "rmsprop")
-    fixed = {"learning_rate": 1e-2, "nonlinearity": "tanh"} | changed
+    fixed: dict[str, Value] = {"learning_rate": 1e-2, "nonlinearity": "tanh", **changed}
     return [configuration("gru", {}, i, optimizer=kinds[i], **fixed) for i in range(count)]
 
 
-def begun(trial):
-    """A trial whose network is there already, for a test to reach into."""
+def begun(trial: Trial) -> Trial:
+    """Build the network of a trial, so that a test can change it, and return the trial."""
     trial._begin()
     trial._begun = True
     return trial
 
 
-def weights(made, lane):
-    return torch.cat([p.detach()[lane].flatten() for p in made.network.parameters()])
+def weights(trainer: Trainer, lane: int) -> Tensor:
+    """Return all parameters of one lane side by side."""
+    return torch.cat([p.detach()[lane].flatten() for p in trainer.network.parameters()])
 
 
-def spy_on_batches(monkeypatch, made):
-    """A list that gets the place of every batch that ``made`` asks for."""
-    asked = []
-    batch = made.task.batch
+def spy_on_batches(monkeypatch: pytest.MonkeyPatch, trainer: Trainer) -> list[dict[str, Any]]:
+    """Return a list that from now on gets the arguments of each batch that a trainer asks for."""
+    requests: list[dict[str, Any]] = []
+    batch = trainer.task.batch
 
-    def spy(**place):
-        asked.append({**place, "lanes": list(place["lanes"])})
-        return batch(**place)
+    def spy(**arguments: Any) -> Batch:
+        requests.append({**arguments, "lanes": list(arguments["lanes"])})
+        return batch(**arguments)
 
-    monkeypatch.setattr(made.task, "batch", spy)
-    return asked
+    monkeypatch.setattr(trainer.task, "batch", spy)
+    return requests
 
 
-def assert_lanes_equal(one, other, lanes):
+def assert_lanes_equal(first: Trainer, second: Trainer, lanes: Iterable[int]) -> None:
+    """Assert that lanes of two trainers have equal weights, losses and metrics, to the last bit."""
+    splits: tuple[Split, ...] = ("validation", "evaluation")
     for lane in lanes:
-        assert torch.equal(weights(one, lane), weights(other, lane))
-        assert one.training_losses[lane] == other.training_losses[lane]
-        for split in ("validation", "evaluation"):
-            mine, others = one.evaluate(split), other.evaluate(split)
-            assert mine.losses[lane] == others.losses[lane]
-            assert mine.metrics[lane] == others.metrics[lane]
+        assert torch.equal(weights(first, lane), weights(second, lane))
+        assert first.training_losses[lane] == second.training_losses[lane]
+        for split in splits:
+            scores, other_scores = first.evaluate(split), second.evaluate(split)
+            assert scores.losses[lane] == other_scores.losses[lane]
+            assert scores.metrics[lane] == other_scores.metrics[lane]

@@ -1,4 +1,4 @@
-"""Files of checkpoints: whole or set aside, the two newest kept, nothing in them executed."""
+"""Tests checkpoint files: damaged ones are set aside, two are kept, and code in them never runs."""
 
 import errno
 import hashlib
@@ -31,21 +31,25 @@ def state(step):
     return {"step": step, "weights": torch.tensor(ODD) + step, "lanes": {"loss": [0.5, None]}}
 
 
-def same(one, other):
-    """Bit for bit."""
-    if isinstance(one, torch.Tensor):
-        mine, others = (x.reshape(-1).view(torch.uint8) for x in (one, other))
-        return one.dtype == other.dtype and one.shape == other.shape and torch.equal(mine, others)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return repr(one) == repr(other)
+def same(first, second):
+    """Return whether two values are equal, tensors bit for bit."""
+    if isinstance(first, torch.Tensor):
+        first_bytes, second_bytes = (x.reshape(-1).view(torch.uint8) for x in (first, second))
+        return (
+            first.dtype == second.dtype
+            and first.shape == second.shape
+            and torch.equal(first_bytes, second_bytes)
+        )
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    return repr(first) == repr(second)
 
 
 def read(folder, identity="me"):
-    """What is used of a folder, and what is said of it."""
+    """Return the state that is used of a folder, None without one, and the warnings."""
     used = []
-    found, warnings = load(folder, identity, used.append)
-    assert found == bool(used)
+    is_used, warnings = load(folder, identity, used.append)
+    assert is_used == bool(used)
     return (used[0] if used else None), warnings
 
 
@@ -60,28 +64,28 @@ def names(folder):
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool]),
     step=st.integers(0, 10**12 - 1),
 )
-def test_what_is_written_comes_back_bit_for_bit(tmp_path_factory, plain, numbers, dtype, step):
+def test_a_written_checkpoint_is_loaded_bit_for_bit(tmp_path_factory, plain, numbers, dtype, step):
     folder = tmp_path_factory.mktemp("c") / "of a trial"
-    whole = {"plain": plain, "numbers": torch.tensor(numbers).nan_to_num(1.5, 2.5, 3.5).to(dtype)}
-    whole |= {"odd": torch.tensor(ODD), "none": torch.empty(0, 3), "one": torch.tensor(7.0)}
-    write(folder, step, "me", whole)
-    found, warnings = read(folder)
-    assert same(found, whole) and warnings == []
+    written = {"plain": plain, "numbers": torch.tensor(numbers).nan_to_num(1.5, 2.5, 3.5).to(dtype)}
+    written |= {"odd": torch.tensor(ODD), "none": torch.empty(0, 3), "one": torch.tensor(7.0)}
+    write(folder, step, "me", written)
+    loaded, warnings = read(folder)
+    assert same(loaded, written) and warnings == []
     assert steps(folder) == [step]
     assert len(names(folder)) == 1
 
 
-def test_the_two_newest_are_kept_and_the_newest_is_used(tmp_path):
+def test_the_two_newest_checkpoints_are_kept_and_the_newest_is_used(tmp_path):
     order = [4, 8, 100, 99, 12_000_000_000]
     for count, step in enumerate(order, 1):
         write(tmp_path, step, "me", state(step))
         assert steps(tmp_path) == sorted(order[:count], reverse=True)[:2]
-        found, _ = read(tmp_path)
-        assert found["step"] == max(order[:count])
+        loaded, _ = read(tmp_path)
+        assert loaded["step"] == max(order[:count])
     assert len(names(tmp_path)) == 2
 
 
-def test_a_folder_without_any_is_no_trouble(tmp_path):
+def test_a_folder_without_checkpoints_loads_nothing_and_gives_no_warning(tmp_path):
     (tmp_path / "step-5.pt").write_text("not a name of ours")
     (tmp_path / "step-000000000005.pt.aside").write_text("nor is this")
     for folder in (tmp_path / "none", tmp_path):
@@ -89,77 +93,79 @@ def test_a_folder_without_any_is_no_trouble(tmp_path):
         assert read(folder) == (None, [])
 
 
-def damaged(whole, how, chance):
-    if how == "empty":
+def damaged(content, damage, rng):
+    if damage == "empty":
         return b""
-    if how == "truncated":
-        return whole[: chance.randrange(len(whole))]
-    if how == "garbage":
-        return chance.randbytes(500)
-    if how == "a hole":
-        at = chance.randrange(len(whole) - 64)
-        return whole[:at] + bytes(64) + whole[at + 64 :]
-    if how == "longer":
-        return whole + b"\0"
-    place = chance.randrange(len(whole))
-    flipped = bytearray(whole)
-    flipped[place] ^= 1 << chance.randrange(8)
+    if damage == "truncated":
+        return content[: rng.randrange(len(content))]
+    if damage == "garbage":
+        return rng.randbytes(500)
+    if damage == "a hole":
+        start = rng.randrange(len(content) - 64)
+        return content[:start] + bytes(64) + content[start + 64 :]
+    if damage == "longer":
+        return content + b"\0"
+    position = rng.randrange(len(content))
+    flipped = bytearray(content)
+    flipped[position] ^= 1 << rng.randrange(8)
     return bytes(flipped)
 
 
-@pytest.mark.parametrize("how", ["empty", "truncated", "garbage", "a hole", "longer", "a bit"])
-def test_a_damaged_one_is_set_aside_with_a_sentence_and_the_one_before_is_used(tmp_path, how):
-    chance = random.Random(how)
-    for attempt in range(200 if how == "a bit" else 10):
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "a hole", "longer", "a bit"])
+def test_a_damaged_checkpoint_is_set_aside_with_a_warning_and_the_previous_one_is_used(
+    tmp_path, damage
+):
+    rng = random.Random(damage)
+    for attempt in range(200 if damage == "a bit" else 10):
         folder = tmp_path / f"{attempt}"
         for step in (4, 8):
             write(folder, step, "me", state(step))
         newest = folder / "step-000000000008.pt"
-        broken = damaged(newest.read_bytes(), how, chance)
-        newest.write_bytes(broken)
-        found, warnings = read(folder)
-        assert same(found, state(4))
+        damaged_bytes = damaged(newest.read_bytes(), damage, rng)
+        newest.write_bytes(damaged_bytes)
+        loaded, warnings = read(folder)
+        assert same(loaded, state(4))
         aside = folder / "_damaged-step-000000000008.pt.aside"
         assert warnings == [
             f"{newest}: not a checkpoint that can be used (damaged); set aside as {aside.name}"
         ]
-        assert aside.read_bytes() == broken  # nothing is thrown away
+        assert aside.read_bytes() == damaged_bytes  # its bytes are kept
         assert names(folder) == [aside.name, "step-000000000004.pt"]
-        assert read(folder)[1] == []  # said once
+        assert read(folder)[1] == []  # it warns only once
 
 
-def test_where_all_are_damaged_none_is_used_and_each_is_told(tmp_path):
+def test_no_checkpoint_is_used_and_each_is_warned_of_when_all_are_damaged(tmp_path):
     for step in (4, 8):
         write(tmp_path, step, "me", state(step))
         (tmp_path / f"step-{step:012d}.pt").write_bytes(b"PK")
-    found, warnings = read(tmp_path)
-    assert found is None
+    loaded, warnings = read(tmp_path)
+    assert loaded is None
     assert [w.split(":")[0].rpartition("/")[2] for w in warnings] == [
         "step-000000000008.pt",
         "step-000000000004.pt",
     ]
 
 
-def test_one_of_another_trial_is_not_used(tmp_path):
+def test_a_checkpoint_of_another_trial_is_not_used(tmp_path):
     write(tmp_path, 4, "me", state(4))
     write(tmp_path, 8, "somebody else", state(8))
-    found, (warning,) = read(tmp_path)
-    assert found["step"] == 4
+    loaded, (warning,) = read(tmp_path)
+    assert loaded["step"] == 4
     assert "it is of another trial, or of another definition of this one" in warning
 
 
-def test_one_that_does_not_fit_is_set_aside_by_what_it_raises(tmp_path):
+def test_a_checkpoint_that_does_not_fit_is_set_aside_with_the_error_it_raises(tmp_path):
     for step in (4, 8):
         write(tmp_path, step, "me", state(step))
-    taken = []
+    used_steps = []
 
-    def use(found):
-        if found["step"] == 8:
+    def use(loaded):
+        if loaded["step"] == 8:
             raise RuntimeError("size mismatch for readout\nand much more")
-        taken.append(found["step"])
+        used_steps.append(loaded["step"])
 
     used, (warning,) = load(tmp_path, "me", use)
-    assert used and taken == [4]
+    assert used and used_steps == [4]
     assert "(size mismatch for readout); set aside as" in warning and "\n" not in warning
 
 
@@ -172,20 +178,20 @@ class Bomb:
 
 
 def sealed(content):
-    """A file's content under the seal of a whole checkpoint."""
+    """Return the content of a file preceded by the seal of a complete checkpoint."""
     return hashlib.sha256(content).digest() + content
 
 
 @pytest.mark.parametrize("where", ["identity", "state", "instead"])
-def test_code_in_a_file_is_never_executed(tmp_path, where):
+def test_code_in_a_checkpoint_file_is_never_executed(tmp_path, where):
     bomb = Bomb(tmp_path / "boom")
-    whole = {"identity": "me", "state": state(8)} | {where: bomb}
+    checkpoint = {"identity": "me", "state": state(8)} | {where: bomb}
     content = io.BytesIO()
-    torch.save(bomb if where == "instead" else whole, content)
+    torch.save(bomb if where == "instead" else checkpoint, content)
     write(tmp_path, 4, "me", state(4))
     (tmp_path / "step-000000000008.pt").write_bytes(sealed(content.getvalue()))
-    found, (warning,) = read(tmp_path)
-    assert same(found, state(4))
+    loaded, (warning,) = read(tmp_path)
+    assert same(loaded, state(4))
     assert "step-000000000008.pt: not a checkpoint that can be used (damaged)" in warning
     assert not bomb.path.exists()
 
@@ -193,12 +199,12 @@ def test_code_in_a_file_is_never_executed(tmp_path, where):
 @pytest.mark.parametrize(
     "other", [None, 5, [], {}, {"identity": "me"}, {"identity": "me", "state": 7}]
 )
-def test_a_whole_file_of_something_else_is_set_aside(tmp_path, other):
+def test_a_file_with_a_valid_seal_but_other_content_is_set_aside(tmp_path, other):
     content = io.BytesIO()
     torch.save(other, content)
     (tmp_path / "step-000000000008.pt").write_bytes(sealed(content.getvalue()))
-    found, (warning,) = read(tmp_path)
-    assert found is None and "not a checkpoint that can be used" in warning
+    loaded, (warning,) = read(tmp_path)
+    assert loaded is None and "not a checkpoint that can be used" in warning
 
 
 def no_space(*arguments):
@@ -206,7 +212,7 @@ def no_space(*arguments):
 
 
 @pytest.mark.parametrize("broken", ["os.fsync", "pathlib.Path.rename"])
-def test_a_write_that_fails_leaves_those_that_were_there_and_nothing_else(
+def test_a_failed_write_leaves_the_existing_checkpoints_and_nothing_else(
     tmp_path, monkeypatch, broken
 ):
     for step in (4, 8):
@@ -221,7 +227,7 @@ def test_a_write_that_fails_leaves_those_that_were_there_and_nothing_else(
     assert steps(tmp_path) == [12, 8]
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_of_the_machine(tmp_path):
+def test_writing_to_a_folder_that_cannot_be_made_raises_an_os_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         write(tmp_path / "file" / "of a trial", 4, "me", state(4))
@@ -230,7 +236,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_machine(tmp_path):
 @pytest.mark.parametrize(
     ("after", "left"), [(0, []), (3, []), (4, [4]), (7, [4]), (8, [8, 4]), (9, [8, 4])]
 )
-def test_later_ones_can_be_discarded(tmp_path, after, left):
+def test_checkpoints_after_a_step_can_be_discarded(tmp_path, after, left):
     for step in (4, 8):
         write(tmp_path, step, "me", state(step))
     discard_after(tmp_path, after)
@@ -238,8 +244,8 @@ def test_later_ones_can_be_discarded(tmp_path, after, left):
     discard_after(tmp_path / "none", after)
 
 
-def test_the_file_is_a_seal_and_what_torch_writes(tmp_path):
-    """No more than the state takes: about a kilobyte a tensor of overhead is torch's own."""
+def test_a_checkpoint_file_is_a_seal_and_a_torch_archive(tmp_path):
+    """The file is hardly larger than the state: torch adds about a kilobyte per tensor."""
     write(tmp_path, 8, "me", {"weights": torch.zeros(10_000)})
     content = (tmp_path / "step-000000000008.pt").read_bytes()
     assert zipfile.is_zipfile(io.BytesIO(content[32:]))
@@ -247,17 +253,17 @@ def test_the_file_is_a_seal_and_what_torch_writes(tmp_path):
     assert checkpoints.KEPT == 2
 
 
-def test_what_killed_writers_left_behind_goes_with_the_next_checkpoint(tmp_path):
+def test_unfinished_files_of_killed_writers_are_deleted_by_the_next_write(tmp_path):
     for number in (1, 2, 3):
         (tmp_path / f".step-00000000000{number}.pt.{number}.tmp").write_bytes(b"half of one")
     write(tmp_path, 4, "me", state(4))
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000000004.pt"]
 
 
-def test_trouble_of_the_machine_sets_no_checkpoint_aside(tmp_path):
+def test_a_memory_error_during_loading_sets_no_checkpoint_aside(tmp_path):
     write(tmp_path, 1, "me", state(1))
 
-    def use(found):
+    def use(loaded):
         raise MemoryError
 
     with pytest.raises(MemoryError):

@@ -1,4 +1,4 @@
-"""Architectures and tasks by the dotted path of a user's own package."""
+"""Tests that architectures and tasks are found by the dotted path of a user's own package."""
 
 import itertools
 import re
@@ -39,17 +39,17 @@ class Mine(Cell):
 other = 3
 """
 KINDS = {"task": (tasks, TASK), "architecture": (architectures, ARCHITECTURE)}
-both = pytest.mark.parametrize("kind", KINDS)
+both_kinds = pytest.mark.parametrize("kind", KINDS)
 _numbers = itertools.count()
 
 
 @pytest.fixture
 def write(tmp_path, monkeypatch):
-    """Writes a module and gives its name."""
+    """Return a function that writes a module and returns its name."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def to_file(text):
-        name = f"external_{next(_numbers)}"  # imported once in a process
+        name = f"external_{next(_numbers)}"  # Python would not import a second module of one name
         (tmp_path / f"{name}.py").write_text(text)
         return name
 
@@ -69,46 +69,46 @@ def changed(kind, right, wrong):
     return text.replace(right, wrong)
 
 
-@both
-def test_a_path_is_the_class_of_its_module(kind, write):
+@both_kinds
+def test_a_dotted_path_finds_the_class_of_its_module(kind, write):
     package, text = KINDS[kind]
     name = write(text)
-    found = package.find(f"{name}:Mine")
-    assert (found.__name__, found.__module__) == ("Mine", name)
-    assert package.find(f"{name}:Mine") is found
+    found_class = package.find(f"{name}:Mine")
+    assert (found_class.__name__, found_class.__module__) == ("Mine", name)
+    assert package.find(f"{name}:Mine") is found_class
 
 
-@both
-def test_a_registered_name_is_found_and_a_wrong_one_told_the_nearest(kind):
+@both_kinds
+def test_a_registered_name_is_found_and_a_wrong_one_is_refused_with_the_nearest(kind):
     right, wrong = {"task": ("parity", "partiy"), "architecture": ("lstm", "lstn")}[kind]
     registry = {"task": tasks.TASKS, "architecture": architectures.ARCHITECTURES}[kind]
     assert KINDS[kind][0].find(right) is registry[right]
     assert refusal(kind, wrong) == f"unknown {kind} '{wrong}'; did you mean '{right}'?"
 
 
-@both
-def test_a_path_with_a_dot_for_the_colon_is_told_so(kind):
+@both_kinds
+def test_a_path_with_a_dot_instead_of_the_colon_is_refused_with_the_colon(kind):
     assert refusal(kind, "mine.things.Mine") == (
         f"{kind} 'mine.things.Mine' is no path: did you mean 'mine.things:Mine'?"
     )
 
 
-@both
+@both_kinds
 @pytest.mark.parametrize("path", [":Mine", "mine:", ".mine:Mine", ":"])
-def test_half_a_path_is_none(kind, path):
+def test_an_incomplete_path_is_refused_with_an_example(kind, path):
     example = {"task": "mypackage.tasks:MyTask", "architecture": "mypackage.cells:MyCell"}[kind]
     assert refusal(kind, path) == f"{kind} '{path}' is no path such as {example}"
 
 
-@both
-def test_a_package_that_is_not_there_says_where_it_would_be_looked_for(kind):
+@both_kinds
+def test_a_missing_package_is_refused_with_the_places_where_it_may_be(kind):
     assert refusal(kind, "not_there.things:Mine") == (
         f"{kind} 'not_there.things:Mine' cannot be imported: No module named 'not_there'; its "
         "package must be installed, or lie in the folder in which soundings is called"
     )
 
 
-@both
+@both_kinds
 @pytest.mark.parametrize(
     ("first", "sentence"),
     [
@@ -118,48 +118,51 @@ def test_a_package_that_is_not_there_says_where_it_would_be_looked_for(kind):
         ("raise ValueError", "ValueError"),
     ],
 )
-def test_a_module_that_raises_is_told_with_file_and_line(kind, first, sentence, write, tmp_path):
+def test_a_module_that_raises_is_refused_with_file_and_line(kind, first, sentence, write, tmp_path):
     name = write(f"import math\n{first}\n{KINDS[kind][1]}")
     assert refusal(kind, f"{name}:Mine") == (
         f"{kind} '{name}:Mine' cannot be imported: {tmp_path / name}.py:2: {sentence}"
     )
 
 
-@both
-def test_a_module_that_is_no_python_is_told_with_file_and_line(kind, write, tmp_path):
+@both_kinds
+def test_a_module_with_a_syntax_error_is_refused_with_file_and_line(kind, write, tmp_path):
     name = write("import math\nclass Mine(\n")
-    told = refusal(kind, f"{name}:Mine")
+    sentence = refusal(kind, f"{name}:Mine")
     start = f"{kind} '{name}:Mine' cannot be imported: {tmp_path / name}.py:2: "
-    assert told.startswith(start)
-    assert "never closed" in told
+    assert sentence.startswith(start)
+    assert "never closed" in sentence
 
 
-@both
-def test_a_module_without_the_class_names_the_nearest(kind, write):
+@both_kinds
+def test_a_path_to_a_missing_class_is_refused_with_the_nearest_name(kind, write):
     name = write(KINDS[kind][1])
-    told = refusal(kind, f"{name}:Mina")
-    assert told == f"module '{name}' has no 'Mina'; did you mean 'Mine'?"
+    sentence = refusal(kind, f"{name}:Mina")
+    assert sentence == f"module '{name}' has no 'Mina'; did you mean 'Mine'?"
 
 
-@both
-def test_what_is_no_such_class_is_refused(kind, write):
+@both_kinds
+def test_an_object_that_does_not_extend_the_base_class_is_refused(kind, write):
     name = write(KINDS[kind][1] + "class Plain:\n    pass\n")
-    home = {
+    base_classes = {
         "task": "trainables.tasks.Regression, Classification or Task",
         "architecture": "trainables.architectures.cell.Cell (or layer.Layer)",
     }[kind]
     for path in (f"{name}:other", f"{name}:Plain", "trainables.seeds:derive"):
         assert refusal(kind, path) == (
-            f"{kind} '{path}' is no {kind}: it must be a class that extends {home}"
+            f"{kind} '{path}' is no {kind}: it must be a class that extends {base_classes}"
         )
-    other = {"task": "trainables.architectures:Network", "architecture": "trainables.tasks:Task"}
-    assert "must be a class that extends" in refusal(kind, other[kind])
+    other_kind = {
+        "task": "trainables.architectures:Network",
+        "architecture": "trainables.tasks:Task",
+    }
+    assert "must be a class that extends" in refusal(kind, other_kind[kind])
 
 
-@both
+@both_kinds
 @pytest.mark.parametrize("attribute", ["summary", "source"])
 @pytest.mark.parametrize("wrong", ["", "    {} = 3\n"])
-def test_a_text_that_is_missing_is_named(kind, attribute, wrong, write):
+def test_a_class_without_summary_or_source_is_refused(kind, attribute, wrong, write):
     lines = KINDS[kind][1].splitlines(keepends=True)
     text = "".join(
         wrong.format(attribute) if line.startswith(f"    {attribute} =") else line for line in lines
@@ -168,13 +171,13 @@ def test_a_text_that_is_missing_is_named(kind, attribute, wrong, write):
     assert refusal(kind, path) == f"{kind} '{path}' lacks the class attribute '{attribute}'"
 
 
-def test_a_task_says_what_its_metric_is(write):
+def test_a_task_without_a_metric_name_is_refused(write):
     text = changed("task", "class Mine(Regression)", "class Mine(Task)")
     path = f"{write(text.replace('Protocol, Regression', 'Protocol, Task'))}:Mine"
     assert refusal("task", path) == f"task '{path}' lacks the class attribute 'metric_name'"
 
 
-@both
+@both_kinds
 @pytest.mark.parametrize(
     "options",
     [
@@ -198,7 +201,7 @@ def test_options_that_are_no_dataclass_are_refused(kind, options, write):
     )
 
 
-def test_a_task_without_options_of_its_own_is_told(write):
+def test_a_task_without_options_is_refused(write):
     path = f"{write(changed('task', '    Options = NoOptions', '    pass'))}:Mine"
     assert refusal("task", path) == (
         f"task '{path}' lacks the class attribute 'Options': a class decorated with "
@@ -206,7 +209,7 @@ def test_a_task_without_options_of_its_own_is_told(write):
     )
 
 
-@both
+@both_kinds
 @pytest.mark.parametrize("hint", ["list", "dict[str, int]", "'NotThere'", "set[int] | None"])
 def test_options_that_a_sweep_file_cannot_give_are_refused(kind, hint, write):
     base = {"task": "NoOptions", "architecture": "StackOptions"}[kind]
@@ -223,8 +226,8 @@ def test_options_that_a_sweep_file_cannot_give_are_refused(kind, hint, write):
     assert re.fullmatch(pattern, refusal(kind, path))
 
 
-@both
-def test_options_of_ones_own_are_checked_like_all_others(kind, write):
+@both_kinds
+def test_options_of_a_users_class_are_checked_like_built_in_ones(kind, write):
     base = {"task": "NoOptions", "architecture": "StackOptions"}[kind]
     text = changed(
         kind,
@@ -239,7 +242,7 @@ def test_options_of_ones_own_are_checked_like_all_others(kind, write):
     assert str(caught.value) == f"option 'size' of {path} is 'five', but must be a whole number"
 
 
-def test_a_task_is_no_architecture_and_the_other_way_round(write):
+def test_a_task_is_refused_as_an_architecture_and_an_architecture_as_a_task(write):
     task, architecture = write(TASK), write(ARCHITECTURE)
     assert issubclass(architectures.find(f"{architecture}:Mine"), Layer)
     assert issubclass(tasks.find(f"{task}:Mine"), tasks.Task)

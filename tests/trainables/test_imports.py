@@ -1,4 +1,4 @@
-"""``trainables`` stands alone: without Ray but for the trial, without the orchestrator."""
+"""Tests that ``trainables`` imports no orchestrator, and no Ray outside of its trial module."""
 
 import subprocess
 import sys
@@ -19,11 +19,11 @@ print(" ".join(sorted({name.split(".")[0] for name in sys.modules})))
 
 @pytest.fixture(scope="module")
 def imported():
-    """Top-level packages in memory after an import of everything except the trial."""
-    done = subprocess.run(
+    """Return the top-level packages in memory after an import of everything except the trial."""
+    completed = subprocess.run(
         [sys.executable, "-c", LIST], capture_output=True, text=True, check=True, timeout=120
     )
-    return set(done.stdout.split())
+    return set(completed.stdout.split())
 
 
 def test_everything_but_the_trial_is_imported_without_ray(imported):
@@ -31,11 +31,11 @@ def test_everything_but_the_trial_is_imported_without_ray(imported):
     assert "ray" not in imported
 
 
-def test_nothing_needs_the_orchestrator_or_its_libraries(imported):
+def test_trainables_imports_neither_the_orchestrator_nor_its_libraries(imported):
     libraries = {"mlflow", "pandas", "pyarrow", "optuna", "pydantic", "pooch", "sklearn"}
     assert not imported & {"orchestrator", *libraries}
 
 
-def test_the_trial_needs_nothing_of_the_orchestrator():
+def test_the_trial_module_imports_nothing_of_the_orchestrator():
     code = "import sys, trainables.trial; sys.exit('orchestrator' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

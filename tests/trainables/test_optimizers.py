@@ -1,4 +1,4 @@
-"""All four optimizers against torch.optim, several lanes of different kinds at once."""
+"""Compares all four optimizers with torch.optim, several lanes of different kinds at once."""
 
 import math
 
@@ -24,7 +24,7 @@ def constants(kind, **changed):
 
 
 def penalised_quartic(w, lane, l2=0.0):
-    """A loss with a gradient of its own in every lane and at every point."""
+    """Return a loss whose gradient differs in every lane and at every point."""
     target = noise(WIDTH, seed=100 + lane)
     curvature = 0.5 + noise(WIDTH, seed=200 + lane).square()
     error = w - target
@@ -38,7 +38,7 @@ def gradients(matrix, losses):
     return torch.autograd.grad(total, leaf)[0]
 
 
-def ours(configurations, start, losses=penalised_quartic):
+def train_with_soundings(configurations, start, losses=penalised_quartic):
     matrix = start.clone()
     optimizer = Optimizer(configurations, matrix, STEPS)
     for step in range(STEPS):
@@ -47,7 +47,7 @@ def ours(configurations, start, losses=penalised_quartic):
 
 
 def torch_optimizer(c, parameter, weight_decay):
-    """The same constants for torch.optim; what Soundings does not tune stays at its default."""
+    """Return torch's optimizer with the same constants; what is not tuned stays at its default."""
     mu = 1 / (1 + math.exp(-c["momentum_logit"]))
     common = {"lr": c["learning_rate"], "weight_decay": weight_decay}
     return {
@@ -58,7 +58,7 @@ def torch_optimizer(c, parameter, weight_decay):
     }[c["optimizer"]]()
 
 
-def theirs(c, start, lane, loss, weight_decay=0.0):
+def train_with_torch(c, start, lane, loss, weight_decay=0.0):
     parameter = start[lane].clone().requires_grad_()
     optimizer = torch_optimizer(c, parameter, weight_decay)
     for step in range(STEPS):
@@ -73,34 +73,34 @@ def theirs(c, start, lane, loss, weight_decay=0.0):
     return parameter.detach()
 
 
-def test_unclipped_lanes_are_torchs_optimizers_with_weight_decay():
+def test_unclipped_lanes_equal_torchs_optimizers_with_weight_decay():
     lanes = [
         constants(kind, l2=l2, momentum_logit=logit, learning_rate=rate, learning_rate_decay=decay)
         for kind in OPTIMIZERS
         for l2, logit, rate, decay in ((0.0, 1.0, 0.03, 1.0), (0.3, 3.5, 0.01, 1e-3))
     ]
     start = noise(len(lanes), WIDTH)
-    result = ours(lanes, start)
+    result = train_with_soundings(lanes, start)
     for lane, c in enumerate(lanes):
-        expected = theirs(c, start, lane, penalised_quartic, weight_decay=c["l2"])
+        expected = train_with_torch(c, start, lane, penalised_quartic, weight_decay=c["l2"])
         torch.testing.assert_close(result[lane], expected, rtol=0, atol=1e-12)
         assert (expected - start[lane]).abs().max() > 0.05
 
 
-def test_clipped_lanes_are_torchs_optimizers_on_the_penalised_loss():
+def test_clipped_lanes_equal_torchs_optimizers_on_the_penalised_loss():
     # Large gradients, because torch adds 1e-6 to the norm it divides by.
     def steep(w, lane):
         return 1e6 * penalised_quartic(w, lane, l2=0.3)
 
     lanes = [constants(kind, clip_norm=norm) for kind in OPTIMIZERS for norm in (1.0, 7.0)]
     start = noise(len(lanes), WIDTH)
-    result = ours(
+    result = train_with_soundings(
         [c | {"l2": 1e6 * 0.3} for c in lanes],
         start,
         lambda w, lane: 1e6 * penalised_quartic(w, lane),
     )
     for lane, c in enumerate(lanes):
-        expected = theirs(c, start, lane, steep)
+        expected = train_with_torch(c, start, lane, steep)
         torch.testing.assert_close(result[lane], expected, rtol=0, atol=1e-8)
 
 
@@ -125,33 +125,33 @@ def test_the_learning_rate_decays_exponentially_by_its_factor_over_all_steps():
     assert rates == pytest.approx([0.5, 0.05, 0.005, 0.0005], rel=1e-12)
 
 
-def test_a_dead_lane_stays_as_it_is_and_disturbs_no_other():
+def test_an_infeasible_lane_keeps_its_weights_and_changes_no_other_lane():
     lanes = [constants(kind) for kind in OPTIMIZERS]
     start = noise(4, WIDTH)
-    for dead in range(4):
+    for infeasible in range(4):
         healthy, matrix = start.clone(), start.clone()
         beside, optimizer = Optimizer(lanes, healthy, STEPS), Optimizer(lanes, matrix, STEPS)
-        alive = torch.arange(4) != dead
+        feasible = torch.arange(4) != infeasible
         for step in range(5):
             gradient = gradients(healthy, penalised_quartic)
             beside.step(gradient.clone(), step)
-            gradient[dead] = torch.tensor([torch.nan, torch.inf] * (WIDTH // 2))
-            optimizer.step(gradient, step, alive)
-        assert torch.equal(matrix[dead], start[dead])
-        assert torch.equal(matrix[alive], healthy[alive])
-        assert not torch.equal(healthy[dead], start[dead])
+            gradient[infeasible] = torch.tensor([torch.nan, torch.inf] * (WIDTH // 2))
+            optimizer.step(gradient, step, feasible)
+        assert torch.equal(matrix[infeasible], start[infeasible])
+        assert torch.equal(matrix[feasible], healthy[feasible])
+        assert not torch.equal(healthy[infeasible], start[infeasible])
 
 
 def test_a_restored_optimizer_goes_on_bit_for_bit():
     lanes = [constants(kind) for kind in OPTIMIZERS]
-    whole = noise(4, WIDTH)
-    optimizer = Optimizer(lanes, whole, STEPS)
+    uninterrupted = noise(4, WIDTH)
+    optimizer = Optimizer(lanes, uninterrupted, STEPS)
     for step in range(5):
-        optimizer.step(gradients(whole, penalised_quartic), step)
-    half = whole.clone()
-    restored = Optimizer(lanes, half, STEPS)
+        optimizer.step(gradients(uninterrupted, penalised_quartic), step)
+    continued = uninterrupted.clone()
+    restored = Optimizer(lanes, continued, STEPS)
     restored.load_state_dict({key: value.clone() for key, value in optimizer.state_dict().items()})
     for step in range(5, 10):
-        optimizer.step(gradients(whole, penalised_quartic), step)
-        restored.step(gradients(half, penalised_quartic), step)
-    assert torch.equal(half, whole)
+        optimizer.step(gradients(uninterrupted, penalised_quartic), step)
+        restored.step(gradients(continued, penalised_quartic), step)
+    assert torch.equal(continued, uninterrupted)

@@ -1,4 +1,4 @@
-"""Names and options: what is accepted, and what a refusal says."""
+"""Tests which names and options are accepted, and the sentence that refuses a wrong one."""
 
 import math
 from dataclasses import dataclass
@@ -31,35 +31,36 @@ class Sample:
     strengths: float | tuple[float, float] = 1.0
 
 
-def options(**given):
-    return make_options(Sample, "thing", given)
+def options(**values):
+    return make_options(Sample, "thing", values)
 
 
 def test_given_options_replace_the_defaults():
     assert options() == Sample()
-    given = {"length": 3, "strength": 0.5, "on": True, "kind": "heterogeneous", "label": "y"}
-    assert options(**given) == Sample(**given)
-    given = {"bias": -0.5, "strengths": (0.25, 2.0)}
-    assert options(**given) == Sample(**given)
+    values = {"length": 3, "strength": 0.5, "on": True, "kind": "heterogeneous", "label": "y"}
+    assert options(**values) == Sample(**values)
+    values = {"bias": -0.5, "strengths": (0.25, 2.0)}
+    assert options(**values) == Sample(**values)
 
 
 @pytest.mark.parametrize("key", ["strength", "bias", "strengths"])
-def test_a_whole_number_serves_as_a_real_one(key):
+def test_a_whole_number_is_accepted_for_a_number_and_becomes_a_float(key):
     value = getattr(options(**{key: 2}), key)
     assert value == 2.0
     assert type(value) is float
 
 
-@pytest.mark.parametrize("given", [[1, 2.5], (1, 2.5), [1.0, 2.5]])
-def test_a_pair_of_numbers_becomes_a_pair_of_real_ones(given):
-    made = options(strengths=given)
-    assert made.strengths == (1.0, 2.5)
-    assert type(made.strengths) is tuple
-    assert {type(end) for end in made.strengths} == {float}
-    assert hash(made) == hash(Sample(strengths=(1.0, 2.5)))  # as options of a frozen class are
+@pytest.mark.parametrize("pair", [[1, 2.5], (1, 2.5), [1.0, 2.5]])
+def test_a_pair_of_numbers_becomes_a_tuple_of_floats(pair):
+    parsed = options(strengths=pair)
+    assert parsed.strengths == (1.0, 2.5)
+    assert type(parsed.strengths) is tuple
+    assert {type(end) for end in parsed.strengths} == {float}
+    # Options of a frozen class can be hashed.
+    assert hash(parsed) == hash(Sample(strengths=(1.0, 2.5)))
 
 
-def test_an_optional_number_may_be_nothing():
+def test_an_optional_number_may_be_none():
     assert options(bias=None) == Sample()
 
 
@@ -116,12 +117,12 @@ def test_a_value_of_the_wrong_type_is_refused(key, value):
 
 
 @pytest.mark.parametrize("key", ["strength", "bias", "strengths"])
-def test_a_whole_number_too_large_for_a_real_one_is_refused(key):
+def test_a_whole_number_too_large_for_a_float_is_refused(key):
     with pytest.raises(OptionError, match=f"^option '{key}' of thing is 1000"):
         options(**{key: 10**400})
 
 
-def test_hints_are_described_in_words():
+def test_type_hints_are_described_in_words():
     hints = get_type_hints(Sample)
     assert describe(hints.pop("kind")) == "scaled | heterogeneous"
     assert {key: describe(hint) for key, hint in hints.items()} == WORDS
@@ -140,13 +141,13 @@ def test_every_option_of_every_architecture_can_be_described():
 
 @dataclass(frozen=True)
 class Rare:
-    """Hints that no option here has so far, but a user's own may."""
+    """Has type hints that no option of Soundings has so far, but a user's own may have."""
 
     ends: tuple[float, int] = (0.0, 1)
     maybe: Literal["a", "b"] | None = None
 
 
-def test_a_pair_alone_is_a_type_as_well():
+def test_an_option_may_require_a_pair():
     assert make_options(Rare, "thing", {"ends": [1, 2]}).ends == (1.0, 2)
     with pytest.raises(OptionError, match=r"is 3, but must be \[a number, a whole number\]$"):
         make_options(Rare, "thing", {"ends": 3})
@@ -173,7 +174,7 @@ def test_a_value_outside_a_choice_is_refused(value, end):
     assert str(error.value) == f"option 'kind' of thing is {end}"
 
 
-def test_an_unknown_option_names_the_nearest():
+def test_an_unknown_option_is_refused_with_the_nearest_name():
     with pytest.raises(OptionError, match=r"^unknown option 'lenght' of thing; did you mean 'leng"):
         options(lenght=3)
     with pytest.raises(
@@ -184,7 +185,7 @@ def test_an_unknown_option_names_the_nearest():
         make_options(NoOptions, "thing", {"q": 1})
 
 
-def test_lookup_finds_a_name_or_names_the_nearest():
+def test_lookup_finds_a_name_or_refuses_it_with_the_nearest():
     registry = {"gru": 1, "lstm": 2}
     assert lookup("architecture", registry, "lstm") == 2
     with pytest.raises(OptionError, match=r"^unknown architecture 'lsmt'; did you mean 'lstm'"):
@@ -193,22 +194,22 @@ def test_lookup_finds_a_name_or_names_the_nearest():
         lookup("architecture", registry, "foo")
 
 
-def test_nearest_of_nothing_says_nothing():
+def test_nearest_among_no_names_is_an_empty_text():
     assert nearest("foo", []) == ""
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_finite_are_refused(value):
-    for given, shown in ((value, f"{value}"), ((0.0, value), f"(0.0, {value})")):
+    for strengths, shown in ((value, f"{value}"), ((0.0, value), f"(0.0, {value})")):
         with pytest.raises(Refused) as error:
-            require_finite(Sample(strengths=given), "strength", "strengths")
+            require_finite(Sample(strengths=strengths), "strength", "strengths")
         assert str(error.value) == f"option 'strengths' is {shown}, but must be finite"
         assert error.value.option == "strengths"
     assert require_finite(Sample(strengths=(-1e300, 1e300)), "strengths") is None
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "sentence"),
+    ("name", "wrong_options", "sentence"),
     [
         ("wcrnn", {"alpha": -0.1}, "option 'alpha' of wcrnn is -0.1, but must be 0 or more"),
         ("wcrnn", {"epsilon": math.nan}, "option 'epsilon' of wcrnn is nan, but must be 0 or more"),
@@ -276,11 +277,11 @@ def test_numbers_that_are_not_finite_are_refused(value):
         ),
     ],
 )
-def test_what_an_architecture_refuses_and_how(name, given, sentence):
+def test_an_architecture_refuses_a_wrong_option_in_one_sentence(name, wrong_options, sentence):
     with pytest.raises(OptionError) as error:
-        check_options(name, given)
+        check_options(name, wrong_options)
     assert str(error.value) == sentence
-    assert error.value.option == next(iter(given))
+    assert error.value.option == next(iter(wrong_options))
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf, -math.inf])

@@ -1,4 +1,4 @@
-"""Widths from budgets against closed-form counts."""
+"""Compares the widths that are solved for budgets with closed-form parameter counts."""
 
 import math
 import re
@@ -8,23 +8,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.counting import network_parameters, width_multiple
 from tests.support.networks import CASES, every_architecture
-from tests.trainables.architectures.test_counts import network_parameters, width_multiple
 from trainables.architectures import ARCHITECTURES, Impossible, Network, build
 from trainables.sizing import Size, count, solve
 
-# Every name without options, then with those of the variants; a depth that exists.
+# Every architecture without options, then with those of its variants, at depths that exist.
 cases = [(name, {}) for name in ARCHITECTURES] + [case for case in CASES if case[1]]
 shapes = st.tuples(st.sampled_from(cases), st.integers(1, 8)).filter(
     lambda shape: shape[1] >= ARCHITECTURES[shape[0][0]].minimal_depth
 )
 inputs_and_outputs = {"inputs": st.integers(1, 300), "outputs": st.integers(1, 100)}
-# As many small budgets as large ones.
+# The logarithm of a budget is uniform: small budgets are as frequent as large ones.
 budgets = st.floats(math.log(200), math.log(5e6)).map(lambda log: round(math.exp(log)))
 
 
 def largest_width(name, options, depth, inputs, outputs, budget, multiple):
-    """By trying every width there is, 0 if none does; each network has hidden^2 parameters."""
+    """Return the largest width within the budget by trying all of them, 0 if none fits.
+
+    A network has at least hidden^2 parameters.
+    """
     widths = range(multiple, math.isqrt(budget) + 1, multiple)
     fit = [
         w for w in widths if network_parameters(name, w, depth, inputs, outputs, options) <= budget
@@ -60,7 +63,7 @@ def check(name, options, depth, inputs, outputs, budget):
 
 @settings(max_examples=300, deadline=None)
 @given(shape=shapes, budget=budgets, **inputs_and_outputs)
-def test_the_width_is_the_largest_that_fits(shape, budget, inputs, outputs):
+def test_the_width_is_the_largest_that_fits_the_budget(shape, budget, inputs, outputs):
     (name, options), depth = shape
     check(name, options, depth, inputs, outputs, budget)
 
@@ -68,25 +71,27 @@ def test_the_width_is_the_largest_that_fits(shape, budget, inputs, outputs):
 @pytest.mark.parametrize("budget", [200, 30_000, 5_000_000])
 @pytest.mark.parametrize("depth", [1, 2, 8])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_name_gets_the_largest_width_at_every_depth(name, depth, budget):
+def test_every_architecture_gets_the_largest_width_at_every_depth(name, depth, budget):
     check(name, {}, max(depth, ARCHITECTURES[name].minimal_depth), 28, 10, budget)
 
 
 @every_architecture
 @pytest.mark.parametrize("depth", [1, 2, 3, 6])
 @pytest.mark.parametrize(("inputs", "hidden"), [(5, 8), (8, 8)])
-def test_a_count_is_that_of_the_whole_network(name, options, depth, inputs, hidden):
-    """Also where not all of its layers are built."""
+def test_count_is_the_number_of_parameters_of_the_whole_network(
+    name, options, depth, inputs, hidden
+):
+    """This holds although not all layers are built to count them."""
     depth = max(depth, ARCHITECTURES[name].minimal_depth)
     arguments = {"inputs": inputs, "outputs": 3, "hidden": hidden, "depth": depth}
-    whole = build(name, options=options, device=torch.device("meta"), **arguments)
-    assert count(name, options=options, **arguments) == whole.parameter_count()
-    assert whole.parameter_count() == network_parameters(name, hidden, depth, inputs, 3, options)
+    network = build(name, options=options, device=torch.device("meta"), **arguments)
+    assert count(name, options=options, **arguments) == network.parameter_count()
+    assert network.parameter_count() == network_parameters(name, hidden, depth, inputs, 3, options)
 
 
 @pytest.mark.parametrize("below", [0, 1])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_budget_is_met_exactly_or_not_at_all(name, below):
+def test_an_exact_budget_gives_its_width_and_one_less_the_next_smaller_width(name, below):
     exact = network_parameters(name, 9, 2, 5, 3)
     size = solve(name, inputs=5, outputs=3, depth=2, options={}, budget=exact - below)
     assert size.hidden == 9 - below
@@ -96,8 +101,8 @@ def test_a_budget_is_met_exactly_or_not_at_all(name, below):
 @pytest.mark.parametrize("budget", [200, 10_000, 5_000_000, 10**10])
 @pytest.mark.parametrize("depth", [2, 8])
 @every_architecture
-def test_few_and_shallow_networks_are_built(monkeypatch, name, options, depth, budget):
-    """A width takes a number of networks that grows with its logarithm, none deeper than two."""
+def test_solve_builds_few_networks_of_two_layers(monkeypatch, name, options, depth, budget):
+    """The number of networks grows with the logarithm of the width; none is deeper than two."""
     built = []
     make = Network.__init__
 
@@ -166,7 +171,7 @@ def test_rotations_take_the_largest_even_width():
         assert scaled == Size(hidden=width, parameters=budget, unrounded=width)
 
 
-def test_no_width_makes_an_impossible_depth_possible():
+def test_solve_refuses_an_impossible_depth():
     arguments = {"inputs": 3, "outputs": 1, "options": {}, "budget": 10**6}
     with pytest.raises(Impossible, match="depth 1"):
         solve("intersection", depth=1, **arguments)

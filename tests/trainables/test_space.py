@@ -1,4 +1,4 @@
-"""Search spaces against appendix A of the capacity paper, and the draws from them."""
+"""Compares search spaces with appendix A of the capacity paper and tests the draws from them."""
 
 import math
 
@@ -38,12 +38,12 @@ FORGET_BIASES = {
 
 
 def scale_of(square):
-    """Of a square matrix: the identity has none."""
+    """Return the domain of the scale of a square matrix; the identity has no scale."""
     return When(LogUniform(0.01, 2.0), square, ("orthogonal", "normal"))
 
 
 def appendix(name):
-    """The hyperparameters of an architecture as the paper lists them."""
+    """Return the hyperparameters of an architecture as the paper lists them."""
     if name == "irnn":  # starts at the identity and zero biases with a ReLU: nothing else to tune
         return LEARNING | READOUT | BIASES | {"h_input_scale": LogUniform(0.001, 2.0)}
     kinds = ("orthogonal", "normal") if name == "rnn" else ("identity", "orthogonal", "normal")
@@ -61,7 +61,7 @@ def appendix(name):
 
 
 @pytest.mark.parametrize("name", ["rnn", "irnn", "ugrnn", "gru", "lstm", "intersection"])
-def test_ranges_are_those_of_the_paper(name):
+def test_search_spaces_are_those_of_the_paper(name):
     assert search_space(name) == appendix(name)
 
 
@@ -73,7 +73,7 @@ def test_an_architecture_of_the_paper_has_between_10_and_27_dimensions(name, dim
     assert len(search_space(name)) == dimensions
 
 
-# Per square matrix its kind and scale; per layer of a perceptron the scale of its bias too.
+# A square matrix has a kind and a scale, a layer of a perceptron also the scale of its bias.
 SQUARE_KINDS = Choice(("identity", "orthogonal", "normal"))
 
 
@@ -95,7 +95,7 @@ TRANSITION = VANILLA | NONLINEARITY
 OTHERS = [
     ("linear_rnn", {}, VANILLA),
     (
-        "ur_lstm",  # its forget and refine biases have a start of their own
+        "ur_lstm",  # its forget and refine biases start as its paper says: no scale is searched
         {},
         TUNED
         | NONLINEARITY
@@ -147,11 +147,11 @@ def test_spaces_beyond_the_paper_are_made_of_the_same_ranges(name, options, expe
         ("s4d", 6),
     ],
 )
-def test_an_architecture_beyond_the_paper_has_so_many_dimensions(name, dimensions):
+def test_an_architecture_beyond_the_paper_has_the_stated_number_of_dimensions(name, dimensions):
     assert len(search_space(name)) == dimensions
 
 
-def test_every_name_has_a_space_that_is_spelt_out_here():
+def test_every_architecture_has_its_search_space_stated_in_this_file():
     beyond = {name for name, _, _ in OTHERS}
     assert {"irnn", *GATES} | beyond == set(ARCHITECTURES)
     assert not {"irnn", *GATES} & beyond
@@ -159,7 +159,7 @@ def test_every_name_has_a_space_that_is_spelt_out_here():
 
 @every_architecture
 @pytest.mark.parametrize("extra", [{"act": "tanh"}, {"act": "relu", "skip": True}])
-def test_stacking_is_not_searched(name, options, extra):
+def test_stacking_options_do_not_change_the_search_space(name, options, extra):
     assert search_space(name, options | extra) == search_space(name, options)
 
 
@@ -180,30 +180,30 @@ def test_stacking_is_not_searched(name, options, extra):
         ("gru", {"nonlinearity": "searched", "forget_bias": None}, set()),
     ],
 )
-def test_an_option_that_fixes_a_hyperparameter_takes_it_out_of_the_space(name, options, removed):
+def test_an_option_that_fixes_a_hyperparameter_removes_it_from_the_space(name, options, removed):
     space = search_space(name)
     assert removed <= set(space)
     expected = {key: domain for key, domain in space.items() if key not in removed}
     assert search_space(name, options) == expected
-    # The draws of all others stay as they were.
-    whole = draw(space, 3)
-    rest = {key: value for key, value in whole.items() if key not in removed}
-    assert draw(search_space(name, options), 3) == rest
+    # The draws of all other hyperparameters stay as they were.
+    drawn = draw(space, 3)
+    remaining = {key: value for key, value in drawn.items() if key not in removed}
+    assert draw(search_space(name, options), 3) == remaining
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_a_network_takes_every_configuration_of_its_space_and_needs_no_more(name, options):
+def test_a_network_accepts_configurations_of_its_space_and_needs_all_of_their_keys(name, options):
     space = search_space(name, options)
     for lane in range(4):
         drawn = draw(space, "needed", lane)
         network(name, options, 2, configurations=[drawn])
     own = [key for key in drawn if key not in LEARNING and key not in READOUT]
     for missing in own:
-        rest = {key: value for key, value in drawn.items() if key != missing}
-        if missing == "nonlinearity":  # tanh then
+        incomplete = {key: value for key, value in drawn.items() if key != missing}
+        if missing == "nonlinearity":  # without it, tanh is used
             continue
         with pytest.raises(KeyError, match=missing):
-            network(name, options, 2, configurations=[rest])
+            network(name, options, 2, configurations=[incomplete])
 
 
 def samples(domain, count=2000):
@@ -221,7 +221,7 @@ def test_log_uniform_draws_are_log_uniform():
     assert stats.kstest(values, stats.uniform(1e-4, 0.1).cdf).pvalue < 1e-9
 
 
-def test_each_choice_is_as_likely():
+def test_all_values_of_a_choice_are_equally_likely():
     values = samples(Choice(("a", "b", "c")))
     counts = [values.count(value) for value in "abc"]
     assert sum(counts) == 2000
@@ -238,7 +238,8 @@ def configurations():
 def test_every_dimension_of_a_configuration_is_drawn_from_its_range(name, configurations):
     values = [drawn[name] for drawn in configurations if name in drawn]
     domain = search_space("lstm")[name]
-    if isinstance(domain, When):  # two in three gates, three in four optimizers
+    # A condition holds for two of three kinds of matrices, or three of four optimizers.
+    if isinstance(domain, When):
         assert 230 < len(values) < 330
         domain = domain.domain
     if isinstance(domain, Choice):
@@ -269,22 +270,22 @@ def test_dimensions_are_drawn_independently(configurations):
 def test_a_draw_is_a_pure_function_of_its_seed():
     space = search_space("gru")
     first = draw(space, 1, "cell", 2)
-    np.random.default_rng(0).random(100)  # some other drawing in between
+    np.random.default_rng(0).random(100)  # draws of another generator in between change nothing
     assert draw(dict(reversed(space.items())), 1, "cell", 2) == first
     for other in ((2, "cell", 2), (1, "llec", 2), (1, "cell", 3)):
         assert draw(space, *other) != first
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_removing_a_dimension_leaves_the_draws_of_the_others(name):
+def test_removing_a_dimension_leaves_the_draws_of_the_others_unchanged(name):
     space = search_space(name)
-    whole = draw(space, 7)
+    drawn = draw(space, 7)
     conditions = {domain.on for domain in space.values() if isinstance(domain, When)}
     for removed in set(space) - conditions:
-        rest = {key: domain for key, domain in space.items() if key != removed}
-        expected = {key: value for key, value in whole.items() if key != removed}
-        assert draw(rest, 7) == expected
+        remaining = {key: domain for key, domain in space.items() if key != removed}
+        expected = {key: value for key, value in drawn.items() if key != removed}
+        assert draw(remaining, 7) == expected
 
 
-def test_draws_are_plain_values():
+def test_drawn_values_are_plain_floats_and_texts():
     assert {type(value) for value in draw(search_space("lstm"), 0).values()} == {float, str}

@@ -1,4 +1,4 @@
-"""Whole numbers and conditional hyperparameters: what is drawn, and what is left out."""
+"""Tests how whole numbers and conditional hyperparameters are drawn or left out."""
 
 import math
 
@@ -31,59 +31,60 @@ def samples(domain, count=3000):
     return [draw({"x": domain}, "whole", i)["x"] for i in range(count)]
 
 
-def test_whole_numbers_are_each_as_likely():
+def test_all_whole_numbers_of_a_range_are_equally_likely():
     values = samples(Integer(-1, 3))
     assert {type(value) for value in values} == {int}
     assert stats.chisquare([values.count(k) for k in range(-1, 4)]).pvalue > 1e-3
 
 
-def test_a_whole_number_is_drawn_as_the_choice_among_them():
-    """So that compute_steps of arithmetic are what they were before they were a range."""
+def test_an_integer_is_drawn_like_the_choice_among_its_values():
+    """The compute_steps of arithmetic were a Choice before they were an Integer."""
     assert samples(Integer(1, 6)) == samples(Choice((1, 2, 3, 4, 5, 6)))
 
 
-def test_log_whole_numbers_have_their_share_of_the_logarithm():
+def test_log_integers_are_as_likely_as_their_share_of_the_logarithm():
     values = samples(LogInteger(1, 8))
     assert {type(value) for value in values} == {int}
-    whole = math.log(8.5 / 0.5)
-    expected = [3000 * math.log((k + 0.5) / (k - 0.5)) / whole for k in range(1, 9)]
+    total = math.log(8.5 / 0.5)
+    expected = [3000 * math.log((k + 0.5) / (k - 0.5)) / total for k in range(1, 9)]
     assert stats.chisquare([values.count(k) for k in range(1, 9)], expected).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
-    ("domain", "said"),
+    ("domain", "description"),
     [
         (Integer(1, 6), "whole number in [1, 6]"),
         (LogInteger(1, 64), "log-uniform whole number in [1, 64]"),
         (When(Integer(1, 6), "a", ("x", "y")), "whole number in [1, 6], where a is x or y"),
     ],
 )
-def test_a_domain_in_words(domain, said):
-    assert str(domain) == said
+def test_a_domain_is_described_in_words(domain, description):
+    assert str(domain) == description
 
 
 @st.composite
 def spaces(draw_):
-    """A chain of hyperparameters, each of which may hang on an earlier one, and some that do not.
+    """Draw a space of hyperparameters, each of which may depend on an earlier one.
 
-    Returns the space and, for each name, what it hangs on.
+    Returns the space and, for each name, the condition: None, or the hyperparameter that it depends
+    on and the values of it that make this one active.
     """
-    space, hangs = {}, {}
+    space, conditions = {}, {}
     for index in range(draw_(st.integers(1, 6))):
         name = f"h{index}"
         domain = draw_(
             st.sampled_from([Choice(("a", "b", "c")), Choice((1, 2)), Integer(0, 2), *NUMBERS])
         )
         earlier = [n for n in space if _values(space[n])]
-        hangs[name] = None
+        conditions[name] = None
         if earlier and draw_(st.booleans()):
             on = draw_(st.sampled_from(earlier))
-            some = draw_(st.sets(st.sampled_from(_values(space[on])), min_size=1))
-            domain = When(domain, on, tuple(some))
-            hangs[name] = (on, some)
+            values = draw_(st.sets(st.sampled_from(_values(space[on])), min_size=1))
+            domain = When(domain, on, tuple(values))
+            conditions[name] = (on, values)
         space[name] = domain
     order = draw_(st.permutations(list(space)))
-    return {name: space[name] for name in order}, hangs
+    return {name: space[name] for name in order}, conditions
 
 
 def _values(domain):
@@ -96,19 +97,19 @@ def _values(domain):
 
 @settings(max_examples=300, deadline=None)
 @given(spaces(), st.integers(0, 2**40))
-def test_a_configuration_has_what_is_active_and_nothing_else(made, seed):
-    space, hangs = made
+def test_a_drawn_configuration_has_exactly_the_active_hyperparameters(space_and_conditions, seed):
+    space, conditions = space_and_conditions
     assert fault_of_conditions(space) == ""
     drawn = draw(space, seed)
 
     def is_active(name):
-        if hangs[name] is None:
+        if conditions[name] is None:
             return True
-        on, some = hangs[name]
-        return is_active(on) and drawn[on] in some
+        on, values = conditions[name]
+        return is_active(on) and drawn[on] in values
 
     assert list(drawn) == sorted(name for name in space if is_active(name))
-    # Each as it would be alone: conditions and other hyperparameters change no draw.
+    # Each value is drawn as it would be alone: conditions and other hyperparameters change no draw.
     for name, value in drawn.items():
         domain = space[name]
         domain = domain.domain if isinstance(domain, When) else domain
@@ -120,23 +121,23 @@ def test_a_configuration_has_what_is_active_and_nothing_else(made, seed):
             assert type(value) is (int if isinstance(domain, Integer | LogInteger) else float)
 
 
-def test_the_active_part_of_values_that_hang_on_each_other():
+def test_active_drops_the_values_whose_conditions_do_not_hold():
     space = {
         "leaf": When(Uniform(0, 1), "middle", (2,)),
         "middle": When(Integer(1, 2), "root", ("yes",)),
         "root": Choice(("yes", "no")),
     }
-    whole = {"leaf": 0.5, "middle": 2, "root": "yes"}
-    assert active(space, whole) == whole
-    assert active(space, whole | {"middle": 1}) == {"middle": 1, "root": "yes"}
-    assert active(space, whole | {"root": "no"}) == {"root": "no"}
+    values = {"leaf": 0.5, "middle": 2, "root": "yes"}
+    assert active(space, values) == values
+    assert active(space, values | {"middle": 1}) == {"middle": 1, "root": "yes"}
+    assert active(space, values | {"root": "no"}) == {"root": "no"}
 
 
 ROOT = {"root": Choice(("yes", "no"))}
 
 
 @pytest.mark.parametrize(
-    ("space", "said"),
+    ("space", "fault"),
     [
         (ROOT | {"a": When(Uniform(0, 1), "root", ("yes",))}, ""),
         (
@@ -157,21 +158,21 @@ ROOT = {"root": Choice(("yes", "no"))}
         ),
     ],
 )
-def test_what_is_wrong_with_conditions(space, said):
-    assert fault_of_conditions(space) == said
+def test_faults_of_conditions_are_described_in_one_sentence(space, fault):
+    assert fault_of_conditions(space) == fault
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
-def test_the_conditions_of_every_architecture_are_right(name, options):
+def test_the_conditions_of_every_architecture_have_no_fault(name, options):
     assert fault_of_conditions(search_space(name, options)) == ""
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_conditions_of_every_task_are_right(name):
+def test_the_conditions_of_every_task_have_no_fault(name):
     assert fault_of_conditions(TASKS[name].hyperparameters) == ""
 
 
-def test_only_optimizers_with_momentum_have_its_logit():
+def test_only_optimizers_with_momentum_have_a_momentum_logit():
     drawn = [draw(search_space("gru"), "momentum", i) for i in range(100)]
     assert {c["optimizer"] for c in drawn if "momentum_logit" not in c} == {"sgd"}
     assert {c["optimizer"] for c in drawn if "momentum_logit" in c} == {
@@ -190,18 +191,20 @@ def test_only_squares_that_are_not_the_identity_have_a_scale():
 
 
 @pytest.mark.parametrize(("name", "options"), [("lstm", {}), ("deep_transition_shortcut", {})])
-def test_a_network_starts_alike_with_a_key_that_nothing_uses(name, options):
-    """Trials of before there were conditions have such keys, and are trained again from them."""
+def test_keys_that_nothing_uses_do_not_change_the_start_of_a_network(name, options):
+    """Trials recorded before conditions existed have such keys and can be trained again."""
     space = search_space(name, options)
     squares = [key for key in space if key.endswith("_square")]
     drawn = draw({**space, **dict.fromkeys(squares, Choice(("identity",)))}, 3)
     assert not [key for key in drawn if key.endswith("_square_scale")]
     old = drawn | {f"{key}_scale": 0.7 for key in squares}
-    one, other = (network(name, options, 2, configurations=[c]).state_dict() for c in (drawn, old))
-    assert all(one[key].equal(other[key]) for key in one)
+    state, old_state = (
+        network(name, options, 2, configurations=[c]).state_dict() for c in (drawn, old)
+    )
+    assert all(state[key].equal(old_state[key]) for key in state)
 
 
-def test_sgd_steps_alike_with_a_momentum_that_it_does_not_use():
+def test_sgd_ignores_a_momentum_logit():
     lane = {"optimizer": "sgd", "learning_rate": 0.1, "learning_rate_decay": 0.5}
     lane |= {"clip_norm": 1.0, "l2": 1e-3}
     others = [lane | {"optimizer": kind, "momentum_logit": 2.0} for kind in ("adam", "momentum")]
@@ -218,7 +221,7 @@ def test_sgd_steps_alike_with_a_momentum_that_it_does_not_use():
 
 
 @pytest.mark.parametrize("kind", ["momentum", "rmsprop", "adam"])
-def test_an_optimizer_with_momentum_does_not_do_without_it(kind):
+def test_an_optimizer_with_momentum_requires_a_momentum_logit(kind):
     lane = {"optimizer": kind, "learning_rate": 0.1, "learning_rate_decay": 0.5}
     with pytest.raises(KeyError, match="momentum_logit"):
         Optimizer([lane | {"clip_norm": 1.0, "l2": 0.0}], torch.zeros(1, 2), 3)

@@ -1,4 +1,4 @@
-"""The text of each domain as manifests record it (see the docstring of trainables.space).
+"""Pins the text of each domain as manifests record it (see the docstring of trainables.space).
 
 Later runs compare these texts with recorded ones. If a test of this file fails, existing sweeps can
 no longer be continued: undo the change of trainables.space instead of changing the text here.

@@ -1,4 +1,4 @@
-"""Where results lie: a folder or an object store, behind the same functions."""
+"""Tests that a folder on disk and an object store behave alike behind the same functions."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ from trainables.storage.objects import ObjectStore
 
 @pytest.fixture(params=["disk", "store"])
 def place(request, tmp_path):
-    """An empty folder."""
+    """Return an empty folder, on disk or in an object store."""
     if request.param == "disk":
         return tmp_path / "results"
     return location(request.getfixturevalue("s3").url(f"of/{os.getpid()}"))
@@ -27,7 +27,7 @@ def place(request, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "correction"),
     [
         ("s4://bucket/mine", "unknown scheme 's4'; did you mean 's3'?"),
         ("S3://bucket/mine", "unknown scheme 'S3'"),
@@ -40,10 +40,10 @@ def place(request, tmp_path):
         ("s3://b/x?endpoint=a:1", "unknown option 'endpoint'; did you mean 'endpoint_override'?"),
     ],
 )
-def test_a_url_that_cannot_be_meant_is_refused_with_what_would_be_right(text, said):
+def test_a_wrong_url_is_refused_with_a_correction(text, correction):
     with pytest.raises(ValueError, match="://") as caught:
         location(text)
-    assert said in str(caught.value)
+    assert correction in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_credentials_in_a_url_are_refused_without_being_repeated(text):
 
 
 @pytest.mark.parametrize("text", ["results", "/a/b", "a b/c", "./x", "C", "no:slash"])
-def test_what_is_no_url_is_a_path(text):
+def test_a_text_that_is_no_url_is_a_disk_path(text):
     assert location(text) == Path(text)
 
 
@@ -82,7 +82,7 @@ BUCKETS = NAME.filter(lambda name: "=" not in name)
 @given(
     st.sampled_from(["s3", "gs"]), BUCKETS, st.lists(NAME, min_size=1, max_size=4), st.booleans()
 )
-def test_a_url_is_read_as_it_is_written(scheme, bucket, names, query):
+def test_a_location_read_from_a_url_is_written_as_the_same_url(scheme, bucket, names, query):
     text = f"{scheme}://{bucket}/{'/'.join(names)}{'?scheme=http' if query else ''}"
     place = location(text)
     assert isinstance(place, ObjectPath) and str(place) == text
@@ -94,9 +94,14 @@ def test_a_url_is_read_as_it_is_written(scheme, bucket, names, query):
 # -- files ---------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_there_and_replaces_what_was(place):
+def test_write_creates_a_file_or_replaces_its_content(place):
     storage.make_folder(place / "a")
-    for content in (b"first", b"", b"x" * 12_000_000):  # beyond the size of one part
+    # The last content is larger than one part of an upload.
+    for content in (
+        b"first",
+        b"",
+        b"x" * 12_000_000,
+    ):
         storage.write(place / "a" / "file", content)
         assert (place / "a" / "file").read_bytes() == content
     assert storage.names(place / "a") == ["file"]
@@ -105,7 +110,7 @@ def test_what_is_written_is_there_and_replaces_what_was(place):
     ]
 
 
-def test_what_is_not_there(place):
+def test_a_missing_folder_is_empty_and_a_missing_file_raises(place):
     assert storage.names(place) == [] and [*storage.files(place)] == []
     assert not place.exists() and not (place / "file").exists()
     with pytest.raises(FileNotFoundError):
@@ -116,29 +121,29 @@ def test_what_is_not_there(place):
     storage.remove(place)
 
 
-def test_folders_are_removed_with_all_that_is_in_them_and_nothing_beside(place):
+def test_remove_deletes_a_folder_with_its_content_and_nothing_beside_it(place):
     kept = ["tree-beside/file", "treeless"]
     for name in ("tree/a", "tree/b/c", "tree/b/d", *kept):
         folder, _, file = name.rpartition("/")
-        where = place
+        target = place
         for part in filter(None, folder.split("/")):
-            where = where / part
-        storage.make_folder(where)
-        storage.write(where / file, b"x")
+            target = target / part
+        storage.make_folder(target)
+        storage.write(target / file, b"x")
     assert sorted(storage.names(place)) == ["tree", "tree-beside", "treeless"]
     storage.remove(place / "tree")
     assert sorted(storage.names(place)) == ["tree-beside", "treeless"]
     assert sorted(path.name for path, _ in storage.files(place)) == ["file", "treeless"]
 
 
-def test_a_file_gets_another_name_in_its_folder(place):
+def test_move_renames_a_file_within_its_folder(place):
     storage.make_folder(place)
     storage.write(place / "a", b"content")
     storage.move(place / "a", "b")
     assert storage.names(place) == ["b"] and (place / "b").read_bytes() == b"content"
 
 
-def test_side_by_side_keeps_the_order_and_raises_what_one_raised(place):
+def test_side_by_side_keeps_the_order_and_raises_the_error_of_a_failed_call(place):
     storage.make_folder(place)
     assert storage.side_by_side(place, lambda n: n * n, range(40)) == [n * n for n in range(40)]
     done = []
@@ -157,11 +162,11 @@ def test_a_reader_sees_a_whole_object_while_it_is_replaced(place):
     storage.make_folder(place)
     contents = [bytes([number]) * 6_000_000 for number in range(4)]
     storage.write(place / "file", contents[0])
-    over = threading.Event()
+    is_read = threading.Event()
 
     def replace():
         for content in itertools.cycle(contents):
-            if over.is_set():
+            if is_read.is_set():
                 return
             storage.write(place / "file", content)
 
@@ -171,21 +176,21 @@ def test_a_reader_sees_a_whole_object_while_it_is_replaced(place):
         for _ in range(10):
             assert (place / "file").read_bytes() in contents
     finally:
-        over.set()
+        is_read.set()
         writer.join()
 
 
 # -- a store that fails --------------------------------------------------------------------------
 
 
-def test_a_small_object_is_one_request(s3):
+def test_writing_a_small_object_takes_one_request(s3):
     place = location(s3.url("one"))
     s3.requests.clear()
     storage.write(place / "file", b"x" * 100_000)
     assert s3.requests == {"PUT": 1}
 
 
-def test_one_request_in_ten_that_fails_is_not_noticed(s3):
+def test_requests_are_tried_again_when_one_in_ten_fails(s3):
     place, s3.fail_every = location(s3.url("failing")), 10
     for number in range(60):
         storage.write(place / f"{number}", b"%d" % number)
@@ -194,7 +199,7 @@ def test_one_request_in_ten_that_fails_is_not_noticed(s3):
     assert s3.requests["failed"] >= 12
 
 
-def test_a_store_that_is_away_for_a_while_is_waited_for(s3, caplog):
+def test_a_write_waits_for_a_store_that_is_away_for_a_while(s3, caplog):
     place = location(s3.url("away"))
     storage.be_patient(place, Patience(60.0))
     s3.leaves_for(4.0)
@@ -203,7 +208,7 @@ def test_a_store_that_is_away_for_a_while_is_waited_for(s3, caplog):
     assert "trying again for up to 60 s" in caplog.text and "?" not in caplog.text
 
 
-def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):
+def test_retries_end_when_patience_is_over_or_a_stop_is_asked_for(s3):
     place, s3.away = location(s3.url("gone")), True
     storage.be_patient(place, Patience(1.0))
     with pytest.raises(StoreError, match=f"s3://{BUCKET}/gone/file: cannot be written: "):
@@ -214,13 +219,13 @@ def test_patience_ends_and_so_does_the_waiting_of_who_was_told_to_stop(s3):
         (place / "file").read_bytes()
 
 
-def test_what_pyarrow_takes_for_no_store_is_a_sentence():
+def test_a_store_that_pyarrow_refuses_raises_a_store_error():
     store = ObjectStore("s3", BUCKET, "scheme=ftp&endpoint_override=127.0.0.1:1")
     with pytest.raises(StoreError, match=r"cannot be listed: .*ftp"):
         storage.names(ObjectPath(store, "x"))
 
 
-def test_what_the_store_refuses_is_said_in_a_sentence(s3):
+def test_a_request_that_the_store_refuses_raises_a_store_error_of_one_line(s3):
     place, s3.read_only = location(s3.url("refused")), True
     storage.be_patient(place, Patience(0.0))
     with pytest.raises(StoreError) as caught:

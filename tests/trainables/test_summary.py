@@ -1,4 +1,4 @@
-"""The report of a trial with several lanes."""
+"""Tests how the report of a trial summarizes several lanes."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_a_trial_without_a_feasible_lane_has_no_numbers():
     assert math.isnan(report["training_loss"])
 
 
-def test_one_lane_is_its_own_mean():
+def test_the_means_of_a_single_lane_are_its_own_numbers():
     report = summary([0.25], [0.75], training=(0.125,))
     assert (report["training_loss"], report["validation_loss"]) == (0.125, 0.25)
     assert report["validation_metric"] == 0.75

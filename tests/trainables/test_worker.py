@@ -1,4 +1,4 @@
-"""What a process that trains is set to."""
+"""Tests the settings of a process that trains."""
 
 import ctypes.util
 import platform
@@ -21,17 +21,17 @@ def test_another_c_library_is_left_alone(monkeypatch):
 
 
 def quotient():
-    """1e-40, which only a denormal number holds in float32."""
+    """Return 1e-40, which only a denormal number holds in float32."""
     return float(torch.tensor([1e-30]) / 1e10)
 
 
-def test_numbers_below_the_normal_ones_become_zero():
+def test_denormal_numbers_become_zero_after_prepare():
     def prepared():
         threads = torch.get_num_threads()
         prepare(threads)
         return torch.get_num_threads() == threads, quotient()
 
     before = quotient()
-    with ThreadPoolExecutor(1) as one:  # the setting is a thread's own
-        assert one.submit(prepared).result() == (True, 0.0)
+    with ThreadPoolExecutor(1) as executor:  # the setting applies to one thread only
+        assert executor.submit(prepared).result() == (True, 0.0)
     assert quotient() == before == pytest.approx(1e-40, rel=1e-3)

@@ -1,1 +1,1 @@
-"""Shows a ledger in MLflow: writes its runs, in the background too, and serves MLflow's pages."""
+"""Shows a ledger in MLflow: writes its runs, also in the background, and serves MLflow's pages."""

@@ -1,4 +1,4 @@
-"""Writes the MLflow view beside a running sweep; a store that is away delays only the view."""
+"""Writes the MLflow view while a sweep runs; an unreachable store delays only the view."""
 
 import logging
 import queue
@@ -20,21 +20,22 @@ Row = Mapping[str, Any]
 log = logging.getLogger("soundings")
 
 RETRY_SECONDS = 5.0
-PATIENCE_SECONDS = 30.0  # how long the end of a sweep waits for a view that writes nothing
-AT_ONCE = 20  # trials that the view is given together
-MOST_QUEUED = 500  # trials with their reports in memory; what is beyond is read from the ledger
+PATIENCE_SECONDS = 30.0  # time that the end of a sweep waits while the view writes no run
+AT_ONCE = 20  # most trials that the view writes in one call
+MOST_QUEUED = 500  # most trials kept in memory with their reports; others are read from the ledger
 
 
 class BackgroundView:
-    """One thread that owns the view and writes what it is handed, in order.
+    """A background view owns a thread that writes ended trials to MLflow, in their order.
 
-    A :class:`~orchestrator.recorder.Listener` of the sweep.
+    It is a :class:`~orchestrator.running.recorder.Listener` of the sweep.
 
     Args:
-        uri: of the tracking store.
-        sweep: its experiment.
-        ledger: of the sweep.
-        trials: what it held when the sweep began; what the view lacks of it comes first.
+        uri: tracking URI of the store.
+        sweep: name of the sweep and of its MLflow experiment.
+        ledger: ledger of the sweep.
+        trials: trials that were in the ledger when the sweep began. The thread first writes those
+            of them that the store lacks.
     """
 
     def __init__(self, uri: str, sweep: str, ledger: Ledger, trials: pd.DataFrame) -> None:
@@ -45,23 +46,28 @@ class BackgroundView:
         self._trouble: Exception | None = None
         self._view: MLflowView | None = None
         self._left_out = False
-        self._handed, self._written = len(trials), 0  # each counted by one thread alone
+        self._handed, self._written = len(trials), 0  # Each is changed by one thread alone.
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
 
     @property
     def unwritten(self) -> int:
-        """Trials that the store is not known to have yet."""
+        """Return the number of trials that the store may not have yet."""
         return self._handed - self._written
 
     def started(self, cell: str, trial: str) -> None:
-        """Nothing: a trial gets its run when it has ended."""
+        """Do nothing: a trial gets its run when it has ended."""
 
     def tick(self) -> None:
-        """Nothing: the thread works by itself."""
+        """Do nothing: the thread works by itself."""
 
     def ended(self, trial: Row, curve: Sequence[Row]) -> None:
-        """Hand over a trial whose rows are in the ledger."""
+        """Queue a trial for writing.
+
+        Args:
+            trial: row of the trial, which is in the ledger already.
+            curve: rows of its reports.
+        """
         self._handed += 1
         if self._queue.qsize() < MOST_QUEUED:
             self._queue.put((trial, curve))
@@ -69,7 +75,11 @@ class BackgroundView:
             self._left_out = True
 
     def close(self) -> Exception | None:
-        """Wait for what was handed over; returns why the view is incomplete, if it is."""
+        """Wait until the queued trials are written, or no run was written for a while.
+
+        Returns:
+            None if the view is complete, else the error that kept it from being so.
+        """
         self._queue.put(None)
         self._closing.set()
         while self._thread.is_alive():
@@ -85,25 +95,25 @@ class BackgroundView:
     def _work(self) -> None:
         view = self._retry(self._open)
         while view is not None:
-            some = self._next()
-            if not some:
+            batch = self._next()
+            if not batch:
                 if self._left_out:
                     self._retry(partial(self._catch_up, view))
                 return
-            if self._retry(partial(view.write_all, some)) is None:
+            if self._retry(partial(view.write_all, batch)) is None:
                 return
-            self._written += len(some)
+            self._written += len(batch)
 
     def _next(self) -> list[tuple[Row, Sequence[Row]]]:
-        """Wait for what is handed over, and take what else waits; nothing at the end."""
-        some: list[tuple[Row, Sequence[Row]]] = []
-        while len(some) < AT_ONCE and not (some and self._queue.empty()):
+        """Wait for queued trials and return up to ``AT_ONCE`` of them; an empty list at the end."""
+        batch: list[tuple[Row, Sequence[Row]]] = []
+        while len(batch) < AT_ONCE and not (batch and self._queue.empty()):
             item = self._queue.get()
             if item is None:
-                self._queue.put(None)  # the end is still to be met
+                self._queue.put(None)  # The next call must find the end, too.
                 break
-            some.append(item)
-        return some
+            batch.append(item)
+        return batch
 
     def _open(self) -> "MLflowView":
         view = self._view = open_view(self._uri, self._sweep)
@@ -117,14 +127,14 @@ class BackgroundView:
         return True
 
     def _retry(self, action: Callable[[], T]) -> T | None:
-        """The action's result once it succeeds; None if it does not when the sweep has ended."""
+        """Retry the action and return its result; None if it still fails after the sweep ended."""
         while True:
             last = self._closing.is_set()
             try:
                 result = action()
                 self._trouble = None
                 return result
-            except Exception as error:  # whatever a store, a network or a driver of it may raise
+            except Exception as error:  # a store, a network or a database driver may raise anything
                 if self._trouble is None:
                     log.warning(
                         "MLflow view: %s; trying again until the sweep ends", why_not(error)

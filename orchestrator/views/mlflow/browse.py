@@ -1,4 +1,4 @@
-"""Serves MLflow's own pages on the runs, on this machine only."""
+"""Serves MLflow's own pages of the runs, on this machine only."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ from orchestrator.waiting import wait_until
 
 START_SECONDS = 60
 ENVIRONMENT = {
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # serves features that sweeps do not use
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # runs jobs of features that sweeps do not use
 }
 
 
@@ -28,14 +28,15 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
     """Run ``mlflow ui`` on loopback until it is interrupted.
 
     Args:
-        uri: of the store; where it is an MLflow server, that server has pages of its own and
-            only their address is printed.
-        sweep: whose page to name, or empty.
-        port: on 127.0.0.1.
+        uri: tracking URI of the store. An MLflow server has pages of its own: then only their
+            address is printed.
+        sweep: name of the sweep whose page is printed, or empty for the start page.
+        port: port on 127.0.0.1 that the pages are served on.
+        say: prints a line for the user.
 
     Raises:
         BadInput: the store does not exist, or the port is taken.
-        RunFailed: the server did not come up.
+        RunFailed: the server did not start.
     """
     if uri.startswith(("http://", "https://")):
         say(f"MLflow is at {uri}{_page(uri, sweep)}")
@@ -59,7 +60,7 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # it has children: they are stopped together with it
+            start_new_session=True,  # so that its child processes are killed with it
         )
         try:
             with _terminated_like_interrupted():
@@ -71,7 +72,7 @@ def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
             say("Ended.")
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)  # it only reads
+                os.killpg(server.pid, signal.SIGKILL)  # safe, because the server only reads
             server.wait()
 
 
@@ -118,9 +119,10 @@ def _page(uri: str, sweep: str) -> str:
 
 
 def runs_page(experiment_id: str) -> str:
-    """Where a server has the runs of an experiment, as a list.
+    """Return the path of an experiment's list of runs in MLflow's pages.
 
-    In the order of their times its pages fold the runs of trials into that of the sweep.
+    The list is ordered by name: in the default order, by time, the pages hide the runs of trials
+    below the run of the sweep.
     """
     order = "orderByKey=attributes.run_name&orderByAsc=true"
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{order}"

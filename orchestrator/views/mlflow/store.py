@@ -1,4 +1,4 @@
-"""Opens MLflow stores: quick to say that a store is away or locked, and why it cannot be used."""
+"""Opens MLflow stores, and says within seconds why a store cannot be used."""
 
 import logging
 import os
@@ -21,7 +21,8 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
     """Return the view of ``sweep`` in the store at ``uri``; the import of MLflow takes seconds.
 
     Raises:
-        Exception: whatever a store raises that is locked or away, within seconds.
+        Exception: the store is locked or cannot be reached; the type depends on the store. It is
+            raised within seconds.
     """
     prepare_store(uri)
     from orchestrator.views.mlflow.view import MLflowView
@@ -30,15 +31,15 @@ def open_view(uri: str, sweep: str) -> "MLflowView":
 
 
 def prepare_store(uri: str) -> None:
-    """Check that a store answers, and make MLflow quick to say that one does not.
+    """Check that a store answers, and make MLflow fail within seconds when one does not.
 
     Raises:
-        Exception: whatever a store raises that is locked or away.
+        Exception: the store is locked or cannot be reached; the type depends on the store.
     """
-    # By default MLflow asks for many minutes before it says that a store is away.
+    # By default MLflow retries for many minutes before it reports that a store does not answer.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    # By default MLflow asks a server for each run once more, to print two lines with its address.
+    # By default MLflow requests each run from the server once more, only to print its address.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if uri.startswith("sqlite:///"):
         file = uri.removeprefix("sqlite:///")
@@ -52,7 +53,7 @@ def prepare_store(uri: str) -> None:
         engine = sqlalchemy.create_engine(uri)
         engine.connect().close()  # raises at once; MLflow would try ten times and warn each time
         engine.dispose()
-    import mlflow  # noqa: F401  # its import sets the level of its logger, so it comes first
+    import mlflow  # noqa: F401  # imported first, because the import sets the logger's level
 
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

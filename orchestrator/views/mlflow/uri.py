@@ -1,4 +1,4 @@
-"""Checks tracking URIs of MLflow stores, and keeps passwords in them from being shown."""
+"""Checks tracking URIs of MLflow stores, and hides the passwords in them."""
 
 import re
 from importlib.metadata import entry_points
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from orchestrator.errors import BadInput
 from trainables.registry import nearest
 
-# Schemes of MLflow's tracking URIs; plugins add to them, and that of a folder needs none.
+# Schemes of tracking URIs that MLflow supports; plugins add others, and a folder needs none.
 STORES = frozenset(
     ("file", "http", "https", "databricks", "uc", "sqlite", "postgresql", "mysql", "mssql")
 )
@@ -18,21 +18,21 @@ _IN_QUERY = re.compile(r"([?&]\w*password=)[^&\s]*")
 
 
 def without_password(text: str) -> str:
-    """A URI, or a text that quotes one, fit to be shown."""
+    """Return a URI, or a text that quotes one, with ``***`` in place of passwords."""
     return _IN_QUERY.sub(r"\1***", _IN_AUTHORITY.sub(r"\1:***@", text))
 
 
 def checked(uri: str | None) -> str | None:
-    """The tracking URI as it is, unless MLflow has no such store or it holds credentials.
+    """Return the tracking URI unchanged, or raise BadInput if it cannot be used.
 
-    A URI is shown, noted and handed on: that of a server may hold no credentials. Of the URI of a
-    database they are a part.
+    The URI of a server must hold no credentials, because URIs are shown, recorded and passed on.
+    The URI of a database may hold them, because they are a part of it.
 
     Raises:
-        BadInput: it is one of these.
+        BadInput: MLflow has no store of this scheme, or the URI of a server holds credentials.
     """
     parts = urlsplit(uri or "")
-    scheme, _, _ = parts.scheme.partition("+")  # a database's may name its driver
+    scheme, _, _ = parts.scheme.partition("+")  # as in postgresql+psycopg2
     if scheme and scheme not in STORES:
         plugins = {plugin.name for plugin in entry_points(group="mlflow.tracking_store")}
         if parts.scheme not in plugins:

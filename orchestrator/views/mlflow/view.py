@@ -1,10 +1,10 @@
-"""The MLflow view: an experiment a sweep, a run a trial, written from ledger rows.
+"""Writes rows of the ledger to MLflow: one experiment for each sweep, one run for each trial.
 
-Above the runs of trials stands one of the sweep itself, which holds its report.
+The runs of trials are children of one run of the sweep itself, which holds its report.
 
-A run is keyed by its trial's id and the sequence number of its ledger row, so that the view can
-be rebuilt or repeated: a row that is there is not written again, a trial that ran again has its
-run replaced, and a run that was left half-written is written anew.
+A run is identified by its trial's id and the sequence number of its row in the ledger, so the view
+can be written again at any time: a row that has a run is skipped, the run of a trial that ran again
+is replaced, and a half-written run is deleted and written again.
 """
 
 import json
@@ -19,10 +19,10 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-CURVE_POINTS = 100  # kept of each curve: MLflow's pages slow down with millions of metrics
+CURVE_POINTS = 100  # most reports written per trial: millions of metrics slow MLflow's pages down
 READ_AT_ONCE = 500  # trials whose reports are in memory together
-BATCH = 1000  # metrics, parameters and tags a request, MLflow's own limit
-WRITERS = 4  # to a server, which answers one after hundredths of a second; a database file has one
+BATCH = 1000  # most metrics, parameters and tags in one request, a limit of MLflow
+WRITERS = 4  # threads that write to a server, to hide its latency; a database file has one writer
 ERROR_CHARACTERS = 4000
 STATUS = {
     "completed": "FINISHED",
@@ -30,17 +30,28 @@ STATUS = {
     "infeasible": "FAILED",
     "errored": "FAILED",
 }
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the pages expect chat traces
-OF_A_SWEEP = {"kind": "sweep"}  # the tag of the run above those of trials
+# Without this tag the pages expect chat traces.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+OF_A_SWEEP = {"kind": "sweep"}  # tag of the sweep's own run, the parent of the trials' runs
 CELL_TAGS = ("cell", "architecture", "depth", "task", "budget", "outcome")
 
 Row = Mapping[str, Any]
 
 
 class MLflowView:
-    """The runs of one sweep in the tracking store at ``uri``.
+    """An MLflow view writes the runs of one sweep to the tracking store at ``uri``.
 
-    Creating it reads the store, so it raises whatever an unreachable or locked store raises.
+    Args:
+        uri: tracking URI of the store.
+        sweep: name of the sweep and of its MLflow experiment, which is created if it is missing.
+
+    Attributes:
+        experiment_id: id of the MLflow experiment.
+        written: number of runs that this view has written.
+
+    Raises:
+        Exception: the store is locked or cannot be reached, since creating the view reads it; the
+            type depends on the store.
     """
 
     def __init__(self, uri: str, sweep: str) -> None:
@@ -48,15 +59,16 @@ class MLflowView:
         self._writers = WRITERS if uri.startswith(("http://", "https://")) else 1
         self.experiment_id = experiment_of(self._client, uri, sweep)
         self._sweep = sweep
-        self._parent = ""  # the run above, once there is something to put below it
-        self.written = 0  # runs, by this process
-        self._runs: dict[str, tuple[str, int]] = {}  # trial -> run, sequence of its row
-        self._broken_off = False  # a write: the store may have a run that it could not tell us of
+        self._parent = ""  # id of the sweep's run, which is created with the first run of a trial
+        self.written = 0
+        self._runs: dict[str, tuple[str, int]] = {}  # trial -> id of its run, sequence of its row
+        # A failed write may have left a run in the store that is not in self._runs.
+        self._broken_off = False
         self._find_runs()
 
     def _find_runs(self) -> None:
         self._runs, token = {}, None
-        to_delete = []  # once all are found: the pages that follow would shift
+        to_delete = []  # deleted after the last page, since a deletion would shift later pages
         while True:
             page = self._client.search_runs(
                 [self.experiment_id], max_results=1000, page_token=token
@@ -64,7 +76,7 @@ class MLflowView:
             for run in page:
                 trial = run.data.tags.get("trial")
                 if trial is None:
-                    continue  # the sweep's own, or somebody else's
+                    continue  # the sweep's own run, or one that somebody else made
                 if run.info.status == "RUNNING" or trial in self._runs:
                     to_delete.append(run.info.run_id)
                     continue
@@ -76,23 +88,27 @@ class MLflowView:
             self._client.delete_run(run_id)
 
     def has(self, trial: Row) -> bool:
-        """Whether this very row of the ledger's trials is in the view."""
+        """Return whether the store has a run of this row of the ledger."""
         _, sequence = self._runs.get(trial["trial"], ("", -1))
         return sequence == int(trial["sequence"])
 
     def write(self, trial: Row, curve: Iterable[Row]) -> bool:
-        """Write one trial with its reports; returns False if it was there already."""
+        """Write one trial with its reports; return False if the store had its run already."""
         return self.write_all([(trial, curve)]) == 1
 
     def write_all(self, trials: Sequence[tuple[Row, Iterable[Row]]]) -> int:
-        """Write trials, each with its reports; returns how many of them were not there already."""
+        """Write trials and return how many of them the store did not have already.
+
+        Args:
+            trials: (row of the trial, rows of its reports).
+        """
         if self._broken_off:
             self._find_runs()
         self._broken_off, before = True, self.written
         if not self._parent and not all(self.has(trial) for trial, _ in trials):
             self._parent = sweep_run(self._client, self.experiment_id, self._sweep)
         with ThreadPoolExecutor(self._writers) as writers:
-            for new in writers.map(self._write, trials):  # left at an error, it drops the others
+            for new in writers.map(self._write, trials):  # an error drops the trials not begun
                 self.written += new
         self._broken_off = False
         return self.written - before
@@ -115,9 +131,10 @@ class MLflowView:
             },
         )
         run_id = run.info.run_id
-        metrics = _metrics(trial, thin_curve(list(curve)))
+        metrics = _metrics(trial, downsample_curve(list(curve)))
         parameters, tags = _parameters(trial), _tags(trial)
-        # What is searched for comes with the last metrics, together, so that none is found without.
+        # Params, tags and the last metrics go in one batch, so a search never finds a half-written
+        # run.
         last = max(0, len(metrics) + len(parameters) + len(tags) - BATCH)
         for start in range(0, last, BATCH):
             self._client.log_batch(run_id, metrics=metrics[start : min(start + BATCH, last)])
@@ -129,83 +146,92 @@ class MLflowView:
     def sync(
         self, trials: pd.DataFrame, curves: Callable[[list[str]], Mapping[str, Iterable[Row]]]
     ) -> int:
-        """Write what the ledger holds and the view lacks; returns how many runs were written.
+        """Write the trials that the store lacks and return their number.
 
         Args:
-            trials: the ledger's.
-            curves: the reports of some of them.
+            trials: rows of the ledger's trials.
+            curves: returns the reports of the trials with the given ids, by id.
         """
         missing = [row for row in _rows(trials) if not self.has(row)]
         for start in range(0, len(missing), READ_AT_ONCE):
-            some = missing[start : start + READ_AT_ONCE]
-            reports = curves([row["trial"] for row in some])
-            self.write_all([(row, reports.get(row["trial"], [])) for row in some])
+            batch = missing[start : start + READ_AT_ONCE]
+            reports = curves([row["trial"] for row in batch])
+            self.write_all([(row, reports.get(row["trial"], [])) for row in batch])
         return len(missing)
 
 
 def experiment_of(client: MlflowClient, uri: str, sweep: str) -> str:
-    """The id of the sweep's experiment, which is made or taken out of the bin where it must be."""
+    """Return the id of the sweep's experiment; create it, or restore it if it was deleted."""
     experiment = client.get_experiment_by_name(sweep)
     if experiment is None:
-        made: str = client.create_experiment(sweep, _artifacts(uri), tags=KIND)
-        return made
+        new_id: str = client.create_experiment(sweep, _artifacts(uri), tags=KIND)
+        return new_id
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-    found: str = experiment.experiment_id
-    return found
+    experiment_id: str = experiment.experiment_id
+    return experiment_id
 
 
 def sweep_run(client: MlflowClient, experiment_id: str, sweep: str) -> str:
-    """The id of the run above those of trials, which is made where there is none."""
+    """Return the id of the sweep's run, the parent of its trials' runs; create it if missing."""
     ((key, value),) = OF_A_SWEEP.items()
-    found = client.search_runs(
+    runs = client.search_runs(
         [experiment_id],
         filter_string=f"tags.{key} = '{value}'",
         order_by=["attributes.start_time ASC"],
         max_results=1,
     )
-    if found:
-        run_id: str = found[0].info.run_id
+    if runs:
+        run_id: str = runs[0].info.run_id
         return run_id
-    made = client.create_run(experiment_id, run_name=sweep, tags=OF_A_SWEEP)
-    client.set_terminated(made.info.run_id)
-    run_id = made.info.run_id
+    run = client.create_run(experiment_id, run_name=sweep, tags=OF_A_SWEEP)
+    client.set_terminated(run.info.run_id)
+    run_id = run.info.run_id
     return run_id
 
 
 def log_report(uri: str, sweep: str, page: bytes) -> None:
-    """Store a sweep's report as ``report.html`` with its run, in place of an earlier one."""
+    """Store a sweep's report as ``report.html`` with its run, in place of an earlier one.
+
+    Args:
+        uri: tracking URI of the store.
+        sweep: name of the sweep.
+        page: content of the report.
+
+    Raises:
+        OSError: the store was copied or moved, and keeps artifacts in its old folder.
+    """
     client = MlflowClient(tracking_uri=uri)
     experiment = experiment_of(client, uri, sweep)
-    kept = client.get_experiment(experiment).artifact_location
-    ours = _artifacts(uri)
-    if ours is not None and kept.startswith("file:") and not kept.startswith(ours):
+    folder = client.get_experiment(experiment).artifact_location
+    expected = _artifacts(uri)
+    if expected is not None and folder.startswith("file:") and not folder.startswith(expected):
         raise OSError(
-            f"its experiment keeps artifacts in {kept}, for this store was copied or moved from "
+            f"its experiment keeps artifacts in {folder}, for this store was copied or moved from "
             "there; sync the sweep into a new store, if its runs are to be here"
         )
     run_id = sweep_run(client, experiment, sweep)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "report.html"
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / "report.html"
         path.write_bytes(page)
         client.log_artifact(run_id, str(path))
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
-    """Rows as a live sweep hands them over: None where the ledger has null."""
+    """Return rows in the form in which a running sweep passes them: None for null."""
     records = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(name): value for name, value in record.items()} for record in records]
 
 
 def _artifacts(uri: str) -> str | None:
-    """Beside a SQLite store; MLflow's default would be the folder that one happens to stand in."""
+    """Return the folder of artifacts beside a SQLite store; MLflow would use the working folder."""
     if not uri.startswith("sqlite:///"):
         return None
     return (Path(uri.removeprefix("sqlite:///")).absolute().parent / "mlartifacts").as_uri()
 
 
-def thin_curve(curve: list[Row]) -> list[Row]:
-    """At most ``CURVE_POINTS`` of the reports, evenly spaced, first and last included."""
+def downsample_curve(curve: list[Row]) -> list[Row]:
+    """Return at most ``CURVE_POINTS`` reports, evenly spaced, the first and the last included."""
     if len(curve) <= CURVE_POINTS:
         return curve
     spacing = (len(curve) - 1) / (CURVE_POINTS - 1)
@@ -213,7 +239,7 @@ def thin_curve(curve: list[Row]) -> list[Row]:
 
 
 def _metrics(trial: Row, curve: list[Row]) -> list[Metric]:
-    """The curves, and the objective, by which the trials of a cell are compared."""
+    """Return the metrics of the reports, and the objective by which a cell's trials compare."""
     metric = trial["metric"]
     names = {
         "training_loss": "training_loss",

@@ -1,4 +1,4 @@
-"""The report: one self-contained page, and its figures as files for papers."""
+"""Writes a sweep's report: one self-contained page, and its figures as files for papers."""
 
 from collections.abc import Sequence, Set
 
@@ -19,17 +19,20 @@ __all__ = ["log_to_mlflow", "write"]
 def write(
     study: Study, tables: Sequence[Table], folder: Location, mlflow: str | None
 ) -> list[Location]:
-    """Write ``report.html`` and ``figures/<name>.svg`` and ``.pdf``, each file whole.
+    """Write ``report.html`` and ``figures/<name>.svg`` and ``.pdf``, each file atomically.
 
     The same ledger gives the same bytes. Figures of an earlier report that this one does not have
     are removed.
 
     Args:
-        tables: of the study, as :func:`orchestrator.views.tables.build` makes them.
-        mlflow: the tracking URI. Points link to their runs where it is a server's that answers.
+        study: cells and trials of the sweeps that the report shows.
+        tables: tables of the study, as :func:`orchestrator.views.tables.build` returns them.
+        folder: folder or object-store location that the files are written to.
+        mlflow: tracking URI, or None. Points of figures link to their MLflow runs if it is the
+            URI of a server that answers.
 
     Returns:
-        What was written, the page first.
+        The locations of the written files, the page first.
     """
     figures = draw(study, {table.name: table for table in tables})
     looks = styles(study.architectures)
@@ -53,9 +56,15 @@ def _remove_others(figures: Location, names: Set[str]) -> None:
 
 
 def log_to_mlflow(report: Location, mlflow: str, sweep: str) -> None:
-    """Store the page with the run of the sweep in MLflow, in place of an earlier one.
+    """Store the page with the run of the sweep in MLflow, in place of an earlier page.
 
-    Raises whatever a store that is locked or away raises.
+    Args:
+        report: location of ``report.html``.
+        mlflow: tracking URI of the store.
+        sweep: name of the sweep, which is the name of its MLflow experiment.
+
+    Raises:
+        Exception: the store is locked or cannot be reached; the type depends on the store.
     """
     prepare_store(mlflow)
     from orchestrator.views.mlflow.view import log_report

@@ -1,4 +1,4 @@
-"""What a figure shows, apart from how it is drawn: one description, two renderers."""
+"""Describes what a figure shows, apart from how its two renderers draw it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ Mode = Literal["line", "points", "both"]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of all panels of a figure.
+    """An axis describes the x or the y direction of the panels of a figure.
 
     Attributes:
-        share: numbers are shares of one, shown as percentages.
-        whole: numbers are whole ones.
+        title: text beside the axis.
+        log: whether the axis is logarithmic.
+        share: whether the numbers are shares between 0 and 1, which are shown as percentages.
+        whole: whether only whole numbers are marked.
     """
 
     title: str
@@ -24,16 +26,21 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one architecture, or of another kind, in its colour and with its marker.
+    """A series holds the points of one architecture or kind, drawn in its colour and marker.
 
     Attributes:
-        architecture: what the legend switches on and off.
-        name: what else sets it apart from other series of the architecture.
-        low: lower ends of error bars, as values of the axis, not as distances.
-        trials: (sweep, trial) behind each point, or nothing.
-        bars: whether error bars belong to ``x`` instead of ``y``.
-        faint: many points behind others.
-        published: a number of a paper, not of this sweep.
+        architecture: entry of the legend that shows and hides the series.
+        x: x coordinate of each point.
+        y: y coordinate of each point.
+        name: words that tell the series from others of the same architecture.
+        mode: whether a line, single points or both are drawn.
+        low: lower end of each point's error bar, as a value of the axis, not as a distance.
+        high: upper end of each point's error bar, as a value of the axis.
+        trials: (sweep, trial) that each point stands for, or None.
+        bars: axis along which the error bars extend.
+        faint: whether the points are small and pale, because they are many and lie behind others.
+        dashed: whether the line is dashed, whatever the dash of the architecture.
+        published: whether the numbers are those of a paper and not of this sweep.
     """
 
     architecture: str
@@ -52,7 +59,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Level:
-    """A line, or a band where both ends differ, across a panel."""
+    """A level is a line across a panel, or a band if its two ends differ.
+
+    Attributes:
+        low: lower end, as a value of the axis.
+        high: upper end; equal to ``low`` for a line.
+        text: words beside the level, or empty.
+        axis: axis whose values ``low`` and ``high`` are.
+    """
 
     low: float
     high: float
@@ -62,12 +76,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.
+    """A panel is one pair of axes with the series that are drawn in it.
 
     Attributes:
+        title: text above the panel.
+        series: series in the order in which they are drawn.
+        levels: lines and bands across the panel.
         rows: names at the positions 0, 1, 2 and so on of the y axis, instead of numbers.
-        x: its own axis in place of the figure's; likewise ``y``.
-        diagonal: whether a line is drawn where ``y`` is ``x``.
+        x: x axis of this panel, or None for the x axis of the figure.
+        y: y axis of this panel, or None for the y axis of the figure.
+        diagonal: whether the line ``y = x`` is drawn.
     """
 
     title: str
@@ -81,14 +99,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure.
+    """A figure holds panels that share a title, a caption and a legend.
 
     Attributes:
-        name: of its files.
-        caption: what it shows and how to read it, in sentences.
-        thinned: how many points were left out.
-        source: paper and figure or table.
-        kinds: what the series are of, in place of architectures.
+        name: name of its files, without the ending.
+        title: heading on the page and on the sheets.
+        caption: sentences that say what the figure shows and how to read it.
+        x: x axis of panels that have none of their own.
+        y: y axis of panels that have none of their own.
+        panels: panels in the order in which they are shown.
+        thinned: number of points that are not drawn because there are too many.
+        source: paper, and figure or table in it, that the figure rebuilds; or empty.
+        kinds: entries of the legend if the series belong to other kinds than architectures.
     """
 
     name: str
@@ -102,5 +124,5 @@ class Figure:
     kinds: tuple[str, ...] = ()
 
     def axes(self, panel: Panel) -> tuple[Axis, Axis]:
-        """The x and the y axis of a panel."""
+        """Return the x and the y axis that a panel of this figure uses."""
         return panel.x or self.x, panel.y or self.y

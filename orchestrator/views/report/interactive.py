@@ -1,4 +1,4 @@
-"""Figures for the page: what plotly.js draws, as plain values."""
+"""Translates figures into the values that plotly.js draws on the page."""
 
 import html
 import math
@@ -9,8 +9,8 @@ from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
 from orchestrator.views.report.labelling import diagonal, lines_of, reach, round_numbers
 from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
-DIGITS = 5  # significant digits of a point: more are not seen
-ROW, LINE = 18, 14  # pixels that a name on the y axis takes, and each of its lines
+DIGITS = 5  # significant digits of a coordinate; a reader cannot see more
+ROW, LINE = 18, 14  # pixels: height of a name on the y axis, and of each line of that name
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 MODES = {"line": "lines", "points": "markers", "both": "lines+markers"}
 
@@ -18,10 +18,16 @@ MODES = {"line": "lines", "points": "markers", "both": "lines+markers"}
 def panel_values(
     figure: Figure, panel: Panel, styles: Mapping[str, Style], sweeps: Sequence[str]
 ) -> dict[str, Any]:
-    """The data and layout of one panel; colours are those of a light page.
+    """Return plotly's data and layout of one panel, with the colours of a light page.
 
-    Each point's ``customdata`` is (number of its sweep, trial); ``meta`` of a trace names the
-    architecture that the legend switches.
+    ``customdata`` of a point is (number of its sweep, trial). ``meta`` of a trace is the
+    architecture whose entry in the legend shows and hides it.
+
+    Args:
+        figure: figure that the panel belongs to.
+        panel: panel to translate.
+        styles: style of each architecture or kind of the figure.
+        sweeps: names of the sweeps; ``customdata`` refers to them by position.
     """
     x, y = figure.axes(panel)
     named = [lines_of(name) for name in panel.rows]
@@ -50,7 +56,7 @@ def panel_values(
 
 
 def _axis(axis: Axis, values: tuple[float, float]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "title": {"text": text(axis.title), "standoff": 8},
         "automargin": True,
         "gridcolor": GRID,
@@ -63,16 +69,16 @@ def _axis(axis: Axis, values: tuple[float, float]) -> dict[str, Any]:
     }
     if axis.log:
         form = "~s" if values[0] >= 1 and values[1] >= 10_000 else "~g"  # 20k and 1M
-        found |= {"type": "log", "tickvals": round_numbers(*values), "tickformat": form}
+        settings |= {"type": "log", "tickvals": round_numbers(*values), "tickformat": form}
     if axis.whole:
-        found |= {"tickformat": "d", "dtick": 1}
+        settings |= {"tickformat": "d", "dtick": 1}
     if axis.share:
-        found |= {"tickformat": ".0%"}
-    return found
+        settings |= {"tickformat": ".0%"}
+    return settings
 
 
 def _rows(named: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Names at 0, 1, 2 and so on, the first one at the top."""
+    """Return a y axis with names at 0, 1, 2 and so on, the first one at the top."""
     return {
         "tickvals": list(range(len(named))),
         "ticktext": ["<br>".join(map(text, lines)) for lines in named],
@@ -132,7 +138,7 @@ def _hover(series: Series, axes: tuple[Axis, Axis]) -> str:
         lines[0] += " (published)"
     for letter, axis in zip("xy", axes, strict=True):
         if letter == "y" and series.bars == "x":
-            continue  # its place is a name, which the series has already
+            continue  # The position on a y axis of names says nothing; the series has the name.
         form = ":.1%" if axis.share else ":.4~g"
         lines.append(f"{text(axis.title)}: %{{{letter}{form}}}")
     if series.trials is not None:
@@ -163,8 +169,9 @@ def _diagonal(panel: Panel) -> dict[str, Any]:
 
 
 def _note(level: Level, axis: Axis) -> dict[str, Any]:
-    """The words at a level, at the end where lines seldom are."""
-    at = math.log10(level.high) if axis.log else level.high  # plotly wants it so
+    """Return the words at a level, placed at the end where lines of data seldom are."""
+    # On a logarithmic axis plotly takes the logarithm as the position of an annotation.
+    at = math.log10(level.high) if axis.log else level.high
     note = {"text": text(level.text), "showarrow": False, "font": {"size": 11, "color": MUTED}}
     if level.axis == "y":
         place = {"xref": "x domain", "x": 1, "xanchor": "right", "y": at, "yanchor": "bottom"}
@@ -174,7 +181,7 @@ def _note(level: Level, axis: Axis) -> dict[str, Any]:
 
 
 def numbers(values: Sequence[float]) -> list[float | None]:
-    """Rounded to what is seen; none where there is no number, which JSON has no word for."""
+    """Round values to ``DIGITS``; None stands for nan and infinity, which JSON cannot express."""
     return [
         None if not math.isfinite(value) else float(f"{value:.{DIGITS}g}")
         for value in map(float, values)
@@ -182,5 +189,5 @@ def numbers(values: Sequence[float]) -> list[float | None]:
 
 
 def text(words: str) -> str:
-    """Words that plotly takes as words, not as its markup, a formula or a placeholder."""
+    """Escape words so that plotly does not read them as markup, formula or placeholder."""
     return html.escape(words, quote=False).replace("$", "&#36;").replace("%{", "%&#123;")

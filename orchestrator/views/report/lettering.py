@@ -1,7 +1,7 @@
-"""A small font for figures on paper.
+"""Makes a small font for the PDF and SVG figures, because the whole one slows their writing.
 
-Each PDF carries the letters it uses, which matplotlib takes out of the font's file anew for each.
-Of all of DejaVu Sans, most of the time that writing a figure takes goes there.
+Each PDF holds the letters that it uses, and matplotlib extracts them from the font file for every
+PDF. With the whole DejaVu Sans that takes most of the time of writing a figure.
 """
 
 import tempfile
@@ -11,8 +11,8 @@ from pathlib import Path
 from fontTools import subset
 from matplotlib.font_manager import findfont, fontManager
 
-WHOLE = "DejaVu Sans"  # comes with matplotlib: the same everywhere
-SMALL = "Soundings Sans"  # its licence asks for another name
+WHOLE = "DejaVu Sans"  # comes with matplotlib, so it is the same on every machine
+SMALL = "Soundings Sans"  # the font's licence requires another name for a changed font
 LETTERS = [  # Latin, Greek, punctuation, arrows, mathematics
     *range(0x20, 0x180),
     *range(0x370, 0x400),
@@ -20,14 +20,17 @@ LETTERS = [  # Latin, Greek, punctuation, arrows, mathematics
     *range(0x2190, 0x2200),
     *range(0x2200, 0x2270),
 ]
-_folder = tempfile.TemporaryDirectory(prefix="soundings-")  # until the process ends
+_folder = tempfile.TemporaryDirectory(prefix="soundings-")  # kept until the process ends
 
 
 @cache
 def families() -> list[str]:
-    """The names by which matplotlib finds the small font, and the whole one for other letters."""
+    """Make the small font known to matplotlib and return the font families to use, best first.
+
+    The whole font follows the small one for letters that the small one lacks.
+    """
     options = subset.Options(name_IDs=["*"], layout_features=[])
-    options.drop_tables += ["FFTM"]  # of the editor it was drawn with
+    options.drop_tables += ["FFTM"]  # time stamps of the font editor
     font = subset.load_font(findfont(WHOLE), options)
     letters = subset.Subsetter(options)
     letters.populate(unicodes=LETTERS)
@@ -35,7 +38,7 @@ def families() -> list[str]:
     for record in font["name"].names:
         if str(record).startswith(WHOLE):
             record.string = str(record).replace(WHOLE, SMALL)
-        elif record.nameID == 6:  # the name inside a PDF
+        elif record.nameID == 6:  # PostScript name, which a PDF shows
             record.string = SMALL.replace(" ", "")
     path = Path(_folder.name) / "small.ttf"
     subset.save_font(font, str(path), options)

@@ -1,4 +1,4 @@
-"""Where a trial's run is in MLflow's pages."""
+"""Finds the addresses of a sweep's runs in MLflow's pages, for the links of the report."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
@@ -8,11 +8,18 @@ from orchestrator.views.mlflow.store import prepare_store
 
 
 def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
-    """Sweep -> the address of its runs, to which a search for a trial is appended.
+    """Return the address of each sweep's runs; the page appends a search for a trial to it.
 
-    A run is searched for by its trial's tag: that holds when the view was rebuilt under other run
-    ids, and nothing has to be asked for each of many trials. Empty where there is no server or it
-    does not answer: a report is written without one.
+    The page searches for the tag of the trial: such a link survives when the view is rebuilt with
+    new run ids, and the server need not be asked for each of many trials.
+
+    Args:
+        mlflow: tracking URI, or None.
+        sweeps: names of the sweeps.
+
+    Returns:
+        Address by sweep, without credentials. Empty if the URI is not that of a server or the
+        server does not answer, because a report needs no MLflow.
     """
     if not mlflow or not mlflow.startswith(("http://", "https://")):
         return {}
@@ -20,19 +27,19 @@ def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    client, found = MlflowClient(tracking_uri=mlflow), {}
+    client, addresses = MlflowClient(tracking_uri=mlflow), {}
     try:
         for sweep in sweeps:
             experiment = client.get_experiment_by_name(sweep)
             if experiment is not None:
-                found[sweep] = _address(mlflow) + runs_page(experiment.experiment_id)
+                addresses[sweep] = _address(mlflow) + runs_page(experiment.experiment_id)
     except MlflowException:
         return {}
-    return found
+    return addresses
 
 
 def _address(uri: str) -> str:
-    """The server's address without credentials, which no page may show."""
+    """Return the server's address without credentials, which no page may show."""
     parts = urlsplit(uri)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

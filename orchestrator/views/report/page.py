@@ -1,4 +1,4 @@
-"""The page: one HTML file with all that it needs."""
+"""Renders the report's page: one HTML file that needs nothing else."""
 
 import base64
 import hashlib
@@ -13,18 +13,19 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from orchestrator.labels import heading
+from orchestrator.views.references import citations
 from orchestrator.views.report.figure import Figure
 from orchestrator.views.report.interactive import panel_values
 from orchestrator.views.report.provenance import provenance
 from orchestrator.views.report.style import DARK, Style, styles_of
-from orchestrator.views.report.summary import counts, sentences
+from orchestrator.views.report.summary import headline_counts, sentences
 from orchestrator.views.report.unmeasured import unmeasured
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
 from orchestrator.views.tables.table import NOTHING
 
-MOST_ROWS = 2000  # of a table on the page; the files have all
-SHOWN_PANELS = 6  # of a figure; the others are a click away
+MOST_ROWS = 2000  # most rows of a table on the page; the table's files have all rows
+SHOWN_PANELS = 6  # panels of a figure that are open; a click opens the others
 
 
 def page(
@@ -34,9 +35,16 @@ def page(
     styles: Mapping[str, Style],
     links: Mapping[str, str],
 ) -> str:
-    """The whole HTML; a function of its arguments alone.
+    """Return the HTML of the report, which depends on the arguments alone.
 
-    All texts are escaped by the template, all data stand in JSON that no tag can end.
+    The template escapes all texts, and data stands in JSON that cannot close its script element.
+
+    Args:
+        study: cells and trials of the sweeps.
+        tables: tables of the study that have rows; the page cites their references.
+        figures: figures in the order of the page.
+        styles: style of each architecture.
+        links: address of a sweep's runs in MLflow, by sweep; empty without a server.
     """
     sweeps = [sweep.name for sweep in study.sweeps]
     data = {
@@ -63,12 +71,13 @@ def page(
         script=Markup(script),
         hashes=" ".join(f"'sha256-{_digest(text)}'" for text in (plotly, script)),
         data=Markup(embedded(data)),
-        counts=counts(study),
+        counts=headline_counts(study),
         sentences=sentences(study, by_name),
         figures=[_figure(figure, styles) for figure in figures],
         tables=[_table(table) for table in tables],
         unmeasured=unmeasured(study, tables),
         provenance=provenance(study),
+        references=citations(key for table in tables for key in table.references),
         linked=bool(links),
         version=importlib.metadata.version("soundings"),
         shown_panels=SHOWN_PANELS,
@@ -76,19 +85,19 @@ def page(
 
 
 def embedded(data: Any) -> str:
-    """JSON that may stand in a script element, whatever texts it holds."""
+    """Return JSON that may stand in a script element, whatever texts it contains."""
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _figure(figure: Figure, styles: Mapping[str, Style]) -> dict[str, Any]:
-    there = {series.architecture for panel in figure.panels for series in panel.series}
-    legend = [(name, style) for name, style in styles_of(figure, styles).items() if name in there]
+    drawn = {series.architecture for panel in figure.panels for series in panel.series}
+    legend = [(name, style) for name, style in styles_of(figure, styles).items() if name in drawn]
     return {"figure": figure, "legend": legend}
 
 
 def _table(table: Table) -> dict[str, Any]:
-    """What the template shows; a name that all rows share stands above instead of in each."""
+    """Return the values for the template; a name that all rows share stands above the table."""
     shown = table.shown.astype(str)
     names = [str(name) for name in shown.columns[: table.index]]
     same = {name: shown[name].iloc[0] for name in names if shown[name].nunique() == 1}
@@ -107,7 +116,7 @@ def _table(table: Table) -> dict[str, Any]:
 
 
 def _digest(script: str) -> str:
-    """By which the page's policy lets this script run and no other."""
+    """Return the hash with which the page's security policy allows this script alone."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Figures for papers: SVG and PDF by matplotlib, the same bytes for the same figure."""
+"""Draws figures for papers as SVG and PDF with matplotlib: equal figures give equal bytes."""
 
 import io
 import textwrap
@@ -23,18 +23,18 @@ from orchestrator.views.report.labelling import diagonal, lines_of, reach, round
 from orchestrator.views.report.lettering import families
 from orchestrator.views.report.style import GRID, INK, MANY, MUTED, Style
 
-ON_A_SHEET = 9  # panels; what is beyond follows on further sheets
+ON_A_SHEET = 9  # most panels of a sheet; further panels go to further sheets
 COLUMNS = 3
 WIDTH, HEIGHT = 3.4, 2.6  # inches of a panel
-TITLE = 46  # characters of a line above a panel
-WIDE = 4.2  # of one whose rows have names
-ROW, LINE = 0.14, 0.13  # inches that a name on the y axis takes, and each of its lines
-SETTINGS: Any = {  # matplotlib's own type lists every name
+TITLE = 46  # most characters in a line above a panel
+WIDE = 4.2  # inches: width of a panel whose rows have names
+ROW, LINE = 0.14, 0.13  # inches: height of a name on the y axis, and of each line of that name
+SETTINGS: Any = {  # Any: the type that matplotlib declares lists every setting by name
     "font.size": 8,
     "svg.hashsalt": "soundings",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    "text.parse_math": False,  # a label may hold a dollar
+    "text.parse_math": False,  # a dollar in a label is no formula
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "text.color": INK,
@@ -49,7 +49,10 @@ SETTINGS: Any = {  # matplotlib's own type lists every name
 
 
 def sheets(figure: Figure, styles: Mapping[str, Style]) -> Iterator[tuple[str, bytes, bytes]]:
-    """Name, SVG and PDF of each sheet; the second one's name ends in ``-2``."""
+    """Yield the name, the SVG and the PDF of each sheet of a figure.
+
+    The first sheet has the name of the figure; the name of the second one ends in ``-2``.
+    """
     for start in range(0, len(figure.panels), ON_A_SHEET):
         panels = figure.panels[start : start + ON_A_SHEET]
         name = figure.name if start == 0 else f"{figure.name}-{start // ON_A_SHEET + 1}"
@@ -62,7 +65,7 @@ def sheets(figure: Figure, styles: Mapping[str, Style]) -> Iterator[tuple[str, b
 
 
 def _arrange(canvas: Canvas) -> None:
-    """Give everything its place, once and not with each file."""
+    """Compute the layout once, so that it is not computed again for each file."""
     engine = canvas.get_layout_engine()
     if engine is not None:
         engine.execute(canvas)
@@ -80,16 +83,17 @@ def _draw(figure: Figure, panels: Sequence[Panel], styles: Mapping[str, Style]) 
     columns = min(2 if named else COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     lines = max((len(lines_of(name)) for panel in panels for name in panel.rows), default=0)
-    of_rows = (ROW + LINE * lines) * max(len(panel.rows) for panel in panels) + 0.9
-    size = ((WIDE if named else WIDTH) * columns, (of_rows if named else HEIGHT) * rows + 0.9)
+    named_height = (ROW + LINE * lines) * max(len(panel.rows) for panel in panels) + 0.9
+    height = named_height if named else HEIGHT
+    size = ((WIDE if named else WIDTH) * columns, height * rows + 0.9)
     canvas = Canvas(figsize=size, layout="constrained")
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for place, panel in zip(axes, panels, strict=False):
         _panel(place, figure, panel, styles)
     for place in axes[len(panels) :]:
         place.set_axis_off()
-    there = {series.architecture for panel in panels for series in panel.series}
-    handles = [_handle(name, style) for name, style in styles.items() if name in there]
+    drawn = {series.architecture for panel in panels for series in panel.series}
+    handles = [_handle(name, style) for name, style in styles.items() if name in drawn]
     canvas.legend(handles=handles, loc="outside lower center", ncols=columns + 1, frameon=False)
     canvas.suptitle(figure.title)
     return canvas
@@ -128,7 +132,7 @@ def _panel(place: Axes, figure: Figure, panel: Panel, styles: Mapping[str, Style
 
 def _series(place: Axes, series: Series, style: Style, named_rows: bool) -> None:
     x, y = np.asarray(series.x, dtype=float), np.asarray(series.y, dtype=float)
-    y = np.where(np.isfinite(y), y, np.nan)  # which breaks the line
+    y = np.where(np.isfinite(y), y, np.nan)  # nan breaks the line
     line = style.dash[1] if not series.dashed else "--"
     marker = style.marker[1]
     if series.published:
@@ -159,19 +163,21 @@ def _size(series: Series) -> float:
 
 
 def _axis(place: Axes, letter: str, axis: Axis, panel: Panel) -> None:
-    one = place.xaxis if letter == "x" else place.yaxis
-    one.set_label_text(axis.title)
+    drawn_axis = place.xaxis if letter == "x" else place.yaxis
+    drawn_axis.set_label_text(axis.title)
     if letter == "y" and panel.rows:
-        one.set_ticks(range(len(panel.rows)), ["\n".join(lines_of(name)) for name in panel.rows])
-        place.set_ylim(len(panel.rows) - 0.5, -0.5)  # the first one at the top
+        drawn_axis.set_ticks(
+            range(len(panel.rows)), ["\n".join(lines_of(name)) for name in panel.rows]
+        )
+        place.set_ylim(len(panel.rows) - 0.5, -0.5)  # the first name is at the top
     elif axis.log:
         place.set_xscale("log") if letter == "x" else place.set_yscale("log")
-        low, high = one.get_view_interval()
-        there = [value for value in round_numbers(*reach(panel, letter)) if low <= value <= high]
-        one.set_major_locator(FixedLocator(there))
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        one.set_minor_locator(NullLocator())
+        low, high = drawn_axis.get_view_interval()
+        marks = [value for value in round_numbers(*reach(panel, letter)) if low <= value <= high]
+        drawn_axis.set_major_locator(FixedLocator(marks))
+        drawn_axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        drawn_axis.set_minor_locator(NullLocator())
     if axis.whole:
-        one.set_major_locator(MaxNLocator(integer=True))
+        drawn_axis.set_major_locator(MaxNLocator(integer=True))
     if axis.share:
-        one.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        drawn_axis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -1,4 +1,4 @@
-"""Where the numbers come from: the sweep as recorded, versions, seeds, hosts and hours."""
+"""Collects where a report's numbers come from: manifest, versions, seeds, hosts and hours."""
 
 import json
 from dataclasses import dataclass
@@ -10,23 +10,28 @@ import yaml
 from orchestrator.views.study.study import Study
 from orchestrator.views.study.sweeps import Sweep
 
-CELLS_AT_ONCE = 20  # whose rows are in memory together
+CELLS_AT_ONCE = 20  # cells whose rows are in memory together
 COLUMNS = ["versions", "host", "seconds", "ended"]
-COMPUTED = ("cells", "impossible")  # of the definition: they follow from the rest
+COMPUTED = ("cells", "impossible")  # keys of the manifest that follow from its other keys
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Of one sweep.
+    """The provenance of one sweep says where its numbers come from.
 
     Attributes:
-        definition: the sweep file as its first run understood it, every default written out.
-        versions: package, version and of how many trials.
-        hosts: host, trials, hours.
+        sweep: name of the sweep.
+        manifest: sweep file as its first run recorded it, as YAML with every default.
+        seeds: sentence on the seeds of the sweep, of its networks and of its data.
+        first: time at which the first trial ended, or empty.
+        last: time at which the last trial ended, or empty.
+        hours: hours of training of all trials together.
+        versions: (package, version, number of trials that ran with it).
+        hosts: (host, number of trials, hours of training).
     """
 
     sweep: str
-    definition: str
+    manifest: str
     seeds: str
     first: str
     last: str
@@ -36,12 +41,15 @@ class Provenance:
 
 
 def provenance(study: Study) -> list[Provenance]:
-    """Of each sweep, from its whole cells: a trial that two sweeps share is of both."""
-    return [_of(study, sweep) for sweep in study.sweeps]
+    """Return the provenance of each sweep, from all trials of its cells.
+
+    A trial that two sweeps share counts in both.
+    """
+    return [_provenance_of(study, sweep) for sweep in study.sweeps]
 
 
-def _of(study: Study, sweep: Sweep) -> Provenance:
-    cells = [cell.id for cell in study.all_cells if cell.id in sweep.definition["cells"]]
+def _provenance_of(study: Study, sweep: Sweep) -> Provenance:
+    cells = [cell.id for cell in study.all_cells if cell.id in sweep.manifest["cells"]]
     parts, ends = [], []
     for start in range(0, len(cells), CELLS_AT_ONCE):
         frame = sweep.ledger.trials(COLUMNS, cells=cells[start : start + CELLS_AT_ONCE])
@@ -51,11 +59,11 @@ def _of(study: Study, sweep: Sweep) -> Provenance:
         ends += [frame["ended"].min(), frame["ended"].max()]
     together = pd.concat(parts, ignore_index=True)
     ended = pd.Series(ends).dropna()
-    definition = {k: v for k, v in sweep.definition.items() if k not in COMPUTED}
+    manifest = {k: v for k, v in sweep.manifest.items() if k not in COMPUTED}
     hosts = together.groupby("host")[["size", "sum"]].sum()
     return Provenance(
         sweep=sweep.name,
-        definition=yaml.safe_dump(definition, sort_keys=False, allow_unicode=True, width=100),
+        manifest=yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100),
         seeds=_seeds(study, sweep),
         first=_moment(ended.min()) if len(ended) else "",
         last=_moment(ended.max()) if len(ended) else "",
@@ -83,7 +91,7 @@ def _seeds(study: Study, sweep: Sweep) -> str:
     trials = pool[pool["sweep"] == sweep.name]
     networks, data = trials["network_seed"].nunique(), trials["data_seed"].nunique()
     return (
-        f"seed of the sweep {sweep.definition['seed']}; from it follow {networks:,} seeds of "
+        f"seed of the sweep {sweep.manifest['seed']}; from it follow {networks:,} seeds of "
         f"networks and {data:,} of data, which are in the ledger"
     )
 

@@ -1,8 +1,8 @@
-"""One colour, marker and dash an architecture, in every figure.
+"""Assigns each architecture one colour, marker and dash, the same in every figure.
 
-Colours are Okabe and Ito's, which people with any kind of colour vision can tell apart; yellow is
-darkened on white and black is light on a dark page. From the ninth architecture on colours come
-again with other markers and dashes.
+The colours are those of Okabe and Ito, which people with any kind of colour vision can tell apart.
+Yellow is darkened on a white page, and black is light on a dark page. From the ninth architecture
+on the colours repeat with other markers and dashes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
     *("#e69f00", "#56b4e9", "#000000", "#a89900"),
 )
-INK = "#24292f"  # of text and published marks
-MUTED = "#6a737d"  # of levels
+INK = "#24292f"  # colour of texts and published marks
+MUTED = "#6a737d"  # colour of levels
 GRID = "#e3e6ea"
-DARK = {  # each colour of a figure that differs on a dark page
+DARK = {  # colour on a light page -> colour on a dark page, where they differ
     "#000000": "#e8e8e8",
     "#0072b2": "#3d94d1",
     "#a89900": "#f0e442",
@@ -25,18 +25,24 @@ DARK = {  # each colour of a figure that differs on a dark page
     MUTED: "#98a2ad",
     GRID: "#30363d",
 }
-# The names of plotly and of matplotlib.
+# Each pair is plotly's name of a marker and matplotlib's.
 MARKERS = (
     *(("circle", "o"), ("square", "s"), ("diamond", "D"), ("triangle-up", "^")),
     *(("triangle-down", "v"), ("cross", "P"), ("x", "X"), ("star", "*")),
 )
-MANY = 12  # points of a line, from which on its markers are smaller
+MANY = 12  # a line of more points has smaller markers
 DASHES = (("solid", "-"), ("dash", "--"), ("dot", ":"), ("dashdot", "-."))
 
 
 @dataclass(frozen=True)
 class Style:
-    """How an architecture looks; of markers and dashes the names of plotly and matplotlib."""
+    """A style is the look of an architecture in figures.
+
+    Attributes:
+        colour: colour on a light page, as ``#rrggbb``.
+        marker: plotly's name of the marker and matplotlib's.
+        dash: plotly's name of the dash and matplotlib's.
+    """
 
     colour: str
     marker: tuple[str, str]
@@ -44,18 +50,22 @@ class Style:
 
 
 def styles(architectures: Sequence[str]) -> dict[str, Style]:
-    """By label, in the order in which the sweeps have them."""
-    found = {}
+    """Return a style for each architecture, by label.
+
+    Args:
+        architectures: labels in the order of the sweeps, which decides their colours.
+    """
+    assigned = {}
     for index, architecture in enumerate(architectures):
         around = index // len(COLOURS)
-        found[architecture] = Style(
+        assigned[architecture] = Style(
             COLOURS[index % len(COLOURS)],
             MARKERS[(index + around) % len(MARKERS)],
             DASHES[around % len(DASHES)],
         )
-    return found
+    return assigned
 
 
 def styles_of(figure: Figure, architectures: Mapping[str, Style]) -> Mapping[str, Style]:
-    """By what the series of a figure are of."""
+    """Return the styles of a figure's own kinds if it has any, else those of architectures."""
     return styles(figure.kinds) if figure.kinds else architectures

@@ -1,18 +1,18 @@
-"""The summary: what was compared and what came out, in words and numbers."""
+"""Writes the summary of a report: what was compared and what came out, in words and numbers."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.searches import measure, more_is_better
+from orchestrator.views.study.searches import measure_name, more_is_better
 from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
 from orchestrator.views.tables import Table
 from orchestrator.views.tables.table import metric_text, number, percent
 
 
-def counts(study: Study) -> list[tuple[str, str]]:
-    """What stands in large figures: a number and what it is of."""
+def headline_counts(study: Study) -> list[tuple[str, str]]:
+    """Return the numbers that the page shows in large type, each with the noun that it counts."""
     trials = pd.concat([study.trials, study.repetitions], ignore_index=True)
     outcomes = trials["outcome"].value_counts()
     return [
@@ -24,22 +24,32 @@ def counts(study: Study) -> list[tuple[str, str]]:
 
 
 def sentences(study: Study, tables: Mapping[str, Table]) -> list[str]:
-    """What was compared; on each task the lowest loss; where training failed most and least."""
-    said = [_compared(study)]
+    """Return the sentences of the summary.
+
+    They say what was compared, what the best result on each task is, with which architectures
+    training failed most and least often, and how many published shares agree with the measured
+    ones.
+
+    Args:
+        study: cells and trials of the sweeps.
+        tables: tables that have rows, by name.
+    """
+    lines = [_compared(study)]
     if "parameter_matched" in tables:
-        said += _best(study, tables["parameter_matched"].tidy)
-    said += _infeasible(study)
+        lines += _best(study, tables["parameter_matched"].tidy)
+    lines += _infeasible(study)
     if "infeasible" in tables:
-        said += _published(tables["infeasible"].tidy)
-    return said
+        lines += _published(tables["infeasible"].tidy)
+    return lines
 
 
 def listed(words: Sequence[str]) -> str:
-    """As in a sentence: a, b and c."""
+    """Join words as a sentence does: a, b and c."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, which gets an ``s`` unless the count is 1."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -51,38 +61,38 @@ def _compared(study: Study) -> str:
     sizes = f"at most {budgets[0]:,}"
     if len(budgets) > 1:
         sizes = f"budgets of {budgets[0]:,} to {budgets[-1]:,}"
-    there = {cell.architecture for cell in cells}
+    architectures = plural(len({cell.architecture for cell in cells}), "architecture")
     return (
-        f"{plural(len(there), 'architecture')} at {'depth' if len(depths) == 1 else 'depths'} "
+        f"{architectures} at {'depth' if len(depths) == 1 else 'depths'} "
         f"{listed([str(depth) for depth in depths])} with {sizes} parameters, on "
         f"{listed(tasks)}."
     )
 
 
 def _best(study: Study, tidy: pd.DataFrame) -> list[str]:
-    """The lowest loss, or the best metric of a task whose cells are judged by that."""
-    judged = {cell.task: cell for cell in study.cells if measure(study, cell) != "loss"}
-    said = []
+    """Say the lowest loss of each task, or the best metric where cells are judged by that."""
+    judged = {cell.task: cell for cell in study.cells if measure_name(study, cell) != "loss"}
+    lines = []
     for task, group in tidy.groupby("task", sort=False):
         if task in judged:
-            said.append(_best_metric(study, judged[str(task)], group))
+            lines.append(_best_metric(study, judged[str(task)], group))
             continue
         losses = group["evaluation_loss"]
         if losses.notna().sum() == 0:
-            said.append(f"On {task} no trial completed with a loss.")
+            lines.append(f"On {task} no trial completed with a loss.")
             continue
         best = group.iloc[int(losses.argmin())]
-        said.append(
+        lines.append(
             f"On {task} the lowest evaluation loss is {number(best['evaluation_loss'])} "
             f"({best['metric']} {metric_text(best['metric'], best['evaluation_metric'])}), of "
             f"{best['architecture']} at depth {best['depth']} with {best['parameters']:,} "
             f"parameters; without looking at the input it is {number(best['baseline_loss'])}."
         )
-    return said
+    return lines
 
 
 def _best_metric(study: Study, cell: StudiedCell, group: pd.DataFrame) -> str:
-    values, name = group["evaluation_metric"], measure(study, cell)
+    values, name = group["evaluation_metric"], measure_name(study, cell)
     if values.notna().sum() == 0:
         return f"On {cell.task} no trial completed with a number."
     best = group.iloc[int(values.argmax() if more_is_better(study, cell) else values.argmin())]
@@ -93,7 +103,7 @@ def _best_metric(study: Study, cell: StudiedCell, group: pd.DataFrame) -> str:
 
 
 def _infeasible(study: Study) -> list[str]:
-    """All cells of an architecture together; stopped trials may have diverged later."""
+    """Say which architectures diverged most and least often, over all cells of each one."""
     cells = [
         {
             "architecture": cell.architecture,
@@ -116,10 +126,10 @@ def _infeasible(study: Study) -> list[str]:
     for end in (share.max(), share.min()):
         names = [str(name) for name in share.index[share == end]]
         ends.append(f"{listed(names)} ({percent(end)} of {'their' if names[1:] else 'its'} trials)")
-    said = f"Training failed most often with {ends[0]} and least often with {ends[1]}"
+    sentence = f"Training failed most often with {ends[0]} and least often with {ends[1]}"
     if stopped := int(frame["stopped"].sum()):
-        said += f"; {plural(stopped, 'trial')} more were stopped early and are undetermined"
-    return [f"{said}."]
+        sentence += f"; {plural(stopped, 'trial')} more were stopped early and are undetermined"
+    return [f"{sentence}."]
 
 
 def _published(tidy: pd.DataFrame) -> list[str]:

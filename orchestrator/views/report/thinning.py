@@ -1,22 +1,28 @@
-"""Fewer points that look the same: extremes stay."""
+"""Chooses which points a figure draws when there are too many; the extremes are always drawn."""
 
 import numpy as np
 import pandas as pd
 
-POINTS = 30_000  # of trials in one figure: some megabytes of the page
-FEWEST = 20  # of a cell that are always kept
+POINTS = 30_000  # most trials drawn in one figure; they take some megabytes of the page
+FEWEST = 20  # points of a cell that are drawn even if there are very many cells
 
 
 def per_cell(cells: int) -> int:
-    """How many points each of so many cells may have in one figure."""
+    """Return how many points each cell may have in a figure of ``cells`` cells."""
     return max(FEWEST, POINTS // max(cells, 1))
 
 
-def thin(values: pd.Series, most: int) -> np.ndarray:
-    """Positions of at most ``most`` of the values, in their order.
+def select_by_rank(values: pd.Series, most: int) -> np.ndarray:
+    """Select values that are evenly spaced by rank, so that their distribution stays the same.
 
-    They are evenly spaced among the sorted values, the least and the greatest included, so that
-    the distribution is that of all.
+    The least and the greatest value are selected.
+
+    Args:
+        values: finite values.
+        most: largest number of values to select, at least 2.
+
+    Returns:
+        Positions of the selected values in ``values``, ascending.
     """
     if len(values) <= most:
         return np.arange(len(values))

@@ -1,4 +1,4 @@
-"""What was not measured, said plainly."""
+"""Says what a report does not show: cells and trials without results, and empty tables."""
 
 from collections.abc import Sequence
 
@@ -9,37 +9,41 @@ from orchestrator.views.tables import Table, without_rows
 
 
 def unmeasured(study: Study, tables: Sequence[Table]) -> list[tuple[str, list[str]]]:
-    """A sentence, and what it is about one by one.
+    """Return what was not measured, as sentences with the items that each one is about.
 
     Args:
-        tables: those of the study that have rows.
+        study: cells and trials of the sweeps.
+        tables: tables of the study that have rows.
+
+    Returns:
+        (sentence, items), which may be empty; the items are cells, filters, tables or files.
     """
     cells = study.cells
     untried = [c for c in cells if c.completed + c.stopped + c.infeasible + c.errored == 0]
     empty = [cell for cell in cells if not cell.completed and cell not in untried]
     stopped = sum(cell.stopped for cell in cells)
     errored = sum(cell.errored for cell in cells)
-    said: list[tuple[str, list[str]]] = []
+    entries: list[tuple[str, list[str]]] = []
     if study.filters:
-        tried = [f"{one.column} {one.comparison} {one.value}" for one in study.filters]
-        said.append(("Only some cells are in this report: those with", tried))
+        conditions = [f"{item.column} {item.comparison} {item.value}" for item in study.filters]
+        entries.append(("Only some cells are in this report: those with", conditions))
     if study.impossible:
-        said.append(("These cells cannot exist:", list(study.impossible)))
+        entries.append(("These cells cannot exist:", list(study.impossible)))
     if study.absent:
         where = "the filters take" if study.filters else "any of the sweeps has"
-        said.append(
+        entries.append(
             (f"Beside the others, these would be cells, but none that {where}:", [*study.absent])
         )
-    said += [(sentence, []) for sentence in study.mixtures]
+    entries += [(sentence, []) for sentence in study.mixtures]
     if untried:
         number = plural(len(untried), "cell")
         lost = ", or whose record was in a file that could not be read" if study.warnings else ""
-        said.append((f"{number} had no trial that ended{lost}:", _named(untried)))
+        entries.append((f"{number} had no trial that ended{lost}:", _named(untried)))
     if empty:
         number = plural(len(empty), "cell")
-        said.append((f"{number} had no trial that completed, and so no loss:", _named(empty)))
+        entries.append((f"{number} had no trial that completed, and so no loss:", _named(empty)))
     if stopped:
-        said.append(
+        entries.append(
             (
                 f"{plural(stopped, 'trial')} were stopped early by ASHA: their ends are "
                 "undetermined. Nowhere do they count as completed.",
@@ -47,7 +51,7 @@ def unmeasured(study: Study, tables: Sequence[Table]) -> list[tuple[str, list[st
             )
         )
     if errored:
-        said.append(
+        entries.append(
             (
                 f"{plural(errored, 'trial')} ended by an error of software or machine. They count "
                 "for nothing; soundings resume runs them again.",
@@ -55,16 +59,16 @@ def unmeasured(study: Study, tables: Sequence[Table]) -> list[tuple[str, list[st
             )
         )
     if left_out := random_draws(study)[1]:
-        said.append(
+        entries.append(
             ("What random configurations are worth is not known of all cells:", [*left_out])
         )
     if lacking := without_rows(tables):
-        said.append(
+        entries.append(
             ("Tables that have no row here; docs/science.md says what each is of:", lacking)
         )
     if study.warnings:
-        said.append(("Files of the ledger could not be read:", list(study.warnings)))
-    return said
+        entries.append(("Files of the ledger could not be read:", list(study.warnings)))
+    return entries
 
 
 def _named(cells: Sequence[StudiedCell]) -> list[str]:

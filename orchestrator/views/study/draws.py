@@ -1,4 +1,7 @@
-"""Which cells say what random configurations are worth: nothing chose them, nothing cut them."""
+"""Selects the cells whose trials are an unbiased sample of random configurations.
+
+All configurations of such a cell were drawn at random, and none of its trials was stopped early.
+"""
 
 from dataclasses import dataclass
 
@@ -10,41 +13,48 @@ from orchestrator.views.study.study import StudiedCell, Study
 
 
 @dataclass(frozen=True)
-class Measure:
-    """What configurations of a cell are compared by.
+class Quantity:
+    """A quantity of the evaluation set by which configurations of a cell are compared.
 
     Attributes:
-        quantity: ``loss``, or the name of the task's metric where that is its objective.
-        column: of the trials.
-        worst: what ranks behind every number.
+        name: ``loss``, or the name of the task's metric.
+        column: column of the trials that holds the quantity.
+        worst: infinity of the sign that ranks behind every number.
     """
 
-    quantity: str
+    name: str
     column: str
     worst: float
 
 
-def measure(study: Study, cell: StudiedCell) -> Measure:
-    """The evaluation loss, or the evaluation metric where the objective is the metric."""
+def objective_quantity(study: Study, cell: StudiedCell) -> Quantity:
+    """Return the evaluation loss, or the evaluation metric where the objective is the metric."""
     task = study.task(cell.id)
     if study.training(cell.id)["objective"] == "metric":
         worst = -np.inf if task.higher_is_better else np.inf
-        return Measure(task.metric_name, "evaluation_metric", worst)
-    return Measure("loss", "evaluation_loss", np.inf)
+        return Quantity(task.metric_name, "evaluation_metric", worst)
+    return Quantity("loss", "evaluation_loss", np.inf)
 
 
 def tried(study: Study, cell: StudiedCell) -> pd.DataFrame:
-    """The trials that say something about their configurations: errored ones were not tried."""
+    """Return the trials of a cell that did not err.
+
+    An errored trial says nothing about its configuration.
+    """
     trials = study.of_cell(cell.id)
     return trials[trials["outcome"] != "errored"]
 
 
 def random_draws(study: Study) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
-    """The trials of each cell that is a sample of random configurations, and why others are none.
+    """Return the trials of each cell whose trials are a sample of random configurations.
 
-    The completed trials of a cell in which some were stopped early are no such sample: they are
-    those that did well. Nor is one sweep's part of such a cell, for a trial that two sweeps share
-    counts in one of them.
+    A cell in which trials were stopped early is left out, since its completed trials are those that
+    did well. It is left out even if only one of several sweeps stopped trials: a trial that two
+    sweeps share counts in one of them, so no sweep's part of the cell is a whole sample.
+
+    Returns:
+        The trials that did not err by the cell's id, and a sentence for each reason for which
+        cells are left out.
     """
     draws: dict[str, pd.DataFrame] = {}
     chosen = stopped = untried = 0
@@ -70,8 +80,13 @@ def random_draws(study: Study) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]
     )
 
 
-def losses(trials: pd.DataFrame, measured: Measure) -> tuple[Floats, Floats]:
-    """The numbers of the completed trials, and of all with the worst where there is none."""
-    values = trials[measured.column].to_numpy(dtype=float)
-    there = (trials["outcome"] == "completed").to_numpy() & np.isfinite(values)
-    return values[there], np.where(there, values, measured.worst)
+def losses(trials: pd.DataFrame, quantity: Quantity) -> tuple[Floats, Floats]:
+    """Return the values of a quantity over trials.
+
+    Returns:
+        The finite values of the completed trials, ``[completed]``, and one value for each trial,
+        ``[trials]``, which is ``quantity.worst`` where a trial has no such value.
+    """
+    values = trials[quantity.column].to_numpy(dtype=float)
+    has_value = (trials["outcome"] == "completed").to_numpy() & np.isfinite(values)
+    return values[has_value], np.where(has_value, values, quantity.worst)

@@ -1,4 +1,4 @@
-"""Filters of cells: ``task=parentheses``, ``depth>=2``."""
+"""Parses and applies filters of cells, such as ``task=parentheses`` or ``depth>=2``."""
 
 import math
 import operator
@@ -25,7 +25,14 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """One comparison of a column with a value."""
+    """A comparison of one column of a cell with a value.
+
+    Attributes:
+        column: one of ``COLUMNS``.
+        comparison: ``=`` or ``!=``, and for the columns ``NUMBERS`` also ``<``, ``<=``, ``>``
+            and ``>=``.
+        value: a number for the columns ``NUMBERS``, else a name.
+    """
 
     column: str
     comparison: str
@@ -36,19 +43,29 @@ class Filter:
         return f"{self.column}{self.comparison}{value}"
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """A task or an architecture is meant by its whole label or by its name alone."""
-        found = row[self.column]
+        """Return whether a cell passes the filter.
+
+        A task or an architecture equals both its whole label and its name without options.
+
+        Args:
+            row: value of each column of the cell, at least of this filter's column.
+        """
+        actual = row[self.column]
         if self.column in NUMBERS:
-            return _COMPARE[self.comparison](found, self.value)
-        names = {found, found.partition("(")[0]}
+            return _COMPARE[self.comparison](actual, self.value)
+        names = {actual, actual.partition("(")[0]}
         return (self.value in names) == (self.comparison == "=")
 
 
 def parse(text: str) -> Filter:
-    """A filter as it stands on a command line.
+    """Parse a filter from the text of a ``--where`` option.
+
+    Args:
+        text: column, comparison and value, such as ``depth>=2``.
 
     Raises:
-        BadInput: it is none, names no column, or compares a column with what it cannot be.
+        BadInput: the text is no filter, names an unknown column, or compares a column with a value
+            or by a comparison that its type does not allow.
     """
     match = _FORM.fullmatch(text)
     if match is None:
@@ -75,15 +92,20 @@ def parse(text: str) -> Filter:
 
 
 def takes(filters: Sequence[Filter], row: Mapping[str, Any]) -> bool:
-    """Whether all filters take a row; of several values that one column may equal, one is enough.
+    """Return whether a cell passes all filters.
 
-    So ``task=digits`` and ``task=memory`` together are either.
+    Several filters ``=`` of one column are alternatives: ``task=digits`` and ``task=memory``
+    together take cells of either task.
+
+    Args:
+        filters: any number of filters; without one every cell passes.
+        row: value of each column of the cell.
     """
     alternatives: dict[str, bool] = {}
-    for one in filters:
-        taken = one.takes(row)
-        if one.comparison == "=":
-            alternatives[one.column] = alternatives.get(one.column, False) or taken
+    for condition in filters:
+        taken = condition.takes(row)
+        if condition.comparison == "=":
+            alternatives[condition.column] = alternatives.get(condition.column, False) or taken
         elif not taken:
             return False
     return all(alternatives.values())

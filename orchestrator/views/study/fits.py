@@ -1,4 +1,4 @@
-"""Curves of a measure against parameters: how far apart two lie, and the slope of one."""
+"""Compares curves of a measure against parameter counts, and fits lines with limits."""
 
 from dataclasses import dataclass
 
@@ -7,41 +7,59 @@ from scipy import stats
 
 
 def least_cost(cost: np.ndarray) -> np.ndarray:
-    """The cost that is reached with at most so many parameters: the lowest of the sizes so far."""
+    """Return the lowest cost that is reached with at most each number of parameters.
+
+    Args:
+        cost: costs by size, ``[..., sizes]``, from small to large.
+
+    Returns:
+        The running minimum along the last axis, of the same shape.
+    """
     return np.minimum.accumulate(cost, axis=-1)
 
 
 def overlap(cost: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest cost that both curves pass; not a range if they pass none."""
+    """Return the lowest and the highest cost that both curves pass, each ``[...]``.
+
+    The lowest exceeds the highest where the curves have no cost in common.
+
+    Args:
+        cost: decreasing costs of one curve, ``[..., sizes]``.
+        other: decreasing costs of the other curve, which may have other sizes.
+    """
     return np.maximum(cost[..., -1], other[..., -1]), np.minimum(cost[..., 0], other[..., 0])
 
 
 def mean_log_ratio(
     size: np.ndarray, cost: np.ndarray, other_size: np.ndarray, other_cost: np.ndarray
 ) -> np.ndarray:
-    """Mean of log(parameters needed / parameters the other needs) over the costs both reach.
+    """Return the mean of log(parameters needed / parameters the other curve needs).
 
-    Between two sizes a curve is a straight line of cost against the logarithm of the parameters;
-    beyond its sizes it is nothing. The mean is an integral over the common costs, exact for such
-    lines, and changes its sign when the two are exchanged. It is not a number where the curves
-    have no range of costs in common.
+    The mean is over the costs that both curves reach. Between two sizes a curve is a straight line
+    of cost against the logarithm of the parameters; it is not extrapolated beyond its sizes. The
+    integral over the common costs is exact for such lines, and the mean changes its sign when the
+    two curves are exchanged.
 
     Args:
-        size: log parameters ``[sizes]``, ascending.
-        cost: less is better, ``[resamples, sizes]``.
-        other_size: of the other curve, which may have other sizes.
-        other_cost: as many resamples.
+        size: logarithms of the parameter counts, ``[sizes]``, ascending.
+        cost: costs, less is better, ``[resamples, sizes]``.
+        other_size: logarithms of the other curve's parameter counts, ``[other sizes]``.
+        other_cost: costs of the other curve, ``[resamples, other sizes]``.
+
+    Returns:
+        One mean for each resample, ``[resamples]``; nan where the curves have no range of costs in
+        common.
     """
     cost, other_cost = least_cost(cost), least_cost(other_cost)
     low, high = overlap(cost, other_cost)
-    there = high > low
-    width = np.where(there, high - low, 1.0)
+    overlaps = high > low
+    width = np.where(overlaps, high - low, 1.0)
     integral = _integral(size, cost, low, high) - _integral(other_size, other_cost, low, high)
-    return np.where(there, integral / width, np.nan)
+    return np.where(overlaps, integral / width, np.nan)
 
 
 def _integral(size: np.ndarray, cost: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """The integral from ``low`` to ``high`` of log parameters over the cost."""
+    """Return the integral of the log parameters over the cost from ``low`` to ``high``."""
     above, below = cost[:, :-1], cost[:, 1:]
     fall = above - below
     slope = np.diff(size) / np.where(fall > 0, fall, 1.0)
@@ -54,9 +72,14 @@ def _integral(size: np.ndarray, cost: np.ndarray, low: np.ndarray, high: np.ndar
 
 @dataclass(frozen=True)
 class Line:
-    """A least-squares line with the 95 % limits of its slope, by Student's t.
+    """A least-squares line with the 95 % limits of its slope by Student's t.
 
-    The limits are not numbers for fewer than three points, nor the slope for fewer than two.
+    Attributes:
+        slope: slope; nan for fewer than two points.
+        low: lower 95 % limit of the slope; nan for fewer than three points.
+        high: upper 95 % limit of the slope; nan for fewer than three points.
+        intercept: value of the line at x = 0.
+        points: number of points.
     """
 
     slope: float
@@ -67,7 +90,14 @@ class Line:
 
 
 def line(x: np.ndarray, y: np.ndarray) -> Line:
-    """The line through points of at least two different x."""
+    """Fit a line by ordinary least squares.
+
+    Slope and limits are nan unless there are at least two different x.
+
+    Args:
+        x: abscissas, ``[points]``.
+        y: ordinates, ``[points]``.
+    """
     if len(np.unique(x)) < 2:
         return Line(np.nan, np.nan, np.nan, np.nan, len(x))
     fit = stats.linregress(x, y)

@@ -1,12 +1,12 @@
-"""Trials of several sweeps together, each once."""
+"""Pools the trials of several sweeps, and keeps one of each trial that sweeps share."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from orchestrator.views.study.sweeps import Definition, Sweep
+from orchestrator.views.study.sweeps import CellRecord, Sweep
 
-# Of every trial; of some there is more, see Study.details.
+# Columns that are read of every trial. Study.details reads further columns of some cells.
 LIGHT = [
     *("index", "outcome", "step", "objective", "validation_loss", "evaluation_loss"),
     *("evaluation_metric", "seconds", "network_seed", "data_seed"),
@@ -14,19 +14,25 @@ LIGHT = [
 
 
 def pool(
-    sweeps: Sequence[Sweep], cells: Mapping[str, tuple[Definition, Sequence[Sweep]]]
+    sweeps: Sequence[Sweep], cells: Mapping[str, tuple[CellRecord, Sequence[Sweep]]]
 ) -> pd.DataFrame:
-    """The trials of some sweeps in some cells, each once, with the columns ``LIGHT``.
+    """Return the trials of sweeps with the columns ``LIGHT``, ``sweep``, ``trial``, ``cell``
+    and ``random``.
 
-    Sweep by sweep, cell by cell, in the order of the configurations.
+    The rows are ordered by sweep, cell and index of the configuration. A trial that several sweeps
+    share is kept once.
+
+    Args:
+        sweeps: sweeps whose ledgers are read.
+        cells: record of each cell by its id, and the sweeps that have it.
     """
     frames = []
     for sweep in sweeps:
-        there = [cell for cell, (_, owners) in cells.items() if sweep in owners]
-        frame = sweep.ledger.trials(LIGHT, cells=there).drop(columns="sequence")
-        # A file may have been copied from elsewhere: the folder says what sweep this is.
+        own_cells = [cell for cell, (_, owners) in cells.items() if sweep in owners]
+        frame = sweep.ledger.trials(LIGHT, cells=own_cells).drop(columns="sequence")
+        # Files may have been copied from another sweep, so the folder decides the sweep's name.
         frame = frame.assign(sweep=sweep.name, random=sweep.random)
-        order = pd.Categorical(frame["cell"], there)
+        order = pd.Categorical(frame["cell"], own_cells)
         frames.append(frame.assign(_cell=order).sort_values(["_cell", "index"]))
     pooled = concatenated(frames)
     if len(sweeps) > 1:
@@ -35,31 +41,35 @@ def pool(
 
 
 def _once(pooled: pd.DataFrame, sweeps: Sequence[Sweep]) -> pd.DataFrame:
-    """Without trials that are those of another sweep again."""
+    """Return the rows with one row for each trial that several sweeps share.
+
+    The row that did not err is kept, then the one that was trained further, then the first.
+    """
     key = ["cell", "index", "network_seed", "data_seed"]
-    twice = pooled[pooled.duplicated(key, keep=False)]
-    if twice.empty:
+    shared = pooled[pooled.duplicated(key, keep=False)]
+    if shared.empty:
         return pooled
-    # A search that learns may have given the same place another configuration.
+    # A search that learns may have given the same index another configuration: such trials are
+    # different ones.
     configurations = [
         sweep.ledger.trials(["configuration"], set(rows["trial"]), set(rows["cell"])).assign(
             sweep=sweep.name
         )[["sweep", "trial", "configuration"]]
         for sweep in sweeps
-        if len(rows := twice[twice["sweep"] == sweep.name])
+        if len(rows := shared[shared["sweep"] == sweep.name])
     ]
-    twice = twice.assign(_row=twice.index, _errored=twice["outcome"] == "errored")
-    twice = twice.merge(concatenated(configurations), on=["sweep", "trial"])
-    ranked = twice.sort_values(["_errored", "step", "_row"], ascending=[True, False, True])
-    again = ranked.loc[ranked.duplicated([*key, "configuration"]), "_row"]
-    return pooled[~pooled.index.isin(again)]
+    shared = shared.assign(_row=shared.index, _errored=shared["outcome"] == "errored")
+    shared = shared.merge(concatenated(configurations), on=["sweep", "trial"])
+    ranked = shared.sort_values(["_errored", "step", "_row"], ascending=[True, False, True])
+    superseded = ranked.loc[ranked.duplicated([*key, "configuration"]), "_row"]
+    return pooled[~pooled.index.isin(superseded)]
 
 
 def concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The frames below each other; without one, an empty frame of trials."""
-    there = [frame for frame in frames if len(frame)]
-    if there:
-        return pd.concat(there, ignore_index=True)
+    """Return the rows of all frames; without a frame, an empty frame with the columns of trials."""
+    filled = [frame for frame in frames if len(frame)]
+    if filled:
+        return pd.concat(filled, ignore_index=True)
     if frames:
         return frames[0]
     texts = dict.fromkeys(("sweep", "trial", "cell", "outcome", "random"), object)

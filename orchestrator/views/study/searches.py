@@ -1,9 +1,10 @@
-"""The best trial of a cell, and how it would vary: half-samples of the cell's trials.
+"""Finds the best trial of a cell, and estimates its variation by half-samples of the trials.
 
-A plain bootstrap fails for a best trial: two of three resamples hold the very same one, and the
-intervals come out too narrow. The best of a random half of the trials varies as much as a mean
-would from one search to the next, and somewhat more than a best does: intervals from it cover what
-they say or more, see ``tests/orchestrator/test_table_multiplier.py``.
+A plain bootstrap fails for a best trial: about two of three resamples contain the very same best
+trial, so the intervals come out too narrow. Random halves of the trials, drawn without replacement,
+are used instead: means of halves vary as much as means do from one search to the next, and bests of
+halves vary somewhat more than bests do. The intervals therefore cover at least as often as they
+state, see ``tests/orchestrator/views/tables/test_multiplier.py``.
 """
 
 import zlib
@@ -16,19 +17,19 @@ from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
 
 RESAMPLES = 1000
 SEED = 1
-LEAST_TRIALS = 8  # below, intervals were seen to cover too seldom
-_RANKS = 64  # a random half has none of the 64 best in one of 2^64 cases
+LEAST_TRIALS = 8  # with fewer trials the intervals covered too seldom in simulations
+_RANKS = 64  # a random half misses all of the 64 best with probability 2^-64
 
 
 @dataclass(frozen=True)
 class Search:
-    """What the search of a cell found.
+    """The result of the search of one cell.
 
     Attributes:
-        value: the measure of the best completed trial; not a number where there is none.
-        resampled: the same of random halves of the completed trials; not numbers where there are
-            fewer than ``LEAST_TRIALS``.
-        trials: completed ones.
+        value: measure of the best completed trial by validation; nan where there is none.
+        resampled: measure of the best trial of random halves of the completed trials,
+            ``[RESAMPLES]``; nan where there are fewer than ``LEAST_TRIALS``.
+        trials: number of completed trials that have an objective.
     """
 
     value: float
@@ -36,11 +37,15 @@ class Search:
     trials: int
 
 
-def measure(study: Study, cell: StudiedCell) -> str:
-    """What the cell is judged by: its loss, or its metric where that is the objective.
+def measure_name(study: Study, cell: StudiedCell) -> str:
+    """Return the name of the measure by which a cell's best trial is judged.
 
-    On perceptron_capacity it is always the metric, the stored bits: networks of one cell memorize
-    sets of different sizes, whose losses do not compare.
+    The measure is the loss, or the metric where that is the objective. On perceptron_capacity it is
+    always the metric, the stored bits: networks of one cell memorize sets of different sizes, whose
+    losses cannot be compared.
+
+    Returns:
+        ``loss`` or the name of the task's metric.
     """
     if study.training(cell.id)["objective"] == "metric" or is_capacity(cell):
         return study.task(cell.id).metric_name
@@ -48,31 +53,38 @@ def measure(study: Study, cell: StudiedCell) -> str:
 
 
 def is_capacity(cell: StudiedCell) -> bool:
-    return bool(cell.definition["task"]["name"] == "perceptron_capacity")
+    """Return whether the cell's task is perceptron_capacity."""
+    return bool(cell.record["task"]["name"] == "perceptron_capacity")
 
 
 def more_is_better(study: Study, cell: StudiedCell) -> bool:
-    return measure(study, cell) != "loss" and study.task(cell.id).higher_is_better
+    """Return whether a higher value of the cell's measure is better."""
+    return measure_name(study, cell) != "loss" and study.task(cell.id).higher_is_better
 
 
 def search(study: Study, cell: StudiedCell) -> Search:
-    """The best trial of the cell by validation and the best of halves of its completed trials.
+    """Return the cell's best trial by validation and the best of halves of its completed trials.
 
-    The halves are drawn without replacement. Which of the trials is the best of a half depends on
-    their order alone, so its rank is drawn and not the half. The draws of a cell depend on its
-    name and on nothing else.
+    The halves are drawn without replacement. The best trial of a half depends only on the order of
+    the trials, so its rank is drawn instead of the half. The generator's seed depends on the cell's
+    id alone.
     """
     trials = study.of_cell(cell.id)
     objective = trials["objective"].to_numpy(dtype=float)
-    there = (trials["outcome"] == "completed").to_numpy() & ~np.isnan(objective)
-    order = np.lexsort((trials["index"].to_numpy()[there], objective[there]))
-    column = "evaluation_loss" if measure(study, cell) == "loss" else "evaluation_metric"
-    values = trials[column].to_numpy(dtype=float)[there][order]
+    ranked = (trials["outcome"] == "completed").to_numpy() & ~np.isnan(objective)
+    order = np.lexsort((trials["index"].to_numpy()[ranked], objective[ranked]))
+    column = "evaluation_loss" if measure_name(study, cell) == "loss" else "evaluation_metric"
+    values = trials[column].to_numpy(dtype=float)[ranked][order]
     return best_and_halves(values, cell.id)
 
 
 def best_and_halves(values: np.ndarray, cell: str) -> Search:
-    """Of a cell's completed trials, the best by validation first."""
+    """Return the best of a cell's completed trials and the best of their random halves.
+
+    Args:
+        values: measure of each completed trial, ``[trials]``, the best by validation first.
+        cell: id of the cell, the seed of the draws.
+    """
     if len(values) < LEAST_TRIALS:
         value = values[0] if len(values) else np.nan
         return Search(float(value), np.full(RESAMPLES, np.nan), len(values))
@@ -80,27 +92,43 @@ def best_and_halves(values: np.ndarray, cell: str) -> Search:
 
 
 def _ranks(trials: int, cell: str) -> np.ndarray:
-    """Ranks of the best of random halves, 0 for the best of all."""
+    """Draw the rank of the best trial of each random half, ``[RESAMPLES]``, 0 for the best of all.
+
+    The rank is drawn by inversion of its distribution function.
+    """
     half = trials // 2
     passed = np.arange(min(trials - half, _RANKS))
     beyond = np.cumprod((trials - half - passed) / (trials - passed))  # P(rank > passed)
-    chance = np.random.default_rng([SEED, zlib.crc32(cell.encode())])
-    return np.searchsorted(-beyond, -chance.random(RESAMPLES))
+    generator = np.random.default_rng([SEED, zlib.crc32(cell.encode())])
+    return np.searchsorted(-beyond, -generator.random(RESAMPLES))
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:
-    """The middle 95 %; none where more than 5 % of the resamples have no value."""
-    there = resampled[np.isfinite(resampled)]
-    if len(there) < 0.95 * len(resampled):
+    """Return the percentile interval of resamples: the limits of their middle 95 %.
+
+    Args:
+        resampled: values, ``[resamples]``; those that are not finite are left out.
+
+    Returns:
+        Lower and upper limit; nan where more than 5 % of the resamples are not finite.
+    """
+    finite = resampled[np.isfinite(resampled)]
+    if len(finite) < 0.95 * len(resampled):
         return np.nan, np.nan
-    low, high = np.quantile(there, [0.025, 0.975])
+    low, high = np.quantile(finite, [0.025, 0.975])
     return float(low), float(high)
 
 
 def compared(one: Search, other: Search) -> dict[str, float]:
-    """Difference and ratio of the one to the other, with the limits of the ratio.
+    """Return the difference and the ratio of the best values of two searches.
 
-    There are no limits where the two are the same trials.
+    Args:
+        one: minuend and numerator.
+        other: subtrahend and denominator.
+
+    Returns:
+        ``difference``, ``ratio``, and the limits ``low`` and ``high`` of the ratio. The limits are
+        nan where ``one`` is ``other``.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = float(np.divide(one.value, other.value))
@@ -115,13 +143,17 @@ def compared(one: Search, other: Search) -> dict[str, float]:
     }
 
 
-def counts(cell: StudiedCell) -> dict[str, int]:
+def outcome_counts(cell: StudiedCell) -> dict[str, int]:
     """Return how many of the cell's trials ended in each way, as columns of its row."""
     return {outcome: getattr(cell, outcome) for outcome in OUTCOME_COLUMNS}
 
 
 def missing(cells: Iterable[tuple[StudiedCell, float]]) -> list[str]:
-    """Why the best of a cell has no value, a sentence for each that has none."""
+    """Return a sentence for each cell whose best trial has no value, with the reason.
+
+    Args:
+        cells: each cell with its value, nan where there is none.
+    """
     return [
         f"'-': {_reason(cell)} ({cell.stopped} stopped, {cell.infeasible} infeasible, "
         f"{cell.errored} errored)."
@@ -131,7 +163,7 @@ def missing(cells: Iterable[tuple[StudiedCell, float]]) -> list[str]:
 
 
 def _reason(cell: StudiedCell) -> str:
-    of = f"{cell.architecture} at depth {cell.depth}, budget {cell.budget}, on {cell.task}"
+    place = f"{cell.architecture} at depth {cell.depth}, budget {cell.budget}, on {cell.task}"
     if cell.completed:
-        return f"the best of {cell.completed} completed trials of {of} has no such number"
-    return f"no trial of {of} completed"
+        return f"the best of {cell.completed} completed trials of {place} has no such number"
+    return f"no trial of {place} completed"

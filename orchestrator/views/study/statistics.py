@@ -1,4 +1,4 @@
-"""Intervals and tests that several tables use; all limits are of 95 %."""
+"""Computes the confidence intervals and tests that several tables use; all limits are of 95 %."""
 
 import math
 import warnings
@@ -17,19 +17,37 @@ _NAN = float("nan")
 
 
 def wilson(count: int, trials: int) -> tuple[float, float]:
-    """The Wilson score interval of a share."""
+    """Return the Wilson score interval (Wilson 1927) of a share.
+
+    Args:
+        count: number of trials with the event.
+        trials: number of all trials, at least one.
+    """
     interval = binomtest(count, trials).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def clopper_pearson(count: int, trials: int) -> tuple[float, float]:
-    """The exact interval of a share: it never covers less than stated, however rare the event."""
+    """Return the exact interval of a share (Clopper and Pearson 1934).
+
+    It never covers less often than stated, however rare the event.
+
+    Args:
+        count: number of trials with the event.
+        trials: number of all trials, at least one.
+    """
     interval = binomtest(count, trials).proportion_ci(CONFIDENCE, method="exact")
     return float(interval.low), float(interval.high)
 
 
 class Welch(NamedTuple):
-    """Welch's t-test for equality of means; negative: the second mean is the larger one."""
+    """The result of Welch's (1947) t-test for equality of means.
+
+    Attributes:
+        t: test statistic, negative where the second mean is the larger one.
+        df: degrees of freedom by the Welch-Satterthwaite equation.
+        p: two-sided p value.
+    """
 
     t: float
     df: float
@@ -37,19 +55,24 @@ class Welch(NamedTuple):
 
 
 def welch(first: Floats, second: Floats) -> Welch:
-    """Of two samples; nothing where one has less than two values or neither varies."""
+    """Test whether two samples, ``[n]`` and ``[m]``, have the same mean, by Welch's t-test.
+
+    The result is nan where a sample has fewer than two values or neither sample varies.
+    """
     if min(len(first), len(second)) < 2 or not (np.ptp(first) or np.ptp(second)):
         return Welch(_NAN, _NAN, _NAN)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on a sample that does not vary: the other one does
+        warnings.simplefilter("ignore")  # scipy warns if one of the samples does not vary
         result = ttest_ind(first, second, equal_var=False)
     return Welch(float(result.statistic), float(result.df), float(result.pvalue))
 
 
 def hedges_g(first: Floats, second: Floats) -> float:
-    """The difference of means in pooled deviations, first minus second, without small-sample bias.
+    """Return Hedges' g (Hedges 1981) of two samples, ``[n]`` and ``[m]``.
 
-    Hedges (1981), with the exact correction by gamma functions.
+    The effect size is the difference of means, first minus second, in pooled standard deviations,
+    with the exact small-sample correction by gamma functions. It is nan where a sample has fewer
+    than two values or neither sample varies.
     """
     df = len(first) + len(second) - 2
     if min(len(first), len(second)) < 2 or not (np.ptp(first) or np.ptp(second)):
@@ -60,12 +83,12 @@ def hedges_g(first: Floats, second: Floats) -> float:
 
 
 class RankTest(NamedTuple):
-    """The Mann-Whitney test.
+    """The result of the Mann-Whitney U test (Mann and Whitney 1947).
 
     Attributes:
-        lower: the probability that a value of the first sample is below one of the second, ties
+        lower: probability that a value of the first sample is below one of the second, ties
             counting half: U of the second sample over the number of pairs.
-        p: two-sided; exact for samples of up to eight without ties, else the normal
+        p: two-sided p value; exact for samples of up to eight without ties, else the normal
             approximation with corrections for ties and continuity.
     """
 
@@ -74,20 +97,30 @@ class RankTest(NamedTuple):
 
 
 def rank_test(first: Floats, second: Floats) -> RankTest:
-    """Of two samples, in which infinity is a value; nothing where one is empty."""
+    """Compare two samples, ``[n]`` and ``[m]``, by the Mann-Whitney U test.
+
+    Infinity is an ordinary value of a sample. The result is nan where a sample is empty.
+    """
     if not len(first) or not len(second):
         return RankTest(_NAN, _NAN)
     with np.errstate(invalid="ignore", divide="ignore"):
         result = mannwhitneyu(first, second)
     pairs = len(first) * len(second)
-    # Where all values are the same the approximation has no deviation; nothing speaks for a
-    # difference.
+    # The p value is nan where all values are equal, since U then has no deviation. Equal values are
+    # no evidence of a difference, so p is 1.
     p = 1.0 if np.isnan(result.pvalue) else float(result.pvalue)
     return RankTest(1 - float(result.statistic) / pairs, p)
 
 
 def holm(p_values: Sequence[float]) -> Floats:
-    """Holm's (1979) correction of the tests of one family; what is no number was not tested."""
+    """Return the p values of one family of tests, corrected by Holm's (1979) step-down method.
+
+    Args:
+        p_values: p values, ``[tests]``; nan marks a test that was not made, which does not count.
+
+    Returns:
+        Corrected p values in the same order, nan where ``p_values`` is nan.
+    """
     p = np.asarray(p_values, dtype=float)
     corrected = np.full(len(p), np.nan)
     order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]

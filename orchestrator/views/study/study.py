@@ -1,4 +1,4 @@
-"""What every table is computed from: the cells of one or several sweeps, and their trials."""
+"""Gives the tables their data: the cells of one or several sweeps, and their trials."""
 
 import math
 from collections import Counter
@@ -19,18 +19,29 @@ from orchestrator.views.study.sweeps import cells_of, impossible_cells, label, m
 from trainables import tasks
 
 CELL = ["task", "depth", "budget", "architecture"]  # the columns that name a cell
-# Columns that count trials by outcome. Files of tables have had this order since the first release.
+# Columns that count trials by outcome. Table files have had this order since the first release.
 OUTCOME_COLUMNS: tuple[str, ...] = ("completed", "infeasible", "stopped", "errored")
 
 
 @dataclass(frozen=True)
 class StudiedCell:
-    """A cell as tables call it, and how many of its trials ended in each way.
+    """A cell with its labels, and the number of its trials of each outcome.
 
     Attributes:
-        definition: as in ``sweep.json``.
-        replicates: networks of a trial.
-        sweeps: names of those that have it and search it, repetitions apart.
+        id: id of the cell.
+        task: label of the task.
+        depth: number of layers.
+        budget: parameter budget, which the parameter count does not exceed.
+        architecture: label of the architecture.
+        hidden: hidden width.
+        parameters: parameter count.
+        completed: number of completed trials, reruns excluded.
+        stopped: number of trials that were stopped early.
+        infeasible: number of infeasible trials.
+        errored: number of errored trials.
+        record: record of the cell in ``sweep.json``.
+        replicates: number of networks (lanes) of a trial.
+        sweeps: names of the sweeps that search the cell; sweeps that only repeat it are left out.
     """
 
     id: str
@@ -44,99 +55,110 @@ class StudiedCell:
     stopped: int
     infeasible: int
     errored: int
-    definition: dict[str, Any]
+    record: dict[str, Any]
     replicates: int
     sweeps: tuple[str, ...]
 
     @property
     def place(self) -> dict[str, Any]:
-        """The columns ``CELL``."""
+        """Return the values of the columns ``CELL``, which name the cell."""
         return {name: getattr(self, name) for name in CELL}
 
 
 class Study:
-    """The cells of sweeps in the order of their files, with what the ledgers hold of them.
+    """A reader of the ledgers of one or several sweeps: their cells and trials.
 
-    A cell that several sweeps have is one: its trials are those of all of them, in the order in
-    which the sweeps are given. A trial that two sweeps share (the same seed, cell and
-    configuration: the same numbers) counts once, as the one that was trained further. Trials of a
-    sweep that repeats another's best configurations are apart, in :attr:`repetitions`.
+    Cells are in the order of the sweep files. A cell that several sweeps have is one cell: its
+    trials are those of all these sweeps, in the order in which the sweeps are given. A trial that
+    two sweeps share (the same seeds, cell and configuration, hence the same numbers) counts once,
+    as the one that was trained further. Trials of a sweep that repeats another's best
+    configurations are kept apart, in :attr:`repetitions`.
 
     Args:
-        sweeps: at least one.
-        where: filters of cells, see :mod:`.filters`; only the files of cells that they take are
-            read.
+        sweeps: paths of one sweep, or of several.
+        where: filters of cells, see :mod:`.filters`; only the files of cells that pass are read.
+
+    Attributes:
+        filters: the parsed filters.
+        sweeps: the opened sweeps.
+        trials: one row for each trial, without reruns, with the columns of :func:`.pool.pool`.
+        repetitions: one row for each rerun of a best configuration, with the same columns.
 
     Raises:
-        BadInput: there is no such sweep in its results folder, its definition is damaged, the
-            ledgers are empty or of another version, two sweeps define a cell differently, or the
-            filters take no cell.
+        BadInput: there is no such sweep in its results folder, its manifest is damaged, the
+            ledgers are empty or of another version, two sweeps define a cell differently, or no
+            cell passes the filters.
     """
 
     def __init__(
         self, sweeps: SweepPaths | Sequence[SweepPaths], where: Iterable[str] = ()
     ) -> None:
-        given = [sweeps] if isinstance(sweeps, SweepPaths) else list(dict.fromkeys(sweeps))
-        if not given:
+        chosen = [sweeps] if isinstance(sweeps, SweepPaths) else list(dict.fromkeys(sweeps))
+        if not chosen:
             raise BadInput("name a sweep at least")
-        names = Counter(paths.sweep for paths in given)
-        if twice := [name for name, count in names.items() if count > 1]:
-            raise BadInput(f"two of the sweeps are called '{twice[0]}': run one under another name")
+        names = Counter(paths.sweep for paths in chosen)
+        if ambiguous := [name for name, count in names.items() if count > 1]:
+            raise BadInput(
+                f"two of the sweeps are called '{ambiguous[0]}': run one under another name"
+            )
         self.filters = [filters.parse(text) for text in where]
-        self.sweeps = [open_sweep(paths) for paths in given]
+        self.sweeps = [open_sweep(paths) for paths in chosen]
         self._cells = cells_of(self.sweeps, self.filters)
-        self.trials = pool([one for one in self.sweeps if not one.repeats], self._cells)
-        self.repetitions = pool([one for one in self.sweeps if one.repeats], self._cells)
+        self.trials = pool([s for s in self.sweeps if not s.repeats], self._cells)
+        self.repetitions = pool([s for s in self.sweeps if s.repeats], self._cells)
         if self.trials.empty and self.repetitions.empty:
             ledgers = ", ".join(str(sweep.paths.ledger) for sweep in self.sweeps)
-            some = " of these cells" if self.filters else ""
+            filtered = " of these cells" if self.filters else ""
             raise BadInput(
-                f"{ledgers} holds no finished trial{some} yet: there is nothing to tabulate"
+                f"{ledgers} holds no finished trial{filtered} yet: there is nothing to tabulate"
             )
 
     # -- cells -------------------------------------------------------------------------------
 
     @cached_property
     def all_cells(self) -> list[StudiedCell]:
-        """The possible cells, also those of which trials were only repeated."""
+        """Return the possible cells, including cells whose trials were only repeated."""
         outcomes = Counter(zip(self.trials["cell"], self.trials["outcome"], strict=True))
         return [
             StudiedCell(
                 id=cell,
-                task=label(definition["task"]),
-                depth=definition["depth"],
-                budget=definition["budget"],
-                architecture=label(definition["architecture"]),
-                hidden=definition["hidden"],
-                parameters=definition["parameters"],
+                task=label(record["task"]),
+                depth=record["depth"],
+                budget=record["budget"],
+                architecture=label(record["architecture"]),
+                hidden=record["hidden"],
+                parameters=record["parameters"],
                 completed=outcomes[cell, "completed"],
                 stopped=outcomes[cell, "stopped"],
                 infeasible=outcomes[cell, "infeasible"],
                 errored=outcomes[cell, "errored"],
-                definition=definition,
-                replicates=owners[0].definition["replicates"],
+                record=record,
+                replicates=owners[0].manifest["replicates"],
                 sweeps=tuple(owner.name for owner in owners if not owner.repeats),
             )
-            for cell, (definition, owners) in self._cells.items()
+            for cell, (record, owners) in self._cells.items()
         ]
 
     @cached_property
     def cells(self) -> list[StudiedCell]:
-        """The possible cells that were searched."""
+        """Return the possible cells that at least one sweep searches."""
         return [cell for cell in self.all_cells if cell.sweeps]
 
     @property
     def architectures(self) -> list[str]:
-        """Labels in the order of the sweep files, of cells that cannot exist as well."""
-        ordered = [label(a) for sweep in self.sweeps for a in sweep.definition["architectures"]]
-        chosen = [one for one in self.filters if one.column == "architecture"]
+        """Return the labels of the architectures in the order of the sweep files.
+
+        Architectures all of whose cells are impossible are included.
+        """
+        ordered = [label(a) for sweep in self.sweeps for a in sweep.manifest["architectures"]]
+        chosen = [condition for condition in self.filters if condition.column == "architecture"]
         return [
             name for name in dict.fromkeys(ordered) if filters.takes(chosen, {"architecture": name})
         ]
 
     @property
     def impossible(self) -> tuple[str, ...]:
-        """Why cells of the grids do not exist, each reason once."""
+        """Return the reasons why cells are impossible, each reason once."""
         return tuple(dict.fromkeys(cell["reason"] for cell in self._impossible))
 
     @cached_property
@@ -145,27 +167,29 @@ class Study:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Cells that a table of tasks, depths and budgets against architectures has room for and
-        that nobody planned: one sweep has other sizes than another, or the filters left them out.
+        """Return a description of each cell that no sweep planned but that a table has a place for.
+
+        A table has a place for each task, depth and budget with each architecture. A cell is absent
+        where one sweep has other sizes than another, or where the filters left it out.
         """
-        there = {tuple(cell.place.values()) for cell in self.cells}
-        there |= {tuple(cell[name] for name in CELL) for cell in self._impossible}
+        planned = {tuple(cell.place.values()) for cell in self.cells}
+        planned |= {tuple(cell[name] for name in CELL) for cell in self._impossible}
         rows = dict.fromkeys((cell.task, cell.depth, cell.budget) for cell in self.cells)
         return tuple(
             f"{architecture} at depth {depth}, budget {budget}, on {task}"
             for task, depth, budget in rows
             for architecture in self.architectures
-            if (task, depth, budget, architecture) not in there
+            if (task, depth, budget, architecture) not in planned
         )
 
     @property
     def mixtures(self) -> tuple[str, ...]:
-        """Sentences on tasks on which the sweeps trained differently."""
+        """Return a sentence for each task on which the sweeps trained differently."""
         return mixtures(self._cells.values())
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on files of the ledgers that could not be read."""
+        """Return a sentence for each file of the ledgers that could not be read."""
         return tuple(
             f"{path}: not a whole Parquet file; it was set aside, the rest is used"
             for sweep in self.sweeps
@@ -176,30 +200,49 @@ class Study:
     # -- trials ------------------------------------------------------------------------------
 
     def of_cell(self, cell: str) -> pd.DataFrame:
-        """The cell's trials, sweep by sweep in the order of their configurations."""
+        """Return the cell's trials, ordered by sweep and index of the configuration.
+
+        Args:
+            cell: id of the cell.
+        """
         return self._by_cell.get(cell, self.trials.iloc[:0])
 
     def repetitions_of(self, cell: str) -> pd.DataFrame:
-        """Reruns of the cell's best configuration."""
+        """Return the reruns of the best configuration of the cell with this id."""
         return self.repetitions[self.repetitions["cell"] == cell]
 
     def best(self, cell: str) -> dict[str, Any] | None:
-        """The cell's best trial with all its columns, see :func:`.best_trials`."""
+        """Return the cell's best completed trial with all its columns, or None without one.
+
+        See :func:`orchestrator.ledger.best.best_completed`.
+
+        Args:
+            cell: id of the cell.
+        """
         return self._best.get(cell)
 
     def first_reached(self, cell: str) -> list[float | None]:
-        """For each network of the cell's best trial the step of the first report that is as good as
-        the task's minimal performance, None where there is none; nothing at all where a report of
-        the trial is not in the ledger.
+        """Return the step at which each network of the cell's best trial reached the minimal
+        performance.
 
-        The reports of all cells on the task are read at once.
+        The step is that of the first report whose validation metric is as good as the task's
+        minimal performance. The reports of all cells of the task are read together.
+
+        Args:
+            cell: id of the cell.
+
+        Returns:
+            One step for each network, None where it never reached the minimal performance. The
+            list is empty if the cell has no best trial or the ledger lacks a report of the trial.
         """
         task = label(self._cells[cell][0]["task"])
         if task not in self._first_reached:
-            cells = [one for one, (d, _) in self._cells.items() if label(d["task"]) == task]
-            self._first_reached[task] = self._first_reports(
-                [one for one in cells if self.best(one)]
-            )
+            of_task = [
+                other
+                for other, (record, _) in self._cells.items()
+                if label(record["task"]) == task and self.best(other)
+            ]
+            self._first_reached[task] = self._first_reports(of_task)
         return self._first_reached[task].get(cell, [])
 
     def _first_reports(self, cells: Sequence[str]) -> dict[str, list[float | None]]:
@@ -215,10 +258,10 @@ class Study:
             for lane, value in enumerate(report["lane_validation_metrics"]):
                 if value is not None and task.reaches(value, task.minimal_performance):
                     first[report["cell"]][lane] = float(report["step"])
-        there = Counter(reports["cell"])
+        recorded = Counter(reports["cell"])
         for cell in cells:
             interval = self.training(cell)["evaluation_interval"]
-            if there[cell] < math.ceil(self._best[cell]["step"] / interval):
+            if recorded[cell] < math.ceil(self._best[cell]["step"] / interval):
                 del first[cell]
         return first
 
@@ -229,12 +272,17 @@ class Study:
     def details(
         self, columns: Sequence[str], cells: Sequence[str], trials: Sequence[str] | None = None
     ) -> pd.DataFrame:
-        """More columns of the trials of some cells, beside ``sweep`` and those of the ledger.
-
-        Reads the files of these cells alone.
+        """Read more columns of the trials of some cells; only the files of these cells are read.
 
         Args:
-            trials: only these; two sweeps may each have one of a name.
+            columns: columns of the ledger's trials.
+            cells: ids of the cells.
+            trials: ids of the trials, or None for all trials of the cells. Two sweeps may each have
+                a trial of the same id; both are returned.
+
+        Returns:
+            One row for each trial, with ``sweep``, the columns that identify a row of the ledger,
+            and ``columns``.
         """
         wanted = concatenated([self.of_cell(cell)[["sweep", "trial"]] for cell in cells])
         frames = [
@@ -245,16 +293,20 @@ class Study:
         return wanted.merge(concatenated(frames), on=["sweep", "trial"])
 
     def curves(self, columns: Sequence[str], trials: pd.DataFrame) -> pd.DataFrame:
-        """Reports of some trials, by sweep and trial, in the order of their steps.
+        """Read the reports of some trials, ordered by sweep, trial and step.
 
         Args:
-            trials: with the columns ``sweep``, ``trial`` and ``cell``.
+            columns: columns of the ledger's results.
+            trials: trials with the columns ``sweep``, ``trial`` and ``cell``.
+
+        Returns:
+            One row for each report.
         """
         frames = []
         for sweep in self.sweeps:
-            of_it = trials[trials["sweep"] == sweep.name]
-            if len(of_it):
-                chosen, cells = set(of_it["trial"]), set(of_it["cell"])
+            of_sweep = trials[trials["sweep"] == sweep.name]
+            if len(of_sweep):
+                chosen, cells = set(of_sweep["trial"]), set(of_sweep["cell"])
                 reports = sweep.ledger.results(columns, chosen, cells)
                 frames.append(reports.assign(sweep=sweep.name))
         return concatenated(frames).sort_values(["sweep", "trial", "step"], kind="stable")
@@ -267,38 +319,42 @@ class Study:
     def _best(self) -> dict[str, dict[str, Any]]:
         best = best_completed(self.trials)
         rows = self.details(
-            list(_WHOLE), sorted(set(best["cell"])), sorted(set(best["trial"]))
+            list(_BEST_COLUMNS), sorted(set(best["cell"])), sorted(set(best["trial"]))
         ).set_index(["sweep", "trial"])
         rows = rows.loc[[*zip(best["sweep"], best["trial"], strict=True)]].reset_index()
-        found: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
-        return {row["cell"]: row for row in found}
+        records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+        return {row["cell"]: row for row in records}
 
-    # -- definitions -------------------------------------------------------------------------
+    # -- records of cells --------------------------------------------------------------------
 
     def training(self, cell: str) -> dict[str, Any]:
-        """How the cell's trials trained: steps, batch size and so on."""
+        """Return how the cell's trials train: steps, batch size and the other training options."""
         training: dict[str, Any] = self._cells[cell][0]["training"]
         return training
 
     def papers_task(self, cell: str) -> str:
-        """The name of the cell's task in the papers' tables, or "" where it differs from theirs.
+        """Return the name of the cell's task in the papers' tables, or "" if the papers have none.
 
-        It differs if its options make it longer, shorter, wider or narrower.
+        The papers have no such task if its options give it another length or another number of
+        inputs than the papers' task has.
+
+        Args:
+            cell: id of the cell.
         """
         name = str(self._cells[cell][0]["task"]["name"])
-        ours, theirs = self.task(cell), tasks.shared(name)
-        if name == "adding":  # of four lengths
-            return f"adding_{ours.length}"
-        same = (ours.inputs, ours.length) == (theirs.inputs, theirs.length)
+        task, papers_task = self.task(cell), tasks.shared(name)
+        if name == "adding":  # the papers have it at several lengths
+            return f"adding_{task.length}"
+        same = (task.inputs, task.length) == (papers_task.inputs, papers_task.length)
         return name if same else ""
 
     def task(self, cell: str) -> tasks.Task:
-        """The cell's task."""
+        """Return the task of the cell with this id."""
         task = self._cells[cell][0]["task"]
         return tasks.shared(task["name"], task["options"])
 
 
-_WHOLE = (
+_BEST_COLUMNS = (
     *("index", "outcome", "step", "configuration", "validation_loss", "evaluation_loss"),
     *("validation_metric", "evaluation_metric", "objective", "further", "seconds", "host"),
     *("lane_validation_losses", "lane_evaluation_losses"),
@@ -307,13 +363,16 @@ _WHOLE = (
 
 
 def mean_and_deviation(values: Any) -> tuple[float, float, int]:
-    """Mean, sample deviation and number of the values that are there; nan where too few are.
+    """Return the mean, the sample standard deviation (n - 1) and the number of values.
 
-    Infinite ones have no deviation.
+    The mean is nan without a value, the deviation with fewer than two values or an infinite one.
+
+    Args:
+        values: numbers; those that are None or nan are left out.
     """
-    there = np.asarray([value for value in values if value is not None], dtype=float)
-    there = there[~np.isnan(there)]
-    with np.errstate(invalid="ignore"):  # of infinite ones
-        mean = float(there.mean()) if len(there) else np.nan
-        deviation = float(there.std(ddof=1)) if len(there) > 1 else np.nan
-    return mean, deviation, len(there)
+    present = np.asarray([value for value in values if value is not None], dtype=float)
+    present = present[~np.isnan(present)]
+    with np.errstate(invalid="ignore"):  # the deviation of infinite values is inf - inf
+        mean = float(present.mean()) if len(present) else np.nan
+        deviation = float(present.std(ddof=1)) if len(present) > 1 else np.nan
+    return mean, deviation, len(present)

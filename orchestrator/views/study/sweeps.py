@@ -1,4 +1,4 @@
-"""The sweeps that are studied, and the cells that they have."""
+"""Opens the sweeps of a study and selects their cells, which must agree between sweeps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,100 +13,125 @@ from orchestrator.spec.training import SAME_WHEN_REPEATED
 from orchestrator.views.study import filters
 from orchestrator.views.study.filters import Filter
 
-Definition = dict[str, Any]
+CellRecord = dict[str, Any]  # the record of a cell in a manifest
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One of the sweeps that are studied."""
+    """A sweep whose ledger is studied.
+
+    Attributes:
+        name: name of the sweep.
+        paths: paths of its files.
+        manifest: content of ``sweep.json``.
+    """
 
     name: str
     paths: SweepPaths
-    definition: dict[str, Any]
+    manifest: dict[str, Any]
 
     @property
     def repeats(self) -> bool:
-        """Whether its trials are reruns of the best configurations of another sweep."""
-        return bool(self.definition["search"]["method"] == "repeat")
+        """Return whether the trials are reruns of the best configurations of another sweep."""
+        return bool(self.manifest["search"]["method"] == "repeat")
 
     @property
     def random(self) -> bool:
-        """Whether its configurations are independent draws."""
-        return bool(self.definition["search"]["method"] == "random")
+        """Return whether the configurations are independent random draws."""
+        return bool(self.manifest["search"]["method"] == "random")
 
     @property
     def ledger(self) -> Ledger:
+        """Return a reader of the sweep's ledger."""
         return Ledger(self.paths.ledger)
 
 
 def open_sweep(paths: SweepPaths) -> Sweep:
-    """Read what a sweep is.
+    """Read the manifest of a sweep.
 
     Raises:
-        BadInput: there is none in its results folder, or its definition is damaged.
+        BadInput: there is no such sweep in its results folder, or its manifest is damaged.
     """
     return Sweep(paths.sweep, paths, paths.read_manifest())
 
 
 def cells_of(
     sweeps: Sequence[Sweep], chosen: Sequence[Filter]
-) -> dict[str, tuple[Definition, list[Sweep]]]:
-    """Each cell that the filters take, with its definition and the sweeps that have it.
+) -> dict[str, tuple[CellRecord, list[Sweep]]]:
+    """Return each cell that passes the filters, by its id, with its record and its sweeps.
 
-    Cells that are searched come first, and their definition is that of a search.
+    Cells that are searched come first, and their record is that of a sweep that searches them.
+
+    Args:
+        sweeps: sweeps in the order of their cells.
+        chosen: filters of cells.
 
     Raises:
-        BadInput: two sweeps define a cell differently, or the filters take none.
+        BadInput: two sweeps define a cell differently, or no cell passes the filters.
     """
-    found: dict[str, tuple[Definition, list[Sweep]]] = {}
+    cells: dict[str, tuple[CellRecord, list[Sweep]]] = {}
     for sweep in sorted(sweeps, key=lambda sweep: sweep.repeats):
-        for cell, definition in sweep.definition["cells"].items():
-            if not filters.takes(chosen, columns_of(sweep, definition, cell)):
+        for cell, record in sweep.manifest["cells"].items():
+            if not filters.takes(chosen, columns_of(sweep, record, cell)):
                 continue
-            if cell in found:
-                _check_same(cell, *found[cell], definition, sweep)
-            found.setdefault(cell, (definition, []))[1].append(sweep)
-    if not found:
+            if cell in cells:
+                _check_same(cell, *cells[cell], record, sweep)
+            cells.setdefault(cell, (record, []))[1].append(sweep)
+    if not cells:
         raise BadInput(_nothing_taken(sweeps, chosen))
-    return found
+    return cells
 
 
 def _nothing_taken(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> str:
-    """What there would have been, of each column that was asked for."""
+    """Return the error for filters that take no cell, with the values that their columns have."""
     rows = [
-        columns_of(sweep, definition, cell)
+        columns_of(sweep, record, cell)
         for sweep in sweeps
-        for cell, definition in sweep.definition["cells"].items()
+        for cell, record in sweep.manifest["cells"].items()
     ]
-    there = [
+    available = [
         f"{column} {', '.join(dict.fromkeys(str(row[column]) for row in rows))}"
-        for column in dict.fromkeys(one.column for one in chosen)
+        for column in dict.fromkeys(condition.column for condition in chosen)
     ]
     tried = " and ".join(map(str, chosen))
     names = ", ".join(sweep.name for sweep in sweeps)
-    return f"--where: no cell of {names} has {tried}; there are {'; '.join(there)}"
+    return f"--where: no cell of {names} has {tried}; there are {'; '.join(available)}"
 
 
-def impossible_cells(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> list[Definition]:
-    """Cells of the grids that do not exist, with the reason; they have no width to filter by."""
-    found = []
+def impossible_cells(sweeps: Sequence[Sweep], chosen: Sequence[Filter]) -> list[CellRecord]:
+    """Return the impossible cells of the sweeps that pass the filters.
+
+    An impossible cell has no id, hidden width or parameter count; filters of these columns are
+    ignored.
+
+    Returns:
+        For each cell the columns of :func:`columns_of` and the ``reason`` why it cannot exist.
+    """
+    impossible = []
     for sweep in sweeps:
-        for cell in sweep.definition["impossible"]:
+        for cell in sweep.manifest["impossible"]:
             columns = columns_of(sweep, cell)
-            if filters.takes([one for one in chosen if one.column in columns], columns):
-                found.append(columns | {"reason": cell["reason"]})
-    return found
+            applicable = [condition for condition in chosen if condition.column in columns]
+            if filters.takes(applicable, columns):
+                impossible.append(columns | {"reason": cell["reason"]})
+    return impossible
 
 
-def mixtures(cells: Iterable[tuple[Definition, Sequence[Sweep]]]) -> tuple[str, ...]:
-    """A sentence on each task on which sweeps trained differently: their cells are compared."""
-    by_task: dict[str, dict[str, Definition]] = {}
-    for definition, owners in cells:
+def mixtures(cells: Iterable[tuple[CellRecord, Sequence[Sweep]]]) -> tuple[str, ...]:
+    """Return a sentence for each task on which sweeps trained differently.
+
+    Tables compare the cells of one task, so their readers have to know of the difference.
+
+    Args:
+        cells: record of each cell and the sweeps that have it.
+    """
+    by_task: dict[str, dict[str, CellRecord]] = {}
+    for record, owners in cells:
         for sweep in owners:
             if not sweep.repeats:
-                of_task = by_task.setdefault(label(definition["task"]), {})
-                of_task.setdefault(sweep.name, definition["training"])
-    said = []
+                by_sweep = by_task.setdefault(label(record["task"]), {})
+                by_sweep.setdefault(sweep.name, record["training"])
+    sentences = []
     for task, trainings in by_task.items():
         first = next(iter(trainings.values()))
         differing = [
@@ -116,66 +141,77 @@ def mixtures(cells: Iterable[tuple[Definition, Sequence[Sweep]]]) -> tuple[str, 
             if any(training[key] != first[key] for training in trainings.values())
         ]
         if differing:
-            said.append(f"On {task} the sweeps trained differently: {'; '.join(differing)}.")
-    return tuple(said)
+            sentences.append(f"On {task} the sweeps trained differently: {'; '.join(differing)}.")
+    return tuple(sentences)
 
 
-def columns_of(
-    sweep: Sweep, definition: Mapping[str, Any], cell: str | None = None
-) -> dict[str, Any]:
-    """The columns by which cells are filtered.
+def columns_of(sweep: Sweep, record: Mapping[str, Any], cell: str | None = None) -> dict[str, Any]:
+    """Return the columns by which a cell can be filtered.
 
     Args:
-        cell: None of one that cannot exist.
+        sweep: sweep that has the cell.
+        record: record of the cell in the sweep's manifest.
+        cell: id of the cell, or None for an impossible cell, which has neither ``hidden`` nor
+            ``parameters``.
     """
-    known = {
+    columns = {
         "sweep": sweep.name,
-        "task": label(definition["task"]),
-        "architecture": label(definition["architecture"]),
-        "depth": definition["depth"],
-        "budget": definition["budget"],
+        "task": label(record["task"]),
+        "architecture": label(record["architecture"]),
+        "depth": record["depth"],
+        "budget": record["budget"],
     }
     if cell is not None:
-        known |= {"cell": cell, **{name: definition[name] for name in ("hidden", "parameters")}}
-    return known
+        columns |= {"cell": cell, **{name: record[name] for name in ("hidden", "parameters")}}
+    return columns
 
 
 def _check_same(
     cell: str,
-    definition: Definition,
+    record: CellRecord,
     owners: Sequence[Sweep],
-    other: Definition,
+    other: CellRecord,
     sweep: Sweep,
 ) -> None:
-    """Refuse to mix trials that are not of the same experiment."""
+    """Raise BadInput if the trials of two sweeps in one cell are not of the same experiment."""
     first = owners[0]
     repeats = first.repeats or sweep.repeats
-    ours, theirs = _compared(definition, first, repeats), _compared(other, sweep, repeats)
-    if found := sorted(differences(ours, theirs), key=lambda difference: difference.place):
-        differing = "; ".join(
-            f"{one.place} is {_known(one.first)} and {_known(one.second)}" for one in found
+    compared, other_compared = _compared(record, first, repeats), _compared(other, sweep, repeats)
+    differing = sorted(differences(compared, other_compared), key=lambda entry: entry.place)
+    if differing:
+        listed = "; ".join(
+            f"{entry.place} is {_shown(entry.first)} and {_shown(entry.second)}"
+            for entry in differing
         )
         raise BadInput(
             f"sweeps '{first.name}' and '{sweep.name}' define cell {cell} differently "
-            f"({differing}): their trials cannot stand in one table; take the cells "
+            f"({listed}): their trials cannot stand in one table; take the cells "
             f"of one of them with --where sweep={first.name}, or name one sweep alone"
         )
 
 
-def _compared(definition: Definition, sweep: Sweep, repeats: bool) -> Definition:
-    """What has to be the same; a repetition draws nothing and may look at other steps."""
-    known = {key: value for key, value in definition.items() if key != "repeated"}
+def _compared(record: CellRecord, sweep: Sweep, repeats: bool) -> CellRecord:
+    """Return the part of a cell's record that must be the same in two sweeps.
+
+    If one of the sweeps repeats the other, its search space does not count, for it draws no
+    configuration, and it may evaluate at other steps.
+    """
+    compared = {key: value for key, value in record.items() if key != "repeated"}
     if repeats:
-        del known["space"]
-        known["training"] = {key: known["training"][key] for key in SAME_WHEN_REPEATED}
-        return known
-    return {**known, "replicates": sweep.definition["replicates"]}
+        del compared["space"]
+        compared["training"] = {key: compared["training"][key] for key in SAME_WHEN_REPEATED}
+        return compared
+    return {**compared, "replicates": sweep.manifest["replicates"]}
 
 
-def _known(value: Any) -> Any:
+def _shown(value: Any) -> Any:
     return None if value is ABSENT else value
 
 
 def label(named: dict[str, Any]) -> str:
-    """How tables call an architecture or a task, as in the ledger."""
+    """Return the label of an architecture or a task of a manifest, as the ledger writes it.
+
+    Args:
+        named: object with the keys ``name`` and ``options``.
+    """
     return make_label(named["name"], named["options"])

@@ -1,4 +1,7 @@
-"""The comparison tables, rebuilt from the ledger; definitions in ``docs/science.md``."""
+"""Builds the comparison tables of a study from its ledgers.
+
+``docs/science.md`` defines the columns of each table.
+"""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,26 +58,30 @@ TABLES: dict[str, Callable[[Study], Table]] = {
 
 
 def build(study: Study) -> list[Table]:
-    """All tables of a sweep that have at least one row."""
+    """Return all tables of a study that have at least one row."""
     tables = [make(study) for make in TABLES.values()]
     return [table for table in tables if len(table.tidy)]
 
 
 def without_rows(tables: Iterable[Table]) -> list[str]:
-    """Names of the tables that are not among those of a study, for they have no row."""
-    there = {table.name for table in tables}
-    return [name for name in TABLES if name not in there]
+    """Return the names of the tables that have no row in a study.
+
+    Args:
+        tables: tables from :func:`build`.
+    """
+    built = {table.name for table in tables}
+    return [name for name in TABLES if name not in built]
 
 
 def frames(
     *sweeps: str, results: Location | str = Path("results"), where: str | Iterable[str] = ()
 ) -> dict[str, pd.DataFrame]:
-    """The tidy tables of sweeps by name.
+    """Return the tidy tables of sweeps by the tables' names.
 
     Args:
-        sweeps: their names; their cells and trials stand in one table.
-        results: the folder or URL that holds them.
-        where: filters of cells, such as ``task=parentheses`` or ``depth>=2``.
+        sweeps: names of the sweeps; each table holds the cells and trials of all of them.
+        results: folder or URL of the results folder that holds the sweeps.
+        where: one or several filters of cells, such as ``task=parentheses`` or ``depth>=2``.
 
     Raises:
         BadInput: see :class:`Study`.

@@ -1,4 +1,4 @@
-"""The best trial of each cell: its size, how it did, and the hyperparameters that won."""
+"""Tabulates the best trial of each cell: its size, loss, metric and hyperparameters."""
 
 from typing import Any
 
@@ -16,14 +16,15 @@ COLUMNS += ["errored"]
 
 
 def best_trials(study: Study) -> Table:
-    """What stands behind each number of ``parameter_matched``, a row a cell that has one.
+    """Tabulate the best trial behind each number of the table ``parameter_matched``.
 
-    Deviations are over the networks of the trial. The file has its configuration as well, a JSON
-    object of hyperparameters.
+    There is one row for each cell that has a completed trial. Deviations are sample standard
+    deviations over the networks of the trial. The tidy data also hold the trial's configuration, a
+    JSON object of hyperparameters.
     """
     best = [study.best(cell.id) for cell in study.cells]
     matched = parameter_matched(study).tidy.reindex(columns=COLUMNS)
-    matched["configuration"] = [None if one is None else one["configuration"] for one in best]
+    matched["configuration"] = [None if trial is None else trial["configuration"] for trial in best]
     tidy = matched.dropna(subset="trial").reset_index(drop=True)
     return Table(
         name="best_trials",

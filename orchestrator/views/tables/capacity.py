@@ -1,4 +1,4 @@
-"""Bits that a network stores a parameter, and how they grow with it (Figures 1 and A.1)."""
+"""Tabulates the bits that networks store per parameter (capacity paper, Figures 1 and A.1)."""
 
 import json
 from functools import cache
@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.views.study.fits import line
-from orchestrator.views.study.searches import counts, is_capacity, missing
+from orchestrator.views.study.searches import is_capacity, missing, outcome_counts
 from orchestrator.views.study.study import CELL, StudiedCell, Study
 from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.table import NOTHING, Table, behind, between, number
 
 
 def capacity(study: Study) -> Table:
-    """Figures 1 and A.1 of the capacity paper, a row a cell of perceptron_capacity.
+    """Tabulate Figures 1 and A.1 of the capacity paper, one row for each cell of
+    perceptron_capacity.
 
     The stored bits are the mutual information of labels and answers (equation 22) of the best
-    completed trial by it; bits per parameter are these over the counted parameters. Its number of
-    samples is what the search chose, which the paper found only slightly larger than the bits.
+    completed trial, which is chosen by the same on the validation set. Bits per parameter are the
+    stored bits over the parameter count. The number of samples is the one that the search chose,
+    which the paper found only slightly larger than the number of stored bits.
     """
     columns = [*CELL, "unrolled_steps", "hidden", "parameters", "sweep", "trial", *_STORED]
     columns += ["networks", *_PUBLISHED, "completed", "infeasible", "stopped", "errored"]
@@ -48,11 +50,12 @@ def capacity(study: Study) -> Table:
             *_mean_of_papers(tidy),
             *missing(zip(cells, tidy["bits"], strict=True)),
         ),
+        references=("capacity",),
     )
 
 
 def _mean_of_papers(tidy: pd.DataFrame) -> list[str]:
-    """The paper's headline: the mean over all architectures, sizes and depths."""
+    """Return a note with the mean over all architectures, sizes and depths beside the paper's."""
     same = tidy[tidy["published_low"].notna() & tidy["bits"].notna()]
     if same.empty:
         return []
@@ -72,7 +75,7 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
         "parameters": cell.parameters,
         "networks": 0,
         **published_bits(study, cell),
-        **counts(cell),
+        **outcome_counts(cell),
     }
     best = study.best(cell.id)
     if best is None:
@@ -93,8 +96,13 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
 
 
 def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
-    """The paper's bits per parameter where the cell is one of its."""
-    architecture = cell.definition["architecture"]
+    """Return the capacity paper's bits per parameter for a cell.
+
+    Returns:
+        ``published_low``, ``published_high`` and ``published_about``; nan where the paper has no
+        such cell.
+    """
+    architecture = cell.record["architecture"]
     options = dict(architecture["options"])
     nonlinearity = options.pop("nonlinearity", "searched")
     paper = papers_bits()
@@ -110,7 +118,7 @@ def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:
 
 @cache
 def papers_bits() -> pd.DataFrame:
-    """The paper's bits per parameter, read once, for there may be hundreds of cells."""
+    """Return the capacity paper's bits per parameter, read once for all cells."""
     return published("capacity_bits_per_parameter").fillna({"nonlinearity": "searched"})
 
 
@@ -124,25 +132,26 @@ def _shown_published(tidy: pd.DataFrame) -> list[str]:
 
 
 def capacity_slopes(study: Study) -> Table:
-    """How stored bits grow with parameters, for each architecture and depth (Figure 1a to 1d).
+    """Tabulate how stored bits grow with parameters (capacity paper, Figure 1a to 1d).
 
-    The slope is that of the least-squares line through the best trials of all sizes, bits against
-    counted parameters, with the 95 % limits of Student's t. The exponent is the slope of the same
-    in logarithms: 1 where bits are proportional to parameters, as the paper found (claim C1).
+    There is one row for each task, architecture and depth. The slope is that of the least-squares
+    line of the best trials' bits against parameter counts over all sizes, with 95 % limits by
+    Student's t. The exponent is the slope of the same line in logarithms: 1 where bits are
+    proportional to parameters, as the paper found (claim C1).
     """
-    of_cells = capacity(study).tidy
+    cells = capacity(study).tidy
     rows = []
-    for place, group in of_cells.groupby(["task", "architecture", "depth"], sort=False):
+    for place, group in cells.groupby(["task", "architecture", "depth"], sort=False):
         row: dict[str, Any] = dict(zip(("task", "architecture", "depth"), place, strict=True))
-        there = group.dropna(subset="bits")
-        parameters, bits = (there[name].to_numpy(dtype=float) for name in ("parameters", "bits"))
+        stored = group.dropna(subset="bits")
+        parameters, bits = (stored[name].to_numpy(dtype=float) for name in ("parameters", "bits"))
         straight = line(parameters, bits)
         positive = (bits > 0).all()
         power = line(np.log(parameters), np.log(bits)) if positive else line(bits[:0], bits[:0])
         row |= {
             "sizes": straight.points,
-            "least_parameters": parameters.min() if len(there) else np.nan,
-            "most_parameters": parameters.max() if len(there) else np.nan,
+            "least_parameters": parameters.min() if len(stored) else np.nan,
+            "most_parameters": parameters.max() if len(stored) else np.nan,
             "slope": straight.slope,
             "slope_low": straight.low,
             "slope_high": straight.high,
@@ -167,6 +176,7 @@ def capacity_slopes(study: Study) -> Table:
             "'-': a slope needs two sizes with a completed trial, its limits three, an exponent "
             "positive bits; no published number where the cell is not the paper's.",
         ),
+        references=("capacity", "student"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What ReLU and unrolled steps do to the stored bits (Figures 2a and 2b)."""
+"""Tabulates the effect of ReLU and unrolled steps on stored bits (capacity paper, Figure 2)."""
 
 import json
 from collections import defaultdict
@@ -29,13 +29,15 @@ _VALUES = [
 
 
 def capacity_effects(study: Study) -> Table:
-    """Pairs of cells of perceptron_capacity that differ in one thing, by bits per parameter.
+    """Tabulate pairs of cells of perceptron_capacity that differ in one option, by bits per
+    parameter.
 
-    ReLU (Figure 2a): the same architecture with the option ``nonlinearity: relu`` against
-    ``tanh``; and, as the paper does it, in a cell whose search chooses the nonlinearity the best of
-    those trials that have ReLU against the best of all. Unrolled steps (Figure 2b): every length
-    of the task against the shortest. Limits of the ratio are the middle 95 % over random halves of
-    the trials of both cells; of one cell against a part of it there are none.
+    ReLU (capacity paper, Figure 2a) has two kinds of pairs: an architecture with the option
+    ``nonlinearity: relu`` against the same with ``tanh``; and, as in the paper, the best trial with
+    ReLU against the best of all trials in a cell whose search chooses the nonlinearity. Unrolled
+    steps (Figure 2b): every length of the task against the shortest. Limits of the ratio are the
+    middle 95 % over random halves of the trials of both cells. A comparison within one cell has no
+    limits.
     """
     cells = [cell for cell in study.cells if is_capacity(cell)]
     rows = [
@@ -57,53 +59,54 @@ def capacity_effects(study: Study) -> Table:
             "'-': no completed trial of that kind; published numbers are those of claim C3. The "
             "paper found that bits rise for a few steps and then saturate (C4).",
         ),
+        references=("capacity",),
     )
 
 
 def _searches_nonlinearity(cell: StudiedCell) -> bool:
-    domain = str(cell.definition["space"].get("nonlinearity", ""))
+    domain = str(cell.record["space"].get("nonlinearity", ""))
     return "relu" in domain and "tanh" in domain
 
 
 def _among_trials(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
-    """The best trial with ReLU against the best of all trials of the cell."""
+    """Yield a row for each cell: its best trial with ReLU against the best of all its trials."""
     columns = ["index", "outcome", "objective", "evaluation_metric", "configuration"]
-    for cell in cells:  # one at a time: configurations are long
+    for cell in cells:  # one cell at a time: configurations take much memory
         trials = study.details(columns, [cell.id])
         completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
         relu = completed[completed["configuration"].str.contains(_WITH_RELU)]
         ranked = relu.sort_values(["objective", "index"], kind="stable")["evaluation_metric"]
         best = float(ranked.iloc[0]) if len(ranked) else np.nan
-        of_relu = Search(best, np.full(RESAMPLES, np.nan), len(ranked))
-        told = ("best of all", "best with relu")
-        yield _row(study, RELU, cell, cell, told, search(study, cell), of_relu)
+        best_relu = Search(best, np.full(RESAMPLES, np.nan), len(ranked))
+        names = ("best of all", "best with relu")
+        yield _row(study, RELU, cell, cell, names, search(study, cell), best_relu)
 
 
 _WITH_RELU = r'"nonlinearity":\s*"relu"'
 
 
 def _by_option(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
-    """The option relu against the option tanh."""
+    """Yield a row for each pair of cells: the option ``relu`` against ``tanh``."""
     pairs: dict[tuple[Any, ...], dict[str, StudiedCell]] = defaultdict(dict)
     for cell in cells:
-        architecture = cell.definition["architecture"]
+        architecture = cell.record["architecture"]
         options = dict(architecture["options"])
         nonlinearity = options.pop("nonlinearity", None)
-        rest = json.dumps([architecture["name"], options], sort_keys=True)
-        pairs[cell.task, cell.depth, cell.budget, rest][str(nonlinearity)] = cell
+        shared = json.dumps([architecture["name"], options], sort_keys=True)
+        pairs[cell.task, cell.depth, cell.budget, shared][str(nonlinearity)] = cell
     for pair in pairs.values():
         if {"tanh", "relu"} <= pair.keys():
             yield _of_cells(study, RELU, pair["tanh"], pair["relu"], ("tanh", "relu"))
 
 
 def _by_length(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
-    """Every number of steps against the smallest."""
+    """Yield a row for every number of unrolled steps against the smallest."""
     same: dict[tuple[Any, ...], dict[int, StudiedCell]] = defaultdict(dict)
     for cell in cells:
-        options = {**cell.definition["task"]["options"], "length": None}
-        rest = json.dumps(options, sort_keys=True)
+        options = {**cell.record["task"]["options"], "length": None}
+        shared = json.dumps(options, sort_keys=True)
         length = study.task(cell.id).length
-        same[rest, cell.depth, cell.budget, cell.architecture][length] = cell
+        same[shared, cell.depth, cell.budget, cell.architecture][length] = cell
     for by_length in same.values():
         shortest, *longer = sorted(by_length)
         for length in longer:
@@ -117,9 +120,9 @@ def _by_length(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str,
 
 
 def _of_cells(
-    study: Study, effect: str, without: StudiedCell, cell: StudiedCell, told: tuple[str, str]
+    study: Study, effect: str, without: StudiedCell, cell: StudiedCell, names: tuple[str, str]
 ) -> dict[str, Any]:
-    return _row(study, effect, without, cell, told, search(study, without), search(study, cell))
+    return _row(study, effect, without, cell, names, search(study, without), search(study, cell))
 
 
 def _row(
@@ -127,43 +130,45 @@ def _row(
     effect: str,
     cell_without: StudiedCell,
     cell: StudiedCell,
-    told: tuple[str, str],
+    names: tuple[str, str],
     without: Search,
-    found: Search,
+    best: Search,
 ) -> dict[str, Any]:
     ratio = compared(
-        _bits_per_parameter(found, cell.parameters),
+        _bits_per_parameter(best, cell.parameters),
         _bits_per_parameter(without, cell_without.parameters),
     )
     return {
         "effect": effect,
         **cell_without.place,
-        "without": told[0],
-        "with": told[1],
+        "without": names[0],
+        "with": names[1],
         "parameters": cell.parameters,
         "bits_per_parameter_without": without.value / cell_without.parameters,
-        "bits_per_parameter_with": found.value / cell.parameters,
+        "bits_per_parameter_with": best.value / cell.parameters,
         **ratio,
         "trials_without": without.trials,
-        "trials_with": found.trials,
+        "trials_with": best.trials,
         "published_with": _published(study, cell) if effect == RELU else np.nan,
     }
 
 
-def _bits_per_parameter(found: Search, parameters: int) -> Search:
-    return Search(found.value / parameters, found.resampled / parameters, found.trials)
+def _bits_per_parameter(best: Search, parameters: int) -> Search:
+    return Search(best.value / parameters, best.resampled / parameters, best.trials)
 
 
 def _published(study: Study, cell: StudiedCell) -> float:
-    """The paper's bits per parameter with ReLU, of a network with one layer."""
+    """Return the paper's bits per parameter with ReLU; nan unless the network has one layer."""
     paper = papers_bits().set_index(["architecture", "nonlinearity"])
-    name = (cell.definition["architecture"]["name"], RELU)
+    name = (cell.record["architecture"]["name"], RELU)
     same = study.papers_task(cell.id) == "perceptron_capacity" and cell.depth == 1
     return float(paper["about"].get(name, np.nan)) if same else np.nan
 
 
 def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
-    pairs = [f"{one} : {two}" for one, two in zip(tidy["without"], tidy["with"], strict=True)]
+    pairs = [
+        f"{without} : {with_}" for without, with_ in zip(tidy["without"], tidy["with"], strict=True)
+    ]
     return tidy[_PLACE].assign(
         pair=pairs,
         without=[*map(number, tidy["bits_per_parameter_without"])],

@@ -1,4 +1,4 @@
-"""How many configurations have to be tried until one has learned something."""
+"""Tabulates how many configurations are tried until one reaches the minimal performance."""
 
 from typing import Any
 
@@ -15,21 +15,22 @@ COLUMNS += ["expected", "expected_low", "expected_high"]
 
 
 def configurations_until(study: Study) -> Table:
-    """The number of configurations until a completed trial reaches the minimal performance.
+    """Tabulate the number of configurations until one reaches the minimal performance.
 
-    A trial reaches it if its evaluation metric is as good as the task's minimal performance.
-    ``until`` is counted in the order of the configurations, the one that reaches it included.
-    Where all configurations are random draws and none was stopped early, their order means
-    nothing: of n tried m reached it, so in a random order the first of these comes at
-    (n + 1) / (m + 1) in expectation (negative hypergeometric distribution). The interval is of
-    what that estimates, 1 / p with p the probability that a configuration reaches it, by the exact
-    limits of p (Clopper and Pearson 1934).
+    A completed trial reaches it if its evaluation metric is as good as the task's minimal
+    performance.
+    ``until`` counts configurations in their order, including the first that reaches it. If all
+    configurations of a cell were drawn at random and no trial was stopped early, their order means
+    nothing. If m of n configurations reached it, the first of these has the expected position
+    ``expected`` = (n + 1) / (m + 1) in a random order (negative hypergeometric distribution). This
+    estimates 1 / p, where p is the probability that a configuration reaches it. The interval is
+    that of 1 / p by the exact 95 % limits of p (Clopper and Pearson 1934).
     """
     draws, left_out = random_draws(study)
     rows = [
         _row(study, cell, cell.id in draws)
         for cell in study.cells
-        # A threshold that depends on a hyperparameter is none of the cell.
+        # With task hyperparameters the threshold differs between the trials of a cell.
         if len(tried(study, cell)) and not study.task(cell.id).hyperparameters
     ]
     tidy = pd.DataFrame(rows, columns=COLUMNS)
@@ -45,6 +46,7 @@ def configurations_until(study: Study) -> Table:
             "interval; '-': none reached it, or the configurations are no sample of random ones.",
             *(note.replace("Left out:", "Nothing is expected of") for note in left_out),
         ),
+        references=("fading_memory", "clopper_pearson"),
     )
 
 

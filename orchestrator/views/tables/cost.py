@@ -1,4 +1,4 @@
-"""What the trials took, and what early stopping saved."""
+"""Tabulates the cost of the trials, and the cost that early stopping saved."""
 
 import numpy as np
 import pandas as pd
@@ -9,26 +9,27 @@ from trainables.workload import TRAINING, Workload
 
 
 def cost(study: Study) -> Table:
-    """Trials, training steps, hours of one worker and operations, by cell and outcome.
+    """Tabulate trials, training steps, worker hours and operations by cell and outcome.
 
-    Hours are those of training and evaluation, without waiting. Operations are those of the matrix
-    products of the training steps: six a weight, sample and time step (:mod:`trainables.workload`).
-    Early stopping saved the steps that stopped trials had still to train, and the hours that their
-    cell's trials took for so many; what an infeasible trial did not train, nothing saved.
-    Repetitions count; reports that were lost and made again do not.
+    Hours are the time that one worker spends in training and evaluation, without waiting.
+    Operations are those of the matrix products of the training steps: six for each weight, sample
+    and time step (:mod:`trainables.workload`). Early stopping saved the steps that stopped trials
+    had still to train, and the hours that the cell's trials take for as many steps. The steps that
+    infeasible trials did not train do not count as saved. Reruns of the best configurations count.
+    Reports that were lost and made again count once.
     """
     trials = pd.concat([study.trials, study.repetitions], ignore_index=True)
     steps = {cell.id: study.training(cell.id)["steps"] for cell in study.all_cells}
-    whole = trials["cell"].map(steps).astype(int)
+    planned = trials["cell"].map(steps).astype(int)
     stopped = trials["outcome"] == "stopped"
     sums = (
-        trials.assign(whole=whole, left=(whole - trials["step"]).where(stopped, 0))
+        trials.assign(planned=planned, left=(planned - trials["step"]).where(stopped, 0))
         .groupby(["cell", "outcome"])
         .agg(
             trials=("step", "size"),
             steps=("step", "sum"),
             seconds=("seconds", "sum"),
-            whole=("whole", "sum"),
+            planned=("planned", "sum"),
             left=("left", "sum"),
         )
         .to_dict("index")
@@ -37,23 +38,23 @@ def cost(study: Study) -> Table:
     for cell in study.all_cells:
         operations = _operations_a_step(study, cell)
         for outcome in OUTCOME_COLUMNS:
-            if of := sums.get((cell.id, outcome)):
+            if totals := sums.get((cell.id, outcome)):
                 rows.append(
                     {
                         **cell.place,
                         "outcome": outcome,
-                        "trials": of["trials"],
-                        "steps": of["steps"],
-                        "hours": of["seconds"] / 3600,
-                        "operations": of["steps"] * operations,
-                        "steps_if_never_stopped": of["whole"],
-                        "saved_steps": of["left"],
-                        "saved_operations": of["left"] * operations,
+                        "trials": totals["trials"],
+                        "steps": totals["steps"],
+                        "hours": totals["seconds"] / 3600,
+                        "operations": totals["steps"] * operations,
+                        "steps_if_never_stopped": totals["planned"],
+                        "saved_steps": totals["left"],
+                        "saved_operations": totals["left"] * operations,
                     }
                 )
     tidy = pd.DataFrame(rows)
-    of_cell = tidy.groupby(CELL, sort=False)[["hours", "steps"]].transform("sum")
-    pace = of_cell["hours"] / of_cell["steps"].replace(0, np.nan)
+    by_cell = tidy.groupby(CELL, sort=False)[["hours", "steps"]].transform("sum")
+    pace = by_cell["hours"] / by_cell["steps"].replace(0, np.nan)
     tidy["saved_hours"] = tidy["saved_steps"] * pace
     return Table(
         name="cost",
@@ -67,13 +68,14 @@ def cost(study: Study) -> Table:
             "had still to train, and the hours that these would have taken at their cell's pace. "
             "The last row is all cells together.",
         ),
+        references=("asha",),
     )
 
 
 def _operations_a_step(study: Study, cell: StudiedCell) -> float:
     workload = Workload.of(
         study.task(cell.id),
-        cell.definition["architecture"]["name"],
+        cell.record["architecture"]["name"],
         hidden=cell.hidden,
         depth=cell.depth,
         parameters=cell.parameters,

@@ -1,4 +1,4 @@
-"""What depth gives at equal parameters (depth paper)."""
+"""Compares depths at equal parameter counts (depth paper)."""
 
 from collections import defaultdict
 from typing import Any
@@ -10,9 +10,9 @@ from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     Search,
     compared,
-    counts,
-    measure,
+    measure_name,
     missing,
+    outcome_counts,
     search,
 )
 from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
@@ -26,30 +26,30 @@ _VALUES = [
 
 
 def depth(study: Study) -> Table:
-    """Each architecture on each task within one budget: every depth against depth 1.
+    """Tabulate every depth against depth 1, for each architecture, task and budget.
 
-    What is compared is the evaluation loss of the best completed trial by validation, or its metric
-    where that is the objective. Difference and ratio are to the same at depth 1; the limits of the
-    ratio are the middle 95 % over random halves of the completed trials of both cells. Only what
-    has two depths or more is there.
+    Depths are compared by the evaluation loss of the best completed trial by validation, or by its
+    metric where that is the objective. ``difference`` and ``ratio`` are to the value at depth 1.
+    The limits of the ratio are the middle 95 % over random halves of the completed trials of both
+    cells. Only architectures with two depths or more on a task and budget have rows.
     """
     groups: dict[tuple[str, int, str], list[StudiedCell]] = defaultdict(list)
     for cell in study.cells:
         groups[cell.task, cell.budget, cell.architecture].append(cell)
-    found = {
+    searches = {
         cell.id: (cell, search(study, cell))
         for cells in groups.values()
         if len(cells) > 1
         for cell in cells
     }
     shallow = {
-        (cell.task, cell.budget, cell.architecture): one
-        for cell, one in found.values()
+        (cell.task, cell.budget, cell.architecture): result
+        for cell, result in searches.values()
         if cell.depth == 1
     }
     rows = [
-        _row(study, cell, one, shallow.get((cell.task, cell.budget, cell.architecture)))
-        for cell, one in found.values()
+        _row(study, cell, result, shallow.get((cell.task, cell.budget, cell.architecture)))
+        for cell, result in searches.values()
     ]
     tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
     return Table(
@@ -64,25 +64,26 @@ def depth(study: Study) -> Table:
             "95 % over random halves of the trials where both cells have "
             f"{LEAST_TRIALS} or more completed ones.",
             "'-' alone: no such cell or no completed trial; no ratio where depth 1 has no value.",
-            *missing((cell, one.value) for cell, one in found.values()),
+            *missing((cell, result.value) for cell, result in searches.values()),
             *(f"'-': {reason}." for reason in study.impossible),
             *study.mixtures,
         ),
+        references=("depth",),
     )
 
 
-def _row(study: Study, cell: StudiedCell, one: Search, shallow: Search | None) -> dict[str, Any]:
+def _row(study: Study, cell: StudiedCell, result: Search, shallow: Search | None) -> dict[str, Any]:
     row = {
         **cell.place,
-        "measure": measure(study, cell),
+        "measure": measure_name(study, cell),
         "hidden": cell.hidden,
         "parameters": cell.parameters,
-        "value": one.value,
-        **counts(cell),
+        "value": result.value,
+        **outcome_counts(cell),
     }
     if shallow is None:
         return row
-    return row | compared(one, shallow)
+    return row | compared(result, shallow)
 
 
 def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -91,14 +92,14 @@ def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
     for where, group in tidy.groupby(_PLACE[:-1], sort=False):
         texts = {row["depth"]: _text(row) for row in group.to_dict("records")}
         row = dict(zip(_PLACE[:-1], where, strict=True))
-        row |= {f"depth {of}": texts.get(of, NOTHING) for of in depths}
+        row |= {f"depth {layers}": texts.get(layers, NOTHING) for layers in depths}
         rows.append(row | {"trials": behind(group[list(OUTCOME_COLUMNS)].sum().to_dict())})
-    columns = [*_PLACE[:-1], *(f"depth {of}" for of in depths), "trials"]
+    columns = [*_PLACE[:-1], *(f"depth {layers}" for layers in depths), "trials"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _text(row: dict[Any, Any]) -> str:
-    """A value, and its ratio to that at depth 1."""
+    """Return a value and its ratio to the value at depth 1, as text."""
     if np.isnan(row["ratio"]) or row["depth"] == 1:
         return number(row["value"])
     return f"{number(row['value'])} : x {with_limits(row['ratio'], row['low'], row['high'])}"

@@ -1,4 +1,4 @@
-"""Where the nonlinearity is: products in the recurrence, its gate, or between layers."""
+"""Compares places of the nonlinearity: in the recurrence, between layers, or in products."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     Search,
     compared,
-    measure,
+    measure_name,
     missing,
     search,
 )
@@ -30,20 +30,30 @@ _VALUES = [
 
 
 def depth_nonlinearity(study: Study) -> Table:
-    """Pairs of networks of the depth paper that differ in one nonlinearity, at equal parameters.
+    """Tabulate pairs of networks of the depth paper that differ in one nonlinearity.
 
-    ``in the recurrence``: ``gate`` tanh or ReLU instead of none, all else the same; a vanilla
-    network is a linear one with a gate. ``between layers``: the same for ``act``. ``products
-    instead``: a second-order network without either (a polynomial of its inputs) against a linear
-    network with ``act``: whether layerwise nonlinearities replace multiplicative interactions,
-    which the paper says they cannot in general. What is compared is the evaluation loss of the
-    best completed trial by validation, or its metric where that is the objective; the limits of the
-    ratio are the middle 95 % over random halves of the completed trials of both cells.
+    The networks of a pair have equal budgets. The column ``change`` names the kind of pair:
+
+    - ``in the recurrence``: ``gate`` is tanh or ReLU instead of the identity, all else the same. A
+      vanilla network counts as a linear one with a gate.
+    - ``between layers``: ``act`` is a nonlinearity instead of the identity, all else the same.
+    - ``products instead``: a second-order network without either nonlinearity, a polynomial of its
+      inputs, against a linear network with ``act``. The pair tests whether layerwise
+      nonlinearities replace multiplicative interactions, which the paper says they cannot in
+      general.
+
+    Networks are compared by the evaluation loss of the best completed trial by validation, or by
+    its metric where that is the objective. The limits of the ratio are the middle 95 % over random
+    halves of the completed trials of both cells.
     """
     networks = [network for cell in study.cells if (network := _network(cell)) is not None]
     pairs = [*_pairs(networks)]
-    found = {network.cell.id: search(study, network.cell) for pair in pairs for network in pair[1:]}
-    rows = [_row(study, found, change, one.cell, two.cell) for change, one, two in pairs]
+    searches = {
+        network.cell.id: search(study, network.cell) for pair in pairs for network in pair[1:]
+    }
+    rows = [
+        _row(study, searches, change, first.cell, second.cell) for change, first, second in pairs
+    ]
     tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
     cells = {network.cell.id: network.cell for pair in pairs for network in pair[1:]}
     return Table(
@@ -58,8 +68,9 @@ def depth_nonlinearity(study: Study) -> Table:
             "a linear one with one between layers. Ratio: 'to' over 'from', and the middle 95 % "
             f"over random halves of the trials where both cells have {LEAST_TRIALS} or more "
             "completed ones.",
-            *missing((cell, found[cell.id].value) for cell in cells.values()),
+            *missing((cell, searches[cell.id].value) for cell in cells.values()),
         ),
+        references=("depth",),
     )
 
 
@@ -68,7 +79,12 @@ class _Network:
     """A cell of a first-order or second-order network.
 
     Attributes:
-        family: its name and the options beside the nonlinearities, the same for both of a pair.
+        cell: the cell.
+        first_order: whether the network has no products in its recurrence.
+        family: the options beside the nonlinearities, with the name of a second-order
+            architecture; the same for both networks of a pair.
+        gate: nonlinearity in the recurrence.
+        act: nonlinearity between layers.
     """
 
     cell: StudiedCell
@@ -79,57 +95,62 @@ class _Network:
 
     @property
     def place(self) -> tuple[str, int, int]:
+        """Return the task, the depth and the budget, which both networks of a pair share."""
         return self.cell.task, self.cell.depth, self.cell.budget
 
 
 def _network(cell: StudiedCell) -> _Network | None:
-    name = cell.definition["architecture"]["name"]
+    name = cell.record["architecture"]["name"]
     if name not in SECOND_ORDER + FIRST_ORDER:
         return None
-    options = check_options(name, cell.definition["architecture"]["options"])
+    options = check_options(name, cell.record["architecture"]["options"])
     first_order = name in FIRST_ORDER
     gate = getattr(options, "nonlinearity", "identity") if first_order else options.gate
     if gate == "searched":
         return None
-    rest = ["" if first_order else name, getattr(options, "rank", None), options.skip]
-    return _Network(cell, first_order, json.dumps(rest), gate, options.act)
+    family = ["" if first_order else name, getattr(options, "rank", None), options.skip]
+    return _Network(cell, first_order, json.dumps(family), gate, options.act)
 
 
 def _pairs(networks: list[_Network]) -> Iterator[tuple[str, _Network, _Network]]:
-    by_all = {(one.place, one.family, one.gate, one.act): one for one in networks}
-    for two in networks:
-        if two.gate != "identity":
-            one = by_all.get((two.place, two.family, "identity", two.act))
-            if one is not None:
-                yield GATE, one, two
-        if two.act != "identity":
-            one = by_all.get((two.place, two.family, two.gate, "identity"))
-            if one is not None:
-                yield ACT, one, two
-        polynomial = (two.gate, two.act) == ("identity", "identity")
-        if polynomial and not two.first_order:
-            for one in networks:
-                layerwise = one.gate == "identity" and one.act != "identity"
-                if layerwise and one.first_order and one.place == two.place:
-                    yield PRODUCTS, one, two
+    by_key = {(net.place, net.family, net.gate, net.act): net for net in networks}
+    for second in networks:
+        if second.gate != "identity":
+            first = by_key.get((second.place, second.family, "identity", second.act))
+            if first is not None:
+                yield GATE, first, second
+        if second.act != "identity":
+            first = by_key.get((second.place, second.family, second.gate, "identity"))
+            if first is not None:
+                yield ACT, first, second
+        polynomial = (second.gate, second.act) == ("identity", "identity")
+        if polynomial and not second.first_order:
+            for first in networks:
+                layerwise = first.gate == "identity" and first.act != "identity"
+                if layerwise and first.first_order and first.place == second.place:
+                    yield PRODUCTS, first, second
 
 
 def _row(
-    study: Study, found: dict[str, Search], change: str, one: StudiedCell, two: StudiedCell
+    study: Study,
+    searches: dict[str, Search],
+    change: str,
+    first: StudiedCell,
+    second: StudiedCell,
 ) -> dict[str, Any]:
     return {
-        **two.place,
+        **second.place,
         "change": change,
-        "from": one.architecture,
-        "to": two.architecture,
-        "measure": measure(study, two),
-        "value_from": found[one.id].value,
-        "value_to": found[two.id].value,
-        **compared(found[two.id], found[one.id]),
-        "parameters_from": one.parameters,
-        "parameters_to": two.parameters,
-        "trials_from": found[one.id].trials,
-        "trials_to": found[two.id].trials,
+        "from": first.architecture,
+        "to": second.architecture,
+        "measure": measure_name(study, second),
+        "value_from": searches[first.id].value,
+        "value_to": searches[second.id].value,
+        **compared(searches[second.id], searches[first.id]),
+        "parameters_from": first.parameters,
+        "parameters_to": second.parameters,
+        "trials_from": searches[first.id].trials,
+        "trials_to": searches[second.id].trials,
     }
 
 

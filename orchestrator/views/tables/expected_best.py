@@ -1,4 +1,4 @@
-"""Trainability under random search: what the best of k configurations is expected to reach."""
+"""Tabulates what the best of k random configurations is expected to reach (trainability)."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,24 +6,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.draws import measure, random_draws
+from orchestrator.views.study.draws import objective_quantity, random_draws
 from orchestrator.views.study.expectation import expected_best
 from orchestrator.views.study.study import CELL, StudiedCell, Study
 from orchestrator.views.tables.table import Table, between, number
-from orchestrator.views.tables.trainability import counts, metric_notes, shown_counts
+from orchestrator.views.tables.trainability import metric_notes, shown_counts, thinned_counts
 
 ESTIMATES = ("expected", "95 % interval", "plug-in")
 
 
 def expected_best_of_k(study: Study) -> Table:
-    """The evaluation loss of the best by validation of k random configurations, in expectation.
+    """Tabulate the expected evaluation loss of the best by validation of k random configurations.
 
-    Where all configurations of a cell are random draws and none was stopped early, their order
-    means nothing, and every set of k of them tells what a search of k would have found. The
-    expectation is the U-statistic of Tang et al. (2020), over all sets of k of the n that were
-    tried; beside it stands the biased plug-in of Dodge et al. (2019), over samples with
-    replacement. Infeasible configurations rank behind all others; both are over the sets with at
-    least one feasible configuration, ``none_feasible`` is the share of the other sets.
+    Only cells count whose configurations were all drawn at random and of which no trial was stopped
+    early. The order of their configurations means nothing, so every set of k of them is what a
+    search of k could have found. ``expected`` is the U-statistic of Tang et al. (2020), the mean
+    over all sets of k of the n that were tried. ``plug_in`` is the biased estimate of Dodge et al.
+    (2019), the mean over samples with replacement. Infeasible configurations rank behind all
+    others. Both means are over the sets with at least one feasible configuration;
+    ``none_feasible`` is the share of the other sets.
     """
     draws, left_out = random_draws(study)
     rows = [
@@ -48,22 +49,23 @@ def expected_best_of_k(study: Study) -> Table:
         shown=_by_count(tidy),
         index=len(CELL) + 1,
         notes=notes,
+        references=("tang", "dodge", "u_statistic", "jackknife", "student"),
     )
 
 
 def _curve(study: Study, cell: StudiedCell, trials: pd.DataFrame) -> list[dict[str, Any]]:
-    measured = measure(study, cell)
-    there = (trials["outcome"] == "completed") & np.isfinite(trials[measured.column])
-    feasible = trials[there].dropna(subset="objective")
-    # Of equals the earlier one is the best, as everywhere.
+    quantity = objective_quantity(study, cell)
+    has_value = (trials["outcome"] == "completed") & np.isfinite(trials[quantity.column])
+    feasible = trials[has_value].dropna(subset="objective")
+    # Of equal trials the earlier one ranks first, as in orchestrator.ledger.best.
     ranked = feasible.sort_values("objective", kind="stable")
-    evaluations = ranked[measured.column].to_numpy(dtype=float)
-    shared = {**cell.place, "quantity": measured.quantity, "tried": len(trials)}
+    evaluations = ranked[quantity.column].to_numpy(dtype=float)
+    shared = {**cell.place, "quantity": quantity.name, "tried": len(trials)}
     rows = []
-    for k in counts(len(trials)):
-        found = asdict(expected_best(evaluations, len(trials), k))
-        none = found.pop("none")
-        row = shared | {"feasible": len(evaluations), "k": k, **found, "none_feasible": none}
+    for k in thinned_counts(len(trials)):
+        estimate = asdict(expected_best(evaluations, len(trials), k))
+        none = estimate.pop("none")
+        row = shared | {"feasible": len(evaluations), "k": k, **estimate, "none_feasible": none}
         rows.append(row)
     return rows
 

@@ -1,4 +1,4 @@
-"""The share of infeasible trials (Table 1 of the capacity paper)."""
+"""Tabulates the share of infeasible trials of each cell (Table 1 of the capacity paper)."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from orchestrator.views.tables.table import NOTHING, Table, percent
 
 
 def infeasible_fractions(study: Study) -> Table:
-    """How many configurations of each cell could not be trained.
+    """Tabulate the share of configurations of each cell that could not be trained.
 
     A stopped trial is undetermined: it might have diverged later. So the share lies between that
-    of the infeasible trials and that of infeasible and stopped ones together; the limits are the
-    lower Wilson limit of the one and the upper of the other. Where none was stopped that is the
-    share with its Wilson interval. Errored trials say nothing about the configuration and are left
-    out. With replicates, a trial is infeasible when all its networks are; the share of single
-    networks stands beside it.
+    of the infeasible trials and that of infeasible and stopped trials together. The limits are the
+    lower 95 % Wilson limit of the first share and the upper one of the second. If no trial was
+    stopped, they are the Wilson interval of the share. Errored trials say nothing about their
+    configuration and are left out. With replicates, a trial is infeasible when all its networks
+    are; ``networks`` and ``networks_infeasible`` count single networks.
     """
-    # A cell that is only repeated has no configurations of its own.
+    # Cells that are only repeated have no configurations of their own and are not among these.
     cells = study.cells
     paper = published("capacity_table1_infeasible").set_index(
         ["task", "architecture", "depth", "parameters"]
@@ -48,8 +48,8 @@ def infeasible_fractions(study: Study) -> Table:
                 "share_with_undetermined": share_high,
                 "wilson_low": low,
                 "wilson_high": high,
-                "networks": networks["there"].get(cell.id, 0),
-                "networks_infeasible": networks["lost"].get(cell.id, 0),
+                "networks": networks["all"].get(cell.id, 0),
+                "networks_infeasible": networks["infeasible"].get(cell.id, 0),
                 "published_share": float(paper.get(place, np.nan)) / 100,
             }
         )
@@ -61,20 +61,25 @@ def infeasible_fractions(study: Study) -> Table:
         shown=_shown(tidy),
         index=len(CELL),
         notes=_notes(study, tidy),
+        references=("capacity", "wilson"),
     )
 
 
 def _networks(study: Study, cells: list[str]) -> pd.DataFrame:
-    """Networks of the trials that did not error, and how many were infeasible, by cell."""
+    """Count the networks of the trials that did not err, and the infeasible ones among them.
+
+    Returns:
+        Columns ``all`` and ``infeasible``, with the cells' ids as index.
+    """
     if not cells:
-        return pd.DataFrame(columns=["there", "lost"])
+        return pd.DataFrame(columns=["all", "infeasible"])
     trials = study.details(["outcome", "lane_infeasible_at"], cells)
     trials = trials[trials["outcome"] != "errored"].dropna(subset="lane_infeasible_at")
     lanes = trials["lane_infeasible_at"]
-    at = lanes.explode().to_numpy(dtype=float)  # the step, nan while feasible
-    there = np.repeat(trials["cell"].to_numpy(), lanes.str.len().to_numpy(dtype=int))
-    counted = pd.DataFrame({"cell": there, "lost": ~np.isnan(at)})
-    return counted.groupby("cell").agg(there=("lost", "size"), lost=("lost", "sum"))
+    diverged_at = lanes.explode().to_numpy(dtype=float)  # training step, nan for a feasible lane
+    cell_of_lane = np.repeat(trials["cell"].to_numpy(), lanes.str.len().to_numpy(dtype=int))
+    counted = pd.DataFrame({"cell": cell_of_lane, "infeasible": ~np.isnan(diverged_at)})
+    return counted.groupby("cell").agg(all=("infeasible", "size"), infeasible=("infeasible", "sum"))
 
 
 def _shown(tidy: pd.DataFrame) -> pd.DataFrame:

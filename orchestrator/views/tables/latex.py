@@ -1,4 +1,4 @@
-"""Tables as LaTeX, for papers."""
+"""Renders a table as LaTeX, for papers."""
 
 import math
 from functools import lru_cache
@@ -7,8 +7,9 @@ from pylatexenc.latexencode import UnicodeToLatexEncoder
 
 from orchestrator.views.tables.table import Table
 
-LONG = 40  # rows that a page has room for
-# Letters that a line of an article has room for at each size, columns being three points apart.
+LONG = 40  # number of rows that fit on a page
+# Number of letters that fit on a line of an article at each font size, with columns three points
+# apart.
 SIZES = ((62, ""), (68, "small"), (76, "footnotesize"), (86, "scriptsize"), (math.inf, "tiny"))
 
 _FIT = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
@@ -16,16 +17,18 @@ _encoder = UnicodeToLatexEncoder(unknown_char_policy="replace", unknown_char_war
 
 
 def latex(table: Table) -> str:
-    """The table with its title as caption, ``tab:<name>`` as label, and its notes below it.
+    """Return the table as LaTeX, with caption ``title``, label ``tab:<name>`` and the notes below.
 
     A document that ``\\input``s it loads booktabs and graphicx, and longtable for a table of more
-    than ``LONG`` rows. A table wider than the line is made smaller; a long one by the size of its
-    letters, so one of very many columns may be wider still. A
-    value that repeats that of the row above, in the columns that name the row, is left out.
+    than ``LONG`` rows. A table wider than the line is scaled down. A long table gets a smaller font
+    instead, so one of very many columns may still be too wide. In the columns that name the row, a
+    value that repeats that of the row above is left out.
     """
     shown = table.shown.astype(str)
     names = list(shown.columns[: table.index])
-    for position in range(table.index, 0, -1):  # the innermost first: the outer ones are there yet
+    for position in range(
+        table.index, 0, -1
+    ):  # innermost first, while the outer names are still complete
         same = (shown[names[:position]] == shown[names[:position]].shift()).all(axis=1)
         shown.loc[same, names[position - 1]] = ""
     shown = shown.map(_escape)
@@ -49,7 +52,7 @@ def latex(table: Table) -> str:
 
 
 def _size(table: Table) -> str:
-    """The size of the letters at which a long table is about as wide as a line."""
+    """Return the command for the font size at which a long table is about as wide as a line."""
     texts = table.shown.astype(str)
     longest = [max(map(len, [str(name), *texts[name]])) for name in texts]
     size = next(size for room, size in SIZES if sum(longest) + len(longest) <= room)

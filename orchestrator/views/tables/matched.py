@@ -1,4 +1,4 @@
-"""Loss at matched parameter counts: task x depth x budget against architecture."""
+"""Compares the losses of architectures at matched parameter counts."""
 
 import json
 from collections.abc import Hashable
@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.searches import counts, missing
+from orchestrator.views.study.searches import missing, outcome_counts
 from orchestrator.views.study.study import Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
 
 WHERE = ["task", "depth", "budget"]
-TOLD = 6  # cells by name in a note
+TOLD = 6  # largest number of cells that a note names
 
 
 def parameter_matched(study: Study) -> Table:
-    """The best trial of each cell by validation, with its evaluation loss.
+    """Tabulate the evaluation loss of each cell's best trial by validation.
 
-    Only completed trials compete: the loss of a stopped one is not that of a trained network.
+    Only completed trials compete, since the loss of a stopped trial is not that of a fully trained
+    network. The formatted table has a row for each task, depth and budget, and a column for each
+    architecture.
     """
     rows: list[dict[str, Any]] = []
     further: list[str] = []
@@ -48,7 +50,7 @@ def parameter_matched(study: Study) -> Table:
                 "baseline_loss": baseline.loss,
                 "baseline_metric": baseline.metric,
                 **_further(best),
-                **counts(cell),
+                **outcome_counts(cell),
             }
         )
     tidy = pd.DataFrame(rows, columns=None if rows else ["evaluation_loss"])
@@ -71,6 +73,7 @@ def parameter_matched(study: Study) -> Table:
         ),
         index=len(WHERE),
         notes=tuple(notes),
+        references=("capacity",),
     )
 
 
@@ -83,7 +86,7 @@ def _absent(study: Study) -> list[str]:
 
 
 def _further(best: dict[str, Any] | None) -> dict[str, float]:
-    """What follows from the metric of the best trial: columns of their own."""
+    """Return the values that the task derives from the metric of the best trial, by column."""
     if best is None or not isinstance(best["further"], str):
         return {}
     further: dict[str, float] = json.loads(best["further"])
@@ -104,7 +107,7 @@ def _against_architecture(
             row[architecture] = _text(cell, "evaluation_loss", "evaluation_metric") if cell else "-"
         rows.append(row)
         for name in further:
-            if any(cell[name] == cell[name] for cell in cells.values()):  # where it is at all
+            if any(cell[name] == cell[name] for cell in cells.values()):  # at least one is not nan
                 row = dict(zip(WHERE, where, strict=True))
                 row |= {"task": f"{row['task']} {name}", "baseline": "-"}
                 for architecture in architectures:

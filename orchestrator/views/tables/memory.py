@@ -1,4 +1,4 @@
-"""How many numbers a unit remembers: error against units per layer (Figure 2c)."""
+"""Tabulates memory: error against units per layer (Figure 2c of the capacity paper)."""
 
 import math
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.searches import counts, missing
+from orchestrator.views.study.searches import missing, outcome_counts
 from orchestrator.views.study.study import StudiedCell, Study, mean_and_deviation
 from orchestrator.views.tables.table import NOTHING, Table, behind, number
 
@@ -19,20 +19,20 @@ _VALUES = [
 
 
 def memory(study: Study) -> Table:
-    """Figure 2c of the capacity paper: error against units per layer, a row a cell.
+    """Tabulate error against units per layer (capacity paper, Figure 2c), one row for each cell.
 
-    The error is the root mean square of the best completed trial by validation on the evaluation
-    set; numbers to remember have variance 1. On ``memory`` the paper found that n inputs are
-    reconstructed if and only if a layer has h >= n units (claim C5, ``published``), and that below
-    the error is that of keeping h of n dimensions: sqrt(1 - h/n), ``subspace_error``. A vector
-    counts as ``reconstructed`` where the error is less than that of losing a single dimension,
-    sqrt(1/n).
+    The error is the root mean square error, on the evaluation set, of the best completed trial by
+    validation; numbers to remember have variance 1. On ``memory`` the paper found that n inputs are
+    reconstructed if and only if a layer has h >= n units (claim C5, ``published``). With fewer
+    units it found the error of keeping h of n dimensions: sqrt(1 - h/n), ``subspace_error``. A
+    vector counts as ``reconstructed`` where the error is less than that of losing a single
+    dimension, sqrt(1/n).
 
-    On ``delayed_copy`` every layer must carry p vectors of d numbers on: a linear network of depth
-    L does it exactly only with p d <= L (h - d), so that it needs d + p d / L units a layer
-    (``units_needed``). What the paper on memory says does not apply to it.
+    On ``delayed_copy`` the layers must carry p vectors of d numbers at a time: a linear network of
+    depth L does so exactly only with p d <= L (h - d), so that it needs d + p d / L units per layer
+    (``units_needed``). The paper's findings on ``memory`` do not apply to it.
     """
-    cells = _curves([cell for cell in study.cells if cell.definition["task"]["name"] in _NEEDED])
+    cells = _curves([cell for cell in study.cells if cell.record["task"]["name"] in _NEEDED])
     rows = [_row(study, cell) for cell in cells]
     tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
     tidy["published"] = tidy["published"].astype("boolean")
@@ -48,14 +48,15 @@ def memory(study: Study) -> Table:
             "losing one of the inputs, sqrt(1/inputs). Subspace: sqrt(1 - units/inputs), the "
             "error of keeping as many dimensions as there are units. Published: the capacity paper "
             "found inputs reconstructed if and only if there are as many units a layer (C5).",
-            *_told_of_copies(tidy),
+            *_copy_notes(tidy),
             *missing(zip(cells, tidy["error"], strict=True)),
         ),
+        references=("capacity", "depth"),
     )
 
 
 def _curves(cells: list[StudiedCell]) -> list[StudiedCell]:
-    """Curve by curve in the order of the sweep file, from narrow to wide."""
+    """Return the cells ordered by curve, as in the sweep file, and then by hidden width."""
 
     def curve(cell: StudiedCell) -> tuple[str, int, str]:
         return cell.task, cell.depth, cell.architecture
@@ -77,7 +78,7 @@ _NEEDED = {"memory": _needed_by_memory, "delayed_copy": _needed_by_delayed_copy}
 
 
 def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
-    task, name = study.task(cell.id), cell.definition["task"]["name"]
+    task, name = study.task(cell.id), cell.record["task"]["name"]
     best = study.best(cell.id)
     error = np.nan if best is None else best["evaluation_metric"]
     lanes = [] if best is None else best["lane_evaluation_metrics"]
@@ -94,7 +95,7 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
         "error_deviation": deviation,
         "networks": networks,
         "units_needed": _NEEDED[name](study, cell),
-        **counts(cell),
+        **outcome_counts(cell),
     }
     if name == "memory":
         row |= {
@@ -105,7 +106,7 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
     return row
 
 
-def _told_of_copies(tidy: pd.DataFrame) -> list[str]:
+def _copy_notes(tidy: pd.DataFrame) -> list[str]:
     if not tidy["published"].isna().any():
         return []
     return [

@@ -1,4 +1,4 @@
-"""How many times the parameters one architecture needs to equal another (Figure 1i)."""
+"""Tabulates by how much parameters must be multiplied to equal another architecture."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import pandas as pd
 from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     is_capacity,
-    measure,
+    measure_name,
     more_is_better,
     search,
 )
@@ -20,7 +20,7 @@ from orchestrator.views.tables.multiplier_pairs import FEW, Found, interpolated,
 from orchestrator.views.tables.table import NOTHING, Table, with_limits
 
 ALL_DEPTHS = "all"
-PAIRS_TOLD = 6  # by name in a note
+PAIRS_TOLD = 6  # largest number of pairs that a note names
 _PLACE = ["task", "depth", "architecture", "equals"]
 _VALUES = [
     *("measure", "multiplier", "low", "high", "resamples", "worst_measure", "best_measure"),
@@ -29,26 +29,29 @@ _VALUES = [
 
 
 def parameter_multiplier(study: Study) -> Table:
-    """Figure 1i of the capacity paper, for every task and depth.
+    """Tabulate parameter multipliers (capacity paper, Figure 1i) for every task and depth.
 
-    For every ordered pair of architectures on a task at a depth: by how much the parameters of the
-    one must be multiplied to give it what the other reaches. A curve is the measure of the best
-    trial (its evaluation loss, or its metric where that is the objective; the stored bits on
-    perceptron_capacity) against counted parameters: the best that is reached with at most so many,
-    linear between two sizes in the logarithms of both, or in the measure itself where one is not
-    positive. The multiplier is the geometric mean of the ratio of parameters over all values that
-    both curves pass, evenly over the (logarithmic) measure. Nothing is extrapolated.
+    The multiplier of an ordered pair of architectures on a task at a depth is the factor by which
+    the parameters of the first must grow for it to reach what the second reaches. A curve is the
+    measure of the best trial (its evaluation loss, its metric where that is the objective, or the
+    stored bits on perceptron_capacity) against parameter counts: the best that is reached with at
+    most so many parameters, linear between two sizes in the logarithms of both, or in the measure
+    itself if one of its values is not positive. The multiplier is the geometric mean of the ratio
+    of parameters over all values that both curves pass, evenly over the (logarithmic) measure.
+    Nothing is extrapolated.
 
-    On perceptron_capacity there is Figure 1i by its own definition as well, depth "all": the mean
-    bits per parameter of the one that is equalled over that of the one that needs them, over the
-    sizes and depths that both have.
+    On perceptron_capacity the depth "all" has Figure 1i as the paper computes it: the mean bits per
+    parameter of the architecture to be equalled over that of the one that needs the parameters,
+    over the sizes and depths that both have.
 
     Limits are the middle 95 % over random halves of each cell's completed trials, see
     :mod:`.searches`.
     """
     rows = [row for group in _groups(study) for row in _compare(group)]
     pairs = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
-    depths = pd.to_numeric(pairs["depth"], errors="coerce").astype("Int64")  # none: all depths
+    depths = pd.to_numeric(pairs["depth"], errors="coerce").astype(
+        "Int64"
+    )  # "all" becomes a missing value
     return Table(
         name="parameter_multiplier",
         title="Times the parameters that an architecture (column) needs to equal another (row)",
@@ -56,18 +59,27 @@ def parameter_multiplier(study: Study) -> Table:
         shown=_matrix(pairs, study.architectures),
         index=3,
         notes=_notes(study, pairs),
+        references=("capacity",),
     )
 
 
 @dataclass(frozen=True)
 class _Group:
-    """What is compared with each other: by architecture, the cells and what was found in them."""
+    """A group of cells that are compared with each other.
+
+    Attributes:
+        task: label of the task.
+        depth: the depth, or ``ALL_DEPTHS``.
+        measure: name of the measure by which they are compared.
+        more: whether a higher value of the measure is better.
+        by_architecture: cells of each architecture from small to large, each with its search.
+    """
 
     task: str
     depth: str
     measure: str
     more: bool
-    found: dict[str, Found]
+    by_architecture: dict[str, Found]
 
 
 def _groups(study: Study) -> Iterator[_Group]:
@@ -78,19 +90,25 @@ def _groups(study: Study) -> Iterator[_Group]:
         by_place[cell.task, ALL_DEPTHS].append(cell)
     searches = {cell.id: search(study, cell) for cell in study.cells}
     for (task, depth), cells in by_place.items():
-        found: dict[str, Found] = defaultdict(list)
+        by_architecture: dict[str, Found] = defaultdict(list)
         for cell in sorted(cells, key=lambda cell: cell.parameters):
-            found[cell.architecture].append((cell, searches[cell.id]))
+            by_architecture[cell.architecture].append((cell, searches[cell.id]))
         least = 1 if depth == ALL_DEPTHS else 2
-        if sum(len(one) >= least for one in found.values()) > 1:
+        if sum(len(sizes) >= least for sizes in by_architecture.values()) > 1:
             first = cells[0]
-            found = {name: found[name] for name in study.architectures if name in found}
-            yield _Group(task, depth, measure(study, first), more_is_better(study, first), found)
+            in_order = [name for name in study.architectures if name in by_architecture]
+            yield _Group(
+                task,
+                depth,
+                measure_name(study, first),
+                more_is_better(study, first),
+                {name: by_architecture[name] for name in in_order},
+            )
 
 
 def _compare(group: _Group) -> Iterator[dict[str, Any]]:
-    for other, name in permutations(group.found, 2):
-        ours, theirs = group.found[name], group.found[other]
+    for other, name in permutations(group.by_architecture, 2):
+        ours, theirs = group.by_architecture[name], group.by_architecture[other]
         if group.depth == ALL_DEPTHS:
             values = ratio_of_means(ours, theirs)
         else:
@@ -98,14 +116,16 @@ def _compare(group: _Group) -> Iterator[dict[str, Any]]:
         yield {
             **dict(zip(_PLACE, (group.task, group.depth, name, other), strict=True)),
             "measure": group.measure,
-            "trials": sum(found.trials for _, found in ours),
-            "equals_trials": sum(found.trials for _, found in theirs),
+            "trials": sum(result.trials for _, result in ours),
+            "equals_trials": sum(result.trials for _, result in theirs),
             **values,
         }
 
 
 def _matrix(pairs: pd.DataFrame, architectures: list[str]) -> pd.DataFrame:
-    """A row for the one that is equalled, a column for the one that needs the parameters."""
+    """Arrange multipliers with a row for the architecture to be equalled and a column for the one
+    that needs the parameters.
+    """
     head = ["task", "depth", "equals"]
     names = [name for name in architectures if name in set(pairs["architecture"])]
     rows = []
@@ -145,12 +165,12 @@ def _notes(study: Study, pairs: pd.DataFrame) -> tuple[str, ...]:
     without = pairs[pairs["reason"].notna()]
     for (task, depth, reason), group in without.groupby(["task", "depth", "reason"], sort=False):
         if reason == FEW:
-            told = [*group.loc[group["sizes"] < 2, "architecture"].unique()]
+            named = [*group.loc[group["sizes"] < 2, "architecture"].unique()]
         else:
             both = zip(group["architecture"], group["equals"], strict=True)
-            told = [*dict.fromkeys(" and ".join(sorted(pair)) for pair in both)]
-            if len(told) > PAIRS_TOLD:
-                told = [f"{len(told)} pairs, those of no other note"]
-        notes.append(f"'-' on {task} at depth {depth}: {reason}: {'; '.join(told)}.")
+            named = [*dict.fromkeys(" and ".join(sorted(pair)) for pair in both)]
+            if len(named) > PAIRS_TOLD:
+                named = [f"{len(named)} pairs, those of no other note"]
+        notes.append(f"'-' on {task} at depth {depth}: {reason}: {'; '.join(named)}.")
     notes += [f"'-': {reason}." for reason in study.impossible]
     return tuple(notes)

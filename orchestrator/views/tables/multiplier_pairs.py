@@ -1,4 +1,4 @@
-"""How many times the parameters of one of a pair the other needs, from what was found in cells."""
+"""Computes the parameter multiplier of one pair of architectures, with its limits."""
 
 from typing import Any
 
@@ -12,32 +12,42 @@ FEW = "fewer than two sizes have a best trial"
 APART = "what they reach does not overlap"
 NO_BITS = "no size and depth at which both stored bits"
 
-Found = list[tuple[StudiedCell, Search]]
+Found = list[tuple[StudiedCell, Search]]  # cells of an architecture, each with its search
 
 
-def _there(found: Found) -> Found:
-    return [(cell, one) for cell, one in found if np.isfinite(one.value)]
+def _with_value(searches: Found) -> Found:
+    return [(cell, search) for cell, search in searches if np.isfinite(search.value)]
 
 
 def interpolated(ours: Found, theirs: Found, more: bool) -> dict[str, Any]:
-    """How many times the parameters ours need, over all that both curves pass.
+    """Return by how much the parameters of one architecture must be multiplied to equal another.
+
+    The multiplier is the geometric mean of the ratio of parameters over all values of the measure
+    that both curves pass, interpolated between sizes, see :func:`.fits.mean_log_ratio`.
 
     Args:
-        ours: cells from small to large, with what was found in them.
-        theirs: of what is to be equalled.
-        more: whether more of the measure is better.
+        ours: cells of the architecture that needs the parameters, from small to large.
+        theirs: cells of the architecture to be equalled, from small to large.
+        more: whether a higher value of the measure is better.
+
+    Returns:
+        Columns of the table: the multiplier, its limits, the range of the measure that was
+        compared and the numbers of sizes; or the reason why there is no multiplier.
     """
-    ours, theirs = _there(ours), _there(theirs)
+    ours, theirs = _with_value(ours), _with_value(theirs)
     values: dict[str, Any] = {"sizes": len(ours), "equals_sizes": len(theirs), "reason": FEW}
     if min(len(ours), len(theirs)) < 2:
         return values
-    logarithmic = all(one.value > 0 for _, one in ours + theirs)
+    logarithmic = all(search.value > 0 for _, search in ours + theirs)
     sign = -1.0 if more else 1.0
 
-    def costs(found: Found) -> tuple[np.ndarray, np.ndarray]:
-        """Log parameters, and the cost of the best trials in the first row, of halves below."""
-        size = np.log([cell.parameters for cell, _ in found])
-        measured = np.array([[one.value, *one.resampled] for _, one in found]).T
+    def costs(searches: Found) -> tuple[np.ndarray, np.ndarray]:
+        """Return log parameters, ``[sizes]``, and costs, ``[1 + RESAMPLES, sizes]``.
+
+        The first row of costs is that of the best trials, the others are those of random halves.
+        """
+        size = np.log([cell.parameters for cell, _ in searches])
+        measured = np.array([[search.value, *search.resampled] for _, search in searches]).T
         if logarithmic:
             measured = np.log(np.where(measured > 0, measured, np.nan))
         return size, sign * measured
@@ -60,12 +70,23 @@ def interpolated(ours: Found, theirs: Found, more: bool) -> dict[str, Any]:
 
 
 def ratio_of_means(ours: Found, theirs: Found) -> dict[str, Any]:
-    """The mean bits per parameter of the other over ours, where both have a cell with a best."""
+    """Return the ratio of mean bits per parameter of two architectures.
 
-    def by_place(found: Found) -> dict[tuple[int, int], np.ndarray]:
+    The mean is over the depths and budgets at which both have a value.
+
+    Args:
+        ours: cells of the architecture that needs the parameters, the denominator.
+        theirs: cells of the architecture to be equalled, the numerator.
+
+    Returns:
+        Columns of the table: the multiplier, its limits and the number of cells; or the reason why
+        there is no multiplier.
+    """
+
+    def by_place(searches: Found) -> dict[tuple[int, int], np.ndarray]:
         return {
-            (cell.depth, cell.budget): np.array([one.value, *one.resampled]) / cell.parameters
-            for cell, one in _there(found)
+            (cell.depth, cell.budget): np.array([search.value, *search.resampled]) / cell.parameters
+            for cell, search in _with_value(searches)
         }
 
     bits, other_bits = by_place(ours), by_place(theirs)

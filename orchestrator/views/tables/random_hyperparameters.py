@@ -1,11 +1,11 @@
-"""Evaluation losses of random configurations (Figure 5 of the capacity paper)."""
+"""Tabulates the losses of random configurations (Figure 5 of the capacity paper)."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.draws import losses, measure, random_draws
+from orchestrator.views.study.draws import losses, objective_quantity, random_draws
 from orchestrator.views.study.study import CELL, StudiedCell, Study
 from orchestrator.views.tables.table import Table, number
 from orchestrator.views.tables.trainability import metric_notes
@@ -22,12 +22,12 @@ SHOWN = {
 
 
 def random_hyperparameters(study: Study) -> Table:
-    """The distribution of the evaluation losses of each cell's completed trials.
+    """Tabulate the distribution of the evaluation losses of each cell's completed trials.
 
-    Of cells in which all configurations are random draws and none was stopped early. Quantiles are
-    interpolated linearly; the deviation is that of the sample. Infeasible trials have no loss:
-    their number stands beside, with that of completed ones whose evaluation loss is no finite
-    number, and both are left out of the distribution.
+    Only cells have rows whose configurations were all drawn at random and of which no trial was
+    stopped early. Quantiles are interpolated linearly; the deviation is the sample standard
+    deviation. Infeasible trials and completed trials without a finite evaluation loss are left out
+    of the distribution; ``infeasible`` and ``without_number`` count them.
     """
     draws, left_out = random_draws(study)
     rows = [_row(study, cell, draws[cell.id]) for cell in study.cells if cell.id in draws]
@@ -44,23 +44,24 @@ def random_hyperparameters(study: Study) -> Table:
             *metric_notes(study),
             *left_out,
         ),
+        references=("capacity",),
     )
 
 
 def _row(study: Study, cell: StudiedCell, trials: pd.DataFrame) -> dict[str, Any]:
-    measured = measure(study, cell)
-    values, _ = losses(trials, measured)
-    there = len(values)
-    quantiles = np.quantile(values, [*QUANTILES.values()]) if there else [np.nan] * len(QUANTILES)
+    quantity = objective_quantity(study, cell)
+    values, _ = losses(trials, quantity)
+    count = len(values)
+    quantiles = np.quantile(values, [*QUANTILES.values()]) if count else [np.nan] * len(QUANTILES)
     return {
         **cell.place,
-        "quantity": measured.quantity,
+        "quantity": quantity.name,
         "trials": len(trials),
         "infeasible": cell.infeasible,
-        "without_number": cell.completed - there,
+        "without_number": cell.completed - count,
         **dict(zip(QUANTILES, map(float, quantiles), strict=True)),
-        "mean": float(values.mean()) if there else np.nan,
-        "deviation": float(values.std(ddof=1)) if there > 1 else np.nan,
+        "mean": float(values.mean()) if count else np.nan,
+        "deviation": float(values.std(ddof=1)) if count > 1 else np.nan,
     }
 
 

@@ -1,4 +1,4 @@
-"""Pairs of architectures at random hyperparameters (Table A.2 of the capacity paper)."""
+"""Compares architectures at random hyperparameters (Table A.2 of the capacity paper)."""
 
 from itertools import combinations
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.draws import losses, measure, random_draws
+from orchestrator.views.study.draws import losses, objective_quantity, random_draws
 from orchestrator.views.study.statistics import Floats, hedges_g, holm, rank_test, welch
 from orchestrator.views.study.study import StudiedCell, Study
 from orchestrator.views.tables.published_numbers import published
@@ -19,15 +19,16 @@ PAPERS_TASK, PAPERS_BUDGET = "parentheses", 200_000
 
 
 def random_hyperparameters_pairs(study: Study) -> Table:
-    """Whether the evaluation losses of two architectures differ at random hyperparameters.
+    """Tabulate tests of whether the losses of two architectures differ at random hyperparameters.
 
-    Every pair of architectures of a task, depth and budget whose cells stand in the table
-    ``random_hyperparameters``. Of completed trials: Welch's t for the equality of means, negative
-    where the second mean is the larger one, as in the paper; Hedges' g with the same sign. Of all
-    trials, infeasible ones being worse than every number and equal to each other: the probability
-    that a trial of the first is better than one of the second, ties counting half, with the
-    Mann-Whitney test. p values are corrected by Holm's method, within all pairs of a task, depth
-    and budget, for each test apart.
+    There is one row for every pair of architectures of a task, depth and budget whose cells are in
+    the table ``random_hyperparameters``. The completed trials are compared by Welch's t-test for
+    equality of means, with t negative where the second mean is the larger one, as in the paper, and
+    by the effect size Hedges' g with the same sign. All trials are compared by the Mann-Whitney U
+    test, in which infeasible trials are worse than every number and equal to each other;
+    ``a_better`` is the probability that a trial of the first architecture is better than one of the
+    second, ties counting half. The p values of each test are corrected by Holm's method within all
+    pairs of a task, depth and budget.
     """
     draws, left_out = random_draws(study)
     families: dict[tuple[Any, ...], list[StudiedCell]] = {}
@@ -37,7 +38,9 @@ def random_hyperparameters_pairs(study: Study) -> Table:
     paper = _published()
     rows: list[dict[str, Any]] = []
     for cells in families.values():
-        samples = {cell.id: losses(draws[cell.id], measure(study, cell)) for cell in cells}
+        samples = {
+            cell.id: losses(draws[cell.id], objective_quantity(study, cell)) for cell in cells
+        }
         family = [_compare(study, a, b, samples) for a, b in combinations(cells, 2)]
         for test in ("p", "rank_p"):
             corrected = holm([row[test] for row in family])
@@ -66,6 +69,7 @@ def random_hyperparameters_pairs(study: Study) -> Table:
             *metric_notes(study),
             *left_out,
         ),
+        references=("capacity", "welch", "hedges", "mann_whitney", "holm"),
     )
 
 
@@ -76,12 +80,12 @@ def _compare(
     study: Study, a: StudiedCell, b: StudiedCell, samples: dict[str, tuple[Floats, Floats]]
 ) -> dict[str, Any]:
     (first, first_ranked), (second, second_ranked) = samples[a.id], samples[b.id]
-    measured = measure(study, a)
+    quantity = objective_quantity(study, a)
     test, ranks = welch(first, second), rank_test(first_ranked, second_ranked)
     return {
         **{name: a.place[name] for name in WHERE},
         **{"architecture_a": a.architecture, "architecture_b": b.architecture},
-        "quantity": measured.quantity,
+        "quantity": quantity.name,
         **{"completed_a": len(first), "completed_b": len(second)},
         **{"infeasible_a": a.infeasible, "infeasible_b": b.infeasible},
         "mean_a": float(first.mean()) if len(first) else np.nan,
@@ -89,25 +93,28 @@ def _compare(
         **test._asdict(),
         "p_holm": np.nan,
         "hedges_g": hedges_g(first, second),
-        "a_better": ranks.lower if measured.worst > 0 else 1 - ranks.lower,
+        "a_better": ranks.lower if quantity.worst > 0 else 1 - ranks.lower,
         **{"rank_p": ranks.p, "rank_p_holm": np.nan},
     }
 
 
 def _published() -> dict[tuple[int, str, str], tuple[float, float, str]]:
-    """By depth and pair, in either order of the two: exchanged, t has the other sign."""
-    found = {}
+    """Return the paper's t, degrees of freedom and p value by depth and pair of architectures.
+
+    Each pair has an entry for both orders; t changes its sign when the two are exchanged.
+    """
+    tests = {}
     for row in published("capacity_tableA2_welch").itertuples(index=False):
         depth, a, b, t, df, p = row
-        found[depth, a, b] = (t, df, p)
-        found[depth, b, a] = (-t, df, p)
-    return found
+        tests[depth, a, b] = (t, df, p)
+        tests[depth, b, a] = (-t, df, p)
+    return tests
 
 
 def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in tidy.to_dict("records"):
-        there = not np.isnan(row["published_t"])
+        has_published = not np.isnan(row["published_t"])
         t, df = number(row["published_t"]), number(row["published_df"])
         rows.append(
             {name: row[name] for name in (*WHERE, *PAIR)}
@@ -120,7 +127,9 @@ def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
                 "better": percent(row["a_better"]),
                 "rank p (Holm)": _p_text(row["rank_p_holm"]),
                 "completed": f"{row['completed_a']} / {row['completed_b']}",
-                "published t (df), p": f"{t} ({df}), {row['published_p']}" if there else NOTHING,
+                "published t (df), p": f"{t} ({df}), {row['published_p']}"
+                if has_published
+                else NOTHING,
             }
         )
     return pd.DataFrame(rows).rename(columns=dict(zip(PAIR, ("first", "second"), strict=True)))

@@ -14,9 +14,17 @@ from trainables.storage import Location
 
 
 def write(tables: Iterable[Table], folder: Location) -> list[Location]:
-    """Write the files of each table, each of them whole.
+    """Write four files for each table; no file is ever half-written.
 
-    ``<name>.csv`` and ``<name>.parquet`` are tidy, ``<name>.md`` and ``<name>.tex`` are for eyes.
+    ``<name>.csv`` and ``<name>.parquet`` hold the tidy data, ``<name>.md`` and ``<name>.tex`` the
+    formatted text.
+
+    Args:
+        tables: tables to write.
+        folder: folder of the files, which is made if it does not exist.
+
+    Returns:
+        The paths of the files.
     """
     storage.make_folder(folder)
     written = []
@@ -41,7 +49,7 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 
 def markdown(table: Table) -> str:
-    """The table with its title and notes as GitHub-flavoured Markdown."""
+    """Return the table with its title and notes as GitHub-flavoured Markdown."""
 
     def line(cells: Iterable[object]) -> str:
         return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"

@@ -1,4 +1,4 @@
-"""All residual families beside other architectures, and what their strengths do."""
+"""Compares residual families with other architectures, and the strengths of one residual."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -12,28 +12,27 @@ from orchestrator.views.tables.residuals import STEPS, quantity_values, reached,
 from orchestrator.views.tables.table import NOTHING, Table, behind, metric_text, number, spread
 from trainables.architectures import check_options
 
-FAMILIES = ("wcrnn", "elman", "s4d")  # without one of them on a task this is no such comparison
+FAMILIES = ("wcrnn", "elman", "s4d")  # only tasks with one of these architectures are compared
 STRENGTHS = ("alpha", "epsilon", "omega", "gamma")
 _OPTIONS = ("residual", "form", "nonlinearity", *STRENGTHS)
-_USED = {  # what a residual's strength means something to
+_USED = {  # the residuals that use a strength; any residual uses those not listed
     "epsilon": ("heterogeneous", "informed"),
     "omega": ("rotational", "informed"),
 }
-_CONTEXT = {"s4d": "s4"}  # what the papers give is S4 itself
+_CONTEXT = {"s4d": "s4"}  # the papers give results of S4 instead of S4D
 _PAPERS_TASKS = {"scifar10": "scifar10_grey"}
 
 
 def residual_families(study: Study) -> Table:
-    """Table 2 of the fading-memory paper: residual families, Elman's, LSTM and S4D on each task.
+    """Tabulate residual families, Elman's network, LSTM and S4D on each task (fading-memory paper,
+    Table 2).
 
-    The best configuration of each cell by validation: the metric on the evaluation set, mean and
-    deviation over its networks, and the steps to the minimal performance, as in ``residuals``.
-    Published numbers are of other models on the same task, from the S4 paper and the Long Range
-    Arena, for context: they are larger networks.
+    There is one row for each cell with the results of its best configuration by validation: the
+    metric on the evaluation set, as mean and sample deviation over its networks, and the steps to
+    the minimal performance, as in the table ``residuals``. Published numbers give context: they are
+    those of larger models on the same task, from the S4 paper and the Long Range Arena.
     """
-    tasks = {
-        cell.task for cell in study.cells if cell.definition["architecture"]["name"] in FAMILIES
-    }
+    tasks = {cell.task for cell in study.cells if cell.record["architecture"]["name"] in FAMILIES}
     tidy = pd.DataFrame([_row(study, cell) for cell in study.cells if cell.task in tasks])
     shown = pd.DataFrame([_shown(row) for row in tidy.to_dict("records")])
     empty = int(tidy["metric"].isna().sum()) if len(tidy) else 0
@@ -50,14 +49,15 @@ def residual_families(study: Study) -> Table:
             *([f"'-': no trial of the cell completed ({empty} cells)."] if empty else []),
             *unreported(study, [cell.id for cell in study.cells if cell.task in tasks]),
         ),
+        references=("fading_memory", "s4", "long_range_arena"),
     )
 
 
 def residual_dependence(study: Study) -> Table:
-    """Figures 3 to 6 of the fading-memory paper: what follows from a residual's strength.
+    """Tabulate metric and steps against residual strength (fading-memory paper, Figures 3 to 6).
 
-    Cells of weakly coupled networks that differ in one strength alone (alpha, epsilon, omega or
-    gamma), in the order of its values; a range counts with its middle.
+    The rows are cells of weakly coupled networks that differ in one strength alone (alpha, epsilon,
+    omega or gamma), in the order of its values. A range counts with its middle.
     """
     rows: list[dict[Hashable, Any]] = []
     families = residual_families(study).tidy
@@ -92,11 +92,12 @@ def residual_dependence(study: Study) -> Table:
         shown=shown,
         index=7,
         notes=("Cells that differ in one strength alone; a range counts with its middle.",),
+        references=("fading_memory",),
     )
 
 
 def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
-    architecture = cell.definition["architecture"]
+    architecture = cell.record["architecture"]
     metric = study.task(cell.id).metric_name
     mean, deviation, networks = mean_and_deviation(quantity_values(study, cell.id, metric))
     steps, steps_deviation, _ = mean_and_deviation(quantity_values(study, cell.id, STEPS))
@@ -121,28 +122,31 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
 
 
 def _options(architecture: dict[str, Any]) -> dict[str, Any]:
-    """The residual and its strengths, where the architecture has one and it uses them."""
-    found: dict[str, Any] = dict.fromkeys(_OPTIONS)
-    found |= dict.fromkeys(STRENGTHS, np.nan)
-    found["others"] = None
+    """Return the residual and the strengths that it uses.
+
+    Options that an architecture does not have are None, unused strengths are nan.
+    """
+    columns: dict[str, Any] = dict.fromkeys(_OPTIONS)
+    columns |= dict.fromkeys(STRENGTHS, np.nan)
+    columns["others"] = None
     if architecture["name"] == "elman":
-        found["residual"] = check_options("elman", architecture["options"]).residual
+        columns["residual"] = check_options("elman", architecture["options"]).residual
     if architecture["name"] != "wcrnn":
-        return found
+        return columns
     options = check_options("wcrnn", architecture["options"])
     for name in _OPTIONS:
         value = getattr(options, name)
         if options.residual in _USED.get(name, (options.residual,)):
-            found[name] = float(np.mean(value)) if name in STRENGTHS else value
-    wide = [name for name in ("omega", "gamma") if isinstance(getattr(options, name), tuple)]
-    found["others"] = f"{options.act} {options.skip} {options.alpha_per} {' '.join(wide)}".strip()
-    return found
+            columns[name] = float(np.mean(value)) if name in STRENGTHS else value
+    ranges = [name for name in ("omega", "gamma") if isinstance(getattr(options, name), tuple)]
+    others = f"{options.act} {options.skip} {options.alpha_per} {' '.join(ranges)}".strip()
+    return columns | {"others": others}
 
 
 def _published(study: Study, cell: StudiedCell) -> tuple[str | None, float]:
     paper = published("context_results")
     task = study.papers_task(cell.id)
-    name = cell.definition["architecture"]["name"]
+    name = cell.record["architecture"]["name"]
     model = _CONTEXT.get(name, name)
     match = paper[
         (paper["task"] == _PAPERS_TASKS.get(task, task))
@@ -153,7 +157,7 @@ def _published(study: Study, cell: StudiedCell) -> tuple[str | None, float]:
 
 
 def _measures(row: dict[Any, Any]) -> dict[str, str]:
-    """Metric and steps as text, each with its deviation."""
+    """Return metric and steps as text, each with its deviation."""
     metric, steps = [
         spread(text, row[name], row[f"{name}_deviation"])
         for name, text in (
@@ -161,9 +165,8 @@ def _measures(row: dict[Any, Any]) -> dict[str, str]:
             (STEPS, number),
         )
     ]
-    if row["reached"] < row["networks"] and not np.isnan(
-        row[STEPS]
-    ):  # what lies beyond is not known: no deviation
+    # The steps of networks that did not reach it are unknown, so there is no deviation.
+    if row["reached"] < row["networks"] and not np.isnan(row[STEPS]):
         steps = f">= {number(row[STEPS])} ({row['reached']} of {row['networks']})"
     return {"metric": f"{metric} {row['metric_name']}", "steps": steps}
 
@@ -173,13 +176,13 @@ def _shown(row: dict[Any, Any]) -> dict[str, Any]:
     if np.isnan(row["metric"]):
         nothing = dict.fromkeys(("metric", "steps", "published"), NOTHING)
         return {**place, **nothing, "trials": behind(row)}
-    known = not np.isnan(row["published"])
+    has_published = not np.isnan(row["published"])
     return {
         **place,
         **_measures(row),
         "published": (
             f"{metric_text('accuracy', row['published'])} ({row['published_model']})"
-            if known
+            if has_published
             else NOTHING
         ),
         "trials": behind(row),

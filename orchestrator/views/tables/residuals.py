@@ -1,4 +1,4 @@
-"""Homogeneous against heterogeneous residuals (Table 1 of the fading-memory paper)."""
+"""Compares homogeneous with heterogeneous residuals (Table 1 of the fading-memory paper)."""
 
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
@@ -17,26 +17,27 @@ KINDS = ("homogeneous", "heterogeneous")
 
 
 def residuals(study: Study) -> Table:
-    """Best configuration of each of the pair: metric and steps to a minimal performance.
+    """Tabulate pairs of networks with homogeneous and with heterogeneous residuals.
 
-    Means and deviations are over the replicates of that configuration. A network's steps to the
+    Pairs are weakly coupled networks that differ in their residual alone. They are compared by the
+    metric of each cell's best configuration and by its steps to the minimal performance. Means and
+    sample deviations are over the replicates of that configuration. A network's steps to the
     minimal performance are those at the first report whose validation metric is as good as the
-    task's threshold, or the steps of the whole trial if that never happened. Pairs are formed
-    among weakly coupled networks that differ in their residual alone.
+    task's threshold, or the steps of the whole training if no report is.
     """
     homogeneous: dict[tuple[Any, ...], str] = {}
     heterogeneous: dict[tuple[Any, ...], str] = {}
     for cell in study.cells:
-        definition = cell.definition["architecture"]
-        if definition["name"] != "wcrnn":
+        architecture = cell.record["architecture"]
+        if architecture["name"] != "wcrnn":
             continue
-        options = check_options("wcrnn", definition["options"])
+        options = check_options("wcrnn", architecture["options"])
         shared = (_text(getattr(options, name)) for name in _SHARED)
         key = (cell.task, cell.depth, cell.budget, *shared)
         if options.residual == "heterogeneous":
             heterogeneous[*key, _text(options.epsilon)] = cell.id
         elif options.residual == "scaled":
-            homogeneous.setdefault(key, cell.id)  # epsilon means nothing to it
+            homogeneous.setdefault(key, cell.id)  # a homogeneous residual has no epsilon
     rows = [
         row
         for key, cell_id in heterogeneous.items()
@@ -46,7 +47,8 @@ def residuals(study: Study) -> Table:
         )
     ]
     tidy = pd.DataFrame(rows, columns=[*_PLACE, "quantity", *_VALUES])
-    same = [option for option in _OPTIONS if tidy[option].nunique() <= 1]  # a note is enough
+    # An option that is the same in all rows stands in a note instead of a column.
+    same = [option for option in _OPTIONS if tidy[option].nunique() <= 1]
     columns = [column for column in (*_PLACE, "quantity") if column not in same]
     notes = [
         "Mean and deviation over the networks of the best configuration by validation. The "
@@ -66,9 +68,9 @@ def residuals(study: Study) -> Table:
     )
     in_pairs = [*homogeneous.values(), *heterogeneous.values()]
     notes += unreported(study, in_pairs if rows else ())
-    told = [f"{name} {_shown_option(tidy[name][0])}" for name in same if _is_told(tidy, name)]
-    if told:
-        notes.append(f"All with {', '.join(told)}.")
+    named = [f"{name} {_shown_option(tidy[name][0])}" for name in same if _is_named(tidy, name)]
+    if named:
+        notes.append(f"All with {', '.join(named)}.")
     return Table(
         name="residuals",
         title="Homogeneous against heterogeneous residuals",
@@ -76,10 +78,11 @@ def residuals(study: Study) -> Table:
         shown=_shown(tidy, columns),
         index=len(columns),
         notes=tuple(notes),
+        references=("fading_memory", "student"),
     )
 
 
-# What the two of a pair have in common; only the heterogeneous one uses epsilon.
+# Options that both networks of a pair share; only the heterogeneous one uses epsilon.
 _SHARED = ["alpha", "gamma", "form", "nonlinearity", "act", "skip"]
 _OPTIONS = [*_SHARED, "epsilon"]
 _PLACE = ["task", "depth", "budget", *_OPTIONS]
@@ -92,7 +95,7 @@ _VALUES = [
 
 
 def _text(option: Any) -> str | float | bool:
-    """One number or word of an option's value, which may be a pair of numbers."""
+    """Return an option's value as one number or word; a range of two numbers becomes text."""
     if isinstance(option, tuple):
         return f"[{', '.join(f'{number:g}' for number in option)}]"
     return option if isinstance(option, float | bool) else str(option)
@@ -104,10 +107,10 @@ def _shown_option(value: str | float | bool) -> str:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _is_told(tidy: pd.DataFrame, name: str) -> bool:
-    """The strengths always are, words only where they are not the ordinary ones."""
-    usual = _text(getattr(check_options("wcrnn", {}), name))
-    return len(tidy) > 0 and (tidy[name][0] != usual or name in ("alpha", "gamma", "epsilon"))
+def _is_named(tidy: pd.DataFrame, name: str) -> bool:
+    """Return whether a note names an option: always a strength, others only if not the default."""
+    default = _text(getattr(check_options("wcrnn", {}), name))
+    return len(tidy) > 0 and (tidy[name][0] != default or name in ("alpha", "gamma", "epsilon"))
 
 
 def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[dict[str, Any]]:
@@ -138,7 +141,15 @@ def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[d
 
 
 def _difference(homogeneous: list[float], heterogeneous: list[float]) -> dict[str, float]:
-    """Of networks of one number: they saw the same batches. With a 95 % interval (Student's t)."""
+    """Return the mean paired difference, heterogeneous minus homogeneous, with its 95 % interval.
+
+    Networks with the same lane number are pairs, since they saw the same batches. The interval is
+    that of Student's paired t.
+
+    Args:
+        homogeneous: quantity of each network, ``[lanes]``; None and nan are left out.
+        heterogeneous: the same quantity of the networks of the other kind, ``[lanes]``.
+    """
     both = [
         b - a
         for a, b in zip(homogeneous, heterogeneous, strict=False)
@@ -155,18 +166,34 @@ def _difference(homogeneous: list[float], heterogeneous: list[float]) -> dict[st
 
 
 def quantity_values(study: Study, cell: str, quantity: str) -> list[float]:
-    """The quantity of each network of the cell's best trial."""
+    """Return a quantity of each network of the cell's best trial.
+
+    Args:
+        study: study that has the cell.
+        cell: id of the cell.
+        quantity: ``STEPS``, the training steps to the minimal performance, or the name of the
+            metric. A network that never reached it has the steps of the whole training.
+
+    Returns:
+        One value for each network, ``[lanes]``; empty without a completed trial, or if a report of
+        the best trial is missing where ``quantity`` is ``STEPS``.
+    """
     best = study.best(cell)
     if best is None:
         return []
     if quantity != STEPS:
         return list(best["lane_evaluation_metrics"])
-    whole = float(study.training(cell)["steps"])
-    return [whole if step is None else step for step in study.first_reached(cell)]
+    all_steps = float(study.training(cell)["steps"])
+    return [all_steps if step is None else step for step in study.first_reached(cell)]
 
 
 def unreported(study: Study, cells: Iterable[str]) -> list[str]:
-    """Why steps are not known of cells that have a best trial."""
+    """Return a note with the cells whose ledger lacks reports of the best trial, if there are any.
+
+    Args:
+        study: study that has the cells.
+        cells: ids of the cells.
+    """
     lost = [cell for cell in cells if study.best(cell) and not study.first_reached(cell)]
     if not lost:
         return []
@@ -174,7 +201,7 @@ def unreported(study: Study, cells: Iterable[str]) -> list[str]:
 
 
 def reached(study: Study, cell: str) -> int:
-    """How many networks of the cell's best trial reached the minimal performance."""
+    """Return how many networks of the cell's best trial reached the minimal performance."""
     return sum(step is not None for step in study.first_reached(cell))
 
 
@@ -191,13 +218,15 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             shown[kind] = spread(text, row[kind], row[f"{kind}_deviation"])
             if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
                 reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
-                # What lies beyond is not known, and so has no deviation.
+                # The steps of the other networks are unknown, so there is no deviation.
                 shown[kind] = f">= {text(row[kind])} ({reached} of {networks})"
         unknown = any(shown[kind].startswith(">=") for kind in KINDS)
         shown["difference"] = "-" if unknown else _difference_text(row, text)
-        there = [row[f"published_{kind}"] for kind in KINDS]
+        published_values = [row[f"published_{kind}"] for kind in KINDS]
         shown["trials"] = " / ".join(str(row[f"{kind}_trials"]) for kind in KINDS)
-        shown["published"] = "-" if np.isnan(there).all() else " / ".join(map(text, there))
+        shown["published"] = (
+            "-" if np.isnan(published_values).all() else " / ".join(map(text, published_values))
+        )
         rows.append(shown)
     names = [*columns, *KINDS, "difference", "published", "trials"]
     return pd.DataFrame(rows, columns=names)

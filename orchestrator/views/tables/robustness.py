@@ -1,4 +1,4 @@
-"""Reruns of the best configuration of a cell (Table A.1 of the capacity paper)."""
+"""Tabulates reruns of the best configuration of a cell (Table A.1 of the capacity paper)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.draws import losses, measure
+from orchestrator.views.study.draws import losses, objective_quantity
 from orchestrator.views.study.study import CELL, StudiedCell, Study
 from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.table import Table, number, percent
@@ -14,7 +14,7 @@ from orchestrator.views.tables.trainability import metric_notes
 
 ORIGINAL = ["cell", "original_sweep", "original_trial"]
 SHARE = "infeasible_share"
-PAPERS = {  # our columns -> the paper's
+PAPERS = {  # column of this table: column of the paper's table
     **{"original": "original_loss", SHARE: "infeasible_percent"},
     **{"min": "min", "mean": "mean", "max": "max"},
     **{"deviation": "sd", "deviation_over_mean": "sd_over_mean"},
@@ -22,13 +22,13 @@ PAPERS = {  # our columns -> the paper's
 
 
 def robustness(study: Study) -> Table:
-    """How far the losses of one configuration spread over initial weights and batches.
+    """Tabulate the spread of one configuration's losses over initial weights and batches.
 
-    A row for each trial that sweeps with ``search.method: repeat`` ran again: the evaluation loss
-    of that trial itself, the share of infeasible reruns among those that completed, were stopped or
-    were infeasible, and the minimum, mean, maximum, sample deviation and its ratio to the mean of
-    the evaluation losses of the completed ones. The original is known where its sweep is one of
-    those studied.
+    There is one row for each trial that sweeps with ``search.method: repeat`` ran again. It has the
+    evaluation loss of the original trial; the share of infeasible reruns among those that
+    completed, were stopped or were infeasible; and the minimum, mean, maximum, sample standard
+    deviation and coefficient of variation (deviation over mean) of the evaluation losses of the
+    completed reruns. The original's loss is nan unless its sweep is one of those studied.
     """
     reruns = study.repetitions.merge(_repeated(study), on=["sweep", "cell"])
     originals = _originals(study, reruns)
@@ -38,7 +38,7 @@ def robustness(study: Study) -> Table:
         for place, trials in reruns.groupby(ORIGINAL, sort=False)
     ]
     tidy = pd.DataFrame(rows)
-    networks = {s.definition["replicates"] for s in study.sweeps if s.repeats}
+    networks = {s.manifest["replicates"] for s in study.sweeps if s.repeats}
     notes = [
         "Original: the trial that was run again; the others are of the evaluation losses of its "
         "completed reruns, infeasible: of all but errored ones. '-': too few completed, the sweep "
@@ -55,54 +55,62 @@ def robustness(study: Study) -> Table:
         shown=_shown(tidy),
         index=len(CELL),
         notes=tuple(notes),
+        references=("capacity",),
     )
 
 
 def _repeated(study: Study) -> pd.DataFrame:
-    """What each cell of each sweep of reruns repeats."""
+    """Return which trial each cell of each repeating sweep repeats.
+
+    Returns:
+        One row for each cell of a repeating sweep, with ``sweep`` and the columns ``ORIGINAL``.
+    """
     rows = [
-        (sweep.name, cell, sweep.definition["search"]["of"], definition["repeated"]["trial"])
+        (sweep.name, cell, sweep.manifest["search"]["of"], record["repeated"]["trial"])
         for sweep in study.sweeps
         if sweep.repeats
-        for cell, definition in sweep.definition["cells"].items()
+        for cell, record in sweep.manifest["cells"].items()
     ]
     return pd.DataFrame(rows, columns=["sweep", *ORIGINAL], dtype=object)
 
 
 def _originals(study: Study, reruns: pd.DataFrame) -> Mapping[Any, dict[str, Any]]:
-    """Losses of the trials that were run again, by what names them.
+    """Return the losses of the trials that were run again, by the columns ``ORIGINAL``.
 
-    From their own ledgers: a trial that two sweeps share may count as another's in the study.
+    They are read from the original sweeps' ledgers, since the study may count a trial that two
+    sweeps share as the other sweep's.
     """
     wanted = reruns[ORIGINAL].drop_duplicates()
-    found: dict[Any, dict[str, Any]] = {}
+    originals: dict[Any, dict[str, Any]] = {}
     for sweep in study.sweeps:
-        of_it = wanted[wanted["original_sweep"] == sweep.name]
-        if sweep.repeats or of_it.empty:
+        of_sweep = wanted[wanted["original_sweep"] == sweep.name]
+        if sweep.repeats or of_sweep.empty:
             continue
         columns = ["evaluation_loss", "evaluation_metric"]
-        trials = sweep.ledger.trials(columns, set(of_it["original_trial"]), set(of_it["cell"]))
+        trials = sweep.ledger.trials(
+            columns, set(of_sweep["original_trial"]), set(of_sweep["cell"])
+        )
         for row in trials.to_dict("records"):
-            found[row["cell"], sweep.name, row["trial"]] = {str(k): v for k, v in row.items()}
-    return found
+            originals[row["cell"], sweep.name, row["trial"]] = {str(k): v for k, v in row.items()}
+    return originals
 
 
 def _row(
     study: Study, cell: StudiedCell, trials: pd.DataFrame, original: dict[str, Any] | None
 ) -> dict[str, Any]:
-    measured = measure(study, cell)
+    quantity = objective_quantity(study, cell)
     outcomes = trials["outcome"].value_counts()
     errored = int(outcomes.get("errored", 0))
     reruns, infeasible = len(trials) - errored, int(outcomes.get("infeasible", 0))
-    values, _ = losses(trials, measured)
+    values, _ = losses(trials, quantity)
     mean = float(values.mean()) if len(values) else np.nan
     deviation = float(values.std(ddof=1)) if len(values) > 1 else np.nan
     return {
         **cell.place,
         "original_sweep": trials["original_sweep"].iloc[0],
         "original_trial": trials["original_trial"].iloc[0],
-        "quantity": measured.quantity,
-        "original": np.nan if original is None else original[measured.column],
+        "quantity": quantity.name,
+        "original": np.nan if original is None else original[quantity.column],
         "reruns": reruns,
         "infeasible": infeasible,
         "undetermined": int(outcomes.get("stopped", 0)),
@@ -125,7 +133,10 @@ def _published(study: Study, cell: StudiedCell) -> dict[str, float]:
         & (paper["depth"] == cell.depth)
         & (paper["parameters"] == cell.budget)
     ]
-    values = {ours: float(match[theirs].sum(min_count=1)) for ours, theirs in PAPERS.items()}
+    values = {
+        column: float(match[papers_column].sum(min_count=1))
+        for column, papers_column in PAPERS.items()
+    }
     values[SHARE] /= 100
     return {f"published_{name}": value for name, value in values.items()}
 

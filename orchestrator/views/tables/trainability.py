@@ -1,4 +1,4 @@
-"""Trainability: best and median evaluation loss against the number of configurations tried."""
+"""Tabulates trainability: best and median loss against the number of configurations tried."""
 
 from typing import Any
 
@@ -6,34 +6,42 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.views.study.draws import measure, tried
+from orchestrator.views.study.draws import objective_quantity, tried
 from orchestrator.views.study.statistics import Floats
 from orchestrator.views.study.study import CELL, StudiedCell, Study
 from orchestrator.views.tables.table import NOTHING, Table, number
 from trainables.tasks import Task
 
-SHOWN = (1, 2, 5)  # times powers of ten: the counts that are shown
-# Renard's series R20, twenty a decade: evenly spaced on a logarithmic axis, with 1, 2 and 5.
+SHOWN = (1, 2, 5)  # the formatted table shows these counts times powers of ten
+# Renard's series R20 of twenty numbers per decade: it is nearly even on a logarithmic axis and
+# contains 1, 2 and 5.
 R20 = (
     *(1.0, 1.12, 1.25, 1.4, 1.6, 1.8, 2.0, 2.24, 2.5, 2.8),
     *(3.15, 3.55, 4.0, 4.5, 5.0, 5.6, 6.3, 7.1, 8.0, 9.0),
 )
 
 
-def counts(most: int) -> list[int]:
-    """Numbers of configurations up to ``most``: all to 10, then twenty a decade, and the last."""
+def thinned_counts(most: int) -> list[int]:
+    """Return the numbers of configurations at which a curve is tabulated.
+
+    These are all numbers to 10, then twenty per decade, and ``most``.
+
+    Args:
+        most: number of configurations that were tried, at least one.
+    """
     thinned = (round(part * 10**power) for power in range(1, 10) for part in R20)
     return [*range(1, min(most, 10)), *(k for k in thinned if 10 <= k < most), most]
 
 
 def trainability(study: Study) -> Table:
-    """Figure 4 of the capacity paper as numbers, in the order of the configurations.
+    """Tabulate the curves of Figure 4 of the capacity paper, in the order of the configurations.
 
-    After the first k configurations of a cell: the evaluation loss of its best trial so far (by
-    validation, completed trials only) and the median evaluation loss. In the median an infeasible
-    trial is worse than every number and a stopped trial counts with the loss at which it was
-    stopped. Errored trials were not tried: they are left out until they are run again. Likewise for
-    the metric, which is shown where it is the objective. k is thinned, see :func:`counts`.
+    After the first k configurations of a cell the table has the evaluation loss of the best trial
+    so far (by validation, completed trials only) and the median evaluation loss. In the median an
+    infeasible trial is worse than every number, and a stopped trial counts with the loss at which
+    it was stopped. Errored trials are left out until they are run again. The tidy data have the
+    metric as well; the formatted table shows it where it is the objective. :func:`thinned_counts`
+    gives the values of k.
     """
     tidy = pd.DataFrame([row for cell in study.cells for row in _curve(study, cell)])
     return Table(
@@ -43,6 +51,7 @@ def trainability(study: Study) -> Table:
         shown=_by_count(tidy),
         index=len(CELL),
         notes=_notes(study),
+        references=("capacity", "preferred_numbers"),
     )
 
 
@@ -52,7 +61,7 @@ def _curve(study: Study, cell: StudiedCell) -> list[dict[str, Any]]:
         return []
     completed = (trials["outcome"] == "completed").to_numpy()
     infeasible = (trials["outcome"] == "infeasible").to_numpy()
-    # Where there is no objective, it is worse than every number.
+    # A trial without an objective ranks behind every number.
     objective = trials["objective"].where(completed).fillna(np.inf).to_numpy(dtype=float)
     best = _best_so_far(objective)
     quantities: dict[str, tuple[Floats, Floats]] = {}
@@ -63,10 +72,10 @@ def _curve(study: Study, cell: StudiedCell) -> list[dict[str, Any]]:
     shared = {**cell.place, "objective": study.training(cell.id)["objective"]}
     have_completed, have_diverged = np.cumsum(completed), np.cumsum(infeasible)
     rows = []
-    for k in counts(len(trials)):
+    for k in thinned_counts(len(trials)):
         row = {**shared, "tried": k}
-        for quantity, (of_best, ranked) in quantities.items():
-            row[f"best_evaluation_{quantity}"] = float(of_best[k - 1])
+        for quantity, (best_values, ranked) in quantities.items():
+            row[f"best_evaluation_{quantity}"] = float(best_values[k - 1])
             row[f"median_evaluation_{quantity}"] = float(np.median(ranked[:k]))
         row["completed"] = int(have_completed[k - 1])
         row["infeasible"] = int(have_diverged[k - 1])
@@ -75,7 +84,10 @@ def _curve(study: Study, cell: StudiedCell) -> list[dict[str, Any]]:
 
 
 def _best_so_far(objective: Floats) -> NDArray[np.int64]:
-    """The position of the lowest so far, the earlier one of equals; -1 while there is none."""
+    """Return the position of the lowest objective so far, ``[trials]``, the first of equal ones.
+
+    The position is -1 while all objectives are infinite.
+    """
     before = np.concatenate([[np.inf], np.minimum.accumulate(objective)[:-1]])
     lower = np.where(objective < before, np.arange(len(objective)), -1)
     return np.maximum.accumulate(lower)
@@ -104,8 +116,8 @@ def _notes(study: Study) -> tuple[str, ...]:
 
 
 def metric_notes(study: Study) -> tuple[str, ...]:
-    """Which numbers are no losses."""
-    quantities = {cell.task: measure(study, cell).quantity for cell in study.cells}
+    """Return a note for each task whose numbers are metrics instead of losses."""
+    quantities = {cell.task: objective_quantity(study, cell).name for cell in study.cells}
     return tuple(
         f"On {task} these are not losses but {quantity}, which is its objective."
         for task, quantity in quantities.items()
@@ -114,9 +126,15 @@ def metric_notes(study: Study) -> tuple[str, ...]:
 
 
 def shown_counts(most: int) -> list[int]:
-    """The counts that a table for eyes has room for."""
+    """Return the numbers of configurations that a formatted table shows as columns.
+
+    Args:
+        most: largest number of configurations that were tried in a cell.
+    """
     powers = range(len(str(most)))
-    return [c for power in powers for c in (s * 10**power for s in SHOWN) if c < most] + [most]
+    return [k for power in powers for k in (part * 10**power for part in SHOWN) if k < most] + [
+        most
+    ]
 
 
 def _by_count(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -131,8 +149,8 @@ def _by_count(tidy: pd.DataFrame) -> pd.DataFrame:
             row[f"{count}"] = NOTHING
             if count in by_count:
                 point = by_count[count]
-                of = f"evaluation_{point['objective']}"
-                best, median = point[f"best_{of}"], point[f"median_{of}"]
+                quantity = f"evaluation_{point['objective']}"
+                best, median = point[f"best_{quantity}"], point[f"median_{quantity}"]
                 row[f"{count}"] = f"{number(best)} / {number(median)}"
         rows.append(row)
     return pd.DataFrame(rows)

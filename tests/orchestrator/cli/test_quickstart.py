@@ -9,10 +9,10 @@ import pytest
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.sweep import load
 from tests.support.command import soundings
+from tests.support.paths import QUICKSTART
 
 pytestmark = pytest.mark.slow
 
-FILE = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 CELL = ["task", "depth", "budget", "architecture"]
 # Each trial once: a trial that ran again has two rows.
 TRIALS = """
@@ -56,7 +56,7 @@ TRAINABILITY = """
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory):
     folder = tmp_path_factory.mktemp("quickstart")
-    ran = soundings("run", FILE, cwd=folder, timeout=1200)
+    ran = soundings("run", QUICKSTART, cwd=folder, timeout=1200)
     assert ran.returncode == 0, ran.stderr
     engine = duckdb.connect()
     engine.execute(TRIALS.format(ledger=folder / "results" / "quickstart" / "ledger"))
@@ -65,7 +65,7 @@ def quickstart(tmp_path_factory):
 
 def test_it_is_a_real_sweep(quickstart):
     _, engine, printed = quickstart
-    plan = make_plan(load(FILE), Path("results"))
+    plan = make_plan(load(QUICKSTART), Path("results"))
     assert plan.trial_count >= 120
     assert {cell.depth for cell in plan.cells} == {1, 2}
     (recorded,) = engine.execute("SELECT count(*) FROM trials").fetchone()

@@ -50,12 +50,12 @@ def started(monkeypatch):
     """What runs were started with; none trains."""
     seen = []
 
-    def run(plan, paths, left, listeners, lost, us, connect):
-        assert sweep_lock(paths).holder() == us
-        seen.append((plan, left))
+    def run(self, left, lost, connect):
+        assert sweep_lock(self.paths).holder() == self.holder
+        seen.append((self.plan, left))
         raise RunFailed("as far as this test goes")
 
-    monkeypatch.setattr(driver, "run", run)
+    monkeypatch.setattr(driver.Driver, "run", run)
     return seen
 
 

@@ -64,7 +64,9 @@ def folder(tmp_path):
 def begin(folder, run, *trials):
     """A run gives out trials."""
     planned = {trial.id: trial for trial in folder.plan.trials()}
-    writer = LedgerWriter(folder.paths.ledger, subtracted(folder.plan, folder.paths).sequence)
+    writer = LedgerWriter(
+        folder.paths.ledger, subtracted(folder.plan, folder.paths).record.sequence
+    )
     for trial in trials:
         row = {"trial": trial, "index": planned[trial].index, "run": run, "configuration": "{}"}
         writer.add("starts", planned[trial].cell.id, row)

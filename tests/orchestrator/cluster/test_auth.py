@@ -82,7 +82,7 @@ def test_only_what_never_leaves_this_machine_needs_no_token(host, loopback):
 
 def test_a_cluster_without_a_token_is_used_on_purpose_only_and_not_in_silence(caplog):
     with pytest.raises(BadInput, match="go on with --insecure") as caught:
-        auth.insecure("http://a", allowed=False)
+        auth.accept_insecure("http://a", allowed=False)
     assert "whoever reaches its ports can run code there" in str(caught.value)
-    auth.insecure("http://a", allowed=True)
+    auth.accept_insecure("http://a", allowed=True)
     assert "whoever reaches its ports can run code there" in caplog.text

@@ -68,7 +68,7 @@ def test_no_host_is_overfull_and_none_that_would_hold_a_trial_alone_stays_empty(
         elif not given_out:
             assert not any(one.holds(asked) for one in hosts)
         for kind in ("CPU", "GPU", "memory"):
-            used = sum(one.resources().get(kind, 0) for one in given_out.values())
+            used = sum(one.as_ray().get(kind, 0) for one in given_out.values())
             assert used <= sum(one.resources[kind] for one in hosts) + 1e-6
         if ends and given_out:
             name = next(iter(given_out))

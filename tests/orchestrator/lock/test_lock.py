@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from orchestrator import waiting
 from orchestrator.errors import BadInput
 from orchestrator.lock import disk
 from orchestrator.lock.holder import NOBODY, Holder
@@ -25,7 +26,7 @@ from pathlib import Path
 from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 
-with only_run(SweepPaths(Path(sys.argv[1]), "s")) as us:
+with sweep_lock(SweepPaths(Path(sys.argv[1]), "s")).hold() as us:
     print(us.run, flush=True)
     sys.stdin.read()
 """
@@ -140,7 +141,7 @@ def test_a_status_that_looks_at_the_lock_keeps_no_run_from_beginning(paths, monk
             waited.append(seconds)
             fcntl.flock(looking, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(disk.time, "sleep", let_go)
+        monkeypatch.setattr(waiting.time, "sleep", let_go)
         with sweep_lock(paths).hold() as us:
             assert sweep_lock(paths).holder() == us
         assert len(waited) == 1

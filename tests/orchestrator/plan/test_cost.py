@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.cli import commands
 from orchestrator.errors import BadInput
-from orchestrator.plan.cost import Device, cost, load_device
+from orchestrator.plan.cost import Device, estimate_cost, load_device
 from tests.support.small import small_plan
 from trainables.architectures import ARCHITECTURES
 
@@ -43,21 +43,21 @@ def test_operations_by_hand():
     a_sample = 20 * recurrent + (n + 1)  # the readout once, after the last step
     trained = 10 * 100 * 6 * 4 * a_sample
     evaluated = 10 * 3 * 2 * 2 * 300 * a_sample  # three reports of two sets
-    whole, stopped = cost(plan, device(ONLY_OPERATIONS))
+    whole, stopped = estimate_cost(plan, device(ONLY_OPERATIONS))
     assert whole == stopped
     assert whole.operations == pytest.approx(trained + evaluated)
     assert whole.seconds == pytest.approx(trained)  # a forward pass takes no time here
 
 
 def test_steps_chunks_and_trials_by_hand():
-    whole, _ = cost(adding(), device(ONLY_STEPS, forward=0.5, trial_seconds=7.0))
+    whole, _ = estimate_cost(adding(), device(ONLY_STEPS, forward=0.5, trial_seconds=7.0))
     # 100 training steps; 300 samples are two chunks of half a step, in three reports of two sets.
     assert whole.seconds == pytest.approx(10 * (100 + 3 * 2 * 2 * 0.5 + 7))
 
 
 def test_early_stopping_leaves_one_in_so_many():
     plan = adding(scheduler={"method": "asha", "grace": 20, "reduction_factor": 2})
-    whole, stopped = cost(plan, device(ONLY_STEPS))
+    whole, stopped = estimate_cost(plan, device(ONLY_STEPS))
     # All train 20 steps, half of them 20 more to 40, a quarter 40 more to 80, an eighth to 100.
     assert stopped.seconds == pytest.approx(10 * (20 + 0.5 * 20 + 0.25 * 40 + 0.125 * 20))
     assert whole.seconds == pytest.approx(10 * 100)
@@ -65,7 +65,8 @@ def test_early_stopping_leaves_one_in_so_many():
 
 def test_replicates_are_as_much_work_as_networks():
     one, three = (
-        cost(small_plan(replicates=n), device(ONLY_OPERATIONS))[0].operations for n in (1, 3)
+        estimate_cost(small_plan(replicates=n), device(ONLY_OPERATIONS))[0].operations
+        for n in (1, 3)
     )
     assert three == pytest.approx(3 * one)
 
@@ -83,20 +84,22 @@ def test_what_is_memorized_is_evaluated_once_on_as_many_samples_as_are_drawn():
     )
     (cell,) = plan.cells
     chunks = math.ceil(5 * cell.parameters / 256)
-    whole, _ = cost(plan, device(ONLY_STEPS, forward=1.0))
+    whole, _ = estimate_cost(plan, device(ONLY_STEPS, forward=1.0))
     assert whole.seconds == pytest.approx(4 * (10 + chunks))
 
 
 def test_an_architecture_that_was_not_measured_is_as_slow_as_the_slowest():
     known = device({"rnn": (1.0, 0.0, 0.0, 0.0), "gru": (3.0, 0.0, 0.0, 0.0)})
     plan = small_plan(architectures=["irnn"], training={"steps": 5, "evaluation_interval": 5})
-    assert cost(plan, known)[0].seconds == pytest.approx(5 * plan.trial_count * 3.0)
+    assert estimate_cost(plan, known)[0].seconds == pytest.approx(5 * plan.trial_count * 3.0)
 
 
 def test_the_device_that_ships_knows_every_architecture():
     shipped = load_device("xeon-thread")
     assert set(shipped.factors) == set(shipped.forward) == set(ARCHITECTURES)
-    figures = json.loads(files("orchestrator").joinpath("devices/xeon-thread.json").read_text())
+    figures = json.loads(
+        files("orchestrator.plan").joinpath("devices/xeon-thread.json").read_text()
+    )
     for name, measured in figures["figures"]["architectures"].items():
         ratios = measured["fitted_over_measured"]
         assert all(0.4 < ratio < 2 for ratio in ratios), name
@@ -104,7 +107,7 @@ def test_the_device_that_ships_knows_every_architecture():
 
 
 def test_a_device_measured_elsewhere_is_a_file(tmp_path):
-    found = json.loads(files("orchestrator").joinpath("devices/xeon-thread.json").read_text())
+    found = json.loads(files("orchestrator.plan").joinpath("devices/xeon-thread.json").read_text())
     for measured in found["figures"]["architectures"].values():
         measured["seconds"] = [2.0, 0.0, 0.0, 0.0]
         measured["forward"] = 0.0
@@ -113,7 +116,7 @@ def test_a_device_measured_elsewhere_is_a_file(tmp_path):
     mine = load_device(str(tmp_path / "mine.json"))
     plan = small_plan()
     assert mine.name == "mine"
-    assert cost(plan, mine)[0].seconds == pytest.approx(2.0 * plan.step_count)
+    assert estimate_cost(plan, mine)[0].seconds == pytest.approx(2.0 * plan.step_count)
 
 
 @pytest.mark.parametrize(

@@ -53,18 +53,18 @@ def test_a_new_sweep_is_written_down_and_all_of_it_is_left(paths):
 
 
 def test_the_same_sweep_is_accepted_again_and_nothing_is_written_anew(begun):
-    before = begun.definition.stat()
+    before = begun.manifest.stat()
     assert left_of(small_plan(), begun).count == 11
-    after = begun.definition.stat()
+    after = begun.manifest.stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
 def test_where_and_how_carefully_it_runs_is_not_what_it_is_and_is_remembered(begun):
-    before = json.loads(begun.definition.read_text())
+    before = json.loads(begun.manifest.read_text())
     elsewhere = {"cpus": 2.0, "gpus": 1.0, "memory": 3.0}
     careful = {"checkpoint_seconds": 5.0, "retries": 0}
     assert left_of(small_plan(resources=elsewhere, recovery=careful), begun).count == 11
-    after = json.loads(begun.definition.read_text())
+    after = json.loads(begun.manifest.read_text())
     assert after == before | {"resources": elsewhere, "recovery": careful}
 
 
@@ -115,11 +115,11 @@ CHANGES = [
 
 @pytest.mark.parametrize(("changes", "difference"), CHANGES)
 def test_another_sweep_of_the_same_name_is_refused_with_the_difference(begun, changes, difference):
-    before = begun.definition.read_bytes()
+    before = begun.manifest.read_bytes()
     assert refusal(begun, small_plan(**changes)) == (
         f"{begun.folder} holds another sweep called 'small': {difference}{REMEDY}"
     )
-    assert begun.definition.read_bytes() == before
+    assert begun.manifest.read_bytes() == before
     assert left_of(small_plan(), begun).count == 11
 
 
@@ -142,10 +142,10 @@ def test_of_many_differences_three_are_told(begun):
 
 def test_a_sweep_whose_cells_now_have_other_widths_is_refused(begun):
     """The file is the same; what it means is not, say in another release."""
-    written = json.loads(begun.definition.read_text())
+    written = json.loads(begun.manifest.read_text())
     cell = small_plan().cells[0]
     written["cells"][cell.id]["hidden"] += 1
-    begun.definition.write_text(json.dumps(written))
+    begun.manifest.write_text(json.dumps(written))
     assert refusal(begun, small_plan()) == (
         f"{begun.folder} holds another sweep called 'small': cells.{cell.id}.hidden was "
         f"{cell.hidden + 1} and is {cell.hidden} in the file{REMEDY}"

@@ -14,7 +14,7 @@ from orchestrator.plan.manifest import recorded_spec, write_manifest
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import TrialSelection
 from orchestrator.spec.sweep import SweepSpec
-from tests.orchestrator.spec.test_any_sweep import QUICKSTART, mutated
+from tests.support.mutations import QUICKSTART_DATA, mutated
 from tests.support.small import SMALL, small_plan
 from tests.support.studies import MEMORY, Folder, completed, errored, stopped, subtracted
 
@@ -256,7 +256,7 @@ METHODS = st.sampled_from(
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-@given(data=st.just(QUICKSTART) | mutated(), changes=METHODS)
+@given(data=st.just(QUICKSTART_DATA) | mutated(), changes=METHODS)
 def test_the_recorded_sweep_is_the_one_that_was_claimed(tmp_path_factory, data, changes):
     try:
         spec = SweepSpec.model_validate(data | changes)
@@ -283,7 +283,7 @@ def test_the_recorded_sweep_has_the_same_trials(tmp_path, small):
 
 def test_a_folder_without_a_sweep_or_with_one_of_another_release_is_bad_input(tmp_path):
     paths = SweepPaths(tmp_path, "small")
-    with pytest.raises(BadInput, match="holds no sweep: start it first with 'soundings run FILE'"):
+    with pytest.raises(BadInput, match="holds no sweep: run it first with 'soundings run FILE'"):
         recorded_spec(paths)
     folder = begun(tmp_path)
     written = json.loads(folder.paths.manifest.read_text())

@@ -7,11 +7,11 @@ import pytest
 from orchestrator.errors import BadInput
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.sweep import load
+from tests.support.paths import QUICKSTART
 from tests.support.small import small_plan
 from trainables import tasks
 from trainables.architectures import build
 
-QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 MEMORY = {"name": "memory", "options": {"size": 5, "delay": 2}}
 
 

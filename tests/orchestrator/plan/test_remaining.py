@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.plan.remaining import TrialSelection
-from tests.support.studies import subtracted
 from orchestrator.plan.repair import clear_checkpoints
-from orchestrator.running.driver import _settled
-from tests.support.studies import Folder, completed, errored, infeasible, stopped
+from orchestrator.running.settlement import settled_trials
+from tests.support.studies import Folder, completed, errored, infeasible, stopped, subtracted
 from trainables import checkpoints
 
 BEGUN = {}  # given out, and nothing heard since
@@ -45,19 +44,19 @@ def cell_of(folder):
 
 
 @pytest.mark.parametrize(
-    ("which", "indices", "others"),
+    ("selection", "fresh", "indices", "others"),
     [
-        (TrialSelection(), [1, 2, 3, 6, 7, 8], 9),
-        (TrialSelection(errored=False), [2, 3, 8], 9),
-        (TrialSelection(unfinished=False), [1, 6, 7], 0),
-        (TrialSelection(unfinished=False), fresh=True, [1, 6, 7], 0),
-        (fresh=True, [1, 2, 3, 6, 7, 8], 9),
-        (TrialSelection(unfinished=False, errored=False), [], 0),
+        (TrialSelection(), False, [1, 2, 3, 6, 7, 8], 9),
+        (TrialSelection(errored=False), False, [2, 3, 8], 9),
+        (TrialSelection(unfinished=False), False, [1, 6, 7], 0),
+        (TrialSelection(unfinished=False), True, [1, 6, 7], 0),
+        (TrialSelection(), True, [1, 2, 3, 6, 7, 8], 9),
+        (TrialSelection(unfinished=False, errored=False), False, [], 0),
     ],
     ids=str,
 )
-def test_which_trials_are_taken_up(folder, which, indices, others):
-    left = subtracted(folder.plan, folder.paths, which)
+def test_the_selected_trials_are_taken_up_and_no_others(folder, selection, fresh, indices, others):
+    left = subtracted(folder.plan, folder.paths, selection, fresh)
     rnn, gru = (cell.id for cell in folder.plan.cells)
     found = {cell: [*of] for cell, of in left.indices.items()}
     assert found == {rnn: indices, gru: [*range(others)]}
@@ -83,14 +82,14 @@ def test_numbers_go_on_after_the_highest_of_any_dataset(folder):
         )
 
     before = highest()
-    assert subtracted(folder.plan, folder.paths).sequence == before + 1
+    assert subtracted(folder.plan, folder.paths).record.sequence == before + 1
     # What is forgotten does not give its numbers back.
-    assert subtracted(folder.plan, folder.paths, fresh=True).sequence == before + 1
+    assert subtracted(folder.plan, folder.paths, fresh=True).record.sequence == before + 1
     assert highest() < before
 
 
 def test_reports_are_in_the_order_of_their_arrival_with_their_cells(folder):
-    found = subtracted(folder.plan, folder.paths).reports
+    found = subtracted(folder.plan, folder.paths).record.reports
     columns = ["cell", "trial", "step", "objective", "sequence"]
     wanted = folder.sql(
         "select cell, trial, step, objective, sequence from results order by sequence"
@@ -122,7 +121,11 @@ def test_starting_over_forgets_errored_trials_and_nothing_else(folder):
     for dataset, rows in before.items():
         kept = [row for row in rows if row[1] not in forgotten]
         assert folder.sql(numbers.format(dataset)) == kept != rows
-    assert not forgotten & {*left.record.trials["trial"], *left.record.starts["trial"], *left.record.curves}
+    assert not forgotten & {
+        *left.record.trials["trial"],
+        *left.record.starts["trial"],
+        *left.record.curves,
+    }
     assert not forgotten & set(left.undecided) and not forgotten & set(left.configurations())
     there = {path.name for path in folder.paths.checkpoints.iterdir()}
     assert there == set(trials[:8]) - forgotten
@@ -177,7 +180,7 @@ def test_folders_that_are_no_trials_of_this_sweep_go_and_none_need_be_there(tmp_
     assert [*folder.paths.checkpoints.iterdir()] == []
 
 
-def test_what_the_reports_ended_is_settled(tmp_path):
+def test_what_the_reports_ended_issettled_trials(tmp_path):
     folder = Folder.of(tmp_path)
     nan = float("nan")
     folder.fill(
@@ -191,13 +194,13 @@ def test_what_the_reports_ended_is_settled(tmp_path):
     )
     rnn = cell_of(folder)
     left = subtracted(folder.plan, folder.paths)
-    settled = {d["trial"]: how for d, how, _ in _settled(folder.plan, left, {f"{rnn}_00003"})}
+    settled = {d["trial"]: how for d, how, _ in settled_trials(folder.plan, left, {f"{rnn}_00003"})}
     assert settled == {
         f"{rnn}_00000": "completed",
         f"{rnn}_00001": "infeasible",
         f"{rnn}_00003": "stopped",
     }
-    definitions = [d for d, *_ in _settled(folder.plan, left, set())]
+    definitions = [d for d, *_ in settled_trials(folder.plan, left, set())]
     less = left.without(definitions)
     assert less.indices[rnn] == [2, 3, 4, 5] and left.indices[rnn] == [0, 1, 2, 3, 4, 5]
 

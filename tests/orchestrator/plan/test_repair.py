@@ -4,7 +4,7 @@ import json
 
 from orchestrator.ledger import Ledger
 from orchestrator.plan.remaining import TrialSelection
-from orchestrator.running.driver import _settled
+from orchestrator.running.settlement import settled_trials
 from tests.support.studies import Folder, completed, errored, stopped, subtracted
 
 
@@ -64,7 +64,7 @@ def test_what_the_gp_proposed_is_not_made_up_where_the_record_of_it_is_gone(tmp_
     # Only the last one's start is there; the errored and the ended one have it in their rows.
     assert [*left.indices[rnn]] == [0, 1, 2, 4, 5]
     assert sorted(left.record.curves) == [f"{rnn}_00002", f"{rnn}_00004"]
-    settled = [*_settled(folder.plan, left, set())]
+    settled = [*settled_trials(folder.plan, left, set())]
     assert [d["trial"] for d, *_ in settled] == [f"{rnn}_00004"]
     (recorded,) = folder.sql("select configuration from starts")
     assert settled[0][0]["configuration"] == json.loads(recorded[0])

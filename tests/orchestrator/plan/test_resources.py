@@ -18,7 +18,7 @@ LONG = [{"name": "parentheses", "options": {"length": 175, "held_out_size": 32}}
 
 def test_a_small_cell_takes_a_core_a_gigabyte_and_no_gpu():
     assert need_of()[1] == TrialResources(1.0, 0.0, 10**9)
-    assert need_of()[1].resources() == {"CPU": 1.0, "memory": 10**9}
+    assert need_of()[1].as_ray() == {"CPU": 1.0, "memory": 10**9}
 
 
 def test_what_the_file_says_holds():

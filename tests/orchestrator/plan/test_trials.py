@@ -70,7 +70,6 @@ def test_a_definition_holds_what_the_file_says():
             "batch_size": 8,
             "evaluation_interval": 4,
             "divergence_threshold": 1e4,
-            "gpus": 0.0,
         }
         assert {key: trial.definition[key] for key in expected} == expected
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
-from orchestrator.running.driver import run
+from orchestrator.running.driver import Driver
 from tests.support.rows import records
 from tests.support.small import small_plan
 from tests.support.studies import left_of
@@ -50,7 +50,9 @@ def follow(plan, results, trainable=Trial):
     """Run what is left of the plan; returns who listened."""
     paths = SweepPaths(results, plan.spec.name)
     listener = Listener(paths)
-    assert run(plan, paths, left_of(plan, paths), [listener], pytest.fail, trainable=trainable)
+    assert Driver(plan, paths, [listener], trainable=trainable).run(
+        left_of(plan, paths), pytest.fail
+    )
     assert not listener.running
     return listener
 

@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 
-from tests.orchestrator.running.test_faults_stop import REPORTS, TWO_AT_ONCE, waiting
-from tests.support.faults import SWEEP, Place, kill
+from tests.support.faults import REPORTS, SWEEP, TWO_AT_ONCE, Place, kill, waiting
 from trainables.trial import Trial
 
 LIMIT = 14

@@ -9,30 +9,7 @@ import termios
 
 import pytest
 
-from tests.support.faults import Place, kill
-from trainables import checkpoints
-
-# Two trials train side by side, with a checkpoint after every step.
-TWO_AT_ONCE = {
-    "architectures": ["rnn"],
-    "tasks": [{"name": "own:Watched", "options": {"pause": 0.06}}],
-    "search": {
-        "samples": 4,
-        "space": {"trouble": "none", "learning_rate": {"low": 1e-3, "high": 1e-2}},
-    },
-    "resources": {"cpus": (os.cpu_count() or 1) / 2},
-}
-REPORTS = [4, 8, 12, 16, 20, 24]
-
-
-def waiting(place, process, first, limit, since=0):
-    """Wait until two trials have trained from a step to the limit; returns these trials."""
-    place.until(lambda: [*place.trained(since).values()] == [[*range(first, limit)]] * 2, process)
-    place.until(lambda: len(place.reports()) == 2 * (limit // 4), process)
-    begun = sorted(place.trained(since))
-    for folder in map(place.paths.checkpoints_of, begun):
-        place.until(lambda at=folder: checkpoints.steps(at) == [limit, limit - 1], process)
-    return begun
+from tests.support.faults import REPORTS, TWO_AT_ONCE, Place, kill, waiting
 
 
 def assert_whole(place, begun, since, first):

@@ -9,9 +9,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator import ray_internals
 from orchestrator.paths import SweepPaths
-from orchestrator.ray_internals import ENDED
-from orchestrator.running.driver import run
-from orchestrator.search import scheduler
+from orchestrator.running.driver import Driver
 from orchestrator.search.scheduler import PerCellASHA, PerCellFIFO
 from orchestrator.spec.scheduler import SchedulerSpec
 from tests.support.small import small_plan
@@ -31,15 +29,17 @@ def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypat
     (tmp_path / "tunes own").mkdir()
     most, folders, turns = dict.fromkeys(SIZES, 0), [], [0]
 
-    def let_go(controller):
-        ray_internals.let_go(controller)
+    forget = ray_internals.forget_ended_trials
+
+    def watched(controller):
+        forget(controller)
         turns[0] += 1
         for name in SIZES:
             most[name] = max(most[name], len(getattr(controller, name)))
         if turns[0] % 20 == 0:
             folders.append(len([*(tmp_path / "tunes own").glob("*/run/*/")]))
 
-    monkeypatch.setattr(scheduler, "let_go", let_go)
+    monkeypatch.setattr(ray_internals, "forget_ended_trials", watched)
     plan = small_plan(
         tmp_path,
         search={"samples": 70},
@@ -48,7 +48,7 @@ def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypat
         recovery={"retries": 0},
     )
     paths = SweepPaths(tmp_path / "results", "small")
-    assert run(plan, paths, left_of(plan, paths), [], pytest.fail, trainable=Idle)
+    assert Driver(plan, paths, [], trainable=Idle).run(left_of(plan, paths), pytest.fail)
     assert turns[0] >= 140
     # Two run; each may have a successor that waits.
     assert max(most.values()) <= HELD + 2 * 4 + 1, most
@@ -58,9 +58,9 @@ def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("method", ["none", "asha"])
-def test_either_scheduler_lets_go_whenever_a_trial_ended(monkeypatch, method):
+def test_either_scheduler_forgets_ended_trials_whenever_a_trial_ends(monkeypatch, method):
     asked = []
-    monkeypatch.setattr(scheduler, "let_go", asked.append)
+    monkeypatch.setattr(ray_internals, "forget_ended_trials", asked.append)
     spec = SchedulerSpec(method="asha", grace=4)
     made = PerCellFIFO() if method == "none" else PerCellASHA(spec, {"a": 16}, 1)
     ended = SimpleNamespace(config={"definition": {"cell": "a", "trial": "a0"}})
@@ -96,7 +96,7 @@ def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, c
     trials = [Stub(i, status, tmp_path if i % 2 else None) for i, status in enumerate(statuses)]
     with_actor = trials[-3:-1]  # one of them has ended, but its actor is not reused yet
     controller = Controller(trials, with_actor)
-    ray_internals.let_go(controller)
+    ray_internals.forget_ended_trials(controller)
     if count <= HELD + 2 * 2:
         assert controller._trials == trials
         return
@@ -109,15 +109,3 @@ def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, c
     assert [*controller._trial_metadata] == [trial.trial_id for trial in kept]
     there = {path.name for path in Path(tmp_path).iterdir()}
     assert there == {trial.trial_id for trial in kept if trial.local_path}
-    assert {*ENDED} == {"TERMINATED", "ERROR"}
-
-
-def test_rays_controller_has_its_trials_where_they_are_looked_for():
-    """Another version of Ray may keep them elsewhere: then memory grows again."""
-    import inspect
-
-    from ray.tune.execution.tune_controller import TuneController
-
-    source = inspect.getsource(TuneController.__init__)
-    for name in (*ray_internals._LISTS, *ray_internals._SETS, "_trial_metadata", "_trial_to_actor"):
-        assert f"self.{name}" in source, name

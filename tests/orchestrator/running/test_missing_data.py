@@ -95,11 +95,11 @@ def test_only_the_data_of_what_is_left_are_asked_for(call, tmp_path, results, mo
     )
     started = []
 
-    def run(plan, paths, left, *others, connect):
-        started.append({cell.task.name for cell in plan.cells if left.indices[cell.id]})
+    def run(self, left, lost, connect):
+        started.append({cell.task.name for cell in self.plan.cells if left.indices[cell.id]})
         raise RunFailed("as far as this test goes")
 
-    monkeypatch.setattr(driver, "run", run)
+    monkeypatch.setattr(driver.Driver, "run", run)
     code, _, err = call("run", "small.yaml", tasks=tasks)
     assert code == 1 and "as far as this test goes" in err
     assert started == [{"parentheses"}]

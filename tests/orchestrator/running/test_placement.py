@@ -12,11 +12,10 @@ from pathlib import Path
 import ray
 from ray import tune
 from orchestrator.paths import SweepPaths
-from orchestrator.remaining import remaining
-from orchestrator.claim import claim
-from orchestrator.sweep import run
-from tests.orchestrator.small import small_plan
-from tests.orchestrator.trainables_for_tests import Idle
+from orchestrator.running.driver import Driver
+from tests.support.small import small_plan
+from tests.support.studies import left_of
+from tests.support.trainables import Idle
 
 LOG = Path(sys.argv[1]) / "log"
 
@@ -37,9 +36,7 @@ def note(what):
 ray.init(num_cpus=8, num_gpus=2, include_dashboard=False, object_store_memory=80 * 1024**2)
 plan = small_plan(resources={"cpus": 1, "gpus": 0.5}, scheduler="none", search={"samples": 7})
 paths = SweepPaths(Path(sys.argv[1]) / "results", "small")
-paths.make_writable()
-claim(plan, paths)
-assert run(plan, paths, subtracted(plan, paths), [], print, trainable=Placed)
+assert Driver(plan, paths, [], trainable=Placed).run(left_of(plan, paths), lost=print)
 """
 
 

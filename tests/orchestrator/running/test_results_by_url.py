@@ -16,6 +16,7 @@ from orchestrator.lock.holder import this_process
 from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 from orchestrator.running import driver
+from orchestrator.running.driver import Driver
 from tests.support.command import soundings
 from tests.support.rows import records
 from tests.support.s3 import BUCKET
@@ -132,7 +133,7 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     paths = SweepPaths(location(s3.url("expired")), "small")
     expires = Expires(s3)
     with pytest.raises(RunFailed, match=r"cannot be .* expired, on purpose"):
-        driver.run(plan, paths, left_of(plan, paths), [expires], pytest.fail)
+        Driver(plan, paths, [expires]).run(left_of(plan, paths), pytest.fail)
     assert "trying again for up to 11 s" in caplog.text
     s3.expired = False
     ended = len(Ledger(paths.ledger).trials())
@@ -140,7 +141,7 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     left = left_of(plan, paths)
     assert left.count == plan.trial_count - ended
     monkeypatch.setattr(Expires, "ended", lambda *_: None)
-    assert driver.run(plan, paths, left, [expires], pytest.fail)
+    assert Driver(plan, paths, [expires]).run(left, pytest.fail)
     assert rows(Ledger(paths.ledger).results()) == rows(Ledger(on_disk.ledger).results())
     assert rows(Ledger(paths.ledger).trials()) == rows(Ledger(on_disk.ledger).trials())
 

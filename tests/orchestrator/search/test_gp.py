@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.search import gp
-from orchestrator.search.gp import STARTUP, Observation, is_ready, propose, told
+from orchestrator.search.gp import STARTUP, Observation, is_ready, modelled_values, propose
 from trainables.architectures import search_space
 from trainables.space import (
     Choice,
@@ -78,7 +78,7 @@ def assert_in(space, configuration):
 
 
 def values_of(observations, baseline):
-    return [value for _, value in told(observations, baseline)]
+    return [value for _, value in modelled_values(observations, baseline)]
 
 
 def of(*outcomes):
@@ -113,9 +113,9 @@ def test_values_end_at_the_ceiling_and_infeasible_trials_are_there(outcomes, bas
 
 def test_stopped_and_running_trials_have_no_value():
     observations = of("stopped", 1.0, "running", "infeasible")
-    assert [c["x"] for c, _ in told(observations, 3.0)] == [1, 3]
+    assert [c["x"] for c, _ in modelled_values(observations, 3.0)] == [1, 3]
     loud = [*observations, stopped({"x": 4}, -1e9), Observation({"x": 5}, "running", -1e9)]
-    assert told(loud, 3.0) == told(observations, 3.0)
+    assert modelled_values(loud, 3.0) == modelled_values(observations, 3.0)
 
 
 @given(
@@ -139,7 +139,7 @@ def test_values_are_the_objectives_up_to_the_highest_of_them(outcomes, baseline)
 def test_of_many_the_lowest_half_stays_and_the_others_thin_out_evenly():
     count = 3 * gp.MODELLED
     order = np.random.default_rng(0).permutation(count).tolist()
-    kept = told(of(*map(float, order)), baseline=1e9)
+    kept = modelled_values(of(*map(float, order)), baseline=1e9)
     indices = [c["x"] for c, _ in kept]
     assert indices == sorted(indices)
     assert len(indices) == gp.MODELLED == len(set(indices))
@@ -153,7 +153,7 @@ def test_of_many_the_lowest_half_stays_and_the_others_thin_out_evenly():
 
 
 def test_up_to_the_limit_all_are_told():
-    assert len(told(of(*map(float, range(gp.MODELLED))), 1e9)) == gp.MODELLED
+    assert len(modelled_values(of(*map(float, range(gp.MODELLED))), 1e9)) == gp.MODELLED
 
 
 @pytest.mark.parametrize("ended", [("completed", "infeasible"), ("infeasible",), ("completed",)])
@@ -176,15 +176,15 @@ def study(monkeypatch):
     seen = {}
 
     class Spy(optuna.samplers.RandomSampler):
-        def __init__(self, model, seed):
-            super().__init__(seed=seed)
-            seen["seed"] = seed
-
         def before_trial(self, study, trial):
             seen["direction"] = study.direction
             seen["trials"] = study.get_trials(deepcopy=True)[:-1]
 
-    monkeypatch.setattr(gp, "_Sampler", Spy)
+    def spy(model, seed):
+        seen["seed"] = seed
+        return Spy(seed=seed)
+
+    monkeypatch.setattr(gp, "_sampler", spy)
     return seen
 
 

@@ -2,12 +2,12 @@
 
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
 from orchestrator.cli import commands
 from orchestrator.spec.sweep import load
+from tests.support.paths import ROOT
 from trainables.architectures import ARCHITECTURES
 
 SWEEP = """\
@@ -454,7 +454,7 @@ def test_a_users_own_architecture_is_planned_at_every_depth_it_has(plan):
 
 
 def test_the_catalogue_has_a_row_of_every_architecture():
-    spec = load(Path(__file__).parent.parent.parent / "sweeps/catalogue.yaml")
+    spec = load(ROOT / "sweeps/catalogue.yaml")
     assert {architecture.name for architecture in spec.architectures} == set(ARCHITECTURES)
     (s4d,) = (a for a in spec.architectures if a.name == "s4d")
     assert s4d.label == "s4d(skip=true, state_size=16)"

@@ -9,7 +9,7 @@ from orchestrator.cli import commands
 from orchestrator.errors import RunFailed
 from orchestrator.running import driver
 from orchestrator.spec import yaml_lines
-from orchestrator.spec.small import variant
+from orchestrator.spec.small import apply_small
 from orchestrator.spec.sweep import load
 from tests.support.sweep_files import write
 
@@ -207,11 +207,12 @@ def test_the_plan_is_that_of_the_variant(call):
 def test_a_run_that_broke_off_is_gone_on_with_by_the_same_option(
     call, tmp_path, store, monkeypatch
 ):
-    def broken(plan, paths, left, listeners, lost, us, connect):
-        assert (plan.spec.name, paths.folder.name, left.count) == (*["whole-small"] * 2, 4)
+    def broken(self, left, lost, connect):
+        names = self.plan.spec.name, self.paths.folder.name
+        assert (*names, left.count) == (*["whole-small"] * 2, 4)
         raise RunFailed("a plug was pulled")
 
-    monkeypatch.setattr(driver, "run", broken)
+    monkeypatch.setattr(driver.Driver, "run", broken)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     code, _, err = call(SWEEP, "run", "small.yaml", "--small", "--mlflow", f"sqlite:///{store}")
     assert code == 1 and "a plug was pulled" in err
@@ -275,7 +276,7 @@ def test_any_mappings_are_merged_and_every_line_is_where_the_value_stands(
     data = {**numbered(under, names), "small": numbered(over, names)}
     text = yaml.safe_dump(data, default_flow_style=False, sort_keys=False)
     path = write(tmp_path_factory.getbasetemp(), text)
-    merged, lines = variant(path, *yaml_lines.load(path), small=True)
+    merged, lines = apply_small(path, *yaml_lines.load(path), small=True)
     small = data.pop("small")
     assert merged == laid_over(data, small)
     rows = text.splitlines()

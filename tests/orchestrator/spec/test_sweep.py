@@ -1,14 +1,11 @@
 """Sweep files: unknown and missing keys, wrong types, and several mistakes at once."""
 
-from pathlib import Path
-
 import pytest
 import yaml
 
 from orchestrator.spec.sweep import load
+from tests.support.paths import QUICKSTART
 from tests.support.sweep_files import SWEEP, refusal, refused, write
-
-QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.yaml"
 
 
 def test_the_quickstart_is_right_and_says_what_stands_in_it():

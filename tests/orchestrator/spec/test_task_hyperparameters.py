@@ -39,7 +39,7 @@ def test_each_cell_has_the_hyperparameters_of_its_own_task():
     assert arithmetic.space["compute_steps"] == Integer(1, 6)
     assert capacity.space["samples_per_parameter"] == LogUniform(0.1, 10.0)
     assert capacity.space["presentation"] == Choice(("first", "every"))
-    said = arithmetic.definition()["space"]
+    said = arithmetic.record()["space"]
     assert said["compute_steps"] == repr(arithmetic.space["compute_steps"])
 
 

@@ -130,7 +130,7 @@ def test_every_trials_definition_has_its_own_tasks_numbers(tmp_path):
 def test_what_a_sweep_is_has_the_training_of_each_cell_and_its_budget():
     digits = {"name": "digits", "training": {"steps": 40}, "budgets": [900]}
     plan = small_plan(tasks=[*SMALL["tasks"], digits], architectures=["rnn"])
-    parentheses, own = (json.loads(json.dumps(cell.definition())) for cell in plan.cells)
+    parentheses, own = (json.loads(json.dumps(cell.record())) for cell in plan.cells)
     said = {"divergence_threshold": 1e4, "objective": "loss", "shared_batches": False}
     said |= {"batch_size": 8, "evaluation_interval": 4}
     assert parentheses["training"] == {"steps": 16, **said}

@@ -1,4 +1,4 @@
-"""Cells with gates against their equations, and where hyperparameters go."""
+"""Compares gated cells with their equations and tests what each hyperparameter sets."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_outputs_are_those_of_the_papers_equations(name, forget, nonlinearity):
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_tanh_and_relu_lanes_stand_side_by_side(name):
+def test_tanh_and_relu_lanes_of_one_layer_follow_their_own_equations(name):
     layer = cell(name, lanes=3)
     layer.relu[1] = True
     x = noise(3, 5, 2, 3)
@@ -49,7 +49,7 @@ def test_tanh_and_relu_lanes_stand_side_by_side(name):
 
 
 def initialized(name, options, drawn):
-    """A layer of one lane a configuration, all of them from the same generator."""
+    """Return a layer of one lane per configuration, each drawn by a generator of the same seed."""
     cls = ARCHITECTURES[name]
     checked = check_options(name, options)
     layer = cls(len(drawn), INPUTS.get(name, 3), HIDDEN, checked, dtype=torch.float64)
@@ -86,13 +86,13 @@ def test_the_two_forget_biases_of_an_intersection_go_to_a_gate_each():
 
 @pytest.mark.parametrize("value", [0.0, 1.5, -2.0])
 @pytest.mark.parametrize("name", ["ugrnn", "gru", "lstm"])
-def test_a_forget_bias_of_the_options_is_that_of_a_hyperparameter(name, value):
+def test_a_forget_bias_option_acts_like_the_hyperparameter(name, value):
     drawn = configuration(name, {}, 0, nonlinearity="relu")
     searched = initialized(name, {}, [drawn | {"forget_bias": value}])
-    # Whatever a configuration says: the option holds.
-    for given in ({}, {"forget_bias": 5.0}):
-        rest = {key: number for key, number in drawn.items() if key != "forget_bias"}
-        fixed = initialized(name, {"forget_bias": value}, [rest | given])
+    # The option holds whatever a configuration says.
+    for also_drawn in ({}, {"forget_bias": 5.0}):
+        others = {key: number for key, number in drawn.items() if key != "forget_bias"}
+        fixed = initialized(name, {"forget_bias": value}, [others | also_drawn])
         assert set(fixed.gate_offset.flatten().tolist()) == {0.0, value}
         for key, expected in searched.state_dict().items():
             assert torch.equal(fixed.state_dict()[key], expected), key
@@ -102,21 +102,23 @@ def test_a_forget_bias_of_the_options_is_that_of_a_hyperparameter(name, value):
 @pytest.mark.parametrize(
     "name", [*SEARCHED, "ur_lstm", "deep_transition", "deep_transition_shortcut"]
 )
-def test_a_nonlinearity_of_the_options_is_that_of_a_hyperparameter(name, nonlinearity):
+def test_a_nonlinearity_option_acts_like_the_hyperparameter(name, nonlinearity):
     drawn = configuration(name, {}, 0, nonlinearity=nonlinearity)
     searched = initialized(name, {}, [drawn])
-    rest = {key: value for key, value in drawn.items() if key != "nonlinearity"}
-    fixed = initialized(name, {"nonlinearity": nonlinearity}, [rest])
+    others = {key: value for key, value in drawn.items() if key != "nonlinearity"}
+    fixed = initialized(name, {"nonlinearity": nonlinearity}, [others])
     x = noise(1, 5, 2, 3)
     assert torch.equal(searched(x)[0], fixed(x)[0])
     other = {"tanh": "relu", "relu": "tanh"}[nonlinearity]
-    assert not torch.allclose(fixed(x)[0], initialized(name, {"nonlinearity": other}, [rest])(x)[0])
+    assert not torch.allclose(
+        fixed(x)[0], initialized(name, {"nonlinearity": other}, [others])(x)[0]
+    )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", SEARCHED)
-def test_a_changed_nonlinearity_is_noticed(name):
-    """Which lanes are ReLU is kept from call to call, and asked again after a change."""
+def test_a_changed_nonlinearity_of_a_lane_takes_effect_at_the_next_call(name):
+    """A layer remembers which lanes are ReLU and must determine them again after a change."""
     layer, x = cell(name, lanes=2), noise(2, 5, 2, 3)
     tanh, _ = layer(x)
     layer.relu[1] = True

@@ -1,4 +1,4 @@
-"""What every architecture keeps to, at depths 1, 2 and 4, and with its options at depth 2."""
+"""Tests the rules that every architecture keeps at depths 1, 2 and 4, with options at depth 2."""
 
 import io
 
@@ -29,14 +29,14 @@ def two_lanes(name, options):
 
 
 def state_widths(name, options):
-    """What a layer hands on: its states are as wide as the layer, but for S4D's."""
+    """Return the widths of a layer's states: that of the layer itself, except for S4D."""
     if name == "s4d":
         return (HIDDEN * options["state_size"] // 2,) * 2
     return (HIDDEN,) * (2 if name in ("lstm", "ur_lstm") else 1)
 
 
 @every_network
-def test_shapes_and_finite_numbers(name, options, depth):
+def test_outputs_and_states_are_finite_and_have_the_right_shapes(name, options, depth):
     net = network(name, options, depth, configurations=two_lanes(name, options))
     outputs, states = net(noise(2, TIME, BATCH, INPUTS))
     assert outputs.shape == (2, TIME, BATCH, OUTPUTS)
@@ -51,7 +51,7 @@ def test_shapes_and_finite_numbers(name, options, depth):
 
 
 @every_network
-def test_all_that_is_trained_is_counted_and_nothing_else(name, options, depth):
+def test_exactly_the_trained_parameters_are_counted(name, options, depth):
     net = network(name, options, depth, configurations=two_lanes(name, options))
     assert net.parameter_count() == sum(p[0].numel() for p in net.parameters())
     assert all(p.shape[0] == net.lanes == 2 for p in net.parameters())
@@ -87,16 +87,16 @@ def test_gradients_are_those_of_finite_differences(name, options, depth):
 def test_a_state_handed_on_continues_the_run(name, options, depth):
     net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
     x = noise(2, TIME, BATCH, INPUTS)
-    whole, final = net(x)
+    uninterrupted, final = net(x)
     first, middle = net(x[:, :2])
     second, last = net(x[:, 2:], middle)
     # Products of products (second-order networks without a nonlinearity) are large numbers.
     close = {"rtol": 1e-12, "atol": 1e-12}
-    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, **close)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), uninterrupted, **close)
     for state, expected in zip(last, final, strict=True):
         torch.testing.assert_close(state, expected, **close)
     restarted, _ = net(x[:, 2:])
-    assert not torch.allclose(restarted, whole[:, 2:])
+    assert not torch.allclose(restarted, uninterrupted[:, 2:])
 
 
 @every_network
@@ -108,17 +108,19 @@ def test_the_learned_initial_state_is_where_a_run_starts(name, options, depth):
         layer.initial_state.unsqueeze(1).split(state_widths(name, options), -1)
         for layer in net.layers
     ]
-    given, _ = net(x, [tuple(p.expand(-1, BATCH, -1) for p in state) for state in states])
-    torch.testing.assert_close(given, before, rtol=0, atol=0)
+    from_initial_state, _ = net(
+        x, [tuple(p.expand(-1, BATCH, -1) for p in state) for state in states]
+    )
+    torch.testing.assert_close(from_initial_state, before, rtol=0, atol=0)
     with torch.no_grad():
         net.layers[-1].initial_state.add_(1)
     assert not torch.allclose(net(x)[0], before)
 
 
 @every_network
-def test_saved_and_loaded_it_computes_the_same(name, options, depth):
+def test_a_network_that_is_saved_and_loaded_computes_the_same(name, options, depth):
     net = network(name, options, depth, configurations=two_lanes(name, options))
-    # Another network altogether: the constants (nonlinearity, forget bias, fixed residual) of the
+    # This is another network: the constants (nonlinearity, forget bias, fixed residual) of the
     # two lanes are swapped, so that they must come with the saved state.
     other = network(name, options, depth, configurations=two_lanes(name, options)[::-1], seed=7)
     x = noise(2, TIME, BATCH, INPUTS)
@@ -154,28 +156,28 @@ def test_a_generator_determines_the_network(name, options, depth):
 
 @every_network
 @pytest.mark.parametrize("first", [1, TIME - 1])
-def test_the_readout_from_a_time_step_on_is_that_part_of_the_whole(name, options, depth, first):
-    """The states after the last step and the gradients, too."""
+def test_outputs_from_a_time_step_on_equal_that_part_of_all_outputs(name, options, depth, first):
+    """The states after the last step and the gradients are the same, too."""
     net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
     x = noise(2, TIME, BATCH, INPUTS).requires_grad_()
     leaves = [x, *net.parameters()]
-    whole, states = net(x)
-    part, others = net(x, first_output=first)
-    whole = whole[:, first:]
-    assert part.shape == whole.shape
-    close = {"rtol": 1e-10, "atol": 1e-10}  # of numbers up to thousands
-    torch.testing.assert_close(part, whole, **close)
-    for state, expected in zip(others, states, strict=True):
+    all_outputs, states = net(x)
+    part, part_states = net(x, first_output=first)
+    all_outputs = all_outputs[:, first:]
+    assert part.shape == all_outputs.shape
+    close = {"rtol": 1e-10, "atol": 1e-10}  # the numbers are up to thousands
+    torch.testing.assert_close(part, all_outputs, **close)
+    for state, expected in zip(part_states, states, strict=True):
         torch.testing.assert_close(state, expected, **close)
     direction = noise(*part.shape, seed=4)
     gradients = torch.autograd.grad((part * direction).sum(), leaves)
-    expected = torch.autograd.grad((whole * direction).sum(), leaves)
+    expected = torch.autograd.grad((all_outputs * direction).sum(), leaves)
     for own, other in zip(gradients, expected, strict=True):
         torch.testing.assert_close(own, other, **close)
 
 
 @every_network
-def test_a_sequence_of_one_step_is_the_first_step(name, options, depth):
+def test_a_sequence_of_one_step_gives_the_first_output_of_a_longer_one(name, options, depth):
     net = randomize(network(name, options, depth, configurations=two_lanes(name, options)))
     x = noise(2, TIME, BATCH, INPUTS)
     torch.testing.assert_close(net(x[:, :1])[0], net(x)[0][:, :1], rtol=1e-12, atol=1e-12)
@@ -183,8 +185,11 @@ def test_a_sequence_of_one_step_is_the_first_step(name, options, depth):
 
 @every_network
 def test_a_lane_that_is_not_a_number_leaves_the_others_alone(name, options, depth):
-    three = [*two_lanes(name, options), configuration(name, options, 2, nonlinearity="tanh")]
-    net = network(name, options, depth, configurations=three)
+    configurations = [
+        *two_lanes(name, options),
+        configuration(name, options, 2, nonlinearity="tanh"),
+    ]
+    net = network(name, options, depth, configurations=configurations)
     x = noise(3, TIME, BATCH, INPUTS)
     parameters = list(net.parameters())
 
@@ -196,10 +201,10 @@ def test_a_lane_that_is_not_a_number_leaves_the_others_alone(name, options, dept
     with torch.no_grad():
         for parameter in net.layers[0].parameters():
             parameter[1] = torch.nan
-    broken, others = run()
-    assert broken[1].isnan().all()
-    assert torch.equal(broken[[0, 2]], outputs[[0, 2]])
-    for own, expected in zip(others, gradients, strict=True):
+    broken_outputs, broken_gradients = run()
+    assert broken_outputs[1].isnan().all()
+    assert torch.equal(broken_outputs[[0, 2]], outputs[[0, 2]])
+    for own, expected in zip(broken_gradients, gradients, strict=True):
         assert torch.equal(own[[0, 2]], expected[[0, 2]])
 
 

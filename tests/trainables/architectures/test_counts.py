@@ -1,58 +1,11 @@
-"""Counted parameters against closed formulas, layer by layer: published ones where there are."""
+"""Compares counted parameters with closed formulas, which are published ones where they exist."""
 
 import pytest
 import torch
 
+from tests.support.counting import network_parameters, width_multiple
 from tests.support.networks import every_network
 from trainables.architectures import ARCHITECTURES, build, check_options
-
-GATES = {"ugrnn": 2, "gru": 3, "lstm": 4, "ur_lstm": 4}
-
-
-def vanilla(n, n_in):
-    return n * n_in + n * n + n
-
-
-def layer_parameters(name, n, n_in, options):
-    """One bias a gate, and the learned initial state: n numbers for each part of the state."""
-    match name:
-        case "intersection":
-            projection = n_in * n + n if n_in != n else 0
-            return 4 * (2 * n * n + n) + projection + n
-        case "lstm" | "ur_lstm":
-            return 4 * vanilla(n, n_in) + 2 * n
-        case "second_order":
-            return (n + 1) * (n_in + 1) * n + n
-        case "cprnn":
-            return options.get("rank", 8) * (2 * n + n_in) + vanilla(n, n_in) + n
-        case "mirnn":
-            return n * n_in + n * n + 4 * n + n
-        case "deep_transition" | "deep_transition_skip" | "deep_transition_shortcut":
-            above = options.get("transition_depth", 2) - 1
-            dense = above + options.get("input_depth", 1) - 1
-            shortcuts = above if name == "deep_transition_shortcut" else 0
-            return vanilla(n, n_in) + dense * (n * n + n) + shortcuts * n * n + n
-        case "s4d":
-            projection = n_in * n + n if n_in != n else 0
-            state = options.get("state_size", 64)
-            # log_step and D; then A and C, both real and imaginary, for half the state size
-            channels = 2 * n + 4 * n * (state // 2)
-            return projection + channels + 2 * n * n + 2 * n + n * state
-        case _:
-            return GATES.get(name, 1) * vanilla(n, n_in) + n
-
-
-def network_parameters(name, n, depth, inputs, outputs, options=None):
-    options = options or {}
-    layers = layer_parameters(name, n, inputs, options)
-    layers += (depth - 1) * layer_parameters(name, n, n, options)
-    readout_layers = options.get("output_depth", 1) - 1
-    return layers + readout_layers * (n * n + n) + n * outputs + outputs
-
-
-def width_multiple(options):
-    """Rotations take units by pairs."""
-    return 2 if options.get("residual") in ("rotational", "informed") else 1
 
 
 @every_network
@@ -89,7 +42,7 @@ def stack(name, n, depth, d, o, options=None):
 @pytest.mark.parametrize(("n", "d", "o"), [(7, 5, 3), (5, 5, 1), (2, 30, 10)])
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_the_formulas_are_those_of_the_depth_paper(n, d, o, depth):
-    """But for the learned initial states, n a layer, which it does not have."""
+    """The paper has no learned initial states; ``stack`` subtracts these n numbers per layer."""
     readout = n * o + o
     upper = (depth - 1) * (2 * n * n + n)
     for name in ("rnn", "linear_rnn", "irnn", "elman", "wcrnn"):
@@ -102,7 +55,7 @@ def test_the_formulas_are_those_of_the_depth_paper(n, d, o, depth):
     assert stack("mirnn", n, 1, d, o) == n * d + n * n + 4 * n + readout
 
 
-def test_numbers_by_hand():
+def test_the_formulas_give_numbers_counted_by_hand():
     # W_1 3x3, U 2x3, b_1; W_2 3x3, b_2; h_0; readout 3x1 and a bias
     assert network_parameters("deep_transition", 3, 1, 2, 1) == (9 + 6 + 3) + (9 + 3) + 3 + 4
     assert network_parameters("deep_transition_skip", 3, 1, 2, 1) == 37

@@ -1,4 +1,4 @@
-"""Deep transitions in NumPy, one sample and one time step at a time."""
+"""Compares deep transitions with NumPy, one sample and one time step at a time."""
 
 import itertools
 
@@ -14,7 +14,7 @@ NONLINEARITIES = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0)}
 
 
 def make(name, *, nonlinearity="tanh", lanes=2, **options):
-    """A network of 4 units, 3 inputs and 2 outputs with asymmetric random weights."""
+    """Return a network of 4 units, 3 inputs and 2 outputs with asymmetric random weights."""
     return randomize(
         build(
             name,
@@ -29,12 +29,12 @@ def make(name, *, nonlinearity="tanh", lanes=2, **options):
 
 
 def left(weight, lane):
-    """A matrix that acts from the left."""
+    """Return a weight as a matrix that acts from the left."""
     return weight[lane].detach().numpy().T
 
 
-def of_input(layer, lane, x, s):
-    """What the input adds to the first layer of the transition, without its bias."""
+def input_part(layer, lane, x, s):
+    """Return what the input adds to the first layer of the transition, without its bias."""
     weights = [layer.input_weight, *layer.input_layer_weights]
     for weight, bias in zip(weights[:-1], layer.input_layer_biases, strict=True):
         x = s(left(weight, lane) @ x + bias[lane].detach().numpy())
@@ -42,7 +42,7 @@ def of_input(layer, lane, x, s):
 
 
 def transition(name, layer, lane, h, u, s):
-    """The new state, from ``u``, what the input adds."""
+    """Return the new state; ``u`` is what the input adds."""
     g = s(left(layer.recurrent_weight, lane) @ h + u + layer.bias[lane].detach().numpy())
     for k, weight in enumerate(layer.transition_weights):
         z = left(weight, lane) @ g + layer.transition_biases[k][lane].detach().numpy()
@@ -86,7 +86,7 @@ def test_outputs_are_those_of_the_definition(
         h = layer.initial_state[lane].numpy()
         for t in range(5):
             h = transition(
-                name, layer, lane, h, of_input(layer, lane, x[lane, t, sample].numpy(), s), s
+                name, layer, lane, h, input_part(layer, lane, x[lane, t, sample].numpy(), s), s
             )
             np.testing.assert_allclose(states[lane, t, sample], h, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(
@@ -97,7 +97,7 @@ def test_outputs_are_those_of_the_definition(
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", NAMES)
-def test_one_transition_is_the_vanilla_network(name):
+def test_a_network_of_one_transition_is_the_vanilla_network(name):
     net = make(name, transition_depth=1)
     kind = ("elman", {"residual": "identity"}) if name == "deep_transition_skip" else ("rnn", {})
     plain = build(
@@ -109,9 +109,9 @@ def test_one_transition_is_the_vanilla_network(name):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("time", [2, 5])  # as many as lanes, and not
+@pytest.mark.parametrize("time", [2, 5])  # as many steps as lanes, and another number
 @pytest.mark.parametrize("name", NAMES)
-def test_tanh_and_relu_lanes_stand_side_by_side(name, time):
+def test_tanh_and_relu_lanes_of_one_network_equal_networks_of_one_kind(name, time):
     options = {"transition_depth": 3, "input_depth": 2, "output_depth": 2}
     mixed = make(name, nonlinearity="searched", **options)
     mixed.layers[0].relu[1] = True

@@ -1,4 +1,4 @@
-"""The LSTM by PyTorch's kernel computes what the loop over time computes."""
+"""Tests that the LSTM by PyTorch's kernel computes what the loop over time computes."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ TIME, BATCH, INPUTS, HIDDEN = 7, 40, 3, 30  # large enough a batch for packs to 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """How often PyTorch's kernel was called, on a processor where it pays."""
+    """Return a list with an entry per call of PyTorch's kernel, on a processor where it pays."""
     monkeypatch.setattr(fused_lstm, "ONEDNN_IS_FASTER", True)
     count = []
     kernel = torch.lstm
@@ -21,7 +21,7 @@ def calls(monkeypatch):
 
 
 def layers(lanes):
-    """The same layer in both precisions."""
+    """Return the same layer in float32 and in float64."""
     both = []
     for dtype in (torch.float32, torch.float64):
         network = build("lstm", inputs=INPUTS, outputs=1, hidden=HIDDEN, lanes=lanes, dtype=dtype)
@@ -37,7 +37,7 @@ def layers(lanes):
 
 
 def results(layer, x, first, state=None):
-    """Outputs, final states and all gradients of a sum with fixed random weights."""
+    """Return outputs, final states and all gradients of a sum with fixed random weights."""
     x = x.detach().requires_grad_()
     outputs, (h, c) = layer(x, state, first)
     weights = [noise(*part.shape, seed=i).to(part) for i, part in enumerate((outputs, h, c))]
@@ -51,18 +51,18 @@ def results(layer, x, first, state=None):
 def test_outputs_states_and_gradients_are_those_of_the_loop(lanes, first, calls):
     single, double = layers(lanes)
     x = noise(lanes, TIME, BATCH, INPUTS)
-    found = results(single, x.float(), first)
+    actual = results(single, x.float(), first)
     assert len(calls) == lanes
     expected = results(double, x, first)
-    assert len(calls) == lanes  # float64 is the loop's
-    for own, other in zip(found, expected, strict=True):
+    assert len(calls) == lanes  # float64 uses the loop
+    for own, other in zip(actual, expected, strict=True):
         scale = float(other.detach().abs().max())
         torch.testing.assert_close(own.double(), other, rtol=0, atol=2e-6 * max(1.0, scale))
 
 
 @pytest.mark.parametrize("handed_on", [False, True])
 @pytest.mark.parametrize("lanes", [1, 3])
-def test_all_layers_of_a_stack_are_one_call_a_lane(lanes, handed_on, calls):
+def test_all_layers_of_a_stack_take_one_call_per_lane(lanes, handed_on, calls):
     single, double = (
         build("lstm", inputs=INPUTS, outputs=2, hidden=HIDDEN, depth=3, lanes=lanes, dtype=dtype)
         for dtype in (torch.float32, torch.float64)
@@ -74,18 +74,20 @@ def test_all_layers_of_a_stack_are_one_call_a_lane(lanes, handed_on, calls):
         ):
             own.copy_(other)
     x = noise(lanes, TIME, BATCH, INPUTS)
-    given = [tuple(noise(lanes, BATCH, HIDDEN, seed=k + 9 * j) for j in (0, 1)) for k in range(3)]
-    found = []
+    initial_states = [
+        tuple(noise(lanes, BATCH, HIDDEN, seed=k + 9 * j) for j in (0, 1)) for k in range(3)
+    ]
+    both_results = []
     for network in (single, double):
         dtype = network.readout_weight.dtype
-        states = [tuple(part.to(dtype) for part in state) for state in given]
+        states = [tuple(part.to(dtype) for part in state) for state in initial_states]
         outputs, finals = network(x.to(dtype), states if handed_on else None, 2)
         flat = [outputs, *(part for state in finals for part in state)]
         total = sum((part * noise(*part.shape, seed=i)).sum() for i, part in enumerate(flat))
         gradients = torch.autograd.grad(total, list(network.parameters()), allow_unused=handed_on)
-        found.append([*flat, *(g for g in gradients if g is not None)])
-        assert len(calls) == lanes  # and float64 is the loop's
-    for own, other in zip(*found, strict=True):
+        both_results.append([*flat, *(g for g in gradients if g is not None)])
+        assert len(calls) == lanes  # float64 uses the loop
+    for own, other in zip(*both_results, strict=True):
         scale = float(other.detach().abs().max())
         torch.testing.assert_close(own.double(), other, rtol=0, atol=2e-6 * max(1.0, scale))
 
@@ -94,16 +96,16 @@ def test_a_state_handed_on_continues_the_run(calls):
     layer, _ = layers(2)
     x = noise(2, TIME, BATCH, INPUTS).float()
     with torch.no_grad():
-        whole, final = layer(x)
+        uninterrupted, final = layer(x)
         first, middle = layer(x[:, :2])
         second, last = layer(x[:, 2:], middle)
     assert len(calls) == 6
-    torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.cat([first, second], 1), uninterrupted, rtol=0, atol=1e-6)
     for own, other in zip(last, final, strict=True):
         torch.testing.assert_close(own, other, rtol=0, atol=1e-6)
 
 
-def test_small_packs_and_other_nonlinearities_are_the_loops(calls):
+def test_small_packs_and_other_nonlinearities_use_the_loop(calls):
     small = build("lstm", inputs=2, outputs=1, hidden=4, lanes=3).layers[0]
     assert not fused_lstm.pays(torch.empty(3, 5, 8, 2), hidden=4)
     randomize(small)(torch.randn(3, 5, 8, 2))

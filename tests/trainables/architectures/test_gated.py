@@ -1,4 +1,4 @@
-"""UGRNN, GRU and LSTM against TensorFlow's published numbers and other implementations."""
+"""Compares UGRNN, GRU and LSTM with TensorFlow's published numbers and other implementations."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from trainables.architectures import build
 
 
 def constant(name, inputs, *, state=0.1, kernels=0.5):
-    """The layer of TensorFlow's tests: two units, all kernels and states one number, no bias."""
+    """Return the layer of TensorFlow's tests: two units, no bias, equal kernels, equal states."""
     layer = cell(name, inputs=inputs, hidden=2)
     with torch.no_grad():
         layer.input_weight.fill_(kernels)
@@ -20,7 +20,7 @@ def constant(name, inputs, *, state=0.1, kernels=0.5):
 
 
 def one_step(layer, x):
-    """Output and state after one step over ``x [batch, inputs]``."""
+    """Return output and state after one step over ``x [batch, inputs]``."""
     x = torch.tensor(x, dtype=torch.float64)[None, None]
     with torch.no_grad():
         return layer(x)
@@ -37,8 +37,8 @@ def test_ugrnn_has_the_numbers_of_tensorflow():
 @pytest.mark.parametrize(("inputs", "expected"), [(2, 0.175991), (3, 0.156736)])
 def test_gru_has_the_numbers_of_tensorflow(inputs, expected):
     layer = constant("gru", inputs)
-    one, zero = torch.ones(2), torch.zeros(2)
-    for gate, bias in (("reset", one), ("update", one), ("candidate", zero)):
+    ones, zeros = torch.ones(2), torch.zeros(2)
+    for gate, bias in (("reset", ones), ("update", ones), ("candidate", zeros)):
         set_gate(layer, gate, torch.full((2, inputs), 0.5), torch.full((2, 2), 0.5), bias)
     output, _ = one_step(layer, [[1.0] * inputs])
     assert output.flatten().tolist() == pytest.approx([expected] * 2, abs=1e-6)
@@ -73,7 +73,7 @@ def test_two_lstm_layers_have_the_numbers_of_tensorflow():
 
 
 def run_cell(step, x, state):
-    """A cell of another library over ``x [time, batch, inputs]``: its first results, stacked."""
+    """Run a cell of another library over ``x [time, batch, inputs]``; return its first results."""
     outputs = []
     for x_t in x:
         output, state = step(x_t, state)
@@ -82,7 +82,7 @@ def run_cell(step, x, state):
 
 
 def gates_of(other, order):
-    """Gate -> (input weight, recurrent weight, bias) of a cell in the manner of torch.nn."""
+    """Map each gate to (input weight, recurrent weight, bias) of a cell built like torch.nn's."""
     hidden = other.weight_hh.shape[1]
     return {
         gate: (

@@ -1,4 +1,4 @@
-"""Initial matrices and biases: their kinds, scales and distributions (appendix A)."""
+"""Tests kinds, scales and distributions of initial matrices and biases (appendix A)."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_draws_are_those_of_the_generator_in_every_precision(kind):
 
 
 def drawn_layer(name, options, *, inputs, hidden, dtype=torch.float64, **fixed):
-    """The upper of two layers, so that shapes do not depend on the network's own inputs."""
+    """Return the upper of two layers: its shapes do not depend on the network's own inputs."""
     configured = configuration(name, options, 0, "initialization") | fixed
     net = build(
         name, inputs=inputs, outputs=1, hidden=hidden, depth=2, options=options, dtype=dtype
@@ -103,7 +103,7 @@ CELLS = [
 
 
 def squares_of(name, layer):
-    """Hyperparameter -> every square matrix that is drawn by it."""
+    """Map each hyperparameter to all square matrices that are drawn by it."""
     squares = {
         f"{gate}_square": [layer.recurrent_weight[0, :, i * layer.hidden : (i + 1) * layer.hidden]]
         for i, gate in enumerate(layer.gates)
@@ -161,14 +161,14 @@ def test_every_other_matrix_is_normal_over_the_root_of_its_inputs(
     assert follows(values, stats.norm(scale=0.37 / math.sqrt(fan_in)))
 
 
-def test_the_tensor_of_a_first_layer_counts_inputs_and_units():
+def test_the_tensor_of_a_first_layer_is_scaled_by_inputs_times_units():
     net = build("second_order", inputs=6, outputs=1, hidden=20, dtype=torch.float64)
     net.initialize([configuration("second_order", {}, 0) | {"tensor_scale": 1.0}], [generator()])
     assert follows(net.layers[0].tensor.detach(), stats.norm(scale=1 / math.sqrt(6 * 20)))
 
 
-def test_gates_of_a_narrow_ur_lstm_start_between_one_nth_and_the_rest():
-    """Of four units in each of 300 networks: where the ends of the range are far from 0 and 1."""
+def test_gates_of_a_narrow_ur_lstm_start_between_one_nth_and_one_minus_one_nth():
+    """With four units, in each of 300 networks, the ends of the range are far from 0 and 1."""
     lanes = 300
     net = build("ur_lstm", inputs=2, outputs=1, hidden=4, lanes=lanes, dtype=torch.float64)
     drawn = [configuration("ur_lstm", {}, lane) for lane in range(lanes)]
@@ -190,7 +190,7 @@ def test_learned_initial_states_start_at_zero(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_network_starts_alike_in_every_precision(name):
-    """But for rounding: the numbers in float32 are those in float64, rounded."""
+    """The numbers in float32 are those in float64, rounded."""
     single, _ = drawn_layer(name, {}, inputs=5, hidden=40, dtype=torch.float32)
     double, _ = drawn_layer(name, {}, inputs=5, hidden=40)
     for key, value in double.state_dict().items():

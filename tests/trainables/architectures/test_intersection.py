@@ -1,4 +1,4 @@
-"""The intersection network against TensorFlow's published numbers and torchrecurrent."""
+"""Compares the intersection network with TensorFlow's published numbers and torchrecurrent."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from trainables.architectures import Impossible, build
 
 
 @torch.no_grad()
-def test_it_has_the_numbers_of_tensorflow():
+def test_intersection_has_the_numbers_of_tensorflow():
     layer = cell("intersection", inputs=4, hidden=2)
     layer.input_weight.fill_(0.5)
     layer.recurrent_weight.fill_(0.5)
@@ -28,7 +28,7 @@ def test_it_has_the_numbers_of_tensorflow():
 
 
 @torch.no_grad()
-def test_it_is_that_of_torchrecurrent():
+def test_intersection_is_that_of_torchrecurrent():
     torch.manual_seed(0)
     other = torchrecurrent.IntersectionRNNCell(5, 5, dtype=torch.float64)
     other.bias_ih.normal_()
@@ -56,7 +56,7 @@ def test_the_first_layer_projects_its_input_affinely_without_a_nonlinearity():
     layer = cell("intersection", inputs=3, hidden=5)
     x = noise(1, 6, 4, 3)
     projected = x @ layer.projection_weight[0] + layer.projection_bias[0]
-    assert (projected < 0).any()  # or a ReLU would not show
+    assert (projected < 0).any()  # otherwise the test would not notice a ReLU
     narrow = cell("intersection", inputs=5, hidden=5)
     shared = {k: v for k, v in layer.state_dict().items() if not k.startswith("projection")}
     narrow.load_state_dict(shared)
@@ -83,7 +83,7 @@ def test_the_layer_above_and_the_readout_see_y():
     torch.testing.assert_close(net(x)[0], expected, rtol=0, atol=1e-12)
 
 
-def test_the_paper_excludes_depth_one():
+def test_intersection_is_impossible_at_depth_one_as_in_the_paper():
     with pytest.raises(
         Impossible, match="intersection does not exist at depth 1: it needs depth 2"
     ):

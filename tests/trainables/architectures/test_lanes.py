@@ -1,4 +1,4 @@
-"""A lane's numbers do not depend on the lanes that train beside it."""
+"""Tests that the numbers of a lane do not depend on the lanes that train beside it."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def train(name, options, depth, configurations, lanes):
 
 @every_network
 def test_lanes_trained_together_are_the_lanes_trained_alone(name, options, depth):
-    # Variants have two lanes, of both nonlinearities; the plain names three.
+    # Variants have two lanes, one per nonlinearity; architectures without options have three.
     lanes = range(3 if options == PLAIN.get(name, {}) else 2)
     configurations = [
         configuration(
@@ -73,9 +73,9 @@ def test_lanes_trained_together_are_the_lanes_trained_alone(name, options, depth
         assert numbers == pytest.approx(own_numbers, rel=0, abs=1e-10)
 
 
-def test_lanes_differ_by_their_index_alone():
-    same = [configuration("gru", {}, 0, learning_rate=1e-2)] * 2
-    trainer, start = train("gru", {}, 1, same, [0, 1])
+def test_lanes_of_one_configuration_differ_by_their_index():
+    configurations = [configuration("gru", {}, 0, learning_rate=1e-2)] * 2
+    trainer, start = train("gru", {}, 1, configurations, [0, 1])
     weight = start[0]
     assert not torch.equal(weight[0], weight[1])
     assert trainer.training_losses[0] != trainer.training_losses[1]

@@ -1,4 +1,4 @@
-"""The stack and its readout."""
+"""Tests the stack of layers and its readout."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_the_readout_is_drawn_with_scales_of_its_own():
     assert net.readout_bias.std().item() == pytest.approx(0.75, rel=0.3)
 
 
-def test_layers_of_one_network_are_drawn_apart():
+def test_layers_of_one_network_are_drawn_with_different_weights():
     net = network("gru", {}, 3, configurations=[configuration("gru", {}, 0)])
     assert not torch.equal(net.layers[1].input_weight, net.layers[2].input_weight)
 
@@ -82,7 +82,7 @@ def test_a_wrong_name_or_option_is_refused_with_the_nearest_right_one():
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_says_what_it_is_and_where_it_is_from(name):
+def test_every_architecture_has_a_summary_and_a_source(name):
     cls = ARCHITECTURES[name]
     assert len(cls.summary) > 10
     assert "paper" in cls.source or "chapter" in cls.source

@@ -1,4 +1,4 @@
-"""Residual networks of the fading-memory paper by hand, and their fixed residual."""
+"""Works out residual networks of the fading-memory paper by hand, and their fixed residual."""
 
 import itertools
 
@@ -35,7 +35,7 @@ def numbers(parameter, lane=0):
 
 
 def residual_matrix(layer, lane=0):
-    """R, dense, from its definition; only what was drawn is read from the layer's buffers."""
+    """Return dense R by its definition; only drawn numbers are read from the layer's buffers."""
     options, n = layer.options, layer.hidden
     match options.residual:
         case "scaled":
@@ -61,7 +61,7 @@ def residual_matrix(layer, lane=0):
 
 @torch.no_grad()
 def measured_matrix(**options):
-    """R of each lane from what an uncoupled network (gamma = 0) does to unit vectors."""
+    """Return R of each lane: what an uncoupled network (gamma = 0) makes of unit vectors."""
     layer = make(gamma=0.0, **options).layers[0]
     lanes, n = layer.lanes, layer.hidden
     start = torch.eye(n, dtype=torch.float64).expand(lanes, -1, -1)
@@ -81,7 +81,9 @@ def measured_matrix(**options):
 @pytest.mark.parametrize("form", ["linear", "A", "B"])
 @pytest.mark.parametrize("residual", RESIDUALS)
 @pytest.mark.parametrize("drawn", [False, True], ids=["one", "drawn"])
-def test_two_lanes_by_hand(residual, form, nonlinearity, phi, drawn):
+def test_outputs_of_two_lanes_are_those_worked_out_by_hand(
+    residual, form, nonlinearity, phi, drawn
+):
     options = {"omega": [0.3, 2.0], "gamma": [0.1, 0.5]} if drawn else {"omega": 0.7, "gamma": 0.3}
     if residual == "informed" and drawn:
         options["alpha_per"] = "unit"
@@ -141,7 +143,7 @@ def test_elman_is_that_of_torch():
 
 
 @torch.no_grad()
-def test_elman_with_an_identity_residual_by_hand():
+def test_elman_with_an_identity_residual_is_that_worked_out_by_hand():
     layer = randomize(make(lanes=2, name="elman", residual="identity")).layers[0]
     x = noise(2, 6, 3, 3)
     outputs, (last,) = layer(x)
@@ -202,7 +204,7 @@ def test_blocks_of_a_rotational_residual_are_orthogonal(omega):
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(6), rtol=0, atol=1e-14)
     for i in range(0, 6, 2):
         block = matrix[i : i + 2, i : i + 2]
-        assert np.linalg.det(block) == pytest.approx(1, abs=1e-14)  # and no reflection
+        assert np.linalg.det(block) == pytest.approx(1, abs=1e-14)  # it is no reflection
         matrix[i : i + 2, i : i + 2] = 0
     assert not matrix.any()
 
@@ -283,7 +285,7 @@ DRAWN = [
 
 
 @pytest.mark.parametrize(("options", "buffer"), DRAWN)
-def test_what_is_drawn_belongs_to_seed_lane_and_layer(options, buffer):
+def test_drawn_constants_depend_on_seed_lane_and_layer(options, buffer):
     first, again, other = (make(seed=seed, depth=2, lanes=2, **options) for seed in (3, 3, 5))
 
     def drawn(net, layer):
@@ -344,7 +346,7 @@ def test_weights_start_as_those_of_torch_linear():
     assert not layer.initial_state.any()
 
 
-def test_a_linear_of_torch_has_the_same_bounds():
+def test_input_weights_and_biases_have_the_bounds_of_torchs_linear():
     torch.manual_seed(0)
     peer = torch.nn.Linear(3, 50_000)
     layer = make(hidden=1000).layers[0]
@@ -353,7 +355,7 @@ def test_a_linear_of_torch_has_the_same_bounds():
 
 
 @pytest.mark.parametrize("name", ["wcrnn", "elman"])
-def test_only_learning_is_searched(name):
+def test_only_hyperparameters_of_learning_are_searched(name):
     assert set(search_space(name)) == {
         "optimizer",
         "learning_rate",
@@ -373,6 +375,6 @@ def test_strengths_below_zero_or_not_finite_are_refused(option, value):
 
 @pytest.mark.parametrize("option", ["omega", "gamma"])
 @pytest.mark.parametrize("value", [[2.0, 1.0], [1.0], [0.1, float("inf")], "a lot"])
-def test_ranges_that_are_none_are_refused(option, value):
+def test_invalid_ranges_are_refused(option, value):
     with pytest.raises(OptionError, match=f"option '{option}' of wcrnn"):
         make(**{option: value})

@@ -1,4 +1,4 @@
-"""S4D: its convolution against a recurrence step by step and against SciPy's discretisation."""
+"""Compares the convolution of S4D with a recurrence and with SciPy's discretisation."""
 
 import itertools
 
@@ -31,14 +31,14 @@ def initialized(**shape):
 
 
 def layer_of(start, **shape):
-    """A layer with weights as drawn, or with random ones; its initial state is never zero."""
+    """Return a layer with drawn or with random weights, whose initial state is not zero."""
     net = initialized(**shape) if start == "drawn" else randomize(make(**shape))
     with torch.no_grad():
         net.layers[0].initial_state.copy_(noise(*net.layers[0].initial_state.shape, seed=5))
     return net.layers[0]
 
 
-def of_lane(layer, lane):
+def lane_parameters(layer, lane):
     return {name: p[lane].detach().numpy() for name, p in layer.named_parameters()}
 
 
@@ -47,7 +47,7 @@ def projected(p, x):
 
 
 def output(p, y):
-    """GLU(W GELU(y) + b) of ``y [..., hidden]``."""
+    """Return GLU(W GELU(y) + b) of ``y [..., hidden]``."""
     gelu = y * (1 + special.erf(y / np.sqrt(2))) / 2
     value, gate = np.split(gelu @ p["output_weight"] + p["output_bias"], 2, axis=-1)
     return value * special.expit(gate)
@@ -59,13 +59,13 @@ def eigenvalues(p):
 
 @torch.no_grad()
 @pytest.mark.parametrize("start", ["drawn", "random"])
-@pytest.mark.parametrize("inputs", [3, 4])  # another width than the layer's, which is 4, or its own
+@pytest.mark.parametrize("inputs", [3, 4])  # the layer is 4 units wide
 def test_outputs_are_those_of_the_recurrence(inputs, start):
     layer = layer_of(start, inputs=inputs)
     x = noise(2, 20, 3, inputs)
     outputs, (last_real, last_imaginary) = layer(x)
     for lane, sample in itertools.product(range(2), range(3)):
-        p = of_lane(layer, lane)
+        p = lane_parameters(layer, lane)
         a, dt = eigenvalues(p), np.exp(p["log_step"])
         real, imaginary = p["initial_state"].reshape(2, 4, 3)
         v = real + 1j * imaginary
@@ -84,16 +84,16 @@ def test_outputs_are_those_of_the_recurrence(inputs, start):
 
 @torch.no_grad()
 def test_outputs_are_those_of_scipys_zero_order_hold():
-    """A channel as a real system x' = A x + B u, y = C x + D u that SciPy makes discrete."""
+    """Each channel is a real system x' = A x + B u, y = C x + D u that SciPy makes discrete."""
     layer = layer_of("drawn", lanes=1, inputs=4)
     layer.initial_state.zero_()
     u = noise(1, 300, 1, 4)
-    p, y = of_lane(layer, 0), np.empty((300, 4))
+    p, y = lane_parameters(layer, 0), np.empty((300, 4))
     for channel in range(4):
         a, c = eigenvalues(p)[channel], p["c_real"][channel] + 1j * p["c_imaginary"][channel]
         rotation = np.array([[0.0, -1.0], [1.0, 0.0]])
         matrix = np.kron(np.diag(a.real), np.eye(2)) + np.kron(np.diag(a.imag), rotation)
-        b = np.tile([[1.0], [0.0]], (3, 1))  # of the real part of each state
+        b = np.tile([[1.0], [0.0]], (3, 1))  # the input enters the real part of each state
         readout = 2 * np.stack([c.real, -c.imag], axis=1).reshape(1, 6)
         direct = p["skip_weight"][channel].reshape(1, 1)
         dt = np.exp(p["log_step"][channel])
@@ -106,13 +106,13 @@ def test_outputs_are_those_of_scipys_zero_order_hold():
 
 
 @torch.no_grad()
-def test_a_sequence_in_two_parts_is_the_whole():
+def test_a_sequence_in_two_parts_gives_the_outputs_of_the_whole_sequence():
     layer = layer_of("drawn")
     x = noise(2, 15, 3, 3)
-    whole, last = layer(x)
+    undivided, last = layer(x)
     first, between = layer(x[:, :4])
     second, end = layer(x[:, 4:], between)
-    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), undivided, rtol=0, atol=1e-12)
     torch.testing.assert_close(end, last, rtol=0, atol=1e-12)
 
 
@@ -128,10 +128,10 @@ def test_gradients_are_those_of_finite_differences():
     assert torch.autograd.gradcheck(outputs, (x, *layer.parameters()))
 
 
-def test_it_starts_as_s4d_lin():
+def test_s4d_starts_as_s4d_lin():
     layer = initialized(lanes=2, hidden=600, state_size=64).layers[0]
     for lane in range(2):
-        p = of_lane(layer, lane)
+        p = lane_parameters(layer, lane)
         expected = np.broadcast_to(-0.5 + 1j * np.pi * np.arange(32), (600, 32))
         np.testing.assert_allclose(eigenvalues(p), expected, rtol=1e-15)
         steps = stats.uniform(np.log(1e-3), np.log(100))  # log-uniform from 0.001 to 0.1
@@ -147,7 +147,7 @@ def test_it_starts_as_s4d_lin():
     assert not torch.equal(layer.log_step[0], layer.log_step[1])
 
 
-def test_it_starts_stable_and_keeps_a_float32_sequence_of_a_thousand_steps():
+def test_s4d_starts_stable_and_accurate_over_a_thousand_steps_in_float32():
     net = initialized(lanes=1, hidden=16, state_size=64, dtype=torch.float32)
     x = noise(1, 1024, 2, 3)
     short = net(x.float())[0]
@@ -155,15 +155,16 @@ def test_it_starts_stable_and_keeps_a_float32_sequence_of_a_thousand_steps():
     torch.testing.assert_close(short.double(), exact, rtol=1e-3, atol=1e-3)
 
 
-def test_parameters_and_hyperparameters():
+def test_all_parameters_are_counted_and_no_scale_is_searched():
     n, pairs = 4, 3
-    own = 2 * n + 4 * n * pairs + n * 2 * n + 2 * n + 2 * n * pairs  # the last: initial state
+    # The last term is the initial state.
+    own = 2 * n + 4 * n * pairs + n * 2 * n + 2 * n + 2 * n * pairs
     assert make(inputs=n).parameter_count() == own + n + 1
     assert make(inputs=3).parameter_count() == own + 3 * n + n + n + 1
     assert not [name for name in search_space("s4d") if "scale" in name]
 
 
 @pytest.mark.parametrize("state_size", [0, 1, 5])
-def test_states_that_are_no_pairs_are_refused(state_size):
+def test_state_sizes_that_are_not_pairs_are_refused(state_size):
     with pytest.raises(OptionError, match="option 'state_size' of s4d"):
         make(state_size=state_size)

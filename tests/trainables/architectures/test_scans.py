@@ -1,4 +1,4 @@
-"""The hand-written recurrences against autograd through the loops that they stand for."""
+"""Compares the hand-written recurrences with autograd through the loops that they replace."""
 
 import sys
 
@@ -21,8 +21,8 @@ CARRY = torch.linspace(0.5, 1.1, HIDDEN, dtype=torch.float64).view(1, 1, -1)
 
 
 def elman(carry=None, gamma=None):
-    def fast(phi, u, h, weight, **given):
-        return scans.elman(scans.Inputs(u), h, weight, phi, carry, gamma, **given)
+    def fast(phi, u, h, weight, **options):
+        return scans.elman(scans.Inputs(u), h, weight, phi, carry, gamma, **options)
 
     def loop(phi, u, h, weight):
         outputs = []
@@ -35,8 +35,8 @@ def elman(carry=None, gamma=None):
     return fast, loop, 1, 1
 
 
-def fast_ugrnn(phi, u, h, weight, **given):
-    return scans.ugrnn(scans.Inputs(u), h, weight, phi, **given)
+def fast_ugrnn(phi, u, h, weight, **options):
+    return scans.ugrnn(scans.Inputs(u), h, weight, phi, **options)
 
 
 def loop_ugrnn(phi, u, h, weight):
@@ -49,8 +49,8 @@ def loop_ugrnn(phi, u, h, weight):
     return torch.stack(outputs, 1)
 
 
-def fast_gru(phi, u, h, weight, **given):
-    return scans.gru(scans.Inputs(u), h, weight, phi, **given)
+def fast_gru(phi, u, h, weight, **options):
+    return scans.gru(scans.Inputs(u), h, weight, phi, **options)
 
 
 def loop_gru(phi, u, h, weight):
@@ -62,8 +62,8 @@ def loop_gru(phi, u, h, weight):
     return torch.stack(outputs, 1)
 
 
-def fast_lstm(phi, u, h, c, weight, **given):
-    return scans.lstm(scans.Inputs(u), h, c, weight, phi, **given)
+def fast_lstm(phi, u, h, c, weight, **options):
+    return scans.lstm(scans.Inputs(u), h, c, weight, phi, **options)
 
 
 def loop_lstm(phi, u, h, c, weight):
@@ -76,7 +76,7 @@ def loop_lstm(phi, u, h, c, weight):
     return torch.stack(outputs, 1), c
 
 
-# Both forms, gates and states.
+# Each name has its recurrence, its loop, and its numbers of gates and of states.
 RECURRENCES = {
     "elman": elman(),
     "elman_with_carry": elman(carry=CARRY),
@@ -97,7 +97,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
     autouse=True,
 )
 def compiled(request, monkeypatch):
-    """Whether the loops are compiled; and how many steps go together on the way back."""
+    """Return whether loops are compiled; set how many steps a backward pass takes at once."""
     block_bytes, batch = request.param
     monkeypatch.setattr(sys.modules[__name__], "BATCH", batch)
     if block_bytes is not None:
@@ -108,7 +108,7 @@ def compiled(request, monkeypatch):
 
 
 def arguments(name, kind, dtype=torch.float64):
-    """u, initial states, weight, all of them leaves, and the nonlinearity."""
+    """Return u, initial states and weight, all of them leaves, and the nonlinearity."""
     _, _, gates, states = RECURRENCES[name]
     values, lanes = KINDS[kind]
     generator = torch.Generator().manual_seed(1)
@@ -122,14 +122,14 @@ def arguments(name, kind, dtype=torch.float64):
     return [tensor.requires_grad_() for tensor in tensors], phi
 
 
-def fast(name, tensors, phi, **given):
-    """The recurrence as a cell calls it: columns scaled, u its own to consume."""
+def fast(name, tensors, phi, **options):
+    """Run the recurrence as a cell calls it: columns are scaled, and u may be overwritten."""
     u, *states, weight = tensors
     columns = torch.ones(1, 1, u.shape[-1], dtype=u.dtype).repeat(u.shape[0], 1, 1)
-    at = 2 if name == "lstm" else -1  # the gate that phi is for
-    columns.unflatten(-1, (-1, HIDDEN))[..., at, :] = phi.scale
+    index = 2 if name == "lstm" else -1  # the gate that phi is applied to
+    columns.unflatten(-1, (-1, HIDDEN))[..., index, :] = phi.scale
     u, weight = u * columns.unsqueeze(1), weight * columns
-    outputs = RECURRENCES[name][0](phi, u, *states, weight, **given)
+    outputs = RECURRENCES[name][0](phi, u, *states, weight, **options)
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
@@ -164,34 +164,36 @@ def test_values_and_gradients_are_those_of_the_loop(name, kind):
 @every_recurrence
 def test_gradients_are_those_of_finite_differences(name):
     tensors, phi = arguments(name, "mixed")
-    assert torch.autograd.gradcheck(lambda *given: fast(name, given, phi), tensors, fast_mode=True)
+    assert torch.autograd.gradcheck(
+        lambda *leaves: fast(name, leaves, phi), tensors, fast_mode=True
+    )
 
 
 @every_recurrence
-def test_only_what_is_asked_for_has_a_gradient(name):
-    """Outputs from a step on, one of several final states, one of several inputs."""
+def test_gradients_of_single_outputs_to_single_inputs_are_those_of_the_loop(name):
+    """The test asks for outputs from a step on, one final state, and one input at a time."""
     tensors, phi = arguments(name, "tanh")
     first = TIME - 2
     own, expected = fast(name, tensors, phi, first=first), loop(name, tensors, phi)
     close(own[:1], [expected[0][:, first:]])
     direction = weights_for(own)[0].mT.contiguous().mT  # not contiguous
     for index in range(len(tensors)):
-        given = [t.detach().requires_grad_(i == index) for i, t in enumerate(tensors)]
-        own, expected = fast(name, given, phi, first=first), loop(name, given, phi)
+        leaves = [t.detach().requires_grad_(i == index) for i, t in enumerate(tensors)]
+        own, expected = fast(name, leaves, phi, first=first), loop(name, leaves, phi)
         close(
-            torch.autograd.grad(own[0], given[index], direction),
-            torch.autograd.grad(expected[0][:, first:], given[index], direction),
+            torch.autograd.grad(own[0], leaves[index], direction),
+            torch.autograd.grad(expected[0][:, first:], leaves[index], direction),
         )
-        if len(own) == 2:  # the last cell alone
-            own, expected = fast(name, given, phi), loop(name, given, phi)
+        if len(own) == 2:  # the last cell state alone
+            own, expected = fast(name, leaves, phi), loop(name, leaves, phi)
             close(
-                torch.autograd.grad(own[1].sum(), given[index]),
-                torch.autograd.grad(expected[1].sum(), given[index]),
+                torch.autograd.grad(own[1].sum(), leaves[index]),
+                torch.autograd.grad(expected[1].sum(), leaves[index]),
             )
 
 
 @every_recurrence
-def test_a_second_backward_pass_gives_the_same(name):
+def test_a_second_backward_pass_gives_the_same_gradients(name):
     tensors, phi = arguments(name, "mixed")
     outputs = fast(name, tensors, phi)
     directions = weights_for(outputs)
@@ -203,27 +205,29 @@ def test_a_second_backward_pass_gives_the_same(name):
 
 
 @every_recurrence
-def test_without_gradients_it_computes_the_same_and_keeps_one_step(name, monkeypatch):
+def test_a_recurrence_without_gradients_computes_the_same_and_keeps_one_step(name, monkeypatch):
     tensors, phi = arguments(name, "tanh")
     expected = fast(name, tensors, phi)
-    made = []
+    kept_steps = []
     monkeypatch.setattr(
-        common, "room", lambda like, steps, *gates: made.append(steps) or ROOM(like, steps, *gates)
+        common,
+        "room",
+        lambda like, steps, *gates: kept_steps.append(steps) or ROOM(like, steps, *gates),
     )
     with torch.no_grad():
         own = fast(name, tensors, phi)
     assert all(torch.equal(a, b) for a, b in zip(own, expected, strict=True))
-    assert set(made) <= {1}
+    assert set(kept_steps) <= {1}
 
 
 @every_recurrence
-def test_columns_of_a_wider_product_do(name):
-    """As in the intersection network, whose other columns belong to nobody's recurrence."""
+def test_a_recurrence_accepts_columns_of_a_wider_product(name):
+    """The intersection network does so: its other columns belong to no recurrence."""
     tensors, phi = arguments(name, "tanh")
-    u, *rest = tensors
+    u, *states_and_weight = tensors
     wide = torch.cat([u, u, u], dim=-1)
-    own = RECURRENCES[name][0](phi, wide[..., u.shape[-1] : 2 * u.shape[-1]], *rest)
-    expected = RECURRENCES[name][0](phi, u.clone(), *rest)
+    own = RECURRENCES[name][0](phi, wide[..., u.shape[-1] : 2 * u.shape[-1]], *states_and_weight)
+    expected = RECURRENCES[name][0](phi, u.clone(), *states_and_weight)
     own, expected = (x if isinstance(x, tuple) else (x,) for x in (own, expected))
     close(own, expected)
     directions = weights_for(expected)
@@ -245,14 +249,14 @@ def test_tanh_by_sigmoid_is_tanh(dtype, monkeypatch):
     torch.testing.assert_close(slope, 1 - s * s, rtol=1e-5, atol=3e-7)
 
 
-def test_on_half_precision_tanh_is_plain():
+def test_tanh_in_half_precision_is_torchs_own():
     z = torch.linspace(-3, 3, 100, dtype=torch.bfloat16).view(1, 1, -1)
     phi = Nonlinearity("tanh", like=z)
     assert phi.scale == 1
     assert torch.equal(phi.apply_(z.clone()), torch.tanh(z))
 
 
-def test_lanes_of_one_kind_are_that_kind():
+def test_lanes_that_all_have_one_nonlinearity_act_like_that_nonlinearity():
     z = torch.linspace(-3, 3, 12).view(3, 1, -1)
     for value, kind in ((True, "relu"), (False, "tanh")):
         lanes = Nonlinearity(torch.full((3, 1, 1), value))

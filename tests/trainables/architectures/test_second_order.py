@@ -1,4 +1,4 @@
-"""Second-order networks: their products written out, in NumPy, one term at a time."""
+"""Compares second-order networks with products written out in NumPy, term by term."""
 
 import itertools
 
@@ -14,7 +14,7 @@ NAMES = ("second_order", "cprnn", "mirnn")
 
 
 def make(name, *, lanes=2, **options):
-    """A layer of 4 units and 3 inputs with asymmetric random weights."""
+    """Return a layer of 4 units and 3 inputs with asymmetric random weights."""
     net = build(
         name, inputs=3, outputs=1, hidden=4, lanes=lanes, options=options, dtype=torch.float64
     )
@@ -26,7 +26,7 @@ def numbers(parameter, lane):
 
 
 def first_order(layer, lane, h, x):
-    """V h and U x."""
+    """Return V h and U x."""
     v, u = numbers(layer.recurrent_weight, lane).T, numbers(layer.input_weight, lane).T
     return v @ h, u @ x
 
@@ -106,7 +106,7 @@ def test_cprnn_is_a_second_order_network_whose_tensor_has_a_rank():
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", NAMES)
-def test_without_products_it_is_the_vanilla_network(name):
+def test_a_second_order_network_without_products_is_the_vanilla_network(name):
     layer = make(name)
     products = {"second_order": "tensor", "cprnn": "output_factor", "mirnn": "alpha"}[name]
     getattr(layer, products).zero_()

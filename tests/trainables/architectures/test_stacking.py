@@ -1,4 +1,4 @@
-"""What stands between layers, ``act`` and ``skip``, in NumPy at depth 3."""
+"""Compares what ``act`` and ``skip`` do between layers with NumPy at depth 3."""
 
 import itertools
 
@@ -13,7 +13,7 @@ ACTS = {"identity": lambda z: z, "tanh": np.tanh, "relu": lambda z: np.maximum(z
 
 
 def make(name, depth=3, lanes=2, hidden=4, **options):
-    """A network of 3 inputs and 2 outputs with asymmetric random weights."""
+    """Return a network of 3 inputs and 2 outputs with asymmetric random weights."""
     return randomize(
         build(
             name,
@@ -45,7 +45,7 @@ STEPS = {"rnn": rnn, "deep_transition": deep_transition}
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("name", STEPS)
-def test_three_layers_by_hand(name, act, skip):
+def test_outputs_of_three_layers_are_those_worked_out_by_hand(name, act, skip):
     net = make(name, act=act, skip=skip, nonlinearity="tanh")
     x = noise(2, 5, 2, 3)
     outputs, finals = net(x)
@@ -66,8 +66,8 @@ def test_three_layers_by_hand(name, act, skip):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_stacks_alike(name):
-    """Layer by layer, ``act`` and ``skip`` written out around the layers themselves."""
+def test_every_architecture_applies_act_and_skip_alike(name):
+    """The test runs layer by layer, with ``act`` and ``skip`` written out between them."""
     net = make(name, act="relu", skip=True)
     x = noise(2, 5, 2, 3)
     outputs, finals = net(x)
@@ -95,13 +95,13 @@ def test_an_input_as_wide_as_the_layers_is_not_added_to_the_first_one():
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", STEPS)
-def test_a_sequence_in_two_parts_is_the_whole(name):
+def test_a_sequence_in_two_parts_gives_the_outputs_of_the_whole_sequence(name):
     net = make(name, act="tanh", skip=True)
     x = noise(2, 9, 2, 3)
-    whole, last = net(x)
+    undivided, last = net(x)
     first, between = net(x[:, :4])
     second, end = net(x[:, 4:], between)
-    torch.testing.assert_close(torch.cat([first, second], dim=1), whole, rtol=0, atol=1e-13)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), undivided, rtol=0, atol=1e-13)
     torch.testing.assert_close(end, last, rtol=0, atol=1e-13)
 
 
@@ -109,13 +109,13 @@ def test_a_sequence_in_two_parts_is_the_whole(name):
 def test_the_first_output_leaves_out_only_outputs(name):
     net = make(name, act="tanh", skip=True)
     x = noise(2, 9, 2, 3)
-    (whole, last), (late, end) = net(x), net(x, first_output=6)
-    torch.testing.assert_close(late, whole[:, 6:], rtol=0, atol=1e-13)
+    (all_outputs, last), (late, end) = net(x), net(x, first_output=6)
+    torch.testing.assert_close(late, all_outputs[:, 6:], rtol=0, atol=1e-13)
     torch.testing.assert_close(end, last, rtol=0, atol=1e-13)
     weights = noise(*late.shape, seed=2)
     parameters = list(net.parameters())
     gradients = torch.autograd.grad((late * weights).sum(), parameters)
-    expected = torch.autograd.grad((whole[:, 6:] * weights).sum(), parameters)
+    expected = torch.autograd.grad((all_outputs[:, 6:] * weights).sum(), parameters)
     torch.testing.assert_close(gradients, expected, rtol=1e-12, atol=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""What depth and products can do (depth paper), shown by networks with set weights."""
+"""Tests what depth and products can do (depth paper), with networks of set weights."""
 
 import itertools
 from math import comb
@@ -13,7 +13,7 @@ from trainables.sizing import count
 
 
 def make(name, *, inputs, hidden, outputs=1, depth=1, **options):
-    """A float64 network of one lane whose parameters are all zero."""
+    """Return a float64 network of one lane whose parameters are all zero."""
     net = build(
         name,
         inputs=inputs,
@@ -34,7 +34,7 @@ def make(name, *, inputs, hidden, outputs=1, depth=1, **options):
 
 @torch.no_grad()
 def shift_register(n, d, depth):
-    """A linear network whose layers each hold n/d inputs and hand the oldest to the next one."""
+    """Return a linear network; each layer holds n/d inputs and hands the oldest to the next."""
     net = make("linear_rnn", inputs=d, hidden=n, outputs=d, depth=depth)
     eye = torch.eye(d, dtype=torch.float64)
     for index, layer in enumerate(net.layers):
@@ -45,7 +45,7 @@ def shift_register(n, d, depth):
 
 
 def impulse_response(net, time):
-    """Outputs ``[time, d, outputs]`` after a one in each of the d inputs at the first step."""
+    """Return outputs ``[time, d, outputs]`` after a one in each of d inputs at the first step."""
     d = net.layers[0].inputs
     x = torch.zeros(1, time, d, d, dtype=torch.float64)
     x[0, 0] = torch.eye(d)
@@ -65,8 +65,8 @@ def test_a_stack_of_shift_registers_delays_by_exactly_the_bound(n, d, depth):
     assert not outputs[:, :longest].any()
 
 
-def times(p, q, order):
-    """The product of two power series with exact integers, up to ``order``."""
+def multiply_series(p, q, order):
+    """Return the product of two power series with exact integers, up to ``order``."""
     product = [0] * (order + 1)
     for (i, a), (j, b) in itertools.product(enumerate(p), enumerate(q)):
         if i + j <= order:
@@ -76,22 +76,22 @@ def times(p, q, order):
 
 @torch.no_grad()
 def numerator(net, order):
-    """Exactly det G(w) times all det(I - w V), G the 2 x 2 transfer function of a network."""
+    """Return det G(w) times all det(I - w V), exactly; G is the 2 x 2 transfer function of net."""
     response = impulse_response(net, order + 1)
     assert torch.equal(response, response.round())
     assert response.abs().max() < 2**53
     g = [[[int(v) for v in response[:, i, o]] for o in range(2)] for i in range(2)]
-    plus, minus = times(g[0][0], g[1][1], order), times(g[0][1], g[1][0], order)
+    plus, minus = multiply_series(g[0][0], g[1][1], order), multiply_series(g[0][1], g[1][0], order)
     series = [a - b for a, b in zip(plus, minus, strict=True)]
     for layer in net.layers:
         characteristic = np.poly(layer.recurrent_weight[0].numpy()).round().astype(int)
-        series = times(series, [int(c) for c in characteristic], order)
+        series = multiply_series(series, [int(c) for c in characteristic], order)
     return series
 
 
 @pytest.mark.parametrize(("n", "depth"), [(2, 2), (3, 1), (3, 3), (4, 1), (4, 2), (4, 3)])
 def test_no_linear_stack_delays_by_more_than_the_bound(n, depth):
-    """The rank argument, in exact integers.
+    """Checks the rank argument in exact integers.
 
     det G times all det(I - w V) is a polynomial of a degree of at most L (n - d), whatever the
     weights. A delay of p has G = w^p I, and with it a term w^(p d), since det(I - w V) has
@@ -114,7 +114,7 @@ def test_no_linear_stack_delays_by_more_than_the_bound(n, depth):
 
 
 def fitted_error(n, d, depth, delay, seed):
-    """Error of the best linear stack found: of a delay of white noise, relative to its variance."""
+    """Return the error, relative to the variance, of a linear stack fitted to delay white noise."""
     torch.manual_seed(seed)
     net = shift_register(n, d, depth)
     parameters = [net.readout_weight]
@@ -157,11 +157,11 @@ def test_deeper_networks_delay_with_fewer_units_and_parameters():
     d, delay, parameters = 5, 8, []
     for depth, width in ((1, 45), (2, 25), (4, 15), (8, 10)):
         assert min(n for n in range(d, 100) if delay * d <= depth * (n - d)) == width
-        assert depth * (width // d - 1) == delay  # which shift registers reach
+        assert depth * (width // d - 1) == delay  # shift registers reach this delay
         parameters.append(
             count("linear_rnn", inputs=d, outputs=d, hidden=width, depth=depth, options={})
         )
-    # Per layer n inputs + n^2 + n and n initial states; n d + d of the readout.
+    # A layer has n inputs + n^2 + n and n initial states; the readout has n d + d.
     assert parameters == [2570, 2230, 1850, 1765]
 
 
@@ -169,13 +169,13 @@ def test_deeper_networks_delay_with_fewer_units_and_parameters():
 
 
 def odd_integers(*shape, seed=0):
-    """Random odd numbers: their products are not zero modulo a power of two."""
+    """Return random odd numbers: their products are not zero modulo a power of two."""
     return 2 * torch.randint(-5, 5, shape, generator=torch.Generator().manual_seed(seed)) + 1
 
 
 @torch.no_grad()
 def second_order(**shape):
-    """A linear second-order network with odd weights and biases that starts at zero."""
+    """Return a linear second-order network with odd weights and biases that starts at zero."""
     net = make("second_order", gate="identity", **shape)
     for index, (name, parameter) in enumerate(net.named_parameters()):
         if not name.endswith("initial_state"):
@@ -185,31 +185,33 @@ def second_order(**shape):
 
 @torch.no_grad()
 def last_outputs(net, x):
-    """The last output for ``x [time, samples, inputs]``, in integers modulo 2^64."""
-    whole = {
+    """Return the last output for ``x [time, samples, inputs]``, in integers modulo 2^64."""
+    integers = {
         name: value.long() if value.is_floating_point() else value
         for name, value in net.state_dict().items()
     }
-    outputs, _ = torch.func.functional_call(net, whole, x[None])
+    outputs, _ = torch.func.functional_call(net, integers, x[None])
     assert outputs.dtype == torch.int64
     return outputs[0, -1, :, 0].tolist()
 
 
 def degree(values):
-    """Of a polynomial from its values at consecutive integers, two more than its degree."""
-    differences, found = list(values), -1
+    """Return a polynomial's degree from its values at degree + 2 or more consecutive integers."""
+    differences, highest = list(values), -1
     for order in range(len(values)):
         if any(difference % 2**64 for difference in differences):
-            found = order
+            highest = order
         differences = [b - a for a, b in itertools.pairwise(differences)]
-    assert found < len(values) - 1, "too few values"
-    return found
+    assert highest < len(values) - 1, "too few values"
+    return highest
 
 
 @pytest.mark.parametrize("time", [1, 2, 3, 4])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "hidden"), [(1, 1), (2, 3)])
-def test_total_degree_of_a_linear_second_order_stack(depth, time, inputs, hidden):
+def test_the_total_degree_of_a_linear_second_order_stack_is_the_stated_binomial(
+    depth, time, inputs, hidden
+):
     expected = comb(time + depth - 1, depth)
     net = second_order(inputs=inputs, hidden=hidden, depth=depth)
     points = torch.arange(expected + 2)[:, None]
@@ -219,7 +221,7 @@ def test_total_degree_of_a_linear_second_order_stack(depth, time, inputs, hidden
 @pytest.mark.parametrize("lag", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("depth", [1, 2, 3])
 @pytest.mark.parametrize("hidden", [1, 3])
-def test_degree_in_one_input_of_a_linear_second_order_stack(hidden, depth, lag):
+def test_the_degree_in_one_input_of_a_linear_second_order_stack_is_binomial(hidden, depth, lag):
     time, expected = 6, comb(lag + depth - 1, depth - 1)
     net = second_order(inputs=1, hidden=hidden, depth=depth)
     x = odd_integers(time, 1, 1, seed=50).repeat(1, expected + 2, 1)
@@ -232,8 +234,8 @@ def test_degree_in_one_input_of_a_linear_second_order_stack(hidden, depth, lag):
 
 @torch.no_grad()
 @pytest.mark.parametrize("channels", [1, 3])
-def test_one_linear_second_order_unit_a_channel_multiplies_all_inputs(channels):
-    """By h' = x h + x - 1, of which h + 1 is the product."""
+def test_one_linear_second_order_unit_per_channel_multiplies_all_inputs(channels):
+    """The network computes h' = x h + x - 1, of which h + 1 is the product."""
     net = make("second_order", inputs=channels, hidden=channels, outputs=channels, gate="identity")
     layer, eye = net.layers[0], torch.eye(channels, dtype=torch.float64)
     for channel in range(channels):
@@ -251,14 +253,14 @@ def test_one_linear_second_order_unit_a_channel_multiplies_all_inputs(channels):
 
 
 def at_scales(net, scales, time=3):
-    """The largest last output for inputs times each of ``scales``."""
+    """Return the largest last output for inputs times each of ``scales``."""
     x = noise(1, time, 4, net.layers[0].inputs)
     with torch.no_grad():
         return [net(x * scale)[0][0, -1].abs().max().item() for scale in scales]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-def test_growth_with_the_inputs_of_linear_recurrences(depth):
+def test_linear_recurrences_grow_linearly_with_the_inputs_or_are_bounded(depth):
     def network(act):
         net = randomize(make("linear_rnn", inputs=3, hidden=5, depth=depth, act=act))
         with torch.no_grad():
@@ -268,16 +270,16 @@ def test_growth_with_the_inputs_of_linear_recurrences(depth):
             net.readout_bias.zero_()
         return net
 
-    one, *grown = at_scales(network("relu"), [1.0, 2.0, 1e3, 1e6])
-    assert one > 1e-3
-    assert grown == pytest.approx([2 * one, 1e3 * one, 1e6 * one], rel=1e-12)
+    unscaled, *grown = at_scales(network("relu"), [1.0, 2.0, 1e3, 1e6])
+    assert unscaled > 1e-3
+    assert grown == pytest.approx([2 * unscaled, 1e3 * unscaled, 1e6 * unscaled], rel=1e-12)
     bounded = network("tanh")
     limit = bounded.readout_weight.abs().sum().item()
     assert max(at_scales(bounded, [1.0, 1e3, 1e6, 1e12])) <= limit
 
 
 @pytest.mark.parametrize(("depth", "time"), [(1, 3), (1, 6), (2, 3), (3, 3)])
-def test_growth_with_the_inputs_of_linear_second_order_networks(depth, time):
+def test_linear_second_order_networks_grow_with_the_inputs_by_their_degree(depth, time):
     net = randomize(make("second_order", inputs=3, hidden=5, depth=depth, gate="identity"))
     with torch.no_grad():
         for layer in net.layers:
@@ -294,14 +296,17 @@ def test_growth_with_the_inputs_of_linear_second_order_networks(depth, time):
 def test_mirnn_is_a_cprnn_whose_rank_is_its_width(gate):
     mirnn = randomize(make("mirnn", inputs=3, hidden=4, outputs=2, gate=gate))
     cprnn = randomize(make("cprnn", inputs=3, hidden=4, outputs=2, gate=gate, rank=4), seed=1)
-    one, other = mirnn.layers[0], cprnn.layers[0]
-    v, u = one.recurrent_weight[0].T, one.input_weight[0].T  # as they act from the left
-    alpha, beta1, beta2 = (torch.diag(p[0]) for p in (one.alpha, one.beta1, one.beta2))
-    other.output_factor[0] = alpha.T  # C
-    other.state_factor[0], other.input_factor[0] = v.T, u.T  # A and B
-    other.recurrent_weight[0], other.input_weight[0] = (beta1 @ v).T, (beta2 @ u).T
-    other.bias.copy_(one.bias)
-    other.initial_state.copy_(one.initial_state)
+    mirnn_layer, cprnn_layer = mirnn.layers[0], cprnn.layers[0]
+    # The matrices act from the left.
+    v, u = mirnn_layer.recurrent_weight[0].T, mirnn_layer.input_weight[0].T
+    alpha, beta1, beta2 = (
+        torch.diag(p[0]) for p in (mirnn_layer.alpha, mirnn_layer.beta1, mirnn_layer.beta2)
+    )
+    cprnn_layer.output_factor[0] = alpha.T  # C
+    cprnn_layer.state_factor[0], cprnn_layer.input_factor[0] = v.T, u.T  # A and B
+    cprnn_layer.recurrent_weight[0], cprnn_layer.input_weight[0] = (beta1 @ v).T, (beta2 @ u).T
+    cprnn_layer.bias.copy_(mirnn_layer.bias)
+    cprnn_layer.initial_state.copy_(mirnn_layer.initial_state)
     for name in ("readout_weight", "readout_bias"):
         getattr(cprnn, name).copy_(getattr(mirnn, name))
     x = noise(1, 6, 3, 3)

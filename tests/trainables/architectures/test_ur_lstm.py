@@ -1,4 +1,4 @@
-"""UR-LSTM: its gates by hand, as an LSTM of torch where the refine gate is half open, its start."""
+"""Compares the UR-LSTM with its equations and torch's LSTM, and tests how its gates start."""
 
 import itertools
 
@@ -33,7 +33,7 @@ def sigmoid(z):
 @pytest.mark.parametrize(
     ("nonlinearity", "s"), [("tanh", np.tanh), ("relu", lambda z: np.maximum(z, 0))]
 )
-def test_two_lanes_by_hand(nonlinearity, s):
+def test_outputs_of_two_lanes_are_those_worked_out_by_hand(nonlinearity, s):
     layer = make(lanes=2, nonlinearity=nonlinearity)
     x = noise(2, 6, 3, 3)
     outputs, (last_h, last_c) = layer(x)
@@ -54,8 +54,8 @@ def test_two_lanes_by_hand(nonlinearity, s):
 @torch.no_grad()
 @pytest.mark.parametrize("f", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("r", [0.0, 0.25, 0.5, 1.0])
-def test_what_is_kept_lies_between_the_square_of_f_and_its_mirror_image(f, r):
-    """One step from c = 1 with candidate 0: the new c is the effective gate g."""
+def test_the_effective_gate_lies_between_the_square_of_f_and_its_mirror_image(f, r):
+    """After one step from c = 1 with candidate 0, the new c is the effective gate g."""
     layer = make()
     for parameter in layer.parameters():
         parameter.zero_()
@@ -73,7 +73,7 @@ def test_what_is_kept_lies_between_the_square_of_f_and_its_mirror_image(f, r):
 
 
 @torch.no_grad()
-def test_with_a_half_open_refine_gate_it_is_an_lstm_of_torch_with_coupled_gates():
+def test_ur_lstm_with_a_half_open_refine_gate_is_torchs_lstm_with_coupled_gates():
     torch.manual_seed(0)
     other = torch.nn.LSTMCell(3, 5, dtype=torch.float64)
     for weight in other.parameters():  # input gate = 1 - forget gate
@@ -108,7 +108,7 @@ def test_gates_start_uniform_and_the_refine_gate_opposite_to_the_forget_gate():
         assert stats.kstest(q, stats.uniform(1 / n, 1 - 2 / n).cdf).pvalue > 1e-3
 
 
-def test_the_start_of_its_gates_takes_the_place_of_a_forget_bias():
+def test_neither_a_forget_bias_nor_scales_of_forget_and_refine_biases_are_searched():
     space = search_space("ur_lstm")
     assert not {"forget_bias", "forget_bias_scale", "refine_bias_scale"} & set(space)
     assert {"output_bias_scale", "candidate_bias_scale", "forget_square_scale"} <= set(space)

@@ -1,4 +1,4 @@
-"""The vanilla network against torch.nn.RNNCell, and how the IRNN starts."""
+"""Compares the vanilla network with torch.nn.RNNCell and tests how the IRNN starts."""
 
 import pytest
 import torch

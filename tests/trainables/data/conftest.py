@@ -1,4 +1,4 @@
-"""A cache and a data folder of the test's own, and no way out to the internet."""
+"""Gives every test a cache and a data folder of its own, and no way out to the internet."""
 
 import http.server
 import os
@@ -13,7 +13,7 @@ REAL = os.environ.get("SOUNDINGS_DATA")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """The cache, empty; nothing is open, and every address refuses."""
+    """Return the empty cache; no array is open, and every address refuses connections."""
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SOUNDINGS_DATA", raising=False)
     monkeypatch.setattr(prepared, "_opened", {})
@@ -24,7 +24,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """The folder that SOUNDINGS_DATA names, empty."""
+    """Return the empty folder that SOUNDINGS_DATA names."""
     folder = tmp_path / "data"
     folder.mkdir()
     monkeypatch.setenv("SOUNDINGS_DATA", str(folder))
@@ -33,7 +33,7 @@ def data(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A folder that all addresses lead to, and the list of the names that were asked for."""
+    """Yield a folder that all addresses lead to, and the list of the names that were asked for."""
     folder, asked = tmp_path / "served", []
     folder.mkdir()
 
@@ -57,7 +57,7 @@ def server(tmp_path, monkeypatch):
 
 @pytest.fixture
 def real(monkeypatch):
-    """The folder of real data."""
+    """Return the folder of real data; skip the test if there is none."""
     if not REAL:
         pytest.skip("wants real data: set SOUNDINGS_DATA to a folder of it")
     monkeypatch.setenv("SOUNDINGS_DATA", REAL)

@@ -1,4 +1,4 @@
-"""CIFAR-10 batches against pickles written by hand, as Python 2 wrote them."""
+"""Tests how CIFAR-10 batches are read, with pickles written by hand as Python 2 wrote them."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ from trainables.data import DataError, cifar
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of six sound batches."""
+    """Return a folder of six valid batches."""
     write_cifar(tmp_path / "cifar-10-batches-py")
     return tmp_path / "cifar-10-batches-py"
 
@@ -66,13 +66,13 @@ def test_a_pickle_of_python_2_is_read(folder):
     assert labels.tolist() == [7, 0]
 
 
-def test_an_array_by_columns_is_read_by_rows(folder):
+def test_an_array_stored_by_columns_is_read_by_rows(folder):
     colours = np.repeat(np.array([[10], [20], [30]], np.uint8), 3072, axis=1)
     (folder / "data_batch_2").write_bytes(batch(np.asfortranarray(colours), [1, 2, 3]))
     assert cifar.batches(folder)["data_batch_2"][0][:, 99].tolist() == [10, 20, 30]
 
 
-def test_the_archive_is_read_as_the_folder_is_in_any_order(folder):
+def test_an_archive_gives_the_batches_of_the_folder_whatever_its_order(folder):
     from_folder = cifar.batches(folder)
     from_archive = cifar.batches(archive(folder, members=BATCHES[::-1]))
     assert set(from_archive) == set(BATCHES)
@@ -82,7 +82,7 @@ def test_the_archive_is_read_as_the_folder_is_in_any_order(folder):
 
 
 class Touches:
-    """Makes a file where it is unpickled without care."""
+    """Makes a file when it is unpickled without restrictions."""
 
     def __init__(self, path):
         self.path = path
@@ -92,17 +92,17 @@ class Touches:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_that_would_run_something_runs_nothing(folder, tmp_path, protocol):
-    made = tmp_path / "made"
-    harmful = pickle.dumps({b"data": Touches(made), b"labels": []}, protocol=protocol)
+def test_a_pickle_that_would_run_code_is_refused_and_runs_nothing(folder, tmp_path, protocol):
+    harm = tmp_path / "made"
+    harmful = pickle.dumps({b"data": Touches(harm), b"labels": []}, protocol=protocol)
     pickle.loads(harmful).get(b"data").close()
-    assert made.exists(), "the pickle does no harm: the test shows nothing"
-    made.unlink()
+    assert harm.exists(), "the pickle does no harm: the test shows nothing"
+    harm.unlink()
     (folder / "data_batch_4").write_bytes(harmful)
     for path in (folder, archive(folder)):
         with pytest.raises(DataError, match=r"data_batch_4 would run (_?io)\.open when read"):
             cifar.batches(path)
-    assert not made.exists()
+    assert not harm.exists()
 
 
 @pytest.mark.parametrize(
@@ -116,16 +116,16 @@ def test_a_pickle_that_would_run_something_runs_nothing(folder, tmp_path, protoc
         b"c_codecs\nlookup\n.",
     ],
 )
-def test_no_other_callable_is_reached_and_no_array_is_made_of_addresses(folder, call):
+def test_a_pickle_can_call_no_other_function_and_make_no_array_of_addresses(folder, call):
     (folder / "data_batch_1").write_bytes(b"\x80\x02" + call)
     with pytest.raises(DataError, match=r"data_batch_1 (would run|is no CIFAR-10 batch)"):
         cifar.batches(folder)
 
 
 def test_a_truncated_pickle_is_refused_wherever_it_ends(folder):
-    whole = Python2.batch(bytes(3072), 1, [0])
-    for length in [*range(0, 60), *range(60, len(whole), 211), len(whole) - 1]:
-        (folder / "data_batch_1").write_bytes(whole[:length])
+    content = Python2.batch(bytes(3072), 1, [0])
+    for length in [*range(0, 60), *range(60, len(content), 211), len(content) - 1]:
+        (folder / "data_batch_1").write_bytes(content[:length])
         with pytest.raises(DataError, match="data_batch_1 is damaged: it is no whole pickle"):
             cifar.batches(folder)
 
@@ -164,11 +164,11 @@ def test_a_missing_batch_is_named(folder):
         cifar.batches(folder)
 
 
-def test_an_archive_that_is_cut_short_or_none_is_refused(folder):
+def test_a_file_that_is_a_truncated_archive_or_none_is_refused(folder):
     path = archive(folder)
-    whole = path.read_bytes()
-    for length in (0, 5, len(whole) // 3, len(whole) // 2, len(whole) - 20):
-        path.write_bytes(whole[:length])
+    content = path.read_bytes()
+    for length in (0, 5, len(content) // 3, len(content) // 2, len(content) - 20):
+        path.write_bytes(content[:length])
         with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz"):
             cifar.batches(path)
     with gzip.open(path, "wb") as stream:
@@ -182,7 +182,7 @@ def test_an_archive_that_is_cut_short_or_none_is_refused(folder):
         cifar.batches(path)
 
 
-def test_only_files_of_the_right_folder_count(folder):
+def test_members_of_an_archive_outside_of_the_right_folder_are_ignored(folder):
     path = folder.parent / "other.tar.gz"
     with tarfile.open(path, "w:gz") as tar:
         for name in BATCHES:

@@ -1,4 +1,4 @@
-"""Where files are looked for, and downloads from a server of the test's own."""
+"""Tests where files are looked for, and downloads from a server of the tests."""
 
 import gzip
 import hashlib
@@ -50,13 +50,13 @@ def test_a_users_own_folder_comes_before_the_cache_and_the_cache_before_a_downlo
     assert len(asked) == 1
 
 
-def test_the_first_name_comes_first(data):
+def test_the_first_of_several_names_of_a_file_is_preferred(data):
     put(data, "text8/text8.zip", b"")
     plain = put(data, "text8/text8", b"")
     assert find("text8", "text8", "text8.zip", checksum=MD5) == plain
 
 
-def test_the_cache_is_the_users_unless_named(monkeypatch, tmp_path):
+def test_the_cache_is_that_of_the_user_unless_soundings_cache_names_another(monkeypatch, tmp_path):
     assert files.cache() == tmp_path / "cache"
     monkeypatch.setenv("SOUNDINGS_CACHE", "")
     assert files.cache() == pooch.os_cache("soundings")
@@ -65,13 +65,14 @@ def test_the_cache_is_the_users_unless_named(monkeypatch, tmp_path):
     assert files.cache() == tmp_path / "a"
 
 
-def test_a_download_says_so_once(server, caplog, monkeypatch):
+def test_a_download_is_logged_once(server, caplog, monkeypatch):
     put(server[0], "text8.zip", TEXT)
     monkeypatch.setattr(pooch.get_logger(), "handlers", [caplog.handler])
     pooch.get_logger().setLevel(logging.NOTSET)
     find("text8", "text8.zip", checksum=MD5)
     lines = [record for record in caplog.records if record.name in ("soundings", "pooch")]
-    assert [record.levelno for record in lines] == [logging.WARNING]  # seen without any set-up
+    # A warning is seen without any set-up of logging.
+    assert [record.levelno for record in lines] == [logging.WARNING]
     assert lines[0].getMessage().startswith("Downloading http://127.0.0.1:")
 
 
@@ -91,7 +92,7 @@ def test_all_four_files_of_mnist_are_downloaded_and_checked(server, cache, tmp_p
     assert kept[8:] == bytes([1, 2])
 
 
-def test_another_file_than_the_known_one_leaves_nothing(server, cache):
+def test_a_download_with_a_wrong_checksum_is_deleted_and_refused(server, cache):
     put(server[0], "text8.zip", b"a page of a hotel's network")
     with pytest.raises(DataError) as caught:
         text8()
@@ -104,7 +105,7 @@ def test_another_file_than_the_known_one_leaves_nothing(server, cache):
     assert names(cache / "text8") == ["download.lock"]
 
 
-# Killed when the file is there, but not yet checked.
+# The process is killed when the file is there, but not yet checked.
 KILLED = """
 import os, signal, sys
 import pooch.core
@@ -116,7 +117,7 @@ files.find("text8", "text8.zip", checksum=checksum)
 """
 
 
-def test_what_a_killed_download_left_is_not_taken_and_goes(server, cache):
+def test_the_unfinished_file_of_a_killed_download_is_not_used_but_deleted(server, cache):
     put(server[0], "text8.zip", TEXT)
     for _ in range(2):
         command = [sys.executable, "-c", KILLED, files.ADDRESSES["text8"], MD5]
@@ -127,7 +128,7 @@ def test_what_a_killed_download_left_is_not_taken_and_goes(server, cache):
     assert names(cache / "text8") == ["download.lock", "text8.zip"]
 
 
-def test_what_another_process_downloaded_meanwhile_is_taken(server, cache, monkeypatch):
+def test_a_file_that_another_process_downloaded_meanwhile_is_used(server, cache, monkeypatch):
     _, asked = server
     locked = files.locked
 
@@ -142,7 +143,7 @@ def test_what_another_process_downloaded_meanwhile_is_taken(server, cache, monke
     assert asked == []
 
 
-def test_without_internet_it_is_said_where_was_looked_and_what_to_do(data, cache):
+def test_a_failed_download_tells_where_was_looked_and_what_to_do(data, cache):
     with pytest.raises(DataError) as caught:
         text8()
     assert str(caught.value) == (
@@ -152,13 +153,13 @@ def test_without_internet_it_is_said_where_was_looked_and_what_to_do(data, cache
     )
 
 
-def test_a_file_that_the_server_lacks_is_missing(server, cache):
+def test_a_file_that_the_server_lacks_is_reported_as_missing(server, cache):
     with pytest.raises(DataError, match=rf"not in {cache}/tinyshakespeare, .* \(404 Client Error"):
         shakespeare()
 
 
 @pytest.mark.parametrize("name", ["nowhere", "a file"])
-def test_a_named_folder_must_be_one(tmp_path, monkeypatch, name):
+def test_soundings_data_must_name_a_folder(tmp_path, monkeypatch, name):
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("SOUNDINGS_DATA", str(tmp_path / name))
     with pytest.raises(DataError) as caught:
@@ -168,13 +169,13 @@ def test_a_named_folder_must_be_one(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("variable", ["SOUNDINGS_DATA", "SOUNDINGS_CACHE"])
-def test_a_folder_that_cannot_be_looked_at_is_said(monkeypatch, variable):
+def test_a_folder_that_cannot_be_read_is_reported(monkeypatch, variable):
     monkeypatch.setenv(variable, "x" * 5000)
     with pytest.raises(DataError, match=r"xx.* cannot be read \(File name too long\)"):
         shakespeare()
 
 
-def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch, data):
+def test_a_cache_that_cannot_be_written_is_reported(tmp_path, monkeypatch, data):
     put(data, "tinyshakespeare/input.txt", b"words")
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path / "a file"))
@@ -184,9 +185,9 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch, data):
         shakespeare()
 
 
-def test_an_import_reads_and_makes_nothing(tmp_path):
-    where = {"SOUNDINGS_DATA": str(tmp_path / "no"), "SOUNDINGS_CACHE": str(tmp_path / "cache")}
+def test_importing_trainables_data_creates_no_files_and_imports_no_torch(tmp_path):
+    variables = {"SOUNDINGS_DATA": str(tmp_path / "no"), "SOUNDINGS_CACHE": str(tmp_path / "cache")}
     code = "import sys, trainables.data; sys.exit('ray' in sys.modules or 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | where, timeout=60)
-    assert done.returncode == 0
+    completed = subprocess.run([sys.executable, "-c", code], env=os.environ | variables, timeout=60)
+    assert completed.returncode == 0
     assert list(tmp_path.iterdir()) == []

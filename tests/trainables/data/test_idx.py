@@ -1,4 +1,4 @@
-"""IDX files against bytes written by hand."""
+"""Tests how IDX files are read, with bytes written by hand."""
 
 import gzip
 import struct
@@ -49,7 +49,7 @@ IMAGES, LABELS = idx_images(pictures(2)), idx_labels([1, 2, 3])
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True])
-def test_what_is_wrong_is_said(tmp_path, read, content, sentence, zipped):
+def test_each_fault_of_an_idx_file_is_reported(tmp_path, read, content, sentence, zipped):
     path = write(tmp_path / "a file", content, zipped)
     with pytest.raises(DataError, match=sentence) as caught:
         read(path)
@@ -65,10 +65,16 @@ def test_a_header_that_promises_terabytes_takes_no_memory(tmp_path):
 
 
 def test_a_gzip_file_with_a_wrong_byte_is_refused_wherever_it_is(tmp_path):
-    whole = gzip.compress(IMAGES)
-    for place in (0, 1, 2, *range(10, len(whole))):  # 3 to 9 hold the time and suchlike
-        content = bytearray(whole)
-        content[place] ^= 0x55
+    compressed = gzip.compress(IMAGES)
+    # Bytes 3 to 9 hold the time and other facts that are not checked.
+    for position in (
+        0,
+        1,
+        2,
+        *range(10, len(compressed)),
+    ):
+        content = bytearray(compressed)
+        content[position] ^= 0x55
         (tmp_path / "images.gz").write_bytes(content)
         with pytest.raises(DataError, match=r"images\.gz"):
             idx.images(tmp_path / "images.gz")
@@ -103,7 +109,7 @@ def test_a_file_that_is_no_gzip_or_a_folder_is_refused(tmp_path):
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_bytes_are_the_right_array_or_a_data_error(tmp_path, head, tail, zipped):
+def test_reading_any_bytes_gives_the_right_array_or_a_data_error(tmp_path, head, tail, zipped):
     content = struct.pack(">2I", *head) + tail
     path = write(tmp_path / "any", content, zipped)
     right_labels = head == (2049, len(tail)) and tail and max(tail) <= 9
@@ -127,7 +133,7 @@ def test_any_bytes_are_the_right_array_or_a_data_error(tmp_path, head, tail, zip
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_noise_is_never_another_exception(tmp_path, content, suffix):
+def test_reading_noise_raises_a_data_error_and_no_other_exception(tmp_path, content, suffix):
     path = tmp_path / f"noise{suffix}"
     path.write_bytes(b"\x1f\x8b\x08" + content if suffix else content)
     with pytest.raises(DataError):

@@ -1,4 +1,4 @@
-"""MNIST and grey CIFAR-10 as sets of pictures."""
+"""Tests MNIST and grey CIFAR-10 as sets of pictures."""
 
 import numpy as np
 import pytest
@@ -56,11 +56,11 @@ def test_numbers_of_pictures_and_labels_that_differ_are_refused(data):
     )
 
 
-def test_what_was_refused_is_read_again_once_it_is_whole(data, cache):
+def test_a_file_that_was_refused_is_read_again_once_it_is_complete(data, cache):
     write_mnist(data / "mnist")
     damaged = data / "mnist" / "train-images-idx3-ubyte"
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[:-1])
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1])
     with pytest.raises(DataError, match="cut short"):
         mnist()
     assert [path.suffix for path in (cache / "prepared").iterdir()] == [".lock"]
@@ -91,7 +91,7 @@ def test_grey_cifar_joins_the_five_training_batches_in_order(data):
     assert images.deviation == pytest.approx(40 * 2**0.5 / 255)
 
 
-def test_a_change_of_one_batch_is_seen(data):
+def test_a_change_of_one_cifar_batch_is_noticed(data):
     folder = data / "cifar10" / "cifar-10-batches-py"
     write_cifar(folder)
     cifar10_grey()

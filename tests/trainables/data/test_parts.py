@@ -1,4 +1,4 @@
-"""A file of the user's own that is not the whole data set is used, and said to be a part."""
+"""Tests that a user's file with a part of a data set is used, and that a warning says so."""
 
 import logging
 
@@ -14,7 +14,7 @@ def warnings(caplog):
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
-def test_small_files_are_said_to_be_small_once(data, caplog):
+def test_small_files_of_pictures_are_warned_of_once(data, caplog):
     warn_of_a_part.cache_clear()
     write_mnist(data / "mnist", training=3, evaluation=2)
     for _ in range(2):
@@ -28,13 +28,13 @@ def test_small_files_are_said_to_be_small_once(data, caplog):
     ]
 
 
-def test_a_text_that_was_cut_is_said_to_be_a_part(data, caplog):
+def test_a_text_that_was_cut_is_warned_of(data, caplog):
     warn_of_a_part.cache_clear()
     (data / "tinyshakespeare").mkdir()
     (data / "tinyshakespeare/input.txt").write_text("To be, or not to be")
     assert len(shakespeare()) == 19
-    (said,) = warnings(caplog)
-    assert "holds 19 characters, but the data set has 1,115,394" in said
+    (warning,) = warnings(caplog)
+    assert "holds 19 characters, but the data set has 1,115,394" in warning
 
 
 def test_pictures_of_one_shade_are_refused(data):
@@ -49,7 +49,7 @@ def test_pictures_of_one_shade_are_refused(data):
 
 
 @pytest.mark.parametrize("name", ["SOUNDINGS_DATA", "SOUNDINGS_CACHE"])
-def test_a_home_that_is_nobodys_is_one_sentence(name, monkeypatch):
+def test_the_home_folder_of_an_unknown_user_is_refused_in_one_sentence(name, monkeypatch):
     monkeypatch.setenv(name, "~nobody-is-called-so/data")
     with pytest.raises(DataError, match="there is no folder '~nobody-is-called-so/data'"):
         shakespeare()

@@ -1,4 +1,4 @@
-"""The cache of prepared arrays: made once, whole or not at all, bounded."""
+"""Tests the cache of prepared arrays: made once, complete or absent, and bounded in number."""
 
 import os
 import signal
@@ -21,36 +21,36 @@ def never():
 
 
 def forget(monkeypatch):
-    """As a new process has it."""
+    """Forget which arrays are open, as in a new process."""
     monkeypatch.setattr(prepared, "_opened", {})
 
 
 def test_arrays_come_back_as_they_were_made(monkeypatch):
-    made = {
+    expected = {
         "inputs": np.arange(12, dtype=np.float32).reshape(3, 4),
         "targets": np.array([], dtype=np.int64),
         "by_columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
     }
-    first = generated("a-1", lambda: made)
+    first = generated("a-1", lambda: expected)
     forget(monkeypatch)
     for arrays in (first, generated("a-1", never)):
-        assert list(arrays) == list(made)
+        assert list(arrays) == list(expected)
         for name, array in arrays.items():
             assert isinstance(array, np.memmap)
             assert not array.flags.writeable
-            assert array.dtype == made[name].dtype
-            np.testing.assert_array_equal(array, made[name])
+            assert array.dtype == expected[name].dtype
+            np.testing.assert_array_equal(array, expected[name])
 
 
-def test_the_same_name_is_made_once_and_opened_once():
+def test_arrays_of_one_name_are_made_once_and_opened_once():
     first = generated("a", lambda: {"x": np.ones(3)})
-    first["y"] = np.zeros(1)  # a caller's own dictionary
+    first["y"] = np.zeros(1)  # a caller may change the dictionary, which is its own
     second = generated("a", never)
     assert list(second) == ["x"]
     assert second["x"] is first["x"]
 
 
-def test_other_names_and_other_caches_are_other_arrays(tmp_path, monkeypatch):
+def test_other_names_and_other_caches_have_other_arrays(tmp_path, monkeypatch):
     assert generated("a", lambda: {"x": np.ones(1)})["x"][0] == 1
     assert generated("b/../a", lambda: {"x": np.full(1, 2)})["x"][0] == 2
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path / "another"))
@@ -62,7 +62,7 @@ def test_objects_are_not_pickled():
         generated("a", lambda: {"x": np.array([{}])})
 
 
-def test_an_exception_of_making_leaves_nothing(cache):
+def test_an_exception_while_arrays_are_made_leaves_nothing_in_the_cache(cache):
     def fails():
         raise OSError("of its own")
 
@@ -74,35 +74,35 @@ def test_an_exception_of_making_leaves_nothing(cache):
 
 
 def test_a_source_that_changes_or_moves_is_converted_anew(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_bytes(b"abc")
-    two.write_bytes(b"abc")
+    first, second = tmp_path / "one", tmp_path / "two"
+    first.write_bytes(b"abc")
+    second.write_bytes(b"abc")
     times = (10**18, 10**18)
-    for path in (one, two):
+    for path in (first, second):
         os.utime(path, ns=times)
-    made = []
+    conversions = []
 
     def make():
-        made.append(1)
+        conversions.append(1)
         return {"x": np.ones(1)}
 
-    def expect(count, path=one):
+    def expect(count, path=first):
         from_files("a", [path], make)
-        assert len(made) == count
+        assert len(conversions) == count
 
     expect(1)
     expect(1)
-    expect(2, two)
-    one.write_bytes(b"abcd")
-    os.utime(one, ns=times)
+    expect(2, second)
+    first.write_bytes(b"abcd")
+    os.utime(first, ns=times)
     expect(3)
-    os.utime(one, ns=(10**18, 10**18 + 1))
+    os.utime(first, ns=(10**18, 10**18 + 1))
     expect(4)
-    (tmp_path / "link").symlink_to(one)
+    (tmp_path / "link").symlink_to(first)
     expect(4, tmp_path / "link")
 
 
-def test_only_the_newest_four_are_kept_of_each_group(cache, tmp_path, monkeypatch):
+def test_only_the_newest_four_prepared_folders_of_each_group_are_kept(cache, tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.write_bytes(b"")
     from_files("other", [source], lambda: {"x": np.zeros(1)})
@@ -137,7 +137,7 @@ def test_a_prepared_folder_that_was_tampered_with_is_made_anew(cache, monkeypatc
     assert folders(cache) == [folder]
 
 
-# Says what it does on its output, and goes on with each line of input.
+# The worker prints what it does and waits for a line of input after each step.
 WORKER = """
 import os, sys
 import numpy as np
@@ -164,33 +164,33 @@ print(arrays["x"].sum(), arrays["y"].sum(), flush=True)
 """
 
 
-def start(code):
+def start_python(code):
     return subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
 
-def go_on(process):
+def let_continue(process):
     process.stdin.write("\n")
     process.stdin.flush()
 
 
-def said(process):
+def next_line(process):
     return process.stdout.readline().strip()
 
 
-def test_two_processes_at_once_make_it_once():
-    first, second = start(WORKER), start(WORKER)
+def test_two_processes_at_once_make_the_arrays_once():
+    first, second = start_python(WORKER), start_python(WORKER)
     try:
-        assert said(first) == said(second) == "ready"
-        go_on(first)
-        assert said(first) == "locking"
-        assert said(first) == "making"
-        go_on(second)
-        assert said(second) == "locking"  # and waits, or would be making next
-        go_on(first)
-        assert said(first) == "45.0 10"
-        assert said(second) == "45.0 10"
+        assert next_line(first) == next_line(second) == "ready"
+        let_continue(first)
+        assert next_line(first) == "locking"
+        assert next_line(first) == "making"
+        let_continue(second)
+        assert next_line(second) == "locking"  # and waits; otherwise it would be making next
+        let_continue(first)
+        assert next_line(first) == "45.0 10"
+        assert next_line(second) == "45.0 10"
         assert first.wait(timeout=30) == second.wait(timeout=30) == 0
     finally:
         for process in (first, second):
@@ -217,23 +217,24 @@ generated("a", lambda: {"x": np.arange(10.0), "y": np.arange(5)})
 """
 
 
-def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(cache):
+def test_a_killed_process_leaves_nothing_that_is_taken_for_complete(cache):
     for _ in range(2):
         killed = subprocess.run([sys.executable, "-c", KILLED], timeout=60)
         assert killed.returncode == -signal.SIGKILL
-        left = sorted(path.name for path in (cache / "prepared").iterdir())
-        assert left == ["generated.lock", "generated.unfinished"]
-    again = start(WORKER)
+        names = sorted(path.name for path in (cache / "prepared").iterdir())
+        assert names == ["generated.lock", "generated.unfinished"]
+    again = start_python(WORKER)
     output, _ = again.communicate("\n\n", timeout=60)
     assert output.split() == ["ready", "locking", "making", "45.0", "10"]
     assert not (cache / "prepared" / "generated.unfinished").exists()
     assert len(folders(cache)) == 1
 
 
-def test_a_disk_without_room_is_said_and_left_as_it_was(cache, monkeypatch):
+def test_a_disk_without_room_is_reported_and_left_as_it_was(cache, monkeypatch):
     def half(file, array, **_):
         file.write(array.tobytes()[:100])
-        raise OSError("1000 requested and 100 written")  # as NumPy says it: without a number
+        # NumPy raises it like this, without an error number.
+        raise OSError("1000 requested and 100 written")
 
     monkeypatch.setattr(np, "save", half)
     with pytest.raises(DataError) as caught:
@@ -245,7 +246,7 @@ def test_a_disk_without_room_is_said_and_left_as_it_was(cache, monkeypatch):
     assert [path.name for path in (cache / "prepared").iterdir()] == ["generated.lock"]
 
 
-def test_what_is_there_is_read_where_nothing_can_be_written(cache, monkeypatch):
+def test_prepared_arrays_are_read_where_nothing_can_be_written(cache, monkeypatch):
     generated("a", lambda: {"x": np.ones(3)})
     forget(monkeypatch)
 

@@ -1,4 +1,4 @@
-"""The real files, where SOUNDINGS_DATA names a folder of them."""
+"""Reads the real files where SOUNDINGS_DATA names a folder of them."""
 
 import shutil
 from pathlib import Path
@@ -9,13 +9,13 @@ from trainables.data import SHAKESPEARE_SYMBOLS, DataError, mnist, shakespeare, 
 
 
 def need(folder, pattern):
-    found = sorted(Path(folder).glob(pattern))
-    if not found:
+    paths = sorted(Path(folder).glob(pattern))
+    if not paths:
         pytest.skip(f"there is no {pattern} in SOUNDINGS_DATA")
-    return found
+    return paths
 
 
-def test_mnist(real):
+def test_mnist_has_the_known_sizes_labels_and_statistics(real):
     need(real, "mnist/train-images-idx3-ubyte*")
     images = mnist()
     assert images.training_images.shape == (60_000, 784)
@@ -28,7 +28,7 @@ def test_mnist(real):
     assert images.deviation == pytest.approx(0.3081, abs=5e-5)
 
 
-def test_tiny_shakespeare(real):
+def test_tiny_shakespeare_has_the_known_length_start_and_symbols(real):
     need(real, "tinyshakespeare/input.txt")
     codes = shakespeare()
     assert codes.shape == (1_115_394,)
@@ -36,7 +36,7 @@ def test_tiny_shakespeare(real):
     assert sorted(set(codes.tolist())) == list(range(65))
 
 
-def test_a_piece_of_text8_with_words_left_out_is_not_text8(real, data):
+def test_a_piece_of_text8_with_words_left_out_is_refused_as_text8(real, data):
     (data / "text8").mkdir()
     shutil.copyfile(need(real, "text8/*unk*.txt")[0], data / "text8" / "text8")
     with pytest.raises(

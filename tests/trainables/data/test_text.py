@@ -1,4 +1,4 @@
-"""Texts as codes, and texts that are others."""
+"""Tests that texts are read as codes, and that other texts are refused."""
 
 import string
 import zipfile
@@ -38,7 +38,7 @@ def test_symbols_are_in_order():
     assert set(string.ascii_letters) < set(SHAKESPEARE_SYMBOLS)
 
 
-def test_codes_are_places_among_the_symbols(data):
+def test_the_code_of_a_character_is_its_place_among_the_symbols(data):
     put(data, "text8", "text8", b" az b")
     codes = text8()
     assert codes.tolist() == [0, 1, 26, 0, 2]
@@ -83,7 +83,7 @@ def test_symbols_that_do_not_belong_are_named(data):
         (b"", "text8 is empty:"),
     ],
 )
-def test_what_is_wrong_is_said(data, content, sentence):
+def test_each_fault_of_a_text_is_reported(data, content, sentence):
     put(data, "text8", "text8", content)
     with pytest.raises(DataError, match=sentence):
         text8()
@@ -91,14 +91,15 @@ def test_what_is_wrong_is_said(data, content, sentence):
 
 def test_damaged_archives_are_refused(data):
     path = put_zip(data, "text8", "a long text " * 100)
-    whole = path.read_bytes()
-    for content in (b"", whole[:30], whole[:-10], whole[:40] + b"\0\0\0" + whole[43:]):
+    archive = path.read_bytes()
+    for content in (b"", archive[:30], archive[:-10], archive[:40] + b"\0\0\0" + archive[43:]):
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"text8\.zip cannot be read"):
             text8()
     put_zip(data, "text8", "words" * 20, zipfile.ZIP_LZMA)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:39] + b"\xff" + whole[40:])  # the properties of the compression
+    archive = path.read_bytes()
+    # This byte holds properties of the compression.
+    path.write_bytes(archive[:39] + b"\xff" + archive[40:])
     with pytest.raises(DataError, match=r"text8\.zip cannot be read"):
         text8()
     put_zip(data, "another", "words")
@@ -120,8 +121,12 @@ def test_archives_of_unusual_kinds_are_refused(data, flag, name, sentence):
     path = put_zip(data, "text8", "words")
     content = bytearray(path.read_bytes().replace(b"text8", name))
     central = content.index(b"PK\x01\x02")
-    for place in (6, central + 8):  # the flags of the file, there and in the list of files
-        content[place : place + 2] = flag.to_bytes(2, "little")
+    # The flags lie before the file's content and in the list of files.
+    for position in (
+        6,
+        central + 8,
+    ):
+        content[position : position + 2] = flag.to_bytes(2, "little")
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"text8\.zip cannot be read \(.*{sentence}"):
         text8()
@@ -131,7 +136,7 @@ def test_archives_of_unusual_kinds_are_refused(data, flag, name, sentence):
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_bytes_are_their_codes_or_a_data_error(tmp_path, content):
+def test_encoding_any_bytes_gives_their_codes_or_a_data_error(tmp_path, content):
     path = tmp_path / "any"
     path.write_bytes(content)
     symbols = " abc"
@@ -147,7 +152,7 @@ def test_any_bytes_are_their_codes_or_a_data_error(tmp_path, content):
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_noise_for_an_archive_is_never_another_exception(tmp_path, content):
+def test_reading_an_archive_of_noise_raises_a_data_error_and_no_other_exception(tmp_path, content):
     path = tmp_path / "text8.zip"
     path.write_bytes(b"PK\x03\x04" + content)
     with pytest.raises(DataError):

@@ -1,4 +1,4 @@
-"""Tasks with real data find small data sets of the same formats."""
+"""Provides small data sets of the real formats to tasks with real data."""
 
 import os
 
@@ -29,7 +29,7 @@ def small_files(small_data, cache, monkeypatch):
 
 @pytest.fixture
 def real_files(monkeypatch):
-    """What the tests were started with; without it the test is skipped."""
+    """Use the SOUNDINGS_DATA that the tests were started with; skip the test without it."""
     if not REAL:
         pytest.skip("SOUNDINGS_DATA is not set: no real data here")
     monkeypatch.setenv("SOUNDINGS_DATA", REAL)

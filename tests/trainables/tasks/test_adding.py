@@ -1,4 +1,4 @@
-"""The adding problem against a sum in plain Python."""
+"""Compares targets of the adding problem with a sum in plain Python."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from trainables.tasks import make
 
 
 @pytest.mark.parametrize("length", [2, 7, 100])
-def test_the_target_is_the_sum_of_two_cued_numbers_one_a_half(length):
+def test_the_target_is_the_sum_of_two_cued_numbers_one_in_each_half(length):
     task = make("adding", {"length": length})
     batch = task.batch(seed=0, lanes=[0], step=0, size=50)
     for sample in range(50):
@@ -31,13 +31,13 @@ def test_numbers_and_cued_steps_are_uniform():
     assert stats.chisquare(counts[10:]).pvalue > 1e-3
 
 
-def test_chance_is_that_of_always_answering_one():
+def test_the_baseline_is_the_score_of_always_answering_one():
     baseline = make("adding").baseline()
     assert baseline.metric == pytest.approx(0.408, abs=5e-4)
     targets = make("adding").held_out("evaluation", seed=0).targets.numpy()
     assert np.sqrt(((targets - 1) ** 2).mean()) == pytest.approx(baseline.metric, rel=0.05)
 
 
-def test_one_step_has_no_two_halves():
+def test_a_length_of_one_step_is_refused():
     with pytest.raises(OptionError, match="option 'length' of adding is 1, but must be 2 or more"):
         make("adding", {"length": 1})

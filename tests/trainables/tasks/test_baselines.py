@@ -1,4 +1,4 @@
-"""The baseline of every task, against predictors that ignore their input."""
+"""Compares the baseline of every task with predictors that ignore their input."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from trainables.tasks import TASKS, make
 
 SAMPLES = 10_000
 
-# The best constant, of regressions and of symbols that are not alike in number.
+# The baseline is the best constant for regressions and for symbols of unequal frequencies.
 CONSTANT = [
     ("digits", {}),
     ("parentheses", {"length": 40}),
@@ -29,7 +29,7 @@ CONSTANT = [
         )
     ),
 ]
-# Chance, all symbols alike.
+# The baseline is chance where all symbols are equally likely.
 CHANCE = [
     ("text8", {"length": 20}),
     ("shakespeare", {"length": 16, "held_out_size": 50}),
@@ -39,16 +39,16 @@ CHANCE = [
 ]
 
 
-def targets_of(made):
-    batches = [made.batch(seed=0, lanes=[0], step=s, size=500).targets for s in range(20)]
+def targets_of(task):
+    batches = [task.batch(seed=0, lanes=[0], step=s, size=500).targets for s in range(20)]
     return torch.cat(batches, dim=1)
 
 
-def scored(made, outputs, targets):
-    steps = made.length - made.first_output
-    outputs = outputs.expand(1, steps, targets.shape[1], made.outputs)
-    loss = made.losses(outputs, targets).mean().item()
-    return loss, made.metric(made.scores(outputs, targets).mean()).item()
+def scored(task, outputs, targets):
+    steps = task.length - task.first_output
+    outputs = outputs.expand(1, steps, targets.shape[1], task.outputs)
+    loss = task.losses(outputs, targets).mean().item()
+    return loss, task.metric(task.scores(outputs, targets).mean()).item()
 
 
 def test_all_baselines_are_tested():
@@ -58,18 +58,18 @@ def test_all_baselines_are_tested():
 
 @pytest.mark.parametrize(("name", "options"), CONSTANT)
 def test_the_best_constant_predictor_scores_the_baseline(name, options):
-    made = make(name, options)
+    task = make(name, options)
     # The baseline of digits is that of the evaluation set, which is all there is.
     evaluation = name == "digits"
-    targets = made.held_out("evaluation", seed=0).targets if evaluation else targets_of(made)
-    if made.metric_name == "rms":
+    targets = task.held_out("evaluation", seed=0).targets if evaluation else targets_of(task)
+    if task.metric_name == "rms":
         constant = targets.mean((0, 1, 2))
     else:  # the shares of the counts, the same for all ten kinds
         constant = (torch.bincount(targets.flatten(), minlength=10) / targets.numel()).log()
-        constant = constant.clamp_min(-50).repeat(made.outputs // 10)
-    expected = made.baseline()
-    loss, metric = scored(made, constant, targets)
-    # Of the drawn function there are fewer samples that weigh as much, and each is drawn again.
+        constant = constant.clamp_min(-50).repeat(task.outputs // 10)
+    expected = task.baseline()
+    loss, metric = scored(task, constant, targets)
+    # The random function has fewer samples of much weight, and each of them is drawn repeatedly.
     tolerance = {"digits": 1e-5, "random_continuous_function": 0.06}.get(name, 0.02)
     assert loss == pytest.approx(expected.loss, rel=tolerance)
     assert metric == pytest.approx(expected.metric, rel=tolerance / 2)
@@ -77,40 +77,40 @@ def test_the_best_constant_predictor_scores_the_baseline(name, options):
 
 @pytest.mark.parametrize(("name", "options"), CHANCE)
 def test_uniform_logits_and_a_random_guess_score_chance(name, options):
-    made = make(name, options)
-    targets = targets_of(made)
-    expected = made.baseline()
-    loss, metric = scored(made, torch.zeros(()), targets)
+    task = make(name, options)
+    targets = targets_of(task)
+    expected = task.baseline()
+    loss, metric = scored(task, torch.zeros(()), targets)
     assert loss == pytest.approx(expected.loss, rel=1e-5)
-    if made.metric_name == "accuracy":
-        shape = (1, 1, SAMPLES, made.outputs)
+    if task.metric_name == "accuracy":
+        shape = (1, 1, SAMPLES, task.outputs)
         guess = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-        _, metric = scored(made, guess, targets)
+        _, metric = scored(task, guess, targets)
     assert metric == pytest.approx(expected.metric, rel=1e-5 if "text" in name else 0.14)
 
 
 @pytest.mark.parametrize("compute_steps", [1, 4, 6])
 def test_the_frequencies_of_each_position_score_the_baseline_of_arithmetic(compute_steps):
-    made = make("arithmetic").configured({"compute_steps": compute_steps}, 1000)
-    targets = targets_of(made)
+    task = make("arithmetic").configured({"compute_steps": compute_steps}, 1000)
+    targets = targets_of(task)
     shares = np.stack([np.bincount(step, minlength=12) for step in targets[0].T.numpy()]) / SAMPLES
     logits = torch.from_numpy(np.log(np.maximum(shares, 1e-20))).float()  # [steps, symbols]
-    loss, metric = scored(made, logits[None, :, None], targets)
-    expected = made.baseline()
+    loss, metric = scored(task, logits[None, :, None], targets)
+    expected = task.baseline()
     assert loss == pytest.approx(expected.loss, rel=0.01)
     assert metric == pytest.approx(expected.metric, rel=0.01)
-    # What it says, with no code of its own: nothing is known of the middle digits.
+    # The middle digits are unpredictable: the loss of five steps is at least that of ten digits.
     assert expected.loss > 5 / 16 * np.log(10)
 
 
 def test_a_random_guess_tells_next_to_nothing_of_the_labels():
     configuration = {"samples_per_parameter": 10.0, "presentation": "every"}
-    made = make("perceptron_capacity").configured(configuration, SAMPLES // 10)
-    targets = made.held_out("evaluation", seed=0).targets
-    loss, _ = scored(made, torch.zeros(()), targets)
-    assert loss == pytest.approx(made.baseline().loss, rel=1e-5)
+    task = make("perceptron_capacity").configured(configuration, SAMPLES // 10)
+    targets = task.held_out("evaluation", seed=0).targets
+    loss, _ = scored(task, torch.zeros(()), targets)
+    assert loss == pytest.approx(task.baseline().loss, rel=1e-5)
     guess = torch.randn((1, 1, SAMPLES, 1), generator=torch.Generator().manual_seed(0))
-    _, bits = scored(made, guess, targets)
-    # By chance a share of right answers off by d tells 2 d^2 / ln 2 bits a sample.
-    assert made.baseline().metric == 0.0
+    _, bits = scored(task, guess, targets)
+    # If the share of right answers is off by d by chance, that is 2 d^2 / ln 2 bits per sample.
+    assert task.baseline().metric == 0.0
     assert 0.0 <= bits < 4.5**2 / (2 * np.log(2))

@@ -1,4 +1,4 @@
-"""Random functions: points, weights and the weighted error worked out in full."""
+"""Works out the points, weights and weighted errors of random functions in full."""
 
 import math
 
@@ -22,31 +22,32 @@ def function(**options):
 
 
 def weights(samples, tau):
-    """beta_i, one number at a time."""
+    """Return all beta_i, computed one number at a time."""
     raw = [1 / (i + tau) for i in range(1, samples + 1)]
     total = math.fsum(raw)
     return np.array([weight / total for weight in raw])
 
 
-def rows(made, targets):
-    """Which samples these are, by their targets, of which no two are the same."""
-    place = {target: row for row, target in enumerate(made.points["targets"].tolist())}
-    assert len(place) == len(made.points["targets"])
+def rows(task, targets):
+    """Return the indices of samples, found by their targets, of which no two are the same."""
+    place = {target: row for row, target in enumerate(task.points["targets"].tolist())}
+    assert len(place) == len(task.points["targets"])
     return np.array([place[target] for target in targets.flatten().tolist()])
 
 
-def test_the_papers_sizes_by_default():
-    made = make("random_continuous_function")
-    assert (made.inputs, made.outputs, made.length, made.first_output) == (50, 1, 50, 49)
-    options = made.Options()
+def test_the_default_sizes_are_those_of_the_paper():
+    task = make("random_continuous_function")
+    assert (task.inputs, task.outputs, task.length, task.first_output) == (50, 1, 50, 49)
+    options = task.Options()
     assert (options.samples, options.tau) == (1_000_000, 5000.0)
 
 
-def test_inputs_have_norm_one_and_any_direction():
+def test_inputs_have_norm_one_and_a_uniform_direction():
     inputs = function(**LARGE).points["inputs"]
     assert inputs.shape == (20_000, 10)
     np.testing.assert_allclose(np.linalg.norm(inputs, axis=1), 1, atol=1e-6)
-    error = 4.5 / np.sqrt(20_000 * 10)  # of the mean of numbers of variance 1/10
+    # 4.5 standard errors of the mean of numbers of variance 1/10
+    error = 4.5 / np.sqrt(20_000 * 10)
     assert np.abs(inputs.mean(0)).max() < error
     # The first of ten coordinates, on the sphere: (1 + x) / 2 is Beta(4.5, 4.5).
     assert stats.kstest((1 + inputs[:, 0]) / 2, stats.beta(4.5, 4.5).cdf).pvalue > 1e-3
@@ -58,95 +59,95 @@ def test_targets_are_standard_normal():
     assert stats.kstest(targets, stats.norm.cdf).pvalue > 1e-3
 
 
-def test_a_sample_is_its_point_at_every_step_and_its_target():
-    made = function()
-    batch = made.batch(seed=0, lanes=[0, 1], step=2, size=50)
+def test_a_sample_shows_its_point_at_every_step_and_has_its_target():
+    task = function()
+    batch = task.batch(seed=0, lanes=[0, 1], step=2, size=50)
     for lane in range(2):
-        drawn = rows(made, batch.targets[lane])
+        drawn = rows(task, batch.targets[lane])
         for step in range(4):
-            assert np.array_equal(batch.inputs[lane, step], made.points["inputs"][drawn])
+            assert np.array_equal(batch.inputs[lane, step], task.points["inputs"][drawn])
     assert batch.targets.shape == (2, 50, 1, 1)
 
 
 def test_single_draws_have_the_papers_probabilities():
-    made = function()
+    task = function()
     generator = np.random.default_rng(0)
-    drawn = torch.cat([made.samples("training", generator, 1)[1] for _ in range(6000)])
-    counts = np.bincount(rows(made, drawn), minlength=300).reshape(30, 10).sum(1)
+    drawn = torch.cat([task.samples("training", generator, 1)[1] for _ in range(6000)])
+    counts = np.bincount(rows(task, drawn), minlength=300).reshape(30, 10).sum(1)
     expected = weights(300, 20.0).reshape(30, 10).sum(1) * 6000
     assert stats.chisquare(counts, expected).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("tau", [1.0, 20.0, 5000.0])
-def test_a_batch_has_every_sample_as_often_as_it_weighs(tau):
-    made = function(tau=tau)
+def test_a_batch_has_every_sample_in_proportion_to_its_weight(tau):
+    task = function(tau=tau)
     size = 20_000
-    targets = made.batch(seed=0, lanes=[0], step=0, size=size).targets
-    counts = np.bincount(rows(made, targets), minlength=300)
+    targets = task.batch(seed=0, lanes=[0], step=0, size=size).targets
+    counts = np.bincount(rows(task, targets), minlength=300)
     # One draw from each of equal parts: no sample is off by more than the two parts at its ends.
     assert np.abs(counts - size * weights(300, tau)).max() < 2
 
 
-def test_the_held_out_error_is_the_weighted_error_in_full():
-    made = function(held_out_size=4000)
-    beta, targets = weights(300, 20.0), made.points["targets"].astype(np.float64)
+def test_the_held_out_error_estimates_the_weighted_error_of_all_samples():
+    task = function(held_out_size=4000)
+    beta, targets = weights(300, 20.0), task.points["targets"].astype(np.float64)
     # Answers that are good on the samples that weigh most.
-    answers = targets * np.where(np.arange(300) < 60, 0.9, 0.2) + made.points["inputs"][:, 0]
+    answers = targets * np.where(np.arange(300) < 60, 0.9, 0.2) + task.points["inputs"][:, 0]
     errors = (answers - targets) ** 2
     full = (beta * errors).sum()
     deviation = np.sqrt((beta * (errors - full) ** 2).sum())
-    batch = made.held_out("evaluation", seed=5)
-    outputs = torch.from_numpy(answers[rows(made, batch.targets)])[None, None, :, None]
-    losses = made.losses(outputs, batch.targets.double())
+    batch = task.held_out("evaluation", seed=5)
+    outputs = torch.from_numpy(answers[rows(task, batch.targets)])[None, None, :, None]
+    losses = task.losses(outputs, batch.targets.double())
     assert losses.shape == (1, 4000)
     assert losses.mean().item() == pytest.approx(full, abs=4.5 * deviation / np.sqrt(4000))
-    # Another weighting would be seen.
+    # The test would notice another weighting: the unweighted error is far from it.
     assert abs(errors.mean() - full) > 4.5 * deviation / np.sqrt(4000)
-    metric = made.metric(made.scores(outputs, batch.targets.double()).mean(1))
+    metric = task.metric(task.scores(outputs, batch.targets.double()).mean(1))
     assert metric.item() == pytest.approx(math.sqrt(losses.mean()))
 
 
-def test_every_number_is_another_function():
-    zero, again, one = (function(function=number).points for number in (0, 0, 1))
-    assert np.array_equal(zero["inputs"], again["inputs"])
-    assert np.array_equal(zero["targets"], again["targets"])
+def test_every_function_number_gives_another_function():
+    first, again, other = (function(function=number).points for number in (0, 0, 1))
+    assert np.array_equal(first["inputs"], again["inputs"])
+    assert np.array_equal(first["targets"], again["targets"])
     for name in ("inputs", "targets"):
-        assert not np.isin(zero[name], one[name]).any()
+        assert not np.isin(first[name], other[name]).any()
 
 
-def test_the_length_and_the_weights_are_of_the_same_function():
-    one, other = function(), function(length=9, tau=3.0)
-    assert np.array_equal(one.points["targets"], other.points["targets"])
+def test_length_and_tau_do_not_change_the_function():
+    default, other = function(), function(length=9, tau=3.0)
+    assert np.array_equal(default.points["targets"], other.points["targets"])
 
 
-def test_a_function_is_drawn_once_a_host_and_mapped(tmp_path, monkeypatch):
+def test_a_function_is_drawn_once_per_host_and_memory_mapped(tmp_path, monkeypatch):
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path))
-    made = []
+    drawn_names = []
     generated = data.generated
 
     def spy(name, make_points):
-        return generated(name, lambda: made.append(name) or make_points())
+        return generated(name, lambda: drawn_names.append(name) or make_points())
 
     monkeypatch.setattr(data, "generated", spy)
     first, second = function(), function()
     first.prepare()
-    assert len(made) == 1
+    assert len(drawn_names) == 1
     second.prepare()
-    assert len(made) == 1
+    assert len(drawn_names) == 1
     for points in (first.points, second.points):
         assert all(isinstance(array, np.memmap) for array in points.values())
         with pytest.raises(ValueError, match="read-only"):
             points["targets"][0] = 0
     assert any(tmp_path.rglob("*.npy"))
     function(function=1).prepare()
-    assert len(made) == 2
+    assert len(drawn_names) == 2
 
 
-def test_nothing_is_drawn_before_it_is_needed(tmp_path, monkeypatch):
+def test_the_points_of_a_function_are_not_drawn_before_they_are_needed(tmp_path, monkeypatch):
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path))
-    made = function()
-    assert (made.inputs, made.held_out_size) == (6, 4000)
-    assert made.baseline().loss == 1.0
+    task = function()
+    assert (task.inputs, task.held_out_size) == (6, 4000)
+    assert task.baseline().loss == 1.0
     assert not any(tmp_path.iterdir())
 
 
@@ -157,12 +158,12 @@ def test_nothing_is_drawn_before_it_is_needed(tmp_path, monkeypatch):
     length=st.integers(1, 5),
     batch=st.integers(1, 40),
 )
-def test_sizes_are_as_asked(samples, size, length, batch):
-    made = function(samples=samples, size=size, length=length)
-    drawn = made.batch(seed=0, lanes=[0], step=0, size=batch)
+def test_batches_have_the_sizes_of_the_options(samples, size, length, batch):
+    task = function(samples=samples, size=size, length=length)
+    drawn = task.batch(seed=0, lanes=[0], step=0, size=batch)
     assert drawn.inputs.shape == (1, length, batch, size)
     assert drawn.targets.shape == (1, batch, 1, 1)
-    assert (made.inputs, made.length, made.first_output) == (size, length, length - 1)
+    assert (task.inputs, task.length, task.first_output) == (size, length, length - 1)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,6 @@ def test_sizes_are_as_asked(samples, size, length, batch):
         ({"held_out_size": 0}, "'held_out_size' .* is 0, but must be 1 or more"),
     ],
 )
-def test_what_cannot_be_is_refused(options, sentence):
+def test_impossible_options_are_refused(options, sentence):
     with pytest.raises(OptionError, match=sentence):
         function(**options)

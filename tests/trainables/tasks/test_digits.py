@@ -1,4 +1,4 @@
-"""Real digits: a fixed stratified split of scikit-learn's images, one pixel a step."""
+"""Tests the real digits: a fixed stratified split of scikit-learn's images, a pixel per step."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ def test_every_split_has_the_same_share_of_every_digit(split, digits):
     assert np.abs(counts - expected).max() <= 1.5
 
 
-def test_the_split_is_the_same_for_ever(digits):
-    # Measured losses compare only on the same rows.
+def test_the_split_is_the_same_in_every_version(digits):
+    # Measured losses can be compared only if they are of the same rows.
     assert sorted(digits.rows["evaluation"])[:8] == [5, 14, 27, 36, 53, 57, 63, 88]
     assert sorted(digits.rows["validation"])[:8] == [7, 11, 13, 15, 21, 41, 42, 45]
 
@@ -53,13 +53,13 @@ def test_training_draws_all_training_images_and_only_these(digits):
         image.tobytes(): label
         for image, label in zip(scaled, LABELS[digits.rows["training"]], strict=True)
     }
-    seen = set()
+    drawn_images = set()
     labels = batch.targets[0, :, 0]
     for image, label in zip(batch.inputs[0, :, :, 0].T.numpy(), labels, strict=True):
         key = np.ascontiguousarray(image).tobytes()
         assert label_of[key] == label
-        seen.add(key)
-    assert len(seen) > 0.999 * len(label_of)
+        drawn_images.add(key)
+    assert len(drawn_images) > 0.999 * len(label_of)
 
 
 def test_the_loss_is_the_cross_entropy_of_the_last_output(digits):

@@ -1,4 +1,4 @@
-"""A user's task is tried out before a sweep relies on it: what is wrong is said in one sentence."""
+"""Tests that a user's task is examined before a sweep uses it, and how a fault is reported."""
 
 import itertools
 import re
@@ -59,59 +59,59 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def path(tmp_path, monkeypatch):
-    """Writes a module and gives the dotted path of its class."""
+def write_task(tmp_path, monkeypatch):
+    """Return a function that writes a module and returns the dotted path of its class."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(text, name="Echo"):
-        module = f"examined_{next(_numbers)}"  # imported once in a process
+        module = f"examined_{next(_numbers)}"  # Python would not import a second module of one name
         (tmp_path / f"{module}.py").write_text(text)
         return f"{module}:{name}"
 
     return write
 
 
-def fault(path, right, wrong, options=None):
-    """What a user reads about the task with ``wrong`` in the place of ``right``."""
+def fault(write_task, right, wrong, options=None):
+    """Return what a user reads about the task with ``wrong`` in the place of ``right``."""
     assert MODULE.count(right) == 1
-    there = path(MODULE.replace(right, wrong))
+    path = write_task(MODULE.replace(right, wrong))
     with pytest.raises(OptionError) as caught:
-        examine(there, options or {})
-    start = f"task '{there}' does not work: "
+        examine(path, options or {})
+    start = f"task '{path}' does not work: "
     assert str(caught.value).startswith(start)
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(start)
 
 
-def test_a_task_that_keeps_the_rules_is_used_like_every_other(path):
-    there = path(MODULE)
-    examine(there, {})
-    examine(there, {"delay": 5})
-    assert find(there).__name__ == "Echo"
-    made = make(there, {"delay": 5}).configured({"gain": 2.0}, 1000)
-    batch = made.batch(seed=0, lanes=[0], step=0, size=4)
+def test_a_task_without_faults_passes_and_is_used_like_every_other(write_task):
+    path = write_task(MODULE)
+    examine(path, {})
+    examine(path, {"delay": 5})
+    assert find(path).__name__ == "Echo"
+    task = make(path, {"delay": 5}).configured({"gain": 2.0}, 1000)
+    batch = task.batch(seed=0, lanes=[0], step=0, size=4)
     assert torch.equal(batch.targets[0, :, 0], 2 * batch.inputs[0, 0])
-    assert made.baseline().metric == 1.0
+    assert task.baseline().metric == 1.0
 
 
-def test_only_a_users_own_tasks_are_examined(path, monkeypatch):
+def test_only_a_users_own_tasks_are_examined(write_task, monkeypatch):
     examined = []
     monkeypatch.setattr(examination, "examine", lambda name, make: examined.append(name))
-    own = path(MODULE)
+    own = write_task(MODULE)
     for name in ("memory", "text8", own):  # the file of text8 need not be there
         examine(name, {})
     assert examined == [own]
 
 
-def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
-    there = path(MODULE)
+def test_a_wrong_option_is_refused_like_that_of_a_built_in_task(write_task):
+    path = write_task(MODULE)
     with pytest.raises(OptionError) as caught:
-        examine(there, {"dealy": 3})
-    assert str(caught.value) == f"unknown option 'dealy' of {there}; did you mean 'delay'?"
+        examine(path, {"dealy": 3})
+    assert str(caught.value) == f"unknown option 'dealy' of {path}; did you mean 'delay'?"
     with pytest.raises(
         OptionError, match=r"option 'delay' of .* is 1\.5, but must be a whole numb"
     ):
-        examine(there, {"delay": 1.5})
+        examine(path, {"delay": 1.5})
 
 
 @pytest.mark.parametrize(
@@ -330,8 +330,8 @@ def test_an_option_that_cannot_be_is_refused_as_anywhere(path):
         ),
     ],
 )
-def test_each_fault_is_one_sentence(path, right, wrong, sentence):
-    assert fault(path, right, wrong) == sentence
+def test_each_fault_of_a_task_is_reported_in_one_sentence(write_task, right, wrong, sentence):
+    assert fault(write_task, right, wrong) == sentence
 
 
 @pytest.mark.parametrize(
@@ -354,25 +354,27 @@ def test_each_fault_is_one_sentence(path, right, wrong, sentence):
         ("        return 1.0", '        raise ValueError("two\\nlines")', "raise", "ValueError"),
     ],
 )
-def test_what_it_raises_is_told_with_file_and_line(path, right, wrong, line, error, tmp_path):
-    told = fault(path, right, wrong)
+def test_an_error_that_a_task_raises_is_reported_with_file_and_line(
+    write_task, right, wrong, line, error, tmp_path
+):
+    sentence = fault(write_task, right, wrong)
     number = 1 + next(
         at for at, text in enumerate(MODULE.replace(right, wrong).splitlines()) if line in text
     )
     pattern = rf"{re.escape(str(tmp_path))}/examined_\d+\.py:{number}: {error}: .+"
-    assert re.fullmatch(pattern, told)
+    assert re.fullmatch(pattern, sentence)
 
 
-def test_what_has_no_samples_or_no_baseline_is_told_what_it_lacks(path):
-    assert "samples" in fault(path, "def samples(", "def sample(")
-    assert "NotImplementedError" in fault(path, "def variance(", "def variances(")
+def test_a_task_without_samples_or_variance_is_told_what_it_lacks(write_task):
+    assert "samples" in fault(write_task, "def samples(", "def sample(")
+    assert "NotImplementedError" in fault(write_task, "def variance(", "def variances(")
 
 
-def test_options_decide_too(path):
+def test_a_task_is_examined_with_its_options(write_task):
     limited = ("delay + 1", "delay + 1 if options.delay < 9 else 0")
-    there = path(MODULE.replace(*limited))
-    examine(there, {"delay": 8})
-    assert "its 'length' is 0" in fault(path, *limited, options={"delay": 9})
+    path = write_task(MODULE.replace(*limited))
+    examine(path, {"delay": 8})
+    assert "its 'length' is 0" in fault(write_task, *limited, options={"delay": 9})
 
 
 @pytest.mark.parametrize(
@@ -383,7 +385,7 @@ def test_options_decide_too(path):
             "    def losses(self, outputs, targets):\n"
             "        assert len(outputs) == len(targets)\n"
             "        return super().losses(outputs, targets)\n\n    def variance(self):",
-            "AssertionError",  # in an evaluation all lanes have one batch
+            "AssertionError",  # in an evaluation all lanes share one batch
         ),
         (
             "        x = torch",
@@ -391,7 +393,7 @@ def test_options_decide_too(path):
             "AssertionError",
         ),
         ("        pass\n", "        raise SystemExit('no data')\n", "SystemExit: no data"),
-        (  # what there is in half of the configurations
+        (  # 'gain' is active in half of the configurations only
             '"gain": space.Uniform(0.5, 2.0)}',
             '"gain": space.When(space.Uniform(0.5, 2.0), "half", (1,)), "half": '
             "space.Choice((1, 2))}",
@@ -399,5 +401,7 @@ def test_options_decide_too(path):
         ),
     ],
 )
-def test_what_a_sweep_would_trip_over_later_is_found_at_once(path, right, wrong, raised):
-    assert re.search(rf"\.py:\d+: {raised}$", fault(path, right, wrong))
+def test_errors_that_a_sweep_would_meet_later_are_found_by_the_examination(
+    write_task, right, wrong, raised
+):
+    assert re.search(rf"\.py:\d+: {raised}$", fault(write_task, right, wrong))

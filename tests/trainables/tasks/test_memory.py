@@ -1,4 +1,4 @@
-"""The memory task: a vector at the first step, zeros after it, the vector again."""
+"""Tests the memory task: it shows a vector at the first step, then zeros, and asks for it again."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from scipy import stats
 from trainables.tasks import make
 
 
-def test_the_papers_task_by_default():
+def test_the_default_task_is_that_of_the_paper():
     task = make("memory")
     assert (task.inputs, task.outputs) == (64, 64)
     assert (task.length, task.first_output) == (13, 12)

@@ -1,4 +1,4 @@
-"""Bracket counting against a counter in plain Python."""
+"""Compares counts of brackets with a counter in plain Python."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ ALPHABET = "".join(p[0] for p in PAIRS) + "".join(p[1] for p in PAIRS) + "abcdef
 
 
 def count(text, pair):
-    """Open brackets of ``pair`` at the end of ``text``, never below 0 or above 9."""
+    """Return how many ``pair`` are open at the end of ``text``, never below 0 or above 9."""
     value = 0
     for character in text:
         if character == pair[0] and value < 9:
@@ -26,7 +26,7 @@ def count(text, pair):
 
 
 def counted(text, pair):
-    """Of the stream that ``text`` is in and whose own pair is ``pair``; the others have it too."""
+    """Return the count in the stream of ``pair`` when all ten streams carry ``text``."""
     symbols = [[[ALPHABET.index(character)] * 10] for character in text]
     return count_open(np.array(symbols, dtype=np.int64))[0, PAIRS.index(pair)]
 
@@ -50,7 +50,7 @@ def test_the_alphabet_has_ten_pairs_and_ten_letters_of_noise():
         ("IIJI", "IJ", 2),
     ],
 )
-def test_counts_of_strings(text, pair, expected):
+def test_count_open_gives_the_counts_of_known_strings(text, pair, expected):
     assert count(text, pair) == expected
     assert counted(text, pair) == expected
 
@@ -60,7 +60,7 @@ def test_counts_of_strings(text, pair, expected):
     text=st.text(st.sampled_from("((((()))<>ab"), min_size=1, max_size=60),
     pair=st.sampled_from(PAIRS[:3]),
 )
-def test_counts_of_random_strings(text, pair):
+def test_count_open_gives_the_counts_of_random_strings(text, pair):
     assert counted(text, pair) == count(text, pair)
 
 
@@ -82,7 +82,7 @@ def test_a_sample_is_ten_one_hot_streams_and_their_counts():
     assert highest >= 5
 
 
-def test_half_of_the_symbols_are_noise_and_all_of_a_sort_are_as_likely():
+def test_half_of_the_symbols_are_noise_and_all_of_one_kind_are_equally_likely():
     task = make("parentheses", {"length": 50})
     symbols = task.symbols(np.random.default_rng(0), 100)
     assert symbols.shape == (50, 100, 10)
@@ -109,8 +109,8 @@ def test_the_loss_is_the_sum_of_ten_cross_entropies_and_the_metric_the_share_of_
     np.testing.assert_allclose(task.scores(outputs, given_targets), right, rtol=1e-6)
 
 
-def test_the_baseline_of_the_papers_length():
-    # Shares of the counts after 175 symbols, simulated as a walk with two absorbing-free ends.
+def test_the_baseline_is_that_of_simulated_counts_at_the_papers_length():
+    # Shares of the counts after 175 symbols, simulated as a random walk that stays within 0 and 9.
     rng = np.random.default_rng(1)
     walk = np.zeros(200_000, dtype=int)
     for _ in range(175):

@@ -1,4 +1,4 @@
-"""The real files, where the tests are started with SOUNDINGS_DATA: read, and trained on."""
+"""Reads the real files and trains on them where the tests are started with SOUNDINGS_DATA."""
 
 import math
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("real_files")
 
 
 def train(task, steps):
-    """A trainer of two small rnns after so many steps, and their weights before."""
+    """Return a trainer of two small RNNs after ``steps`` steps, and their initial weights."""
     net = build("rnn", inputs=task.inputs, outputs=task.outputs, hidden=6, lanes=2)
     configuration = {
         **draw(search_space("rnn"), "tests"),

@@ -1,4 +1,4 @@
-"""The figures of a report, each a function of a study and its tables."""
+"""Lists the figures of a report; each module draws one from a study and its tables."""
 
 from collections.abc import Callable, Mapping
 
@@ -46,6 +46,11 @@ FIGURES: tuple[Callable[[Study, Tables], Figure | None], ...] = (
 
 
 def draw(study: Study, tables: Tables) -> list[Figure]:
-    """All figures for which this sweep has something."""
+    """Return the figures for which the study has data, in the order of the page.
+
+    Args:
+        study: cells and trials of the sweeps.
+        tables: tables of the study that have rows, by name.
+    """
     figures = (make(study, tables) for make in FIGURES)
     return [figure for figure in figures if figure is not None and figure.panels]

@@ -1,17 +1,20 @@
-"""Bits that networks store: a parameter, in all, and of how many that they were given."""
+"""Draws the bits that networks store: per parameter, in total, and against the samples given."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel
-from orchestrator.views.report.figures.places import Trials, best_trials, by_panel, lines
+from orchestrator.views.report.figures.places import Trials, best_trial_ids, by_panel, lines
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
 
 
 def bits_per_parameter(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 1b to 1h of the capacity paper."""
+    """Draw stored bits per parameter (Figure 1b to 1h of the capacity paper).
+
+    Returns None without the table ``capacity``.
+    """
     return _figure(
         study,
         tables,
@@ -26,7 +29,10 @@ def bits_per_parameter(study: Study, tables: Mapping[str, Table]) -> Figure | No
 
 
 def stored_bits(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 1a of the capacity paper, depth by depth."""
+    """Draw stored bits against parameters at each depth (Figure 1a of the capacity paper).
+
+    Returns None without the table ``capacity``.
+    """
     return _figure(
         study,
         tables,
@@ -41,7 +47,10 @@ def stored_bits(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def samples(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure A.1 of the capacity paper."""
+    """Draw the number of samples against stored bits (Figure A.1 of the capacity paper).
+
+    Returns None without the table ``capacity``.
+    """
     return _figure(
         study,
         tables,
@@ -71,13 +80,13 @@ def _figure(
     if "capacity" not in tables:
         return None
     tidy = tables["capacity"].tidy
-    there = tidy[tidy["trial"].notna()]
+    measured = tidy[tidy["trial"].notna()]
     if axis.log:
-        there = there[(there[x] > 0) & (there[y] > 0)]
-    trials = best_trials(study)
+        measured = measured[(measured[x] > 0) & (measured[y] > 0)]
+    trials = best_trial_ids(study)
     panels = (
         _panel(panel, group, study, x, y, trials)
-        for panel, group in by_panel(there, ["task", "depth"])
+        for panel, group in by_panel(measured, ["task", "depth"])
     )
     return Figure(
         name=name,

@@ -1,4 +1,4 @@
-"""Bits that networks store with ReLU, and with more unrolled steps."""
+"""Draws the bits that networks store with ReLU, and with more unrolled steps."""
 
 from collections.abc import Mapping
 
@@ -15,14 +15,17 @@ WITHOUT, WITH = "bits_per_parameter_without", "bits_per_parameter_with"
 
 
 def relu(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 2a of the capacity paper: a point a size, with ReLU against without."""
+    """Draw bits per parameter with ReLU against without (Figure 2a of the capacity paper).
+
+    Each size is a point. Returns None without such pairs in the table ``capacity_effects``.
+    """
     tidy = _effect(tables, RELU)
     if tidy is None:
         return None
-    there = tidy[np.isfinite(tidy[WITHOUT]) & np.isfinite(tidy[WITH])]
+    measured = tidy[np.isfinite(tidy[WITHOUT]) & np.isfinite(tidy[WITH])]
     panels = tuple(
         Panel(title, _points(group, study), _published(group), diagonal=True)
-        for title, group in by_panel(there, ["task", "depth"])
+        for title, group in by_panel(measured, ["task", "depth"])
     )
     return Figure(
         name="capacity_relu",
@@ -39,7 +42,10 @@ def relu(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def unrolled_steps(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 2b of the capacity paper: a line an architecture."""
+    """Draw bits per parameter against unrolled steps (Figure 2b of the capacity paper).
+
+    Each architecture is a line. Returns None without such pairs in the table ``capacity_effects``.
+    """
     tidy = _effect(tables, STEPS)
     if tidy is None:
         return None
@@ -62,7 +68,7 @@ def unrolled_steps(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def _effect(tables: Mapping[str, Table], effect: str) -> pd.DataFrame | None:
-    """The pairs of one effect, limits in bits a parameter."""
+    """Return the pairs of one effect, with limits in bits per parameter, or None without any."""
     if "capacity_effects" not in tables:
         return None
     tidy = tables["capacity_effects"].tidy
@@ -77,13 +83,13 @@ def _points(group: pd.DataFrame, study: Study) -> tuple[Series, ...]:
             architecture=architecture,
             x=rows[WITHOUT].tolist(),
             y=rows[WITH].tolist(),
-            name=f"{two} against {one}",
+            name=f"{with_it} against {without}",
             mode="points",
             low=rows["low"].tolist(),
             high=rows["high"].tolist(),
         )
         for architecture in rows_of(study.architectures, group)
-        for (one, two), rows in group[group["architecture"] == architecture].groupby(
+        for (without, with_it), rows in group[group["architecture"] == architecture].groupby(
             ["without", "with"], sort=False
         )
     )
@@ -95,7 +101,7 @@ def _published(group: pd.DataFrame) -> tuple[Level, ...]:
 
 
 def _by_steps(group: pd.DataFrame) -> pd.DataFrame:
-    """A row a number of steps, the fewest of each architecture among them."""
+    """Return a row for each number of steps, including the fewest steps of each architecture."""
     fewest = group.drop_duplicates("architecture")
     fewest = fewest.assign(steps=fewest["without"], low=np.nan, high=np.nan)
     fewest[WITH] = fewest[WITHOUT]

@@ -1,4 +1,4 @@
-"""What the trials took, and what early stopping saved."""
+"""Draws the hours that trials took, and those that early stopping saved."""
 
 from collections.abc import Mapping
 
@@ -14,18 +14,18 @@ CAPTION = (
 
 
 def cost(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Hours by task and architecture."""
+    """Draw hours by task and architecture; returns None without the table ``cost``."""
     if "cost" not in tables:
         return None
     tidy = tables["cost"].tidy
     hours = tidy.groupby(["task", "architecture"], sort=False)[["hours", "saved_hours"]]
     sums = hours.sum().reset_index()
-    sums["whole"] = sums["hours"] + sums["saved_hours"]
+    sums["full_hours"] = sums["hours"] + sums["saved_hours"]
     sums = sums[sums["hours"] > 0]
     panels = []
     for task, group in sums.groupby("task", sort=False):
         names = rows_of(study.architectures, group)
-        series = dots(group, names, "hours", ("hours", "whole"))
+        series = dots(group, names, "hours", ("hours", "full_hours"))
         panels.append(Panel(str(task), series, rows=names))
     return Figure(
         name="cost",

@@ -1,10 +1,10 @@
-"""Loss against depth at equal parameters."""
+"""Draws loss against depth at equal numbers of parameters."""
 
 from collections.abc import Mapping
 
 from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.places import (
-    best_trials,
+    best_trial_ids,
     by_panel,
     judged_by,
     lines,
@@ -22,15 +22,19 @@ CAPTION = (
 
 
 def depth(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """What depth brings at equal parameters; nothing where all cells are as deep."""
+    """Draw loss, or the metric, against depth at equal parameters (depth paper).
+
+    Only tasks and budgets with several depths get a panel. Returns None without the tables
+    ``depth`` and ``parameter_matched``.
+    """
     if not {"depth", "parameter_matched"} <= set(tables):
         return None
     tidy = tables["parameter_matched"].tidy
-    there = tidy[tidy["trial"].notna()]
-    trials, order, judged = best_trials(study), study.architectures, judged_by(study)
-    by_loss = there[there["task"].map(lambda task: judged[task] is None).astype(bool)]
+    measured = tidy[tidy["trial"].notna()]
+    trials, order, judged = best_trial_ids(study), study.architectures, judged_by(study)
+    by_loss = measured[measured["task"].map(lambda task: judged[task] is None).astype(bool)]
     panels = []
-    for title, group in by_panel(there, ["task", "budget"]):
+    for title, group in by_panel(measured, ["task", "budget"]):
         if group["depth"].nunique() > 1:
             metric = judged[group["task"].iloc[0]]
             value = "evaluation_loss" if metric is None else "evaluation_metric"

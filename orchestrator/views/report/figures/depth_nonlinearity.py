@@ -1,4 +1,4 @@
-"""Nonlinearity in the recurrence or between layers, and products in place of it."""
+"""Draws what nonlinearities in the recurrence or between layers change, and products instead."""
 
 from collections.abc import Mapping
 
@@ -18,13 +18,16 @@ CAPTION = (
 
 
 def depth_nonlinearity(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Ratios of pairs, a row a pair."""
+    """Draw the ratio of each pair of networks as a row (depth paper).
+
+    Returns None without the table ``depth_nonlinearity``.
+    """
     if "depth_nonlinearity" not in tables:
         return None
     tidy = tables["depth_nonlinearity"].tidy
-    there = tidy[np.isfinite(tidy["ratio"])]
+    compared = tidy[np.isfinite(tidy["ratio"])]
     panels = []
-    for place, group in by_panel(there, ["task", "depth", "budget"]):
+    for place, group in by_panel(compared, ["task", "depth", "budget"]):
         for (change, measure), pairs in group.groupby(["change", "measure"], sort=False):
             rows = pairs.to_dict("records")
             series = tuple(
@@ -47,7 +50,7 @@ def depth_nonlinearity(study: Study, tables: Mapping[str, Table]) -> Figure | No
         name="depth_nonlinearity",
         title="Nonlinearity in the recurrence and between layers",
         caption=CAPTION,
-        x=Axis("ratio", log=spread(there["ratio"])),
+        x=Axis("ratio", log=spread(compared["ratio"])),
         y=Axis(""),
         panels=tuple(panels),
         source="depth paper",

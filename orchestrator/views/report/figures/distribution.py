@@ -1,4 +1,4 @@
-"""Distribution of evaluation losses."""
+"""Draws the distribution of evaluation losses, every trial as a point."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
 from orchestrator.views.report.figures.places import by_panel, judged_by, rows_of, spread
-from orchestrator.views.report.thinning import per_cell, thin
+from orchestrator.views.report.thinning import per_cell, select_by_rank
 from orchestrator.views.study.study import CELL, Study
 from orchestrator.views.tables import Table
 
-JITTER = 0.28  # of a row's height, to either side
-GOLDEN = 0.618034  # steps of it never come near each other
+JITTER = 0.28  # largest shift of a point to either side, as a share of a row's height
+GOLDEN = 0.618034  # golden ratio: its multiples modulo 1 never come near each other
 CAPTION = (
     "Evaluation loss (the metric, where that is the objective) of every trial that has one: small "
     "marks are trials, completed or stopped (with the loss at which they were stopped). Where none "
@@ -24,7 +24,10 @@ CAPTION = (
 
 
 def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 5 of the capacity paper, every trial a point."""
+    """Draw the losses of all trials, with medians and quartiles (Figure 5 of the capacity paper).
+
+    Returns None if no completed or stopped trial has a finite loss.
+    """
     cells = pd.DataFrame([{"cell": cell.id, **cell.place} for cell in study.cells])
     judged = judged_by(study)
     metric = [cell.id for cell in study.cells if judged[cell.task] is not None]
@@ -33,19 +36,19 @@ def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
             study.trials["cell"].isin(metric), study.trials["evaluation_loss"]
         )
     )
-    there = losses["outcome"].isin(["completed", "stopped"]) & np.isfinite(losses["value"])
-    losses = losses[there]
+    has_loss = losses["outcome"].isin(["completed", "stopped"]) & np.isfinite(losses["value"])
+    losses = losses[has_loss]
     if losses.empty:
         return None
-    of_cell = {str(cell): rows for cell, rows in losses.groupby("cell", sort=False)}
-    cells = cells[cells["cell"].isin(list(of_cell))]
+    by_cell = {str(cell): rows for cell, rows in losses.groupby("cell", sort=False)}
+    cells = cells[cells["cell"].isin(list(by_cell))]
     most, left_out, panels = per_cell(len(cells)), 0, []
     for title, group in by_panel(cells, [*CELL[:3]]):
         names = rows_of(study.architectures, group)
         series: list[Series] = []
         for cell, architecture in zip(group["cell"], group["architecture"], strict=True):
-            rows = of_cell[cell]
-            kept = thin(rows["value"], most)
+            rows = by_cell[cell]
+            kept = select_by_rank(rows["value"], most)
             left_out += len(rows) - len(kept)
             series += apart(rows.iloc[kept].assign(architecture=architecture), names)
             series += _quartiles(architecture, rows, float(names.index(architecture)))
@@ -63,19 +66,24 @@ def distribution(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def apart(rows: pd.DataFrame, names: Sequence[str]) -> tuple[Series, ...]:
-    """One faint point a trial, set apart around the line of its architecture's name."""
+    """Return a faint point for each trial, spread around the row of its architecture.
+
+    Args:
+        rows: trials with the columns ``sweep``, ``trial``, ``architecture`` and ``value``.
+        names: architectures of the panel's rows, from the top.
+    """
     return tuple(
         Series(
             architecture=architecture,
-            x=of_it["value"].tolist(),
-            y=(names.index(architecture) + _jitter(len(of_it))).tolist(),
+            x=trials["value"].tolist(),
+            y=(names.index(architecture) + _jitter(len(trials))).tolist(),
             mode="points",
             bars="x",
             faint=True,
-            trials=[*of_it[["sweep", "trial"]].itertuples(index=False, name=None)],
+            trials=[*trials[["sweep", "trial"]].itertuples(index=False, name=None)],
         )
         for architecture in rows_of(names, rows)
-        for of_it in [rows[rows["architecture"] == architecture]]
+        for trials in [rows[rows["architecture"] == architecture]]
     )
 
 

@@ -1,4 +1,4 @@
-"""Share of infeasible trials with intervals and the published values."""
+"""Draws the share of infeasible trials with its limits and the published values."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,10 @@ PUBLISHED = " Upright bars without a mark are published values."
 
 
 def infeasible(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Table 1 of the capacity paper as a figure."""
+    """Draw the share of infeasible trials (Table 1 of the capacity paper as a figure).
+
+    Returns None without the table ``infeasible``.
+    """
     if "infeasible" not in tables:
         return None
     tidy = tables["infeasible"].tidy

@@ -1,4 +1,4 @@
-"""Loss at matched parameters."""
+"""Draws loss at matched numbers of parameters."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -7,7 +7,7 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel
 from orchestrator.views.report.figures.places import (
-    best_trials,
+    best_trial_ids,
     by_panel,
     dots,
     judged_by,
@@ -29,24 +29,25 @@ CAPTION = (
 
 
 def matched(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Loss against counted parameters, one line an architecture (Figure 3).
+    """Draw loss against counted parameters (Figure 3 of the capacity paper).
 
-    Where a sweep has one budget only, there are no lines to draw: architectures are rows.
+    Each architecture is a line, or a row if the study has one budget only. Returns None without
+    the table ``parameter_matched``.
     """
     if "parameter_matched" not in tables:
         return None
     tidy = tables["parameter_matched"].tidy
-    there = tidy[tidy["trial"].notna()]
-    trials, order, judged = best_trials(study), study.architectures, judged_by(study)
-    by_loss = there[there["task"].map(lambda task: judged[task] is None).astype(bool)]
+    measured = tidy[tidy["trial"].notna()]
+    trials, order, judged = best_trial_ids(study), study.architectures, judged_by(study)
+    by_loss = measured[measured["task"].map(lambda task: judged[task] is None).astype(bool)]
     loss = Axis("evaluation loss", log=spread(by_loss["evaluation_loss"]))
-    one_size = there["budget"].nunique() == 1
+    one_size = measured["budget"].nunique() == 1
     panels = []
-    for title, of_panel in by_panel(there, ["task", "depth"]):
-        metric = judged[of_panel["task"].iloc[0]]
+    for title, cells in by_panel(measured, ["task", "depth"]):
+        metric = judged[cells["task"].iloc[0]]
         kind = "loss" if metric is None else "metric"
         value = f"evaluation_{kind}"
-        group = with_limits(of_panel, value, f"{value}_deviation")
+        group = with_limits(cells, value, f"{value}_deviation")
         if one_size:
             names = rows_of(order, group)
             series = dots(group, names, value, LIMITS, trials)
@@ -66,7 +67,7 @@ def matched(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def _baseline(group: pd.DataFrame, kind: str, axis: Literal["x", "y"]) -> tuple[Level, ...]:
-    """One line where all cells of the panel have the same baseline."""
+    """Return the baseline as a level, if all cells of the panel have the same baseline."""
     losses = group[f"baseline_{kind}"].dropna().unique()
     if len(losses) != 1:
         return ()

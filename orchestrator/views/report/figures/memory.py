@@ -1,11 +1,11 @@
-"""Error of what is remembered against units per layer."""
+"""Draws the error of what networks remember against units per layer."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel
-from orchestrator.views.report.figures.places import best_trials, by_panel, lines, with_limits
+from orchestrator.views.report.figures.places import best_trial_ids, by_panel, lines, with_limits
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
 
@@ -18,18 +18,21 @@ CAPTION = (
 
 
 def memory(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 2c of the capacity paper."""
+    """Draw the error against units per layer (Figure 2c of the capacity paper).
+
+    Returns None without the table ``memory``.
+    """
     if "memory" not in tables:
         return None
     tidy = with_limits(tables["memory"].tidy, "error", "error_deviation")
-    there, trials = tidy[tidy["trial"].notna()], best_trials(study)
+    measured, trials = tidy[tidy["trial"].notna()], best_trial_ids(study)
     panels = tuple(
         Panel(
             title,
             lines(group, study.architectures, "hidden", "error", ("low", "high"), trials),
             _needed(group),
         )
-        for title, group in by_panel(there, ["task", "depth"])
+        for title, group in by_panel(measured, ["task", "depth"])
     )
     return Figure(
         name="memory",

@@ -1,4 +1,4 @@
-"""How many times the parameters each architecture needs to equal one of them."""
+"""Draws by how much the parameters of each architecture must grow to equal one of them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -19,20 +19,23 @@ CAPTION = (
 
 
 def multiplier(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 1i of the capacity paper, a row an architecture."""
+    """Draw each architecture's multiplier as a row (Figure 1i of the capacity paper).
+
+    Returns None without the table ``parameter_multiplier``.
+    """
     if "parameter_multiplier" not in tables:
         return None
     panels = []
     for title, group in _places(tables["parameter_multiplier"].tidy):
-        known = group[np.isfinite(group["multiplier"]) & (group["multiplier"] > 0)]
-        if known.empty:
+        finite = group[np.isfinite(group["multiplier"]) & (group["multiplier"] > 0)]
+        if finite.empty:
             continue
-        first = _fewest(known, study.architectures)
+        first = _fewest(finite, study.architectures)
         names = rows_of(study.architectures, group)
-        series = dots(known[known["equals"] == first], names, "multiplier", ("low", "high"))
+        series = dots(finite[finite["equals"] == first], names, "multiplier", ("low", "high"))
         itself = Series(first, x=[1.0], y=[float(names.index(first))], mode="points", bars="x")
-        one = Level(1.0, 1.0, "", "x")
-        panels.append(Panel(f"{title}: to equal {first}", (*series, itself), (one,), names))
+        equal = Level(1.0, 1.0, "", "x")
+        panels.append(Panel(f"{title}: to equal {first}", (*series, itself), (equal,), names))
     return Figure(
         name="parameter_multiplier",
         title="Parameters that architectures need to reach the same",
@@ -45,18 +48,18 @@ def multiplier(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def _places(tidy: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """All depths together first, where the table has that."""
+    """Yield the panels: first all depths together, where the table has that, then each depth."""
     together = tidy["depth"].isna()
     for title, group in by_panel(tidy[together], ["task"]):
         yield f"{title}, all depths", group
     yield from by_panel(tidy[~together], ["task", "depth"])
 
 
-def _fewest(known: pd.DataFrame, architectures: list[str]) -> str:
-    """Which one the others are compared with."""
-    logarithms = known.assign(logarithm=np.log(known["multiplier"].to_numpy(dtype=float)))
+def _fewest(finite: pd.DataFrame, architectures: list[str]) -> str:
+    """Return the architecture that the others are compared with; the caption describes it."""
+    logarithms = finite.assign(logarithm=np.log(finite["multiplier"].to_numpy(dtype=float)))
     order = logarithms.groupby("architecture")["logarithm"].agg(["count", "mean"])
-    order = order.reindex(rows_of(architectures, known))
+    order = order.reindex(rows_of(architectures, finite))
     return str(
         order.sort_values(["count", "mean"], ascending=[False, True], kind="stable").index[0]
     )

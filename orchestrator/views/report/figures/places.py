@@ -1,4 +1,4 @@
-"""What figures have in common: panels by task and size, lines and rows by architecture."""
+"""Builds what figures share: panels by task and size, lines and rows by architecture."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 
@@ -6,51 +6,60 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Series
-from orchestrator.views.study.searches import measure
+from orchestrator.views.study.searches import measure_name
 from orchestrator.views.study.study import CELL, Study
 
 Trial = tuple[str, str]  # sweep, trial
-Trials = Mapping[tuple[Hashable, ...], Trial]  # of the columns CELL
+Trials = Mapping[tuple[Hashable, ...], Trial]  # keys: values of the columns CELL
 
 
 def by_panel(frame: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The frame's rows by some columns, and what the panel is called.
+    """Yield the title and the rows of each panel, in the order in which they first occur.
 
-    A depth or budget that is the same everywhere goes without saying.
+    A depth or budget that is the same in all rows is not in the titles.
+
+    Args:
+        frame: rows of all panels.
+        columns: columns whose values are the same within a panel.
     """
     varied = {name for name in columns if name == "task" or frame[name].nunique() > 1}
     for where, group in frame.groupby(list(columns), sort=False):
-        said = [
+        words = [
             f"{value}" if name == "task" else f"{name} {value:,}"
             for name, value in zip(columns, where, strict=True)
             if name in varied
         ]
-        yield ", ".join(said), group
+        yield ", ".join(words), group
 
 
 def judged_by(study: Study) -> dict[str, Axis | None]:
-    """Task -> the axis of its metric, where its cells are judged by that and not by their loss."""
-    found: dict[str, Axis | None] = {}
+    """Return the axis of the metric of each task, or None if its cells are judged by their loss."""
+    axes: dict[str, Axis | None] = {}
     for cell in study.cells:
-        name = measure(study, cell)
-        found[cell.task] = None if name == "loss" else Axis(name, share=name == "accuracy")
-    return found
+        name = measure_name(study, cell)
+        axes[cell.task] = None if name == "loss" else Axis(name, share=name == "accuracy")
+    return axes
 
 
-def best_trials(study: Study) -> Trials:
-    """The best trial of each cell that has one."""
-    found = {}
+def best_trial_ids(study: Study) -> Trials:
+    """Return the sweep and the trial of each cell's best trial, for cells that have one."""
+    best_trials = {}
     for cell in study.cells:
         best = study.best(cell.id)
         if best is not None:
-            found[tuple(cell.place.values())] = (str(best["sweep"]), str(best["trial"]))
-    return found
+            best_trials[tuple(cell.place.values())] = (str(best["sweep"]), str(best["trial"]))
+    return best_trials
 
 
 def rows_of(architectures: Sequence[str], group: pd.DataFrame) -> tuple[str, ...]:
-    """Architectures that a panel has, in the order of the sweeps."""
-    there = set(group["architecture"])
-    return tuple(name for name in architectures if name in there)
+    """Return the architectures of a panel, in the order of the sweeps.
+
+    Args:
+        architectures: all architectures, in the order of the sweeps.
+        group: rows of the panel.
+    """
+    present = set(group["architecture"])
+    return tuple(name for name in architectures if name in present)
 
 
 def lines(
@@ -61,13 +70,17 @@ def lines(
     limits: tuple[str, str] | None = None,
     trials: Trials | None = None,
 ) -> tuple[Series, ...]:
-    """One line an architecture through its rows, from left to right, broken where it is infinite.
+    """Return a line for each architecture, from left to right, broken at infinite values.
 
     Args:
-        limits: the columns of the ends of error bars.
-        trials: of cells; the rows are cells then.
+        group: rows of the panel.
+        architectures: all architectures, in the order of the sweeps.
+        x: column of the x coordinates.
+        y: column of the y coordinates.
+        limits: columns of the lower and the upper ends of error bars.
+        trials: best trial of each cell, if the rows are cells; points then name their trials.
     """
-    there = group[group[x].notna() & group[y].notna()]
+    drawn = group[group[x].notna() & group[y].notna()]
     return tuple(
         Series(
             architecture=architecture,
@@ -77,8 +90,8 @@ def lines(
             high=rows[limits[1]].tolist() if limits else None,
             trials=trials_of(rows, trials) if trials else None,
         )
-        for architecture in rows_of(architectures, there)
-        for rows in [there[there["architecture"] == architecture].sort_values(x, kind="stable")]
+        for architecture in rows_of(architectures, drawn)
+        for rows in [drawn[drawn["architecture"] == architecture].sort_values(x, kind="stable")]
         if np.isfinite(rows[y].astype(float)).any()
     )
 
@@ -92,8 +105,18 @@ def dots(
     name: str = "",
     published: bool = False,
 ) -> tuple[Series, ...]:
-    """The rows of each architecture on the line of its name."""
-    there = group[np.isfinite(group[x].astype(float))]
+    """Return the values of each architecture as points in the row of its name.
+
+    Args:
+        group: rows of the panel.
+        names: architectures of the panel's rows, from the top.
+        x: column of the values.
+        limits: columns of the lower and the upper ends of error bars.
+        trials: best trial of each cell, if the rows are cells; points then name their trials.
+        name: words that tell the points from others of the same architecture.
+        published: whether the values are those of a paper.
+    """
+    drawn = group[np.isfinite(group[x].astype(float))]
     return tuple(
         Series(
             architecture=architecture,
@@ -107,15 +130,21 @@ def dots(
             trials=trials_of(rows, trials) if trials else None,
             published=published,
         )
-        for architecture in rows_of(names, there)
-        for rows in [there[there["architecture"] == architecture]]
+        for architecture in rows_of(names, drawn)
+        for rows in [drawn[drawn["architecture"] == architecture]]
     )
 
 
 def with_limits(frame: pd.DataFrame, value: str, deviation: str) -> pd.DataFrame:
-    """With the columns ``low`` and ``high``: the value and its deviation to either side.
+    """Return the frame with the columns ``low`` and ``high``: the value -/+ its deviation.
 
-    No end is at zero or below, where a logarithmic axis has no place for it.
+    ``low`` is the value itself if the end would not be positive, because a logarithmic axis cannot
+    show that.
+
+    Args:
+        frame: rows to extend.
+        value: column of the values.
+        deviation: column of their deviations; nan counts as 0.
     """
     width = frame[deviation].fillna(0)
     low = frame[value] - width
@@ -123,11 +152,15 @@ def with_limits(frame: pd.DataFrame, value: str, deviation: str) -> pd.DataFrame
 
 
 def spread(values: pd.Series) -> bool:
-    """Whether numbers differ so much that only a logarithmic axis shows them."""
-    there = values[np.isfinite(values.astype(float))]
-    return bool(len(there) and there.min() > 0 and there.max() > 10 * there.min())
+    """Return whether values are positive and differ so much that their axis is logarithmic."""
+    finite = values[np.isfinite(values.astype(float))]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min())
 
 
 def trials_of(rows: pd.DataFrame, trials: Trials) -> list[Trial]:
-    """The best trials of cells that all have one."""
+    """Return the best trial of each row's cell.
+
+    Raises:
+        KeyError: a cell has no best trial.
+    """
     return [trials[place] for place in rows[CELL].itertuples(index=False, name=None)]

@@ -1,4 +1,4 @@
-"""What follows from the strength of a residual."""
+"""Draws how metric and training steps depend on the strength of a residual."""
 
 from collections.abc import Hashable, Mapping
 
@@ -8,7 +8,7 @@ import pandas as pd
 from orchestrator.views.report.figure import Axis, Figure, Panel, Series
 from orchestrator.views.report.figures.places import (
     Trials,
-    best_trials,
+    best_trial_ids,
     by_panel,
     spread,
     trials_of,
@@ -19,7 +19,7 @@ from orchestrator.views.tables import Table
 from orchestrator.views.tables.residual_families import STRENGTHS
 from orchestrator.views.tables.residuals import STEPS
 
-REST = ("form", "nonlinearity", *STRENGTHS, "others")  # what tells two of one residual apart
+REST = ("form", "nonlinearity", *STRENGTHS, "others")  # options that tell equal residuals apart
 CAPTION = (
     "Cells of weakly coupled networks that differ in one strength alone: the metric of the best "
     "configuration of each by validation, and the steps to the minimal performance, for which a "
@@ -29,18 +29,21 @@ CAPTION = (
 
 
 def residual_dependence(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figures 3 to 6 of the fading-memory paper, two panels a task and strength."""
+    """Draw metric and steps against each strength (Figures 3 to 6 of the fading-memory paper).
+
+    Each task and strength has two panels. Returns None without the table ``residual_dependence``.
+    """
     if "residual_dependence" not in tables:
         return None
     tidy = _with_kinds(tables["residual_dependence"].tidy)
-    trials, panels = best_trials(study), []
+    trials, panels = best_trial_ids(study), []
     for place, group in by_panel(tidy, ["task", "depth", "budget"]):
         for strength, rows in group.groupby("varied", sort=False):
             metric = str(rows["metric_name"].iloc[0])
             x = Axis(str(strength), log=spread(rows["value"]))
-            of_metric = Axis(metric, share=metric == "accuracy")
-            of_steps = Axis("steps to minimal performance")
-            for column, y in (("metric", of_metric), (STEPS, of_steps)):
+            metric_axis = Axis(metric, share=metric == "accuracy")
+            steps_axis = Axis("steps to minimal performance")
+            for column, y in (("metric", metric_axis), (STEPS, steps_axis)):
                 series = _lines(rows, column, trials)
                 panels.append(Panel(f"{place}: {strength}", series, x=x, y=y))
     return Figure(
@@ -56,25 +59,25 @@ def residual_dependence(study: Study, tables: Mapping[str, Table]) -> Figure | N
 
 
 def _with_kinds(tidy: pd.DataFrame) -> pd.DataFrame:
-    """With the column ``kind``: the residual, and in brackets what else not all of it share."""
+    """Return the frame with the column ``kind``: the residual, and in brackets what else varies."""
     kinds: dict[Hashable, str] = {}
     for (strength, residual), rows in tidy.groupby(["varied", "residual"], sort=False):
         apart = [name for name in REST if name != strength and rows[name].nunique(dropna=False) > 1]
         for index, row in rows[apart].iterrows():
-            said = ", ".join(_said(str(name), value) for name, value in row.items())
-            kinds[index] = f"{residual}({said})" if said else str(residual)
+            options = ", ".join(_option(str(name), value) for name, value in row.items())
+            kinds[index] = f"{residual}({options})" if options else str(residual)
     return tidy.assign(kind=[kinds[index] for index in tidy.index])
 
 
-def _said(name: str, value: object) -> str:
+def _option(name: str, value: object) -> str:
     if name == "others":
         return str(value)
     return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
 def _lines(rows: pd.DataFrame, column: str, trials: Trials) -> tuple[Series, ...]:
-    there = with_limits(rows, column, f"{column}_deviation")
-    there = there[np.isfinite(there[column])]
+    measured = with_limits(rows, column, f"{column}_deviation")
+    measured = measured[np.isfinite(measured[column])]
     return tuple(
         Series(
             architecture=str(kind),
@@ -84,5 +87,5 @@ def _lines(rows: pd.DataFrame, column: str, trials: Trials) -> tuple[Series, ...
             high=line["high"].tolist(),
             trials=trials_of(line, trials),
         )
-        for kind, line in there.groupby("kind", sort=False)
+        for kind, line in measured.groupby("kind", sort=False)
     )

@@ -1,4 +1,4 @@
-"""Residual families, and what the paper gives for two of them."""
+"""Draws the metric of residual families, and the values that the paper gives for two of them."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from orchestrator.views.report.figure import Axis, Figure, Level, Panel
 from orchestrator.views.report.figures.places import (
-    best_trials,
+    best_trial_ids,
     by_panel,
     dots,
     rows_of,
@@ -26,13 +26,16 @@ PUBLISHED = (
 
 
 def residuals(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Tables 1 and 2 of the fading-memory paper as a figure."""
+    """Draw the metric of each network (Tables 1 and 2 of the fading-memory paper as a figure).
+
+    Returns None without the table ``residual_families``.
+    """
     if "residual_families" not in tables:
         return None
     tidy = with_limits(tables["residual_families"].tidy, "metric", "metric_deviation")
-    there, trials = tidy[tidy["metric"].notna()], best_trials(study)
+    measured, trials = tidy[tidy["metric"].notna()], best_trial_ids(study)
     panels = []
-    for title, group in by_panel(there, ["task", "depth", "budget"]):
+    for title, group in by_panel(measured, ["task", "depth", "budget"]):
         names = rows_of(study.architectures, group)
         series = dots(group, names, "metric", ("low", "high"), trials)
         metric, task = group["metric_name"].iloc[0], group["task"].iloc[0]

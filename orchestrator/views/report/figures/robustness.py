@@ -1,4 +1,4 @@
-"""Reruns of the best configuration of a cell."""
+"""Draws how the losses of reruns of one configuration spread."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ import pandas as pd
 from orchestrator.views.report.figure import Axis, Figure, Panel
 from orchestrator.views.report.figures.distribution import apart
 from orchestrator.views.report.figures.places import by_panel, dots, rows_of, spread
-from orchestrator.views.report.thinning import per_cell, thin
+from orchestrator.views.report.thinning import per_cell, select_by_rank
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
 
@@ -20,7 +20,10 @@ CAPTION = (
 
 
 def robustness(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Table A.1 of the capacity paper as a figure."""
+    """Draw the losses of reruns (Table A.1 of the capacity paper as a figure).
+
+    Returns None without the table ``robustness``.
+    """
     if "robustness" not in tables:
         return None
     tidy = tables["robustness"].tidy
@@ -48,12 +51,15 @@ def robustness(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 
 
 def _reruns(study: Study) -> tuple[pd.DataFrame, int]:
-    """Completed reruns with the columns of their cells, and how many were left out."""
+    """Return completed reruns with the columns of their cells, and how many were left out."""
     cells = pd.DataFrame([{"cell": cell.id, **cell.place} for cell in study.all_cells])
     reruns = study.repetitions.merge(cells, on="cell")
-    there = (reruns["outcome"] == "completed") & np.isfinite(reruns["evaluation_loss"])
-    reruns = reruns[there]
+    has_loss = (reruns["outcome"] == "completed") & np.isfinite(reruns["evaluation_loss"])
+    reruns = reruns[has_loss]
     most = per_cell(reruns["cell"].nunique())
-    kept = [rows.iloc[thin(rows["evaluation_loss"], most)] for _, rows in reruns.groupby("cell")]
+    kept = [
+        rows.iloc[select_by_rank(rows["evaluation_loss"], most)]
+        for _, rows in reruns.groupby("cell")
+    ]
     thinned = pd.concat(kept) if kept else reruns
     return thinned, len(reruns) - len(thinned)

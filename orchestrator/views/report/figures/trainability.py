@@ -1,4 +1,4 @@
-"""Trainability: best and median against the number of configurations tried."""
+"""Draws the best and the median loss against the number of configurations tried."""
 
 from collections.abc import Mapping
 
@@ -21,16 +21,19 @@ CAPTION = (
 
 
 def trainability(study: Study, tables: Mapping[str, Table]) -> Figure | None:
-    """Figure 4 of the capacity paper."""
+    """Draw trainability (Figure 4 of the capacity paper): best, median and expected best loss.
+
+    Returns None without the table ``trainability``, or if no cell has two trials.
+    """
     if "trainability" not in tables:
         return None
     tidy = tables["trainability"].tidy
     by_metric = tidy["objective"] == "metric"
     for kind in ("best", "median"):
-        loss, metric = (tidy[f"{kind}_evaluation_{of}"] for of in ("loss", "metric"))
+        loss, metric = (tidy[f"{kind}_evaluation_{quantity}"] for quantity in ("loss", "metric"))
         tidy = tidy.assign(**{kind: loss.where(~by_metric, metric)})
     if tidy["tried"].max() < 2:
-        return None  # a curve of one point is none
+        return None  # A single point is no curve.
     expected = _expected(tables)
     panels = []
     for title, group in by_panel(tidy, ["task", "depth", "budget"]):

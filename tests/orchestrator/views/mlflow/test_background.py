@@ -5,22 +5,15 @@ import socket
 import sqlite3
 import threading
 from contextlib import closing
-from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 
 from orchestrator.views.mlflow import background
+from orchestrator.views.mlflow import store as store_module
 from orchestrator.views.mlflow.background import BackgroundView, open_view
-from tests.orchestrator.views.mlflow.test_view import curve, frames, trial_row
+from tests.support.mlflow_rows import curve, frames, held, trial_row
 from tests.support.mlflow_search import runs_of_trials
-
-
-def held(*numbers):
-    """A ledger that holds some trials, and they."""
-    trials, curves = frames(*numbers)
-    return SimpleNamespace(curves=curves), trials
-
 
 NOTHING = held()
 
@@ -56,7 +49,7 @@ class Troubled(logging.Handler):
 @pytest.fixture
 def troubled(monkeypatch):
     monkeypatch.setattr(background, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(background, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(store_module, "LOCK_SECONDS", 0.05)
     handler = Troubled()
     logging.getLogger("soundings").addHandler(handler)
     yield handler

@@ -9,8 +9,9 @@ import urllib.request
 import psutil
 import pytest
 
-from tests.orchestrator.views.mlflow.test_view import curve, trial_row
 from tests.support.command import SOUNDINGS, environment, soundings
+from tests.support.mlflow_rows import curve, trial_row
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -23,12 +24,6 @@ def results(tmp_path):
     (folder / "s" / "sweep.json").write_text("{}")
     MLflowView(f"sqlite:///{folder / 'mlflow.db'}", "s").write(trial_row(1), curve(1))
     return folder
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])

@@ -20,12 +20,11 @@ from orchestrator.views.mlflow import background
 from orchestrator.views.mlflow.background import BackgroundView
 from orchestrator.views.mlflow.view import _rows
 from orchestrator.views.tables.matched import parameter_matched
-from tests.orchestrator.views.mlflow.test_background import held
-from tests.orchestrator.views.mlflow.test_browse import free_port
-from tests.orchestrator.views.mlflow.test_view import curve, trial_row
 from tests.support.command import SOUNDINGS, environment, soundings
+from tests.support.mlflow_rows import curve, held, trial_row
 from tests.support.mlflow_search import best_by_search, best_by_sql, runs_of_trials
 from tests.support.mlflow_server import ADMIN, mlflow_server
+from tests.support.ports import free_port
 from tests.support.studies import random_folder
 
 pytestmark = pytest.mark.slow

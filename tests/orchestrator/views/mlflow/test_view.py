@@ -2,63 +2,16 @@
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.best import best_completed
-from orchestrator.views.mlflow.view import CURVE_POINTS, MLflowView, log_report, thin
+from orchestrator.views.mlflow.view import CURVE_POINTS, MLflowView, downsample_curve, log_report
+from tests.support.mlflow_rows import curve, frames, trial_row
 from tests.support.mlflow_search import best_by_search, best_by_sql, runs_of_trials
-
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-def trial_row(number, outcome="completed", sequence=None, error=None):
-    return {
-        "trial": f"t{number}",
-        "sequence": 1000 + number if sequence is None else sequence,
-        "cell": "digits_gru_d1_p1000",
-        "architecture": "gru",
-        "task": "digits",
-        "depth": 1,
-        "budget": 1000,
-        "hidden": 7,
-        "parameters": 990,
-        "index": number,
-        "network_seed": 42,
-        "data_seed": 43,
-        "configuration": '{"learning_rate": 0.01, "optimizer": "adam"}',
-        "outcome": outcome,
-        "metric": "accuracy",
-        "step": 30,
-        "objective": 1.5 + number,
-        "baseline_loss": 2.25,
-        "baseline_metric": None,
-        "seconds": 2.5,
-        "error": error,
-        "ended": START + timedelta(minutes=number),
-    }
-
-
-def curve(number, reports=3):
-    return [
-        {
-            "trial": f"t{number}",
-            "step": 10 * (i + 1),
-            "training_loss": 3.0 - 0.001 * i,
-            "validation_loss": 2.0 - 0.001 * i + number,
-            "evaluation_loss": 2.5 - 0.001 * i + number,
-            "validation_metric": 0.1,
-            "evaluation_metric": None,
-            "further": json.dumps({"perplexity": 2.0**-i}) if i else None,
-            "reported": START + timedelta(seconds=i),
-        }
-        for i in range(reports)
-    ]
 
 
 @pytest.fixture
@@ -112,15 +65,6 @@ def test_an_error_is_a_tag_of_bounded_length(uri):
     found, _ = runs(uri)
     assert found["t1"].data.tags["error"].endswith("the end")
     assert len(found["t1"].data.tags["error"]) < 5000
-
-
-def frames(*numbers):
-    trials = pd.DataFrame([trial_row(number) for number in numbers])
-
-    def curves(wanted):
-        return {trial: curve(int(trial[1:])) for trial in wanted}
-
-    return trials, curves
 
 
 def test_a_second_sync_adds_nothing_and_a_third_only_what_is_new(uri):
@@ -271,7 +215,7 @@ def test_a_run_is_not_found_by_its_tags_before_it_has_its_metrics(uri, monkeypat
 
 @pytest.mark.parametrize("length", [0, 1, 99, 100, 101, 1000, 12_345])
 def test_a_thinned_curve_keeps_its_ends_and_its_order(length):
-    kept = [row["step"] for row in thin([{"step": step} for step in range(length)])]
+    kept = [row["step"] for row in downsample_curve([{"step": step} for step in range(length)])]
     assert len(kept) == min(length, CURVE_POINTS)
     assert kept == sorted(set(kept))
     if length:

@@ -183,14 +183,14 @@ def test_nothing_that_a_sweep_or_a_label_holds_becomes_markup(browser, tmp_path)
     folder.fill("wcrnn", completed(0.4, 0.4), infeasible())
     text = folder.paths.manifest.read_text()
     marked = "</script><script>alert(2)</script><b>$x$ %{x}</b>"
-    definition = json.loads(text)
-    for cell in definition["cells"].values():
+    manifest = json.loads(text)
+    for cell in manifest["cells"].values():
         cell["architecture"]["options"] |= {"note": marked}
-    for architecture in definition["architectures"]:
+    for architecture in manifest["architectures"]:
         architecture["options"] |= {"note": marked}
     named = tmp_path / evil
     folder.paths.folder.rename(named)
-    (named / "sweep.json").write_text(json.dumps(definition))
+    (named / "sweep.json").write_text(json.dumps(manifest))
     study = tables.Study(type(folder.paths)(tmp_path, evil))
     wanted = [tables.parameter_matched(study), tables.trainability(study)]
     page_file = report.write(study, wanted, tmp_path / "out", None)[0]

@@ -17,8 +17,15 @@ from orchestrator.views.report.style import styles, styles_of
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables.residuals import STEPS
 from orchestrator.views.tables.robustness import robustness
-from tests.orchestrator.views.tables.test_robustness import again
-from tests.support.studies import MEMORY, Folder, completed, end, infeasible, wcrnn
+from tests.support.studies import (
+    MEMORY,
+    Folder,
+    completed,
+    end,
+    infeasible,
+    repeating_folder,
+    wcrnn,
+)
 
 TRIALS = 8  # of a cell: enough for limits
 
@@ -276,7 +283,7 @@ def test_every_pair_of_networks_has_a_row_with_its_ratio(tmp_path):
 
 def test_a_sweep_of_reruns_alone_has_its_tables_and_its_page(tmp_path):
     first = filled(tmp_path, lambda cell, chance: [completed(0.5, 0.4)], tasks=[MEMORY])
-    second = again(first, samples=3)
+    second = repeating_folder(first, samples=3)
     second.write({trial.id: completed(0.5, 0.6) for trial in second.plan.trials()})
     study = second.study
     built = tables.build(study)
@@ -288,7 +295,7 @@ def test_a_sweep_of_reruns_alone_has_its_tables_and_its_page(tmp_path):
 
 def test_reruns_are_drawn_with_their_mean_and_range(tmp_path):
     first = filled(tmp_path, lambda cell, chance: [completed(0.5, 0.4)], tasks=[MEMORY])
-    second = again(first, samples=20)
+    second = repeating_folder(first, samples=20)
     chance = np.random.default_rng(1)
     second.write(
         {

@@ -13,7 +13,7 @@ from orchestrator.views.report.style import styles
 
 SHEET = """
 import hashlib
-from tests.orchestrator.test_report_printed import sheet_with
+from tests.orchestrator.views.report.test_printed import sheet_with
 print(*(hashlib.sha256(content).hexdigest() for content in sheet_with("few")))
 """
 

@@ -24,8 +24,8 @@ from orchestrator.views.report.page import page
 from orchestrator.views.report.printed import sheets
 from orchestrator.views.report.provenance import provenance
 from orchestrator.views.report.style import styles, styles_of
-from orchestrator.views.report.summary import counts, sentences
-from orchestrator.views.report.thinning import thin
+from orchestrator.views.report.summary import headline_counts, sentences
+from orchestrator.views.report.thinning import select_by_rank
 from orchestrator.views.report.unmeasured import unmeasured
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
@@ -232,7 +232,7 @@ def test_published_values_are_marks(tmp_path):
 
 
 def test_the_summary_counts_what_sql_counts(at_random, made):
-    found = {noun: number for number, noun in counts(made.study)}
+    found = {noun: number for number, noun in headline_counts(made.study)}
     wanted = dict(at_random.sql("select outcome, count(*) from trials group by 1"))
     assert {name: int(found[name]) for name in wanted} == wanted
     assert found["trials"] == str(sum(wanted.values()))
@@ -271,7 +271,7 @@ def test_provenance_is_that_of_the_ledger(tmp_path):
     ]
     assert found.hours == pytest.approx(1803 / 3600)
     assert found.first == found.last == "2026-01-02 12:00 UTC"
-    assert "learning_rate:" in found.definition and "seed: 3" in found.definition
+    assert "learning_rate:" in found.manifest and "seed: 3" in found.manifest
 
 
 def test_what_was_not_measured_is_said(tmp_path):
@@ -335,7 +335,7 @@ def test_a_report_of_anything_is_written(tmp_path, ends):
     st.integers(2, 50),
 )
 def test_thinning_keeps_the_extremes_the_order_and_the_number(values, most):
-    kept = thin(pd.Series(values), most)
+    kept = select_by_rank(pd.Series(values), most)
     assert len(kept) == len(set(kept)) == min(len(values), most)
     assert list(kept) == sorted(kept)
     chosen = np.asarray(values)[kept]
@@ -344,7 +344,7 @@ def test_thinning_keeps_the_extremes_the_order_and_the_number(values, most):
 
 def test_thinning_keeps_the_distribution():
     values = pd.Series(np.random.default_rng(0).lognormal(size=10_000))
-    kept = values.iloc[thin(values, 500)]
+    kept = values.iloc[select_by_rank(values, 500)]
     for share in (0.01, 0.25, 0.5, 0.75, 0.99):
         assert (values < kept.quantile(share)).mean() == pytest.approx(share, abs=0.005)
 

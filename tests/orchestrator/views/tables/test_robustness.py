@@ -4,15 +4,22 @@ import math
 
 import pytest
 
-from orchestrator.paths import SweepPaths
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import build
 from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.robustness import robustness
 from tests.support.compare import assert_same, ordered
 from tests.support.random_search import random_search
-from tests.support.small import SMALL, small_plan
-from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, left_of, stopped
+from tests.support.small import SMALL
+from tests.support.studies import (
+    MEMORY,
+    Folder,
+    completed,
+    errored,
+    infeasible,
+    repeating_folder,
+    stopped,
+)
 
 SPREAD = """
     select task, depth, budget, architecture,
@@ -29,24 +36,6 @@ COLUMNS = ["task", "depth", "budget", "architecture", "reruns", "infeasible", "e
 COLUMNS += ["infeasible_share", "min", "mean", "max", "deviation"]
 
 
-def again(folder, name="again", samples=12, **changes):
-    """A sweep that repeats the one in the folder: its own folder, to be filled."""
-    spec = folder.plan.spec
-    changes = {
-        "architectures": [one.label for one in spec.architectures],
-        "tasks": [{"name": task.name, "options": task.options} for task in spec.tasks],
-        "search": {"method": "repeat", "of": spec.name, "samples": samples},
-        "scheduler": "none",
-        "seed": 8,
-        **changes,
-    }
-    results = folder.paths.folder.parent
-    plan = small_plan(results, name=name, **changes)
-    paths = SweepPaths(results, name)
-    left_of(plan, paths)
-    return Folder(plan, paths)
-
-
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """A sweep of random search, and one of reruns with every end but stopped ones."""
@@ -54,7 +43,7 @@ def pair(tmp_path_factory):
     drawn = random_search(tmp_path_factory.mktemp("other"), 2)
     query = "select trial, outcome, evaluation_loss from trials"
     ends = {"infeasible": infeasible, "errored": errored}
-    second = again(first)
+    second = repeating_folder(first)
     there = {trial.id for trial in second.plan.trials()}
     second.write(
         {
@@ -115,7 +104,7 @@ def first(tmp_path):
 
 
 def made(first, *ends, **changes):
-    second = again(first, **changes)
+    second = repeating_folder(first, **changes)
     second.fill("rnn", *ends)
     table = robustness(Study([first.paths, second.paths]))
     (row,), (shown,) = table.tidy.to_dict("records"), table.shown.to_dict("records")
@@ -157,10 +146,10 @@ def test_stopped_reruns_are_undetermined(first):
 
 
 def test_reruns_of_different_originals_stand_apart(first):
-    one = again(first)
+    one = repeating_folder(first)
     one.fill("rnn", completed(9.0, 1.0))
     first.fill("rnn", None, None, None, completed(0.1, 0.5))  # now the best is another
-    other = again(first, "once-more")
+    other = repeating_folder(first, "once-more")
     other.fill("rnn", completed(9.0, 2.0), completed(9.0, 4.0))
     tidy = robustness(Study([first.paths, one.paths, other.paths])).tidy
     assert tidy["original"].tolist() == [0.9, 0.5]
@@ -169,7 +158,7 @@ def test_reruns_of_different_originals_stand_apart(first):
 
 
 def test_sweeps_that_rerun_the_same_stand_in_one_row(first):
-    one, other = again(first), again(first, "once-more", seed=9)
+    one, other = repeating_folder(first), repeating_folder(first, "once-more", seed=9)
     one.fill("rnn", completed(9.0, 1.0))
     other.fill("rnn", completed(9.0, 3.0))
     (row,) = robustness(Study([one.paths, other.paths, first.paths])).tidy.to_dict("records")
@@ -179,7 +168,7 @@ def test_sweeps_that_rerun_the_same_stand_in_one_row(first):
 def test_an_original_that_counts_as_another_sweeps_trial_is_found(tmp_path, first):
     twin = Folder.of(tmp_path, tasks=[MEMORY], name="twin")  # the same seed: the same trials
     twin.fill("rnn", None, completed(0.3, 0.9))
-    second = again(first)
+    second = repeating_folder(first)
     second.fill("rnn", completed(9.0, 1.0))
     (row,) = robustness(Study([twin.paths, first.paths, second.paths])).tidy.to_dict("records")
     assert row["original"] == 0.9
@@ -194,7 +183,7 @@ def test_the_papers_numbers_stand_beside(tmp_path):
         budgets=[100_000],
     )
     folder.write({f"{cell.id}_00000": completed(0.1, 0.1) for cell in folder.plan.cells})
-    second = again(folder, depths=[1, 2], budgets=[100_000])
+    second = repeating_folder(folder, depths=[1, 2], budgets=[100_000])
     second.write({f"{cell.id}_00000": completed(0.1, 0.1) for cell in second.plan.cells})
     tidy = robustness(second.study).tidy.set_index(["depth", "architecture"])
     # Table A.1: the paper's irnn was infeasible in 48 of 100 reruns.

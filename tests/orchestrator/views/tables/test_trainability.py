@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from orchestrator.views.tables import build
-from orchestrator.views.tables.trainability import counts, shown_counts, trainability
+from orchestrator.views.tables.trainability import shown_counts, thinned_counts, trainability
 from tests.support.compare import assert_same, ordered
 from tests.support.studies import MEMORY, Folder, completed, errored, infeasible, stopped
 
@@ -112,7 +112,7 @@ def test_counts_shown_are_one_two_five_and_the_last(tmp_path):
 
 @pytest.mark.parametrize("most", [1, 2, 9, 10, 11, 20, 97, 100, 2400, 1_000_000])
 def test_counts_are_thinned_evenly_on_a_logarithmic_axis(most):
-    found = counts(most)
+    found = thinned_counts(most)
     assert found[:10] == [*range(1, 11)][:most] and found[-1] == most
     assert sorted(set(found)) == found
     factors = [b / a for a, b in pairwise(found) if a >= 10 and b != most]
@@ -127,7 +127,7 @@ def test_thinned_curves_keep_the_numbers_of_every_order(tmp_path):
     ends = [infeasible() if v > 0.7 else completed(v, e) for v, e in losses]
     table = made(tmp_path, *ends, samples=300)
     rows = table.tidy[table.tidy["architecture"] == "rnn"].to_dict("records")
-    assert [row["tried"] for row in rows] == counts(300)
+    assert [row["tried"] for row in rows] == thinned_counts(300)
     for row in rows:
         before = losses[: row["tried"]]
         done = [one for one in before if one[0] <= 0.7]
