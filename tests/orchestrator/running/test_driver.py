@@ -168,7 +168,7 @@ def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tm
     trials = ledger.trials().set_index("architecture")
     assert list(trials.loc["gru", "outcome"]) == ["errored", "errored"]
     assert all("a bug on purpose" in error for error in trials.loc["gru", "error"])
-    assert all("trainables_for_tests.py" in error for error in trials.loc["gru", "error"])
+    assert all("support/trainables.py" in error for error in trials.loc["gru", "error"])
     assert set(trials.loc["rnn", "outcome"]) == {"completed"}
     # The baseline is there whatever became of the trial.
     baseline = tasks.make("parentheses", {"length": 6}).baseline()

@@ -221,7 +221,7 @@ def test_rungs_are_rebuilt_from_the_objectives_in_the_ledger(tmp_path):
         ),
     )
     (rnn, _), spec = (cell.id for cell in folder.plan.cells), folder.plan.spec.scheduler
-    reports = left_of(folder.plan, folder.paths).reports
+    reports = left_of(folder.plan, folder.paths).record.reports
     found = [*zip(*(reports[c] for c in ("cell", "trial", "step", "objective")), strict=True)]
     assert [(cell, trial[-1], step) for cell, trial, step, _ in found] == [
         (rnn, str(index), 4) for index in range(4)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
-from orchestrator.search.scheduler import PerCellASHA, PerCellFIFO
+from orchestrator.search.scheduler import PerCellASHA
 from orchestrator.spec.scheduler import SchedulerSpec
 from trainables.seeds import derive
 
@@ -262,10 +262,9 @@ def test_how_the_cells_arrive_among_each_other_changes_nothing(world, seed):
 
 def test_rungs_are_where_trials_may_be_stopped():
     spec = SchedulerSpec(method="asha", grace=4, reduction_factor=2.0, brackets=2)
-    scheduler = PerCellASHA(spec, {"a": 16, "b": 40}, SEED)
-    assert scheduler.rungs("a") == [4, 8, 16]
-    assert scheduler.rungs("b") == [4, 8, 16, 32]
-    assert PerCellFIFO().rungs("a") == []
+    assert spec.rungs(16) == [4, 8, 16]
+    assert spec.rungs(40) == [4, 8, 16, 32]
+    assert SchedulerSpec(method="none").rungs(40) == []
 
 
 def test_a_trial_is_in_the_bracket_it_was_in_and_larger_brackets_have_more():
@@ -275,7 +274,7 @@ def test_a_trial_is_in_the_bracket_it_was_in_and_larger_brackets_have_more():
         for index in range(400):
             scheduler.on_trial_result(None, tune_trial("a", f"{index}"), report(1, 0.0))
     first, second = (
-        [s._of("a")._brackets.index(s._of("a")._trial_info[f"{i}"]) for i in range(400)]
+        [s._of_cell("a")._brackets.index(s._of_cell("a")._trial_info[f"{i}"]) for i in range(400)]
         for s in schedulers
     )
     assert first == second
@@ -327,6 +326,6 @@ def test_a_trial_that_ended_without_a_report_or_failed_is_nothing_to_the_rungs(l
     if last:
         assert scheduler.on_trial_result(None, failed, last) == STOP
     scheduler.on_trial_complete(NoController(), failed, last)
-    assert scheduler._of("a")._brackets[0]._rungs[-1] == (10, {})
+    assert scheduler._of_cell("a")._brackets[0]._rungs[-1] == (10, {})
     first = scheduler.on_trial_result(None, tune_trial("a", "1"), report(10, 5.0))
     assert first == CONTINUE
