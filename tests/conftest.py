@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Set up PyTorch, Hypothesis and the environment for all tests, and define shared fixtures."""
 
 import os
 
@@ -8,17 +8,17 @@ from hypothesis import settings
 
 from tests.support.s3 import KEYS, S3
 
-# The numbers and the times of the tests do not depend on the machine's cores.
+# Neither the numbers nor the duration of the tests may depend on the machine's cores.
 torch.set_num_threads(1)
-# How long an example takes says how busy the machine is; speed is measured in benchmarks/.
+# The duration of an example depends on how busy the machine is; benchmarks/ measure speed.
 settings.register_profile("soundings", deadline=None)
 settings.load_profile("soundings")
-os.environ.pop("COLUMNS", None)  # nor what is printed on the terminal, which may be narrow
+os.environ.pop("COLUMNS", None)  # printed tables must not depend on the terminal's width
 
 
 @pytest.fixture
 def s3(monkeypatch):
-    """An S3 server, and the environment to use it."""
+    """Start an S3 server and set the environment variables that its clients need."""
     for key, value in {**KEYS, "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(key, value)
     with S3() as server:
@@ -27,6 +27,6 @@ def s3(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def denormal_numbers():
-    """A trial that a test trains in its own process turns them off for those that follow."""
+    """Turn denormal numbers on again after a test: training in this process turns them off."""
     yield
     torch.set_flush_denormal(False)

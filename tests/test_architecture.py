@@ -1,4 +1,4 @@
-"""The layout of the packages: who may import whom, and where private names of libraries stand."""
+"""Packages import only what the architecture allows; one module uses private library names."""
 
 import ast
 import importlib
@@ -13,7 +13,7 @@ import orchestrator
 import trainables
 from tests.support.paths import ROOT
 
-# Modules of orchestrator itself that everything may use.
+# Modules of orchestrator that every package may use.
 WORDS = {"errors", "labels", "outcome", "paths", "waiting"}
 # Package -> what it may import beside WORDS, itself and trainables. A module is named with its
 # package where the package may use nothing else of it.
@@ -68,17 +68,17 @@ def test_a_module_imports_only_what_the_table_allows(path):
         allowed = WORDS | MAY_IMPORT[package] | {package}
     for name in names:
         inner = name.removeprefix("orchestrator.")
-        assert any(below(inner, one) for one in allowed), f"{module} imports {name}"
+        assert any(below(inner, permitted) for permitted in allowed), f"{module} imports {name}"
 
 
 def test_the_table_names_every_package_and_no_other():
-    there = {path.name for path in (ROOT / "orchestrator").iterdir() if path.is_dir()}
-    there |= {path.stem for path in (ROOT / "orchestrator").glob("*.py")}
-    there -= {"__pycache__", "__init__"}
-    assert there == WORDS | MAY_IMPORT.keys()
+    existing = {path.name for path in (ROOT / "orchestrator").iterdir() if path.is_dir()}
+    existing |= {path.stem for path in (ROOT / "orchestrator").glob("*.py")}
+    existing -= {"__pycache__", "__init__"}
+    assert existing == WORDS | MAY_IMPORT.keys()
 
 
-def test_the_document_has_the_table_that_is_checked_here():
+def test_the_architecture_document_has_the_table_that_is_checked_here():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     section = text.partition("## Who may import what")[2].partition("\n## ")[0]
     rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
@@ -122,17 +122,17 @@ def test_private_names_of_ray_and_optuna_stand_in_one_module(path):
 
 
 def classes_below_a_library() -> list[type]:
-    """Return the classes of ours that extend a class of Ray, Tune or Optuna."""
-    found = []
+    """Return the project's classes that extend a class of Ray, Tune or Optuna."""
+    classes = []
     for package in (orchestrator, trainables):
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             module = importlib.import_module(info.name)
             for _, kind in inspect.getmembers(module, inspect.isclass):
-                ours = kind.__module__ == info.name
+                is_defined_here = kind.__module__ == info.name
                 bases = {base.__module__.partition(".")[0] for base in kind.__mro__[1:]}
-                if ours and bases & set(LIBRARIES):
-                    found.append(kind)
-    return found
+                if is_defined_here and bases & set(LIBRARIES):
+                    classes.append(kind)
+    return classes
 
 
 def private_names_of_self(kind: type) -> set[str]:
@@ -144,7 +144,7 @@ def private_names_of_self(kind: type) -> set[str]:
 
 
 def test_classes_that_extend_a_library_share_no_private_name_with_it():
-    """A private name that both have is either used on purpose, or overridden by accident."""
+    """A private name that both have is used on purpose or overridden by accident."""
     kinds = classes_below_a_library()
     assert {"SeededASHA", "PerCellASHA", "TrialQueue", "Recorder", "Interruption", "Trial"} <= {
         kind.__name__ for kind in kinds

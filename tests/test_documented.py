@@ -1,4 +1,4 @@
-"""Every `soundings` command in the documents is one that there is, with options that it has."""
+"""Every `soundings` command in the documents exists and has the options that they give it."""
 
 import pytest
 import typer
@@ -15,19 +15,19 @@ COMMANDS = [
 ]
 
 
-def test_there_are_some():
+def test_the_documents_contain_soundings_commands():
     assert len(COMMANDS) > 20
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_it_is_understood(command):
+def test_a_documented_command_is_understood_by_the_command_line(command):
     group = typer.main.get_command(app)
     name, *arguments = command[1:]
     sub = group.commands[name]
     assert sub.make_context(name, arguments).command is sub
 
 
-def test_one_that_there_is_not_is_not():
+def test_an_option_that_does_not_exist_is_not_understood():
     group = typer.main.get_command(app)
     with pytest.raises(Exception, match="No such option: --adress"):
         group.commands["submit"].make_context("submit", ["x.yaml", "--adress", "http://a:1"])

@@ -1,4 +1,4 @@
-"""docs/extending.md is run as it stands."""
+"""The examples in docs/extending.md run as they stand there."""
 
 import re
 from pathlib import Path
@@ -14,13 +14,16 @@ BLOCKS = re.findall(r"```(?:python|yaml)\n(.*?)```", TEXT, flags=re.DOTALL)
 CELLS, SWEEP, TASK, TASK_SWEEP, WEIGHTS = BLOCKS
 
 
-def test_the_examples_are_short():
+def test_the_examples_of_extending_md_are_short():
     assert len(CELLS.splitlines()) + len(SWEEP.splitlines()) < 40
     assert len(TASK.splitlines()) + len(TASK_SWEEP.splitlines()) < 50
 
 
 def parameters(n, depth):
-    """Two gates a layer, its initial state; 1 input and a readout of 10: pixels of a digit."""
+    """Count the parameters of the example: per layer two gates and an initial state, and a readout.
+
+    The task feeds the pixels of a digit one by one and has 10 outputs.
+    """
     widths = [1] + [n] * (depth - 1)
     return sum(2 * (n * width + n * n + n) + n for width in widths) + 10 * n + 10
 
@@ -63,7 +66,7 @@ def test_a_task_beside_the_sweep_file_is_trained_on_and_in_the_tables(tmp_path):
     assert set(tables["task"]) == {"mypackage.tasks:Maximum(length=5)"}
 
 
-def test_weights_of_torch_are_loaded_by_name():
+def test_the_example_loads_the_weights_of_a_torch_lstm_by_name():
     torch.manual_seed(0)
     scope = {}
     exec(WEIGHTS, scope)

@@ -150,16 +150,15 @@ class Driver:
             for settlement in settled:
                 proposals.ended(*settlement)
         return TrialQueue(
-            self.plan, left, proposals, self._checkpointing, recorder.given, capacity, resources
+            self.plan,
+            left,
+            proposals,
+            # Tune pickles its searcher: it must not refer to the listeners, which hold threads.
+            partial(_checkpointing, self.plan, self.paths),
+            recorder.given,
+            capacity,
+            resources,
         )
-
-    def _checkpointing(self, definition: Definition) -> Checkpointing:
-        spec = self.plan.spec
-        return {
-            "folder": str(self.paths.checkpoints_of(definition["trial"]).absolute()),
-            "seconds": spec.recovery.checkpoint_seconds,
-            "rungs": spec.scheduler.rungs(definition["steps"]),
-        }
 
     def _resources(self, cluster: Cluster) -> dict[str, TrialResources]:
         """Return the resources of a trial of each cell on the hosts there are."""
@@ -246,6 +245,15 @@ def _folder_of_tune(paths: SweepPaths) -> Iterator[str]:
         yield str(paths.tune.absolute())
     finally:
         shutil.rmtree(paths.tune, ignore_errors=True)
+
+
+def _checkpointing(plan: Plan, paths: SweepPaths, definition: Definition) -> Checkpointing:
+    """Return where a trial keeps its checkpoints, and when it writes one."""
+    return {
+        "folder": str(paths.checkpoints_of(definition["trial"]).absolute()),
+        "seconds": plan.spec.recovery.checkpoint_seconds,
+        "rungs": plan.spec.scheduler.rungs(definition["steps"]),
+    }
 
 
 def _placement(config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -1,4 +1,4 @@
-"""What several files of tests need and is not worth making twice."""
+"""Define fixtures that several test files share and that are expensive to set up."""
 
 import os
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from tests.support.studies import Folder, random_folder
 
 @pytest.fixture(scope="session", params=[1, 2])
 def at_random(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A results folder with cells of every kind and all that can become of a trial."""
+    """Return a random results folder: cells of every kind, and trials with every outcome."""
     return random_folder(tmp_path_factory.mktemp("random"), request.param)
 
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow store: MLflow takes seconds to make one, so it is made once and copied."""
+    """Return an empty MLflow store; creating one takes seconds, so tests copy this one."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path
@@ -28,7 +28,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(empty_store: Path, tmp_path: Path) -> Path:
-    """A copy of the empty store, as a file."""
+    """Return the path of a copy of the empty store."""
     path = tmp_path / "mlflow.db"
     path.write_bytes(empty_store.read_bytes())
     return path
@@ -36,7 +36,7 @@ def store(empty_store: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="package")
 def flag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file by which a trainable of ours knows that it was killed once."""
+    """Return the path of the file in which a test's trainable notes that it was killed once."""
     path = tmp_path_factory.mktemp("flag") / "killed"
     os.environ["SOUNDINGS_TEST_FLAG"] = str(path)  # workers inherit the environment
     yield path
@@ -45,8 +45,8 @@ def flag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="package")
 def one_ray(flag: Path) -> Iterator[None]:
-    """One Ray instance for all tests of this process that run sweeps in it."""
-    AuthenticationTokenLoader.instance().reset_cache()  # of the token of another test's cluster
+    """Start one Ray instance for all tests of this process that run sweeps in it."""
+    AuthenticationTokenLoader.instance().reset_cache()  # drops the token of another test's cluster
     ray.init(
         address="local",
         num_cpus=2,

@@ -83,7 +83,7 @@ _KIND: Kind[Task] = Kind(
 
 
 def find(name: str) -> type[Task]:
-    """Return the class of a registered task, or of a dotted path such as ``mypackage.tasks:MyTask``.
+    """Return the class of a registered task, or of a dotted path such as ``mypackage:MyTask``.
 
     Raises:
         OptionError: there is no such task; the message says what was looked for, or names the

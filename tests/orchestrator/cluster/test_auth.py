@@ -1,4 +1,4 @@
-"""Ray's token: where it is looked for, how it is made, and when nothing goes without it."""
+"""Ray's token is created for its owner alone and is required beyond this machine."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from tests.support.command import soundings
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):
-    """A user who has no token yet."""
+    """Return the home of a user who has no token yet."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in (auth.TOKEN, auth.TOKEN_PATH, auth.MODE):
         monkeypatch.setenv(name, "")
@@ -20,13 +20,13 @@ def home(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_the_token_is_made_once_for_its_owner_alone(home):
+def test_make_token_creates_the_token_once_for_its_owner_alone(home):
     before = os.umask(0)
     try:
-        path, made = auth.make_token()
+        path, created = auth.make_token()
     finally:
         os.umask(before)
-    assert (path, made) == (home / ".ray" / "auth_token", True)
+    assert (path, created) == (home / ".ray" / "auth_token", True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) & 0o077 == 0
     token = path.read_text()
@@ -36,7 +36,7 @@ def test_the_token_is_made_once_for_its_owner_alone(home):
     assert path.read_text() == token and stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_command_shows_where_it_is_and_not_what_it_is(home):
+def test_the_token_command_shows_the_path_and_not_the_token(home):
     done = soundings("token", cwd=home)
     path = home / ".ray" / "auth_token"
     assert done.returncode == 0 and str(path) in done.stdout
@@ -69,7 +69,7 @@ def test_a_token_turns_authentication_on(monkeypatch):
         ("head", False),
     ],
 )
-def test_only_what_never_leaves_this_machine_needs_no_token(host, loopback):
+def test_a_token_is_required_unless_the_host_is_loopback(host, loopback):
     assert auth.is_loopback(host) == loopback
     if loopback:
         auth.require_token("there", host)
@@ -80,7 +80,7 @@ def test_only_what_never_leaves_this_machine_needs_no_token(host, loopback):
     auth.require_token("there", host)
 
 
-def test_a_cluster_without_a_token_is_used_on_purpose_only_and_not_in_silence(caplog):
+def test_a_cluster_without_a_token_needs_insecure_and_gives_a_warning(caplog):
     with pytest.raises(BadInput, match="go on with --insecure") as caught:
         auth.accept_insecure("http://a", allowed=False)
     assert "whoever reaches its ports can run code there" in str(caught.value)

@@ -1,10 +1,10 @@
-"""How many trials are given out: what fits on the hosts, and all of it."""
+"""Capacity gives out as many trials as fit on the hosts."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cluster import capacity as room_module
+from orchestrator.cluster import capacity as capacity_module
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.cluster import Host
 from orchestrator.errors import BadInput
@@ -22,7 +22,7 @@ def host(cpus=2.0, gpus=0.0, memory=64 * GB, name="10.0.0.1"):
 
 
 def filled(hosts, asked):
-    """How many trials of a kind there is room for."""
+    """Return how many trials with these resources fit on the hosts."""
     room, count = Capacity(lambda: hosts), 0
     while room.take(f"{count}", asked):
         count += 1
@@ -30,7 +30,7 @@ def filled(hosts, asked):
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "memory", "cores", "cards", "there", "slots"),
+    ("cpus", "gpus", "memory", "cores", "cards", "gigabytes", "slots"),
     [
         (1, 0, 1, 2, 0, 64, 2),
         (2, 0, 1, 3, 0, 64, 1),
@@ -41,9 +41,11 @@ def filled(hosts, asked):
         (1, 0, 8, 16, 0, 30, 3),
     ],
 )
-def test_trials_fit_into_the_scarcest_resource(cpus, gpus, memory, cores, cards, there, slots):
+def test_the_scarcest_resource_limits_the_number_of_trials(
+    cpus, gpus, memory, cores, cards, gigabytes, slots
+):
     asked = need(cpus, gpus, memory * GB)
-    assert filled([host(cores, cards, there * GB)], asked) == slots
+    assert filled([host(cores, cards, gigabytes * GB)], asked) == slots
 
 
 def test_a_trial_lies_on_one_host_not_across_two():
@@ -60,16 +62,16 @@ hosts_drawn = st.lists(
 
 
 @given(hosts_drawn, st.lists(st.tuples(needs_drawn, st.booleans()), max_size=60))
-def test_no_host_is_overfull_and_none_that_would_hold_a_trial_alone_stays_empty(hosts, wishes):
+def test_the_hosts_are_never_overfull_and_take_any_trial_that_fits_while_empty(hosts, wishes):
     room, given_out = Capacity(lambda: hosts), {}
     for number, (asked, ends) in enumerate(wishes):
         if room.take(f"{number}", asked):
             given_out[f"{number}"] = asked
         elif not given_out:
-            assert not any(one.holds(asked) for one in hosts)
+            assert not any(candidate.holds(asked) for candidate in hosts)
         for kind in ("CPU", "GPU", "memory"):
-            used = sum(one.as_ray().get(kind, 0) for one in given_out.values())
-            assert used <= sum(one.resources[kind] for one in hosts) + 1e-6
+            used = sum(taken.as_ray().get(kind, 0) for taken in given_out.values())
+            assert used <= sum(candidate.resources[kind] for candidate in hosts) + 1e-6
         if ends and given_out:
             name = next(iter(given_out))
             room.give_back(name)
@@ -77,7 +79,7 @@ def test_no_host_is_overfull_and_none_that_would_hold_a_trial_alone_stays_empty(
 
 
 def test_hosts_that_join_are_filled_and_those_that_go_are_not(monkeypatch):
-    monkeypatch.setattr(room_module, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(capacity_module, "LOOK_SECONDS", 0.0)
     hosts = [host(1, name="a")]
     room = Capacity(lambda: list(hosts))
     assert room.take("first", need())
@@ -96,17 +98,17 @@ def test_hosts_that_join_are_filled_and_those_that_go_are_not(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("hosts", "asked", "said"),
+    ("hosts", "asked", "sentence"),
     [
         ([host(2)], need(gpus=1), "gpus: 1, but this machine has 0; lower resources.gpus"),
         ([host(2), host(4, 1)], need(gpus=2), "10.0.0.1 (cpus: 4, gpus: 1, memory: 64); lower"),
         ([host(2), host(4, 1)], need(cpus=8), "asks for cpus: 8, but no host has that; there are"),
         ([host(2), host(4, 1)], need(memory=65 * GB), "lower resources.memory"),
-        # Each is there, but not on one host.
+        # Each resource exists, but no host has both.
         ([host(8), host(1, 1)], need(4, 1), "asks for cpus: 4, gpus: 1, memory: 1, but no host"),
     ],
 )
-def test_what_no_host_has_is_refused_with_what_there_is(hosts, asked, said):
+def test_resources_that_no_host_has_are_refused_with_those_of_the_hosts(hosts, asked, sentence):
     with pytest.raises(BadInput) as caught:
         Capacity(lambda: hosts).check([need(), asked])
-    assert said in str(caught.value)
+    assert sentence in str(caught.value)

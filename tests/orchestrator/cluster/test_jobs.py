@@ -1,4 +1,4 @@
-"""What is said of a job server that cannot be used; tests/cluster has those that can."""
+"""Commands refuse a job server that they cannot use; tests/cluster tests usable ones."""
 
 import json
 import threading
@@ -21,16 +21,16 @@ class Server:
     def __init__(self, mode="token", version=ray.__version__, jobs=(), text=None):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                given = self.headers.get("Authorization")
+                authorization = self.headers.get("Authorization")
                 if text is not None:
                     return self.answer(200, text)
                 if self.path == "/api/authentication_mode":
                     return self.answer(200, json.dumps({"authentication_mode": mode}))
-                if mode == "token" and given != f"Bearer {TOKEN}":
-                    return self.answer(403 if given else 401, "Unauthorized")
+                if mode == "token" and authorization != f"Bearer {TOKEN}":
+                    return self.answer(403 if authorization else 401, "Unauthorized")
                 if self.path == "/api/version":
-                    found = {"ray_version": version, "version": "4", "ray_commit": "x"}
-                    return self.answer(200, json.dumps(found))
+                    content = {"ray_version": version, "version": "4", "ray_commit": "x"}
+                    return self.answer(200, json.dumps(content))
                 return self.answer(200, json.dumps(list(jobs)))
 
             def answer(self, status, body):
@@ -54,8 +54,8 @@ class Server:
 
 
 @pytest.fixture
-def here(monkeypatch, tmp_path):
-    """A user's machine without a token."""
+def folder(monkeypatch, tmp_path):
+    """Return the folder of a user who has a sweep file and no token."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in (auth.TOKEN, auth.TOKEN_PATH, auth.MODE):
         monkeypatch.setenv(name, "")
@@ -64,39 +64,39 @@ def here(monkeypatch, tmp_path):
     return tmp_path
 
 
-def said(here, *arguments, code=2):
-    done = soundings(*arguments, cwd=here)
+def error_of(folder, *arguments, code=2):
+    done = soundings(*arguments, cwd=folder)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.strip()
 
 
-def submit(here, address, *more, code=2):
-    return said(here, "submit", "small.yaml", "--address", address, *more, code=code)
+def submit(folder, address, *more, code=2):
+    return error_of(folder, "submit", "small.yaml", "--address", address, *more, code=code)
 
 
-def test_no_token_and_a_wrong_one(here, monkeypatch):
+def test_submit_without_a_token_or_with_a_wrong_one_is_refused(folder, monkeypatch):
     with Server() as server:
-        assert "the cluster asks for its token: make a token with" in submit(here, server.address)
+        assert "the cluster asks for its token: make a token with" in submit(folder, server.address)
         monkeypatch.setenv(auth.TOKEN, "another")
-        refused = submit(here, server.address)
+        refused = submit(folder, server.address)
         assert "the cluster refuses this token; pass the one that its hosts" in refused
         assert "another" not in refused and len(refused.splitlines()) == 1
 
 
-def test_a_cluster_of_another_version(here, monkeypatch):
+def test_submit_to_a_cluster_with_another_version_of_ray_is_refused(folder, monkeypatch):
     monkeypatch.setenv(auth.TOKEN, TOKEN)
     with Server(version="2.40.0") as server:
-        found = submit(here, server.address)
-        assert f"has Ray 2.40.0, but here is Ray {ray.__version__}; install the same" in found
+        error = submit(folder, server.address)
+        assert f"has Ray 2.40.0, but here is Ray {ray.__version__}; install the same" in error
 
 
-def test_a_cluster_that_asks_for_no_token_needs_insecure(here):
+def test_a_cluster_that_asks_for_no_token_needs_insecure(folder):
     with Server(mode="disabled", version="2.40.0") as server:
-        assert "go on with --insecure" in submit(here, server.address)
-        found = submit(here, server.address, "--insecure")  # goes on to the next mistake
-        assert "the cluster asks for no token: whoever reaches its ports" in found
-        assert "has Ray 2.40.0" in found
+        assert "go on with --insecure" in submit(folder, server.address)
+        error = submit(folder, server.address, "--insecure")  # is refused for the next reason
+        assert "the cluster asks for no token: whoever reaches its ports" in error
+        assert "has Ray 2.40.0" in error
 
 
 @pytest.mark.parametrize(
@@ -110,59 +110,61 @@ def test_a_cluster_that_asks_for_no_token_needs_insecure(here):
         ("http://me:secret@127.0.0.1:1", "no job server; write its URL"),
     ],
 )
-def test_an_address_that_is_none(here, address, wrong):
-    found = submit(here, address)
-    assert wrong in found and "secret" not in found
+def test_submit_refuses_an_address_without_a_job_server(folder, address, wrong):
+    error = submit(folder, address)
+    assert wrong in error and "secret" not in error
 
 
-def test_a_package_that_goes_with_a_sweep_is_found_wherever_it_lies(here, tmp_path):
+def test_submit_finds_a_package_outside_the_working_directory(folder, tmp_path):
     package = tmp_path / "elsewhere" / "mine"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("from trainables.architectures.vanilla import RNN as Net")
-    small_file(here, architectures=["mine:Net"])
+    small_file(folder, architectures=["mine:Net"])
     away = "http://127.0.0.1:1"
-    assert "no answer" in submit(here, away, "--package", "elsewhere/mine")
-    assert "mine" in submit(here, away) and "no answer" not in submit(here, away)
+    assert "no answer" in submit(folder, away, "--package", "elsewhere/mine")
+    assert "mine" in submit(folder, away) and "no answer" not in submit(folder, away)
 
 
-def test_a_cluster_that_breaks_off_is_a_sentence(here, monkeypatch):
+def test_status_reports_a_nonsensical_answer_of_the_cluster_in_a_sentence(folder, monkeypatch):
     monkeypatch.setenv(auth.TOKEN, TOKEN)
     with Server(jobs=[{"type": "nonsense"}]) as server:
-        found = said(here, "status", "mine-123456", "--address", server.address, code=1)
-        assert found.startswith(server.address) and "what is at work there goes on" in found
+        error = error_of(folder, "status", "mine-123456", "--address", server.address, code=1)
+        assert error.startswith(server.address) and "what is at work there goes on" in error
 
 
-def test_the_environment_of_this_machine_is_not_that_of_the_head(here, monkeypatch):
+def test_submit_and_extend_ignore_the_tracking_uri_in_the_environment(folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@db/x")
     for command in ("submit", "extend"):
-        found = said(here, command, "small.yaml", "--address", "http://127.0.0.1:1")
-        assert "no answer from a Ray cluster there" in found
+        error = error_of(folder, command, "small.yaml", "--address", "http://127.0.0.1:1")
+        assert "no answer from a Ray cluster there" in error
 
 
-def test_a_sweep_that_was_submitted_goes_on_where_it_began(here):
-    found = said(here, "resume", "a-123456", "--address", "http://a:1", "--results", "/elsewhere")
-    assert "--results: a sweep that was submitted goes on where it began" in found
+def test_resume_of_a_submitted_sweep_refuses_a_results_folder(folder):
+    error = error_of(
+        folder, "resume", "a-123456", "--address", "http://a:1", "--results", "/elsewhere"
+    )
+    assert "--results: a sweep that was submitted goes on where it began" in error
 
 
-def test_something_else_answers(here):
+def test_submit_refuses_an_address_where_another_server_answers(folder):
     with Server(text="<html>hello</html>") as server:
-        assert "what answers there is no job server of Ray" in submit(here, server.address)
+        assert "what answers there is no job server of Ray" in submit(folder, server.address)
 
 
-def test_a_sweep_that_the_cluster_does_not_know(here, monkeypatch):
+def test_commands_on_a_sweep_that_the_cluster_does_not_know_are_refused(folder, monkeypatch):
     monkeypatch.setenv(auth.TOKEN, TOKEN)
-    known = {
+    job = {
         "type": "SUBMISSION",
         "submission_id": "other-123456.1",
         "status": "RUNNING",
         "entrypoint": "x",
         "metadata": {"soundings": "other-123456", "sweep": "other", "results": "/r"},
     }
-    with Server(jobs=[known]) as server:
+    with Server(jobs=[job]) as server:
         for command in ("status", "stop", "resume", "logs"):
-            found = said(here, command, "mine-654321", "--address", server.address)
-            assert "knows no sweep 'mine-654321' (it knows other-123456)" in found
-        done = soundings("status", "--address", server.address, cwd=here)
+            error = error_of(folder, command, "mine-654321", "--address", server.address)
+            assert "knows no sweep 'mine-654321' (it knows other-123456)" in error
+        done = soundings("status", "--address", server.address, cwd=folder)
         assert done.stdout == "Sweep 'other-123456': job other-123456.1 running\n"
 
 
@@ -177,17 +179,17 @@ def test_a_sweep_that_the_cluster_does_not_know(here, monkeypatch):
         (["--package", "nowhere"], "neither a folder with an __init__.py nor a module"),
     ],
 )
-def test_what_cannot_go_with_a_job(here, arguments, wrong):
-    found = submit(here, "http://127.0.0.1:1", *arguments)
-    assert wrong in found and "secret" not in found
+def test_submit_refuses_options_that_a_job_cannot_use(folder, arguments, wrong):
+    error = submit(folder, "http://127.0.0.1:1", *arguments)
+    assert wrong in error and "secret" not in error
 
 
-def test_run_takes_no_job_server(here):
-    found = said(here, "run", "small.yaml", "--address", "http://127.0.0.1:8265")
-    assert "send the sweep there with 'soundings submit'" in found
+def test_run_refuses_the_address_of_a_job_server(folder):
+    error = error_of(folder, "run", "small.yaml", "--address", "http://127.0.0.1:8265")
+    assert "send the sweep there with 'soundings submit'" in error
 
 
-def test_an_id_is_of_the_name_and_of_the_place():
+def test_the_id_of_a_sweep_depends_on_its_name_and_its_results_folder():
     assert sweep_id("mine", "s3://a/b") == sweep_id("mine", "s3://a/b")
     assert sweep_id("mine", "s3://a/b") != sweep_id("mine", "s3://a/c")
     assert sweep_id("mine", "x").startswith("mine-") and len(sweep_id("mine", "x")) == 11

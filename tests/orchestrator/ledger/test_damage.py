@@ -15,32 +15,32 @@ from tests.support.rows import files, report, write
 
 
 @pytest.fixture
-def two(tmp_path):
-    """A whole file, and one to be damaged."""
+def folder_and_file(tmp_path):
+    """Write an intact file and one to be damaged; return the folder and the latter."""
     write(tmp_path, "results", [report("whole", step) for step in (1, 2)])
     return tmp_path, write(tmp_path, "results", [report("other", step) for step in (1, 2)], "b", 2)
 
 
 DAMAGE = {
-    "empty": lambda whole: b"",
-    "garbage": lambda whole: b"not Parquet at all" * 40,
-    "garbage between the right ends": lambda whole: b"PAR1" + bytes(500) + b"PAR1",
-    "one byte": lambda whole: whole[:1],
-    "half": lambda whole: whole[: len(whole) // 2],
-    "without its end": lambda whole: whole[:-1],
-    "without its beginning": lambda whole: whole[1:],
-    "a hole": lambda whole: whole[:100] + bytes(200) + whole[300:],
+    "empty": lambda content: b"",
+    "garbage": lambda content: b"not Parquet at all" * 40,
+    "garbage between the right ends": lambda content: b"PAR1" + bytes(500) + b"PAR1",
+    "one byte": lambda content: content[:1],
+    "half": lambda content: content[: len(content) // 2],
+    "without its end": lambda content: content[:-1],
+    "without its beginning": lambda content: content[1:],
+    "a hole": lambda content: content[:100] + bytes(200) + content[300:],
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_file_is_named_set_aside_and_left_out(two, damage, caplog):
-    folder, path = two
+def test_a_damaged_file_is_named_set_aside_and_left_out(folder_and_file, damage, caplog):
+    folder, path = folder_and_file
     damaged = damage(path.read_bytes())
     path.write_bytes(damaged)
     for _ in range(2):
         assert [*Ledger(folder).results()["trial"]] == ["whole", "whole"]
-    (warning,) = caplog.records  # once: it is set aside
+    (warning,) = caplog.records  # the second reading finds no damaged file
     assert (warning.name, warning.levelno) == ("soundings", logging.WARNING)
     aside = path.with_name(f"_damaged-{path.name}.aside")
     assert warning.getMessage().startswith(f"{path}: not a whole Parquet file (")
@@ -51,8 +51,8 @@ def test_a_damaged_file_is_named_set_aside_and_left_out(two, damage, caplog):
     assert len(files(folder)) == 1
 
 
-def test_where_files_cannot_be_moved_the_damaged_one_is_left_out(two, monkeypatch, caplog):
-    folder, path = two
+def test_a_damaged_file_that_cannot_be_moved_is_left_out(folder_and_file, monkeypatch, caplog):
+    folder, path = folder_and_file
     path.write_bytes(b"")
 
     def refuse(*names):
@@ -64,8 +64,8 @@ def test_where_files_cannot_be_moved_the_damaged_one_is_left_out(two, monkeypatc
     assert path.exists()
 
 
-def test_an_error_of_the_machine_is_not_an_error_of_the_file(two, monkeypatch):
-    folder, path = two
+def test_an_input_output_error_is_raised_and_sets_no_file_aside(folder_and_file, monkeypatch):
+    folder, path = folder_and_file
 
     def broken(*args, **kwargs):
         raise OSError(5, "Input/output error")
@@ -77,8 +77,8 @@ def test_an_error_of_the_machine_is_not_an_error_of_the_file(two, monkeypatch):
 
 
 @pytest.mark.parametrize("version", [b"1", b"2", b"10", b"x", None])
-def test_a_file_of_another_version_is_bad_input_and_stays(two, version):
-    folder, path = two
+def test_a_file_of_another_version_is_bad_input_and_stays(folder_and_file, version):
+    folder, path = folder_and_file
     table = pq.read_table(path).replace_schema_metadata(
         {} if version is None else {"soundings.ledger.version": version}
     )
@@ -93,8 +93,8 @@ def test_a_file_of_another_version_is_bad_input_and_stays(two, version):
     assert path.exists()
 
 
-def test_a_file_with_a_column_too_few_is_set_aside(two, caplog):
-    folder, path = two
+def test_a_file_that_lacks_a_column_is_set_aside(folder_and_file, caplog):
+    folder, path = folder_and_file
     table = pq.ParquetFile(path).read()
     assert table.schema.metadata == RESULTS.metadata
     pq.write_table(table.drop_columns("validation_loss"), path)
@@ -102,7 +102,7 @@ def test_a_file_with_a_column_too_few_is_set_aside(two, caplog):
     assert "validation_loss" in caplog.text
 
 
-def test_there_need_be_no_ledger(tmp_path):
+def test_a_ledger_that_does_not_exist_reads_as_empty(tmp_path):
     for frame in (Ledger(tmp_path / "none").trials(), Ledger(tmp_path / "none").results()):
         assert len(frame) == 0
         assert {"trial", "cell", "sequence"} <= {*frame.columns}
@@ -112,17 +112,17 @@ def test_there_need_be_no_ledger(tmp_path):
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_no_flipped_bits_pass_for_numbers_or_break_the_reader(tmp_path_factory, data, caplog):
+def test_flipped_bits_change_no_number_and_do_not_break_the_reader(tmp_path_factory, data, caplog):
     folder = tmp_path_factory.mktemp("ledger")
     lanes = {"lane_validation_losses": [0.5, None]}
     path = write(folder, "results", [report(f"t{i}", i, i / 7, **lanes) for i in range(20)])
-    truth, content = Ledger(folder).results(), bytearray(path.read_bytes())
+    original, content = Ledger(folder).results(), bytearray(path.read_bytes())
     for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3)):
         content[place] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
     try:
         read = Ledger(folder).results()
-    except BadInput as error:  # the version was hit
+    except BadInput as error:  # a flipped bit hit the version
         assert str(error).startswith(f"{path}: written in version")
     else:
-        assert read.equals(truth if path.exists() else truth.head(0))
+        assert read.equals(original if path.exists() else original.head(0))

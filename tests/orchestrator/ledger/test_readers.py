@@ -1,4 +1,4 @@
-"""A ledger is plain Parquet: pandas, pyarrow and duckdb read from it what we read."""
+"""A ledger is plain Parquet: pandas, pyarrow and duckdb read the same rows as ``Ledger``."""
 
 import math
 from datetime import timedelta
@@ -27,7 +27,7 @@ def with_pyarrow(folder):
 
 
 def with_duckdb(folder, columns):
-    """Times as microseconds, since duckdb's own conversion needs one more package."""
+    """Read rows with duckdb, times as microseconds: its own conversion needs one more package."""
     times = ("ended", "reported", "started")
     wanted = ", ".join(f"epoch_us({c})" if c in times else f'"{c}"' for c in columns)
     query = f"select {wanted} from read_parquet('{folder}/*/*.parquet', hive_partitioning = true)"
@@ -48,7 +48,7 @@ def by_sequence(rows):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two cells, three files each of every dataset, with and without numbers in them."""
+    """Write a ledger of two cells with three files per dataset; some rows lack numbers."""
     writer = LedgerWriter(tmp_path)
     for part in range(3):
         for cell in CELLS:
@@ -70,34 +70,34 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_every_reader_finds_the_same(folder, dataset):
-    ours = getattr(Ledger(folder), dataset)()
-    truth = by_sequence(records(ours))
-    assert len(truth) == {"results": 12, "trials": 6, "starts": 6}[dataset]
-    assert {row["cell"] for row in truth} == {*CELLS}
-    assert [*ours.columns] == [*DATASETS[dataset].names, "cell"]
-    for found in (
+def test_pandas_pyarrow_and_duckdb_read_the_same_rows_as_the_ledger(folder, dataset):
+    frame = getattr(Ledger(folder), dataset)()
+    expected = by_sequence(records(frame))
+    assert len(expected) == {"results": 12, "trials": 6, "starts": 6}[dataset]
+    assert {row["cell"] for row in expected} == {*CELLS}
+    assert [*frame.columns] == [*DATASETS[dataset].names, "cell"]
+    for rows in (
         with_pandas(folder / dataset),
         with_pyarrow(folder / dataset),
-        with_duckdb(folder / dataset, list(ours.columns)),
+        with_duckdb(folder / dataset, list(frame.columns)),
     ):
-        assert by_sequence(found) == truth
+        assert by_sequence(rows) == expected
 
 
-def test_what_is_read_is_what_was_written(folder):
+def test_the_ledger_reads_the_values_that_were_written(folder):
     trials = Ledger(folder).trials().set_index("trial")
-    errored, there = trials.loc[f"{CELLS[0]}_00000"], trials.loc[f"{CELLS[1]}_00002"]
+    errored, completed = trials.loc[f"{CELLS[0]}_00000"], trials.loc[f"{CELLS[1]}_00002"]
     assert (errored["outcome"], errored["error"]) == ("errored", "Traceback:\n ünwahr | '\"")
-    assert plain(there["lane_evaluation_losses"]) == [0.5, None]
+    assert plain(completed["lane_evaluation_losses"]) == [0.5, None]
     assert plain(errored["lane_evaluation_losses"]) is None
-    assert (there["hidden"], plain(errored["hidden"])) == (7, None)
-    assert there["ended"] == NOON
+    assert (completed["hidden"], plain(errored["hidden"])) == (7, None)
+    assert completed["ended"] == NOON
     results = Ledger(folder).results()
     assert [*results["validation_loss"][:2]] == [10 / 7, 20 / 7]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_what_is_being_written_or_set_aside_is_seen_by_no_reader(folder, dataset):
+def test_temporary_files_and_files_set_aside_are_read_by_no_reader(folder, dataset):
     before = by_sequence(with_pyarrow(folder / dataset))
     for path in files(folder, dataset):
         for name in (f".{path.name}.tmp", f"_damaged-{path.name}.aside"):
@@ -121,11 +121,11 @@ def test_every_file_names_its_schemas_version_and_has_the_documented_columns(fol
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_any_row_comes_back(tmp_path_factory, dataset, data):
-    given_rows = data.draw(st.lists(random_row(dataset), min_size=1, max_size=4))
-    keys = [{"trial": f"t{i}", "step": i} for i in range(len(given_rows))]
+def test_any_row_is_read_as_it_was_written(tmp_path_factory, dataset, data):
+    drawn_rows = data.draw(st.lists(random_row(dataset), min_size=1, max_size=4))
+    keys = [{"trial": f"t{i}", "step": i} for i in range(len(drawn_rows))]
     keys = [{name: key[name] for name in KEYS[dataset]} for key in keys]
-    rows = [row | key for row, key in zip(given_rows, keys, strict=True)]
+    rows = [row | key for row, key in zip(drawn_rows, keys, strict=True)]
     folder = tmp_path_factory.mktemp("ledger")
     path = write(folder, dataset, rows)
     empty = dict.fromkeys(DATASETS[dataset].names)

@@ -1,4 +1,4 @@
-"""Which rows of a ledger count: each trial and each (trial, step) once, the last of equals."""
+"""A ledger counts every trial and every (trial, step) once: the last of its rows."""
 
 import random
 
@@ -11,17 +11,17 @@ from orchestrator.ledger import Ledger, LedgerWriter
 from tests.support.rows import ended, records, report
 
 
-def seen(frame, *columns):
+def rows_of(frame, *columns):
     return [tuple(row[c] for c in columns) for row in records(frame)]
 
 
-def test_of_a_trial_that_ran_twice_the_last_row_counts(tmp_path):
+def test_the_last_row_of_a_trial_that_ran_twice_counts(tmp_path):
     writer = LedgerWriter(tmp_path)
     for trial, outcome in [("a", "errored"), ("b", "completed"), ("a", "completed"), ("c", "x")]:
         writer.add("trials", "cell", ended(trial, outcome))
         writer.flush()
-    assert seen(Ledger(tmp_path).trials(), "trial", "outcome", "sequence") == [
-        ("a", "completed", 2),  # in the place of its first row
+    assert rows_of(Ledger(tmp_path).trials(), "trial", "outcome", "sequence") == [
+        ("a", "completed", 2),  # stands in the place of its first row
         ("b", "completed", 1),
         ("c", "x", 3),
     ]
@@ -34,7 +34,7 @@ def test_a_step_reported_twice_counts_once_in_the_order_of_first_arrival(tmp_pat
     for trial, step, loss in reports:
         writer.add("results", "cell", report(trial, step, loss))
     writer.flush()
-    assert seen(Ledger(tmp_path).results(), "trial", "step", "validation_loss") == [
+    assert rows_of(Ledger(tmp_path).results(), "trial", "step", "validation_loss") == [
         ("a", 10, 4.0),
         ("b", 10, 2.0),
         ("a", 20, 6.0),
@@ -48,19 +48,22 @@ def test_the_sequence_decides_and_not_the_order_of_files(tmp_path):
         writer = LedgerWriter(tmp_path, sequence)
         writer.add("results", "cell", report("a", 1, loss))
         writer.flush()
-    writer = LedgerWriter(tmp_path, 10**12 - 1)  # the last that names have room for
+    writer = LedgerWriter(tmp_path, 10**12 - 1)  # the highest number that file names have room for
     writer.add("results", "cell", report("b", 1, 9.0))
     writer.flush()
-    assert seen(Ledger(tmp_path).results(), "trial", "validation_loss") == [("a", 3.0), ("b", 9.0)]
+    assert rows_of(Ledger(tmp_path).results(), "trial", "validation_loss") == [
+        ("a", 3.0),
+        ("b", 9.0),
+    ]
 
 
-def test_the_same_step_of_different_trials_and_cells_is_not_the_same(tmp_path):
+def test_the_same_step_of_different_trials_or_cells_gives_separate_rows(tmp_path):
     writer = LedgerWriter(tmp_path)
     for cell, trial in [("x", "x_0"), ("x", "x_1"), ("y", "y_0")]:
         writer.add("results", cell, report(trial, 1))
     writer.flush()
-    found = seen(Ledger(tmp_path).results(), "cell", "trial")
-    assert found == [("x", "x_0"), ("x", "x_1"), ("y", "y_0")]
+    rows = rows_of(Ledger(tmp_path).results(), "cell", "trial")
+    assert rows == [("x", "x_0"), ("x", "x_1"), ("y", "y_0")]
 
 
 @settings(max_examples=40, deadline=None)
@@ -84,7 +87,7 @@ def test_any_history_reads_as_sql_reads_it(tmp_path_factory, rows, seed):
         group by trial, step, cell order by min(sequence)
     """
     columns = ("trial", "step", "validation_loss", "sequence", "cell")
-    assert seen(Ledger(folder).results(), *columns) == duckdb.sql(query).fetchall()
+    assert rows_of(Ledger(folder).results(), *columns) == duckdb.sql(query).fetchall()
 
 
 @pytest.mark.parametrize("cell", ["10", "2026-01-02", "true"])
@@ -92,4 +95,4 @@ def test_a_cell_is_text_whatever_it_looks_like(tmp_path, cell):
     writer = LedgerWriter(tmp_path)
     writer.add("trials", cell, ended("a"))
     writer.flush()
-    assert seen(Ledger(tmp_path).trials(), "cell") == [(cell,)]
+    assert rows_of(Ledger(tmp_path).trials(), "cell") == [(cell,)]

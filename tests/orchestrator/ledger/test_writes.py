@@ -1,4 +1,4 @@
-"""Writing to a ledger: nothing half-written is visible, nothing is lost or doubled."""
+"""Writing to a ledger shows no half-written file, and loses or doubles no row."""
 
 import errno
 import io
@@ -17,7 +17,7 @@ def full_disk(*args, **kwargs):
 
 @pytest.fixture
 def ready(tmp_path):
-    """A writer with rows of two cells in both datasets, not yet flushed."""
+    """Return a writer with rows of two cells in both datasets, not yet flushed."""
     writer = LedgerWriter(tmp_path, sequence=7)
     for cell in ("a", "b"):
         for step in (1, 2):
@@ -35,14 +35,14 @@ def test_nothing_is_on_the_disk_before_a_flush(tmp_path, ready):
     ready.flush()
     assert len(files(tmp_path, "results")) == len(files(tmp_path, "trials")) == 2
     assert sorted(everything(tmp_path)) == files(tmp_path)
-    ready.flush()  # of nothing
+    ready.flush()  # has nothing to write
     assert len(everything(tmp_path)) == 4
 
 
-def test_rows_are_numbered_in_the_order_of_their_coming(tmp_path):
+def test_rows_are_numbered_in_the_order_in_which_they_are_added(tmp_path):
     writer = LedgerWriter(tmp_path, sequence=100)
-    given = [writer.add("results", "a", report("t", step)) for step in range(3)]
-    assert [*given, writer.add("trials", "b", ended("t"))] == [100, 101, 102, 103]
+    numbers = [writer.add("results", "a", report("t", step)) for step in range(3)]
+    assert [*numbers, writer.add("trials", "b", ended("t"))] == [100, 101, 102, 103]
     writer.flush()
     assert writer.add("results", "a", report("t", 3)) == 104
     writer.flush()
@@ -50,7 +50,7 @@ def test_rows_are_numbered_in_the_order_of_their_coming(tmp_path):
 
 
 class BreakingFile(io.FileIO):
-    """Takes half of what is written, and then the disk is full."""
+    """Writes half of the content and then raises the error of a full disk."""
 
     def write(self, content):
         super().write(content[: len(content) // 2])
@@ -81,9 +81,7 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_rows(tmp_path, ready, m
 
 
 @pytest.mark.parametrize("after", range(4))
-def test_what_was_written_before_a_failure_is_not_written_again(
-    tmp_path, ready, monkeypatch, after
-):
+def test_files_written_before_a_failure_are_not_written_again(tmp_path, ready, monkeypatch, after):
     written, write = [], storage.write
 
     def until_full(where, content, durable=False):
@@ -97,7 +95,7 @@ def test_what_was_written_before_a_failure_is_not_written_again(
         with pytest.raises(OSError, match="No space left"):
             ready.flush()
     assert len(everything(tmp_path)) == len(files(tmp_path)) == after
-    # Results come before trials: a trial that has its row has all its results.
+    # Results are written before trials, so that a trial that has a row has all its results.
     trials, results = Ledger(tmp_path).trials(), Ledger(tmp_path).results()
     assert len(trials) == 0 or len(results) == 4
     ready.flush()
@@ -105,7 +103,7 @@ def test_what_was_written_before_a_failure_is_not_written_again(
     assert sum(pq.read_metadata(path).num_rows for path in files(tmp_path)) == 4 + 2
 
 
-def test_a_results_folder_that_is_gone_is_an_error_of_the_machine(tmp_path, ready):
+def test_a_flush_into_a_blocked_folder_raises_and_can_be_repeated(tmp_path, ready):
     (tmp_path / "results").write_text("in the way")
     with pytest.raises(OSError, match="results"):
         ready.flush()
@@ -114,7 +112,7 @@ def test_a_results_folder_that_is_gone_is_an_error_of_the_machine(tmp_path, read
     assert len(Ledger(tmp_path).results()) == 4
 
 
-def test_numbers_that_are_none_are_null_in_every_depth(tmp_path):
+def test_nan_is_written_as_null_also_inside_lists(tmp_path):
     nan = float("nan")
     writer = LedgerWriter(tmp_path)
     lanes = {"lane_validation_losses": [nan, 1.5, None], "lane_infeasible_at": [3, None]}

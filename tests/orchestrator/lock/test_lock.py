@@ -1,4 +1,4 @@
-"""One run at a time on a sweep's results, and how it is asked to end."""
+"""The lock lets one run at a time work on a sweep's results, and a request stops that run."""
 
 import fcntl
 import json
@@ -26,8 +26,8 @@ from pathlib import Path
 from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 
-with sweep_lock(SweepPaths(Path(sys.argv[1]), "s")).hold() as us:
-    print(us.run, flush=True)
+with sweep_lock(SweepPaths(Path(sys.argv[1]), "s")).hold() as holder:
+    print(holder.run, flush=True)
     sys.stdin.read()
 """
 
@@ -40,7 +40,7 @@ def paths(tmp_path, monkeypatch):
 
 @contextmanager
 def another_process(paths):
-    """A process that holds the lock, and its run's name."""
+    """Start a process that holds the lock; yield the process and the name of its run."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(paths.results)],
         stdin=subprocess.PIPE,
@@ -58,9 +58,9 @@ def another_process(paths):
 
 def test_a_second_run_is_refused_with_the_host_and_process_of_the_first(paths):
     with another_process(paths) as (process, run):
-        there = sweep_lock(paths).holder()
-        assert (there.host, there.pid, there.run) == (socket.gethostname(), process.pid, run)
-        began = datetime.fromisoformat(there.began)
+        holder = sweep_lock(paths).holder()
+        assert (holder.host, holder.pid, holder.run) == (socket.gethostname(), process.pid, run)
+        began = datetime.fromisoformat(holder.began)
         assert began.tzinfo is not None and began <= datetime.now(UTC)
         with pytest.raises(BadInput) as caught, sweep_lock(paths).hold():
             raise AssertionError("two at once")
@@ -68,73 +68,73 @@ def test_a_second_run_is_refused_with_the_host_and_process_of_the_first(paths):
             f"{paths.folder}: another run of this sweep is at work (process {process.pid} on "
             f"{socket.gethostname()}); wait for it, or end it with 'soundings stop'"
         )
-        assert sweep_lock(paths).holder() == there  # the refused one has not written itself into it
+        assert sweep_lock(paths).holder() == holder  # the refused run did not write to it
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
-def test_the_lock_goes_with_its_process_and_what_it_wrote_means_nothing_then(paths, how):
+def test_the_lock_is_free_once_its_process_has_ended(paths, how):
     with another_process(paths) as (process, run):
         if how == "killed":
             process.kill()
         else:
             process.stdin.close()
         process.wait()
-        assert json.loads(paths.lock.read_text())["run"] == run  # it is there still
+        assert json.loads(paths.lock.read_text())["run"] == run  # the file outlives its process
         assert sweep_lock(paths).holder() is None
-        with sweep_lock(paths).hold() as us:
-            assert sweep_lock(paths).holder() == us
-            assert (us.pid, us.host) == (os.getpid(), socket.gethostname())
-            assert us.run != run
+        with sweep_lock(paths).hold() as holder:
+            assert sweep_lock(paths).holder() == holder
+            assert (holder.pid, holder.host) == (os.getpid(), socket.gethostname())
+            assert holder.run != run
     assert sweep_lock(paths).holder() is None
 
 
-def test_runs_have_names_of_their_own(paths):
+def test_every_run_that_holds_the_lock_has_its_own_name(paths):
     names = set()
     for _ in range(3):
-        with sweep_lock(paths).hold() as us:
-            names.add(us.run)
+        with sweep_lock(paths).hold() as holder:
+            names.add(holder.run)
     assert len(names) == 3
 
 
-def test_an_error_inside_frees_the_lock(paths):
+def test_an_error_while_the_lock_is_held_frees_it(paths):
     with pytest.raises(KeyError), sweep_lock(paths).hold():
         raise KeyError
-    with sweep_lock(paths).hold() as us:
-        assert sweep_lock(paths).holder() == us
+    with sweep_lock(paths).hold() as holder:
+        assert sweep_lock(paths).holder() == holder
 
 
 @pytest.mark.parametrize(
     "content", ["", "garbage", "[]", "null", '{"pid": 5}', "\x00" * 50, '{"host": "a", "pid": 1']
 )
-def test_garbage_in_the_lock_file_is_nobody_and_in_nobodys_way(paths, content):
+def test_garbage_in_the_lock_file_names_no_holder_and_does_not_break_the_lock(paths, content):
     paths.folder.mkdir()
     paths.lock.write_text(content)
     assert sweep_lock(paths).holder() is None
-    with sweep_lock(paths).hold() as us:
-        assert sweep_lock(paths).holder() == us
+    with sweep_lock(paths).hold() as holder:
+        assert sweep_lock(paths).holder() == holder
         paths.lock.write_text(content)
         assert sweep_lock(paths).holder() == NOBODY
         with pytest.raises(BadInput, match=r"at work \(a process that just began\); wait for it"):
             sweep_lock(paths).hold().__enter__()
 
 
-def test_bytes_that_are_no_text_are_garbage_as_well(paths):
+def test_bytes_in_the_lock_file_that_are_no_text_name_no_holder(paths):
     with sweep_lock(paths).hold():
         paths.lock.write_bytes(b"\xff\xfe\x80")
         assert sweep_lock(paths).holder() == NOBODY
 
 
-def test_without_a_folder_nobody_holds_it(paths):
+def test_the_lock_of_a_missing_folder_has_no_holder(paths):
     assert sweep_lock(paths).holder() is None
     assert not paths.folder.exists()
 
 
-def test_a_status_that_looks_at_the_lock_keeps_no_run_from_beginning(paths, monkeypatch):
+def test_a_run_waits_for_a_status_command_that_looks_at_the_lock(paths, monkeypatch):
     monkeypatch.setattr(disk, "PATIENCE_SECONDS", 60.0)
     paths.folder.mkdir()
     with paths.lock.open("w") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
-        assert sweep_lock(paths).holder() is None  # two may look at once
+        assert sweep_lock(paths).holder() is None  # several processes may look at once
         waited = []
 
         def let_go(seconds):
@@ -142,73 +142,75 @@ def test_a_status_that_looks_at_the_lock_keeps_no_run_from_beginning(paths, monk
             fcntl.flock(looking, fcntl.LOCK_UN)
 
         monkeypatch.setattr(waiting.time, "sleep", let_go)
-        with sweep_lock(paths).hold() as us:
-            assert sweep_lock(paths).holder() == us
+        with sweep_lock(paths).hold() as holder:
+            assert sweep_lock(paths).holder() == holder
         assert len(waited) == 1
 
 
-def test_a_long_holder_before_leaves_no_rest_in_the_file(paths):
+def test_hold_overwrites_longer_content_of_the_lock_file_completely(paths):
     paths.folder.mkdir()
     paths.lock.write_text("x" * 10_000)
-    with sweep_lock(paths).hold() as us:
-        assert json.loads(paths.lock.read_text())["run"] == us.run
+    with sweep_lock(paths).hold() as holder:
+        assert json.loads(paths.lock.read_text())["run"] == holder.run
 
 
-def test_a_run_is_asked_to_stop_by_its_name(paths):
-    with sweep_lock(paths).hold() as us:
-        assert not sweep_lock(paths).reason_to_stop(us)
+def test_a_stop_request_gives_the_named_run_a_reason_to_stop(paths):
+    with sweep_lock(paths).hold() as holder:
+        assert not sweep_lock(paths).reason_to_stop(holder)
         sweep_lock(paths).request_stop(sweep_lock(paths).holder())
-        assert sweep_lock(paths).reason_to_stop(us)
-        sweep_lock(paths).request_stop(us)  # once more changes nothing
-        assert sweep_lock(paths).reason_to_stop(us)
+        assert sweep_lock(paths).reason_to_stop(holder)
+        sweep_lock(paths).request_stop(holder)  # a second request changes nothing
+        assert sweep_lock(paths).reason_to_stop(holder)
         assert sorted(p.name for p in paths.folder.iterdir()) == [".lock", ".stop"]
 
 
-def test_a_request_to_a_run_that_has_gone_is_not_obeyed(paths):
-    with sweep_lock(paths).hold() as gone:
-        sweep_lock(paths).request_stop(gone)
-    with sweep_lock(paths).hold() as us:
+def test_a_stop_request_to_an_earlier_run_is_ignored(paths):
+    with sweep_lock(paths).hold() as earlier:
+        sweep_lock(paths).request_stop(earlier)
+    with sweep_lock(paths).hold() as holder:
         assert not paths.stop_request.exists()
-        assert not sweep_lock(paths).reason_to_stop(us)
-        sweep_lock(paths).request_stop(gone)  # one that was slow to write it
-        assert paths.stop_request.exists() and not sweep_lock(paths).reason_to_stop(us)
+        assert not sweep_lock(paths).reason_to_stop(holder)
+        sweep_lock(paths).request_stop(earlier)  # a late request to the earlier run
+        assert paths.stop_request.exists() and not sweep_lock(paths).reason_to_stop(holder)
         sweep_lock(paths).request_stop(NOBODY)
-        assert not sweep_lock(paths).reason_to_stop(us)
+        assert not sweep_lock(paths).reason_to_stop(holder)
 
 
-def test_a_request_that_cannot_be_read_is_none(paths):
-    with sweep_lock(paths).hold() as us:
+def test_a_stop_request_that_cannot_be_read_is_ignored(paths):
+    with sweep_lock(paths).hold() as holder:
         paths.stop_request.mkdir()
-        assert not sweep_lock(paths).reason_to_stop(us)
+        assert not sweep_lock(paths).reason_to_stop(holder)
         paths.stop_request.rmdir()
     assert str(Holder("a host", 17, "r", "b")) == "process 17 on a host"
 
 
-def test_tune_is_told_to_stop_once_it_is_asked_and_looks_only_now_and_then(monkeypatch, capsys):
+def test_the_interruption_stops_tune_once_there_is_a_reason_and_looks_at_intervals(
+    monkeypatch, capsys
+):
     clock, looks = [1000.0], []
     monkeypatch.setattr(interruption.time, "monotonic", lambda: clock[0])
     stopper = Interruption(lambda: looks.append(clock[0]) or ("so" if clock[0] > 1000.8 else ""))
-    found = []
+    answers = []
     for _ in range(12):
         clock[0] += 0.1
-        found.append(stopper.stop_all())
-    assert found == [False] * 8 + [True] * 4
+        answers.append(stopper.stop_all())
+    assert answers == [False] * 8 + [True] * 4
     assert [round(moment - 1000, 1) for moment in looks] == [0.3, 0.6, 0.9]
     assert stopper.happened and not stopper("a trial", {})
     assert capsys.readouterr().err == "Ending the sweep, so.\n"
 
 
-def test_a_run_whose_lock_was_taken_away_has_to_end(paths):
-    with sweep_lock(paths).hold() as us:
+def test_a_run_whose_lock_file_was_removed_has_a_reason_to_stop(paths):
+    with sweep_lock(paths).hold() as holder:
         paths.lock.unlink()
         assert (
             sweep_lock(paths)
-            .reason_to_stop(us)
+            .reason_to_stop(holder)
             .startswith(f"for its lock {paths.lock} was taken away")
         )
         with sweep_lock(paths).hold() as other:
             assert sweep_lock(paths).holder() == other
-            assert "was taken away" in sweep_lock(paths).reason_to_stop(us)
+            assert "was taken away" in sweep_lock(paths).reason_to_stop(holder)
             assert not sweep_lock(paths).reason_to_stop(other)
-            paths.lock.write_text("garbage")  # that says nothing of another run
-            assert not sweep_lock(paths).reason_to_stop(us)
+            paths.lock.write_text("garbage")  # this names no other run
+            assert not sweep_lock(paths).reason_to_stop(holder)

@@ -1,4 +1,4 @@
-"""What a plan says a sweep will cost, by hand."""
+"""The estimated cost of a sweep equals a calculation by hand."""
 
 import json
 import math
@@ -21,7 +21,7 @@ def device(factors, forward=0.0, trial_seconds=0.0):
 
 
 def adding(**changes):
-    """10 trials of one vanilla network each, 100 steps of 4 sequences of 20 numbers."""
+    """Plan 10 trials of one vanilla network each, 100 steps of 4 sequences of 20 numbers."""
     return small_plan(
         architectures=["rnn"],
         depths=[1],
@@ -34,44 +34,46 @@ def adding(**changes):
     )
 
 
-def test_operations_by_hand():
+def test_estimated_operations_equal_those_counted_by_hand():
     plan = adding()
     (cell,) = plan.cells
     n = cell.hidden
-    recurrent = 2 * n + n * n + n + n  # input weights, recurrent ones, bias, initial state
-    assert cell.parameters == recurrent + n + 1
-    a_sample = 20 * recurrent + (n + 1)  # the readout once, after the last step
-    trained = 10 * 100 * 6 * 4 * a_sample
-    evaluated = 10 * 3 * 2 * 2 * 300 * a_sample  # three reports of two sets
-    whole, stopped = estimate_cost(plan, device(ONLY_OPERATIONS))
-    assert whole == stopped
-    assert whole.operations == pytest.approx(trained + evaluated)
-    assert whole.seconds == pytest.approx(trained)  # a forward pass takes no time here
+    recurrent_weights = (
+        2 * n + n * n + n + n
+    )  # input weights, recurrent weights, bias, initial state
+    assert cell.parameters == recurrent_weights + n + 1
+    per_sample = 20 * recurrent_weights + (n + 1)  # the readout runs once, after the last step
+    trained = 10 * 100 * 6 * 4 * per_sample
+    evaluated = 10 * 3 * 2 * 2 * 300 * per_sample  # three reports, each on two sets
+    full, stopped = estimate_cost(plan, device(ONLY_OPERATIONS))
+    assert full == stopped
+    assert full.operations == pytest.approx(trained + evaluated)
+    assert full.seconds == pytest.approx(trained)  # a forward pass takes no time here
 
 
-def test_steps_chunks_and_trials_by_hand():
-    whole, _ = estimate_cost(adding(), device(ONLY_STEPS, forward=0.5, trial_seconds=7.0))
-    # 100 training steps; 300 samples are two chunks of half a step, in three reports of two sets.
-    assert whole.seconds == pytest.approx(10 * (100 + 3 * 2 * 2 * 0.5 + 7))
+def test_estimated_seconds_add_up_steps_evaluation_chunks_and_trials():
+    full, _ = estimate_cost(adding(), device(ONLY_STEPS, forward=0.5, trial_seconds=7.0))
+    # 100 training steps; three reports on two sets, where 300 samples are two chunks of half a step.
+    assert full.seconds == pytest.approx(10 * (100 + 3 * 2 * 2 * 0.5 + 7))
 
 
-def test_early_stopping_leaves_one_in_so_many():
+def test_the_estimate_with_early_stopping_counts_the_survivors_of_each_rung():
     plan = adding(scheduler={"method": "asha", "grace": 20, "reduction_factor": 2})
-    whole, stopped = estimate_cost(plan, device(ONLY_STEPS))
-    # All train 20 steps, half of them 20 more to 40, a quarter 40 more to 80, an eighth to 100.
+    full, stopped = estimate_cost(plan, device(ONLY_STEPS))
+    # All trials train 20 steps, half of them go on to 40, a quarter to 80 and an eighth to 100.
     assert stopped.seconds == pytest.approx(10 * (20 + 0.5 * 20 + 0.25 * 40 + 0.125 * 20))
-    assert whole.seconds == pytest.approx(10 * 100)
+    assert full.seconds == pytest.approx(10 * 100)
 
 
-def test_replicates_are_as_much_work_as_networks():
-    one, three = (
+def test_estimated_operations_are_proportional_to_the_replicates():
+    of_one, of_three = (
         estimate_cost(small_plan(replicates=n), device(ONLY_OPERATIONS))[0].operations
         for n in (1, 3)
     )
-    assert three == pytest.approx(3 * one)
+    assert of_three == pytest.approx(3 * of_one)
 
 
-def test_what_is_memorized_is_evaluated_once_on_as_many_samples_as_are_drawn():
+def test_the_cost_of_a_memorization_task_has_one_evaluation_of_all_drawn_samples():
     plan = small_plan(
         architectures=["rnn"],
         depths=[1],
@@ -84,14 +86,14 @@ def test_what_is_memorized_is_evaluated_once_on_as_many_samples_as_are_drawn():
     )
     (cell,) = plan.cells
     chunks = math.ceil(5 * cell.parameters / 256)
-    whole, _ = estimate_cost(plan, device(ONLY_STEPS, forward=1.0))
-    assert whole.seconds == pytest.approx(4 * (10 + chunks))
+    full, _ = estimate_cost(plan, device(ONLY_STEPS, forward=1.0))
+    assert full.seconds == pytest.approx(4 * (10 + chunks))
 
 
 def test_an_architecture_that_was_not_measured_is_as_slow_as_the_slowest():
-    known = device({"rnn": (1.0, 0.0, 0.0, 0.0), "gru": (3.0, 0.0, 0.0, 0.0)})
+    measured = device({"rnn": (1.0, 0.0, 0.0, 0.0), "gru": (3.0, 0.0, 0.0, 0.0)})
     plan = small_plan(architectures=["irnn"], training={"steps": 5, "evaluation_interval": 5})
-    assert estimate_cost(plan, known)[0].seconds == pytest.approx(5 * plan.trial_count * 3.0)
+    assert estimate_cost(plan, measured)[0].seconds == pytest.approx(5 * plan.trial_count * 3.0)
 
 
 def test_the_device_that_ships_knows_every_architecture():
@@ -106,13 +108,15 @@ def test_the_device_that_ships_knows_every_architecture():
         assert 0.1 < measured["forward"] < 0.6, name
 
 
-def test_a_device_measured_elsewhere_is_a_file(tmp_path):
-    found = json.loads(files("orchestrator.plan").joinpath("devices/xeon-thread.json").read_text())
-    for measured in found["figures"]["architectures"].values():
+def test_load_device_reads_the_file_of_a_device_measured_elsewhere(tmp_path):
+    content = json.loads(
+        files("orchestrator.plan").joinpath("devices/xeon-thread.json").read_text()
+    )
+    for measured in content["figures"]["architectures"].values():
         measured["seconds"] = [2.0, 0.0, 0.0, 0.0]
         measured["forward"] = 0.0
-    found["figures"]["trial_seconds"] = 0.0
-    (tmp_path / "mine.json").write_text(json.dumps(found))
+    content["figures"]["trial_seconds"] = 0.0
+    (tmp_path / "mine.json").write_text(json.dumps(content))
     mine = load_device(str(tmp_path / "mine.json"))
     plan = small_plan()
     assert mine.name == "mine"
@@ -157,7 +161,9 @@ def test_a_device_measured_elsewhere_is_a_file(tmp_path):
         ),
     ],
 )
-def test_what_is_no_device_is_one_sentence(tmp_path, monkeypatch, name, text, sentence):
+def test_load_device_refuses_an_unknown_or_malformed_device_in_one_sentence(
+    tmp_path, monkeypatch, name, text, sentence
+):
     monkeypatch.chdir(tmp_path)
     if text is not None:
         (tmp_path / name).write_text(text)
@@ -180,7 +186,7 @@ def test_the_plan_ends_with_operations_hours_and_the_device(monkeypatch, capsys,
     assert counts == (
         "1 cell, 7 trials of 1 network, 700,000 training steps if none is stopped early"
     )
-    # 700,000 steps of 128 passages of 50 characters, six operations a weight; and the reports.
+    # 700,000 steps of 128 passages of 50 characters, six operations per weight; and the reports.
     assert costs.startswith("2.7e16 floating-point operations, ")
     assert " hours on one worker of xeon-thread; with early stopping about " in costs
     assert described.startswith("xeon-thread: one processor thread of Intel(R) Xeon(R) Processor, ")

@@ -1,13 +1,14 @@
-"""What `resume --fresh` forgets, and that nothing is forgotten with it."""
+"""`resume --fresh` forgets errored trials and loses no other row."""
 
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.plan.remaining import TrialSelection
 from tests.support.studies import Folder, completed, errored, subtracted
 
 
-def test_a_trial_that_starts_over_does_not_get_numbers_that_a_file_stands_for(tmp_path):
-    """Of the rows that are forgotten one was the last of all: the file that lacks them now is
-    named by its number still, and a file with the same number would count as merged into it.
+def test_a_trial_that_starts_over_gets_numbers_above_those_of_every_file(tmp_path):
+    """The forgotten rows had the highest numbers, which stay in the name of their rewritten file.
+
+    A new file with one of these numbers would count as merged into that file.
     """
     folder = Folder.of(tmp_path, architectures=["rnn"])
     folder.fill("rnn", completed(1.0, 1.0), completed(1.0, 1.0), errored())
@@ -25,7 +26,7 @@ def test_a_trial_that_starts_over_does_not_get_numbers_that_a_file_stands_for(tm
     writer.add("trials", cell, {"trial": trial, "index": 2, "outcome": "completed"})
     writer.flush()
 
-    LedgerWriter(folder.paths.ledger)  # it clears away what a merged file stands for
+    LedgerWriter(folder.paths.ledger)  # deletes files that count as merged
     after = ledger.trials().set_index("trial")
     assert sorted(after.index) == sorted(before["trial"])
     assert after.loc[trial, "outcome"] == "completed"

@@ -27,7 +27,7 @@ SMALLER = "; run what is new with 'soundings extend', or take the change back"
 
 
 def begun(results, **changes):
-    """A folder of the small sweep of which a trial is recorded."""
+    """Return a folder of the small sweep with one recorded trial."""
     folder = Folder.of(results, **changes)
     folder.fill("rnn", completed(1.0, 1.0))
     return folder
@@ -61,23 +61,23 @@ GROWN = {
 def test_a_sweep_that_grew_is_extended_on_request_and_only_then(tmp_path, first, more):
     folder = begun(tmp_path, **first)
     plan = small_plan(tmp_path, **{**first, **more})
-    said = refusal(folder, plan)
-    assert said.startswith(f"{folder.paths.folder} holds a smaller sweep 'small': ")
-    assert said.endswith(SMALLER)
+    message = refusal(folder, plan)
+    assert message.startswith(f"{folder.paths.folder} holds a smaller sweep 'small': ")
+    assert message.endswith(SMALLER)
     write_manifest(plan, folder.paths, extend=True)
     written = json.loads(folder.paths.manifest.read_text())
     assert list(written["cells"]) == [cell.id for cell in plan.cells]
     assert written["search"]["samples"] == plan.spec.search.samples
     assert recorded_spec(folder.paths) == plan.spec
-    write_manifest(plan, folder.paths)  # from now on it is the same
-    # Only the new is left, and what there was and had not ended.
+    write_manifest(plan, folder.paths)  # the extended sweep is the recorded one now
+    # New trials are left, and earlier ones that have not ended.
     left = subtracted(plan, folder.paths, TrialSelection(errored=False))
     assert left.count == plan.trial_count - 1
     (rnn,) = [c.id for c in folder.plan.cells if c.architecture.name == "rnn"]
     assert left.indices[rnn] == [*range(1, plan.spec.search.samples)]
 
 
-def test_what_is_new_is_said_in_cells_samples_and_configurations(tmp_path):
+def test_the_refusal_of_a_larger_sweep_names_its_new_cells_samples_and_configurations(tmp_path):
     folder = begun(tmp_path, **LIST)
     cell = "parentheses-held-out-size-32-length-6_rnn_d2_p4000"
     longer = LIST["search"] | {"configurations": MORE}
@@ -88,7 +88,7 @@ def test_what_is_new_is_said_in_cells_samples_and_configurations(tmp_path):
     )
 
 
-def test_an_extension_runs_what_is_new_and_leaves_what_errored(tmp_path):
+def test_an_extension_runs_new_trials_and_no_errored_ones(tmp_path):
     folder = Folder.of(tmp_path)
     ends = [completed(1.0, 1.0), errored(), stopped(), None, {}]
     folder.fill("rnn", *ends)
@@ -158,22 +158,22 @@ CONTRADICTING = {
 
 
 @pytest.mark.parametrize("extend", [False, True])
-@pytest.mark.parametrize(("changes", "said"), CONTRADICTING.values(), ids=CONTRADICTING)
-def test_what_contradicts_the_ledger_is_refused_however_it_is_asked(
-    tmp_path, changes, said, extend
+@pytest.mark.parametrize(("changes", "sentence"), CONTRADICTING.values(), ids=CONTRADICTING)
+def test_a_change_that_contradicts_the_ledger_is_refused_with_and_without_extend(
+    tmp_path, changes, sentence, extend
 ):
     folder = begun(tmp_path)
     message = refusal(folder, small_plan(tmp_path, **changes), extend)
     assert message.startswith(f"{folder.paths.folder} holds another sweep called 'small': ")
     assert message.endswith(OTHER)
-    if said in (GONE.format("gru"),):  # said of the file's lists first
+    if sentence in (GONE.format("gru"),):  # the refusal tells the change of the file's list first
         assert 'architectures was [{"name": "rnn"' in message
     else:
-        assert said in message
+        assert sentence in message
 
 
 @pytest.mark.parametrize(
-    ("now", "said"),
+    ("changed", "sentence"),
     [
         (LISTED[:1], "search.samples was 2 and is 1 in the file; search.configurations.1 was "),
         (
@@ -188,10 +188,12 @@ def test_what_contradicts_the_ledger_is_refused_however_it_is_asked(
         ),
     ],
 )
-def test_configurations_that_have_run_stay_where_they_are(tmp_path, now, said):
+def test_removing_reordering_or_changing_recorded_configurations_is_refused(
+    tmp_path, changed, sentence
+):
     folder = begun(tmp_path, **LIST)
-    plan = small_plan(tmp_path, search=LIST["search"] | {"configurations": now})
-    assert said in refusal(folder, plan, extend=True)
+    plan = small_plan(tmp_path, search=LIST["search"] | {"configurations": changed})
+    assert sentence in refusal(folder, plan, extend=True)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_a_cell_that_now_means_something_else_is_refused(tmp_path, changed):
         )
 
 
-def test_what_is_recorded_is_not_lost_when_a_write_is_cut_off(tmp_path, monkeypatch):
+def test_a_write_that_is_cut_off_keeps_the_earlier_manifest(tmp_path, monkeypatch):
     folder = begun(tmp_path)
     before = folder.paths.manifest.read_bytes()
     plan = small_plan(tmp_path, depths=[1, 2])
@@ -257,7 +259,7 @@ METHODS = st.sampled_from(
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 @given(data=st.just(QUICKSTART_DATA) | mutated(), changes=METHODS)
-def test_the_recorded_sweep_is_the_one_that_was_claimed(tmp_path_factory, data, changes):
+def test_the_recorded_spec_equals_the_spec_that_was_written(tmp_path_factory, data, changes):
     try:
         spec = SweepSpec.model_validate(data | changes)
     except ValidationError:
@@ -265,9 +267,9 @@ def test_the_recorded_sweep_is_the_one_that_was_claimed(tmp_path_factory, data, 
     paths = SweepPaths(tmp_path_factory.mktemp("results"), spec.name)
     paths.make_writable()
     write_manifest(Plan(spec, (), ()), paths)
-    found = recorded_spec(paths)
-    assert found == spec
-    assert repr(found) == repr(spec)  # 1 is not 1.0
+    recorded = recorded_spec(paths)
+    assert recorded == spec
+    assert repr(recorded) == repr(spec)  # 1 is not 1.0
 
 
 @pytest.mark.parametrize("small", [SMALL, SMALL | LIST, SMALL | {"scheduler": "none"}])

@@ -1,4 +1,4 @@
-"""The plan's cells: widths that fit, parameters as torch counts them, cells that cannot be."""
+"""A plan gives each cell the largest width that fits its budget, and names impossible cells."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ MEMORY = {"name": "memory", "options": {"size": 5, "delay": 2}}
 
 
 def torch_parameters(cell, hidden):
-    """Numbers that an optimizer would train in one network of the cell, at another width."""
+    """Return how many parameters torch counts in one network of the cell at width ``hidden``."""
     task = tasks.make(cell.task.name, cell.task.options)
     network = build(
         cell.architecture.name,
@@ -37,7 +37,7 @@ def quickstart():
 
 @pytest.fixture(scope="module")
 def sizes():
-    """Budgets from barely enough to plenty, on inputs narrow and wide."""
+    """Return a plan with small and large budgets, for narrow and wide inputs."""
     names = ["rnn", "irnn", "ugrnn", "gru", "lstm", "intersection", "wcrnn"]
     tasks = [MEMORY, {"name": "parentheses", "options": {"length": 3}}]
     return small_plan(architectures=names, depths=[1, 3], tasks=tasks, budgets=[900, 5000, 200_000])
@@ -56,19 +56,19 @@ def test_every_cell_of_the_grid_is_planned_or_impossible_once(sizes):
     def key(cell):
         return (cell.task.label, cell.architecture.label, cell.depth, cell.budget)
 
-    there, never = [*map(key, sizes.cells)], [*map(key, sizes.impossible)]
-    assert len({*there, *never}) == len(there) + len(never) == 2 * 7 * 2 * 3
-    for _, name, depth, _ in there:
+    planned, impossible = [*map(key, sizes.cells)], [*map(key, sizes.impossible)]
+    assert len({*planned, *impossible}) == len(planned) + len(impossible) == 2 * 7 * 2 * 3
+    for _, name, depth, _ in planned:
         assert (name, depth) != ("intersection", 1)
-    # A gated unit on 300 inputs: three gates of 302 numbers, its state and 200 of the readout.
+    # One GRU unit on 300 inputs has three gates of 302 numbers, a state and 200 readout weights.
     wide = ("parentheses(length=3)", "gru", 1)
     assert 3 * 302 + 1 + 200 > 900
-    assert (*wide, 900) in never
-    assert (*wide, 5000) in there
+    assert (*wide, 900) in impossible
+    assert (*wide, 5000) in planned
 
 
 def test_the_quickstart_has_thirty_cells_and_150_trials(quickstart):
-    # Two tasks, two depths, eight networks, less the intersection network at depth 1.
+    # Two tasks, two depths and eight networks, without the intersection network at depth 1.
     assert len(quickstart.cells) == 2 * (2 * 8 - 1)
     assert quickstart.trial_count == 30 * 5 == len(list(quickstart.trials()))
     assert quickstart.step_count == 150 * 300
@@ -78,8 +78,8 @@ def test_the_quickstart_has_thirty_cells_and_150_trials(quickstart):
 
 
 def test_a_budget_too_small_names_the_smallest_that_would_do():
-    # One unit of a plain network on 5 inputs and outputs: 5 input weights, a recurrent one, a
-    # bias and an initial state; 5 readout weights and biases.
+    # One unit of a plain network on 5 inputs and outputs has 5 input weights, a recurrent weight,
+    # a bias and an initial state; the readout has 5 weights and 5 biases.
     smallest = 5 + 1 + 1 + 1 + 5 + 5
     below = small_plan(architectures=["rnn", "irnn"], tasks=[MEMORY], budgets=[smallest - 1, 100])
     assert [(c.architecture.name, c.budget, c.reason) for c in below.impossible] == [

@@ -1,4 +1,4 @@
-"""What is left of a sweep: the plan, less what the ledger holds."""
+"""The trials left of a sweep are those of its plan without those that ended in the ledger."""
 
 import json
 
@@ -12,19 +12,19 @@ from orchestrator.running.settlement import settled_trials
 from tests.support.studies import Folder, completed, errored, infeasible, stopped, subtracted
 from trainables import checkpoints
 
-BEGUN = {}  # given out, and nothing heard since
+BEGUN = {}  # a trial that was given out and has not reported
 
 
 def reports(*steps, objective=0.5):
-    """A trial that reported and has not ended."""
+    """Return a trial that reported and has not ended."""
     return {"reports": [{"step": step, "objective": objective} for step in steps]}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Eight trials of rnn in all states; of gru none has begun."""
-    made = Folder.of(tmp_path, search={"samples": 9})
-    made.fill(
+    """Return a folder with eight trials of rnn in all states; no trial of gru has begun."""
+    results = Folder.of(tmp_path, search={"samples": 9})
+    results.fill(
         "rnn",
         completed(1.0, 1.0, **reports(4, 8, 12, 16)),
         errored() | reports(4),
@@ -35,8 +35,8 @@ def folder(tmp_path):
         errored(),
         errored() | reports(4),
     )
-    made.fill("rnn", *[None] * 7, reports(8))  # it goes on after its error
-    return made
+    results.fill("rnn", *[None] * 7, reports(8))  # the last trial goes on after its error
+    return results
 
 
 def cell_of(folder):
@@ -58,12 +58,12 @@ def cell_of(folder):
 def test_the_selected_trials_are_taken_up_and_no_others(folder, selection, fresh, indices, others):
     left = subtracted(folder.plan, folder.paths, selection, fresh)
     rnn, gru = (cell.id for cell in folder.plan.cells)
-    found = {cell: [*of] for cell, of in left.indices.items()}
-    assert found == {rnn: indices, gru: [*range(others)]}
+    indices_left = {cell: [*cell_indices] for cell, cell_indices in left.indices.items()}
+    assert indices_left == {rnn: indices, gru: [*range(others)]}
     assert left.count == len(indices) + others
 
 
-def test_a_trial_is_undecided_by_its_last_report_unless_it_erred_or_ended_after_it(folder):
+def test_a_trial_is_undecided_if_its_last_report_is_later_than_any_end(folder):
     left = subtracted(folder.plan, folder.paths)
     rnn = cell_of(folder)
     assert left.undecided == {f"{rnn}_00003": 8, f"{rnn}_00007": 8}
@@ -74,7 +74,7 @@ def test_a_trial_is_undecided_by_its_last_report_unless_it_erred_or_ended_after_
     }
 
 
-def test_numbers_go_on_after_the_highest_of_any_dataset(folder):
+def test_sequence_numbers_go_on_after_the_highest_of_any_dataset(folder):
     def highest():
         return max(
             folder.sql(f"select max(sequence) from {dataset}")[0][0]
@@ -83,18 +83,18 @@ def test_numbers_go_on_after_the_highest_of_any_dataset(folder):
 
     before = highest()
     assert subtracted(folder.plan, folder.paths).record.sequence == before + 1
-    # What is forgotten does not give its numbers back.
+    # The numbers of forgotten rows are not used again.
     assert subtracted(folder.plan, folder.paths, fresh=True).record.sequence == before + 1
     assert highest() < before
 
 
 def test_reports_are_in_the_order_of_their_arrival_with_their_cells(folder):
-    found = subtracted(folder.plan, folder.paths).record.reports
+    frame = subtracted(folder.plan, folder.paths).record.reports
     columns = ["cell", "trial", "step", "objective", "sequence"]
     wanted = folder.sql(
         "select cell, trial, step, objective, sequence from results order by sequence"
     )
-    assert [tuple(row) for row in found[columns].to_numpy().tolist()] == wanted
+    assert [tuple(row) for row in frame[columns].to_numpy().tolist()] == wanted
 
 
 def test_configurations_of_trials_that_began_are_those_of_the_ledger(tmp_path):
@@ -102,10 +102,10 @@ def test_configurations_of_trials_that_began_are_those_of_the_ledger(tmp_path):
     folder.fill("rnn", completed(1.0, 1.0), BEGUN, errored(), reports(4), stopped())
     rnn = cell_of(folder)
     planned = {t.id: t.definition["configuration"] for t in folder.plan.trials()}
-    found = subtracted(folder.plan, folder.paths).configurations()
-    assert found == {f"{rnn}_0000{i}": planned[f"{rnn}_0000{i}"] for i in (1, 2, 3)}
+    configurations = subtracted(folder.plan, folder.paths).configurations()
+    assert configurations == {f"{rnn}_0000{i}": planned[f"{rnn}_0000{i}"] for i in (1, 2, 3)}
     recorded = folder.sql("select trial, configuration from starts")
-    assert found == {t: json.loads(c) for t, c in recorded if t in found}
+    assert configurations == {t: json.loads(c) for t, c in recorded if t in configurations}
 
 
 def test_starting_over_forgets_errored_trials_and_nothing_else(folder):
@@ -127,8 +127,8 @@ def test_starting_over_forgets_errored_trials_and_nothing_else(folder):
         *left.record.curves,
     }
     assert not forgotten & set(left.undecided) and not forgotten & set(left.configurations())
-    there = {path.name for path in folder.paths.checkpoints.iterdir()}
-    assert there == set(trials[:8]) - forgotten
+    checkpointed = {path.name for path in folder.paths.checkpoints.iterdir()}
+    assert checkpointed == set(trials[:8]) - forgotten
 
 
 def test_without_errors_starting_over_touches_no_file(tmp_path):
@@ -142,7 +142,7 @@ def test_without_errors_starting_over_touches_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("state", "kept"),
     [
-        (None, None),  # nobody knows of it: its configuration may become another one
+        (None, None),  # not in the ledger: it may get another configuration
         (BEGUN, [3, 1]),  # the report of step 4 has to be made again
         (reports(4), [7, 6]),
         (reports(4, 8), [8, 7]),
@@ -153,23 +153,27 @@ def test_without_errors_starting_over_touches_no_file(tmp_path):
         (infeasible(), None),
     ],
 )
-def test_checkpoints_beyond_a_report_that_is_not_recorded_go(tmp_path, monkeypatch, state, kept):
+def test_clear_checkpoints_deletes_those_from_the_next_report_on(
+    tmp_path, monkeypatch, state, kept
+):
     monkeypatch.setattr(checkpoints, "KEPT", 100)
     folder = Folder.of(tmp_path)
     folder.fill("rnn", state)
     trial = f"{cell_of(folder)}_00000"
-    place = folder.paths.checkpoints_of(trial)
+    checkpoints_folder = folder.paths.checkpoints_of(trial)
     for step in (1, 3, 4, 6, 7, 8, 13):
-        checkpoints.write(place, step, "x", {})
+        checkpoints.write(checkpoints_folder, step, "x", {})
     clear_checkpoints(folder.plan, folder.paths, subtracted(folder.plan, folder.paths))
     if kept is None:
-        assert not place.exists()
+        assert not checkpoints_folder.exists()
     else:
-        assert checkpoints.steps(place)[:2] == kept
-        assert checkpoints.steps(place) == [s for s in (13, 8, 7, 6, 4, 3, 1) if s <= kept[0]]
+        assert checkpoints.steps(checkpoints_folder)[:2] == kept
+        assert checkpoints.steps(checkpoints_folder) == [
+            s for s in (13, 8, 7, 6, 4, 3, 1) if s <= kept[0]
+        ]
 
 
-def test_folders_that_are_no_trials_of_this_sweep_go_and_none_need_be_there(tmp_path):
+def test_clear_checkpoints_deletes_folders_of_unknown_trials_and_needs_no_folder(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", BEGUN)
     left = subtracted(folder.plan, folder.paths)
@@ -180,7 +184,7 @@ def test_folders_that_are_no_trials_of_this_sweep_go_and_none_need_be_there(tmp_
     assert [*folder.paths.checkpoints.iterdir()] == []
 
 
-def test_what_the_reports_ended_issettled_trials(tmp_path):
+def test_settled_trials_are_those_that_their_reports_ended(tmp_path):
     folder = Folder.of(tmp_path)
     nan = float("nan")
     folder.fill(
@@ -194,24 +198,26 @@ def test_what_the_reports_ended_issettled_trials(tmp_path):
     )
     rnn = cell_of(folder)
     left = subtracted(folder.plan, folder.paths)
-    settled = {d["trial"]: how for d, how, _ in settled_trials(folder.plan, left, {f"{rnn}_00003"})}
+    settled = {
+        d["trial"]: outcome for d, outcome, _ in settled_trials(folder.plan, left, {f"{rnn}_00003"})
+    }
     assert settled == {
         f"{rnn}_00000": "completed",
         f"{rnn}_00001": "infeasible",
         f"{rnn}_00003": "stopped",
     }
     definitions = [d for d, *_ in settled_trials(folder.plan, left, set())]
-    less = left.without(definitions)
-    assert less.indices[rnn] == [2, 3, 4, 5] and left.indices[rnn] == [0, 1, 2, 3, 4, 5]
+    reduced = left.without(definitions)
+    assert reduced.indices[rnn] == [2, 3, 4, 5] and left.indices[rnn] == [0, 1, 2, 3, 4, 5]
 
 
 ENDS = st.sampled_from(["never", "begun", "reported", "errored", "completed", "stopped"])
 
 
 @settings(max_examples=25, deadline=None)
-@given(ends=st.lists(ENDS, min_size=12, max_size=12), which=st.tuples(*[st.booleans()] * 2))
-def test_any_ledger_is_subtracted_from_the_plan(tmp_path_factory, ends, which):
-    made = {
+@given(ends=st.lists(ENDS, min_size=12, max_size=12), selected=st.tuples(*[st.booleans()] * 2))
+def test_any_ledger_is_subtracted_from_the_plan(tmp_path_factory, ends, selected):
+    states = {
         "begun": BEGUN,
         "reported": reports(4),
         "errored": errored(),
@@ -221,13 +227,21 @@ def test_any_ledger_is_subtracted_from_the_plan(tmp_path_factory, ends, which):
     folder = Folder.of(tmp_path_factory.mktemp("results"))
     trials = [trial.id for trial in folder.plan.trials()]
     folder.write(
-        {trial: made[end] for trial, end in zip(trials, ends, strict=True) if end != "never"}
+        {
+            trial: states[state]
+            for trial, state in zip(trials, ends, strict=True)
+            if state != "never"
+        }
     )
-    unfinished, errors = which
+    unfinished, errors = selected
     left = subtracted(
         folder.plan, folder.paths, TrialSelection(unfinished=unfinished, errored=errors)
     )
-    found = {f"{cell}_{index:05d}" for cell, of in left.indices.items() for index in of}
-    taken = {"errored"} if errors else set()
-    taken |= {"never", "begun", "reported"} if unfinished else set()
-    assert found == {trial for trial, end in zip(trials, ends, strict=True) if end in taken}
+    trials_left = {
+        f"{cell}_{index:05d}" for cell, indices in left.indices.items() for index in indices
+    }
+    ends_left = {"errored"} if errors else set()
+    ends_left |= {"never", "begun", "reported"} if unfinished else set()
+    assert trials_left == {
+        trial for trial, state in zip(trials, ends, strict=True) if state in ends_left
+    }

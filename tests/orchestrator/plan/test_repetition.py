@@ -1,4 +1,4 @@
-"""``search: {method: repeat, of: ..}``: every trial has the best configuration of its cell."""
+"""With ``search: {method: repeat, of: ..}`` every trial has its cell's best configuration."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def repeat(results, **changes):
 
 @pytest.fixture
 def folder(tmp_path):
-    """The small sweep: both cells with a best trial, each with every other end before it."""
+    """Return the small sweep: both cells have a best trial and trials with other outcomes."""
     folder = Folder.of(tmp_path)
     folder.fill(
         "rnn",
@@ -33,7 +33,7 @@ def folder(tmp_path):
         completed(0.3, 0.9),
         completed(0.3, 0.2),
     )
-    # By the objective, whatever the losses are.
+    # The best trial has the lowest objective, whatever its losses are.
     folder.fill(
         "gru",
         errored() | {"objective": -5.0},
@@ -47,14 +47,14 @@ def folder(tmp_path):
 def test_every_trial_has_the_configuration_of_the_cells_best_completed_trial(tmp_path, folder):
     drawn = {trial.id: trial.definition["configuration"] for trial in folder.plan.trials()}
     plan = repeat(tmp_path)
-    found = [(t.cell.id, t.index, t.definition["configuration"]) for t in plan.trials()]
+    planned = [(t.cell.id, t.index, t.definition["configuration"]) for t in plan.trials()]
     best = {RNN: drawn[f"{RNN}_00003"], GRU: drawn[f"{GRU}_00002"]}
     assert best[RNN] != best[GRU]
-    assert found == [(cell, i, best[cell]) for i in range(4) for cell in (RNN, GRU)]
+    assert planned == [(cell, i, best[cell]) for i in range(4) for cell in (RNN, GRU)]
     assert plan.trial_count == 8
 
 
-def test_of_equals_the_earliest_counts_whichever_was_recorded_first(tmp_path):
+def test_the_earliest_of_equally_good_trials_is_repeated_in_any_order_of_recording(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", None, None, completed(0.3, 0.1))
     folder.fill("rnn", None, completed(0.3, 0.9))
@@ -79,7 +79,7 @@ def test_repetitions_differ_in_their_weights_and_batches_and_in_nothing_else(tmp
     assert all(other == first for other in others)
 
 
-def test_the_seed_of_the_other_sweep_does_not_bring_its_weights_back(tmp_path, folder):
+def test_a_repetition_with_the_seed_of_the_repeated_sweep_has_other_network_seeds(tmp_path, folder):
     plan = repeat(tmp_path, seed=folder.plan.spec.seed)
     assert plan.spec.seed == folder.plan.spec.seed
     seeds = {trial.definition["network_seed"] for trial in plan.trials()}
@@ -92,7 +92,7 @@ def test_a_search_that_repeats_nothing_begins_at_the_first_lane():
     assert {trial.cell.repeated for trial in trials} == {None}
 
 
-def test_the_sweeps_definition_names_the_trial_that_is_repeated(tmp_path, folder):
+def test_the_manifest_names_the_trial_that_is_repeated(tmp_path, folder):
     plan = repeat(tmp_path)
     paths = SweepPaths(tmp_path, "again")
     left_of(plan, paths)
@@ -122,33 +122,33 @@ def test_a_cell_without_a_completed_trial_is_impossible_with_the_reason(tmp_path
     folder.fill("gru", completed(0.3, 0.1))
     plan = repeat(tmp_path)
     assert [cell.id for cell in plan.cells] == [GRU]
-    assert [(never.architecture.name, never.reason) for never in plan.impossible] == [
+    assert [(cell.architecture.name, cell.reason) for cell in plan.impossible] == [
         ("rnn", f"sweep 'small' has no completed trial of cell {RNN} to repeat")
     ]
 
 
-def test_a_cell_that_the_other_sweep_does_not_have_is_impossible(tmp_path, folder):
+def test_a_cell_that_the_repeated_sweep_does_not_have_is_impossible(tmp_path, folder):
     plan = repeat(tmp_path, depths=[1, 2])
     assert [cell.id for cell in plan.cells] == [RNN, GRU]
-    there = "sweep 'small' has no completed trial of cell {} to repeat"
-    assert [(never.depth, never.reason) for never in plan.impossible] == [
-        (2, there.format(cell.replace("_d1_", "_d2_"))) for cell in (RNN, GRU)
+    reason = "sweep 'small' has no completed trial of cell {} to repeat"
+    assert [(impossible.depth, impossible.reason) for impossible in plan.impossible] == [
+        (2, reason.format(cell.replace("_d1_", "_d2_"))) for cell in (RNN, GRU)
     ]
 
 
-def test_an_objective_that_is_not_there_is_never_the_best(tmp_path):
+def test_a_trial_whose_objective_is_nan_is_never_repeated(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", completed(0.1, 0.1, objective=float("nan")), completed(0.5, 0.5))
     assert repeat(tmp_path).cells[0].repeated["trial"] == f"{RNN}_00001"
 
 
-def test_what_it_repeats_is_settled_by_its_first_run(tmp_path, folder):
-    """The other sweep may find better since: this one goes on with what it began with."""
+def test_the_first_run_settles_which_trials_are_repeated(tmp_path, folder):
+    """The repeated sweep may find a better trial later; the repetition keeps its own."""
     again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
     again.fill("rnn", completed(1.0, 1.0))
     assert left_of(repeat(tmp_path), again.paths).count == 7
     before = again.paths.manifest.read_bytes()
-    folder.fill("rnn", *[None] * 5, completed(0.2, 0.2))  # more trials of the other sweep
+    folder.fill("rnn", *[None] * 5, completed(0.2, 0.2))  # a better trial of the repeated sweep
     assert repeat(tmp_path, name="other").cells[0].repeated["trial"] == f"{RNN}_00005"
     plan = repeat(tmp_path)
     assert [cell.repeated for cell in plan.cells] == [cell.repeated for cell in again.plan.cells]
@@ -158,7 +158,7 @@ def test_what_it_repeats_is_settled_by_its_first_run(tmp_path, folder):
 
 
 def test_a_repetition_goes_on_without_the_sweep_that_it_repeats(tmp_path, folder):
-    """Its results may have been moved away since."""
+    """The results of the repeated sweep may have been moved away."""
     again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
     again.fill("rnn", completed(1.0, 1.0))
     shutil.rmtree(folder.paths.folder)
@@ -167,7 +167,7 @@ def test_a_repetition_goes_on_without_the_sweep_that_it_repeats(tmp_path, folder
     assert [t.definition for t in plan.trials()] == [t.definition for t in again.plan.trials()]
 
 
-def test_of_another_sweep_than_it_began_with_it_repeats_nothing(tmp_path, folder):
+def test_changing_the_repeated_sweep_after_the_first_run_is_refused(tmp_path, folder):
     again = Folder.of(tmp_path, **{"name": "again", "seed": 8, "search": REPEAT})
     again.fill("rnn", completed(1.0, 1.0))
     third = Folder.of(tmp_path, name="third")
@@ -186,12 +186,12 @@ NOTHING = (
 
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
-    """Plan or run the repetition by the command line in this process."""
+    """Return a function that plans or runs the repetition by the command line in this process."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments, **search):
-        given = {**SMALL, "name": "again", "search": REPEAT | search}
-        (tmp_path / "again.yaml").write_text(yaml.safe_dump(given))
+        content = {**SMALL, "name": "again", "search": REPEAT | search}
+        (tmp_path / "again.yaml").write_text(yaml.safe_dump(content))
         monkeypatch.setattr("sys.argv", ["soundings", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit_:
             commands.main()
@@ -201,7 +201,7 @@ def call(monkeypatch, capsys, tmp_path):
     return run
 
 
-def test_a_plan_goes_without_what_it_repeats_and_says_so(call, tmp_path):
+def test_the_plan_works_without_the_repeated_sweep_and_says_that_it_cannot_run(call, tmp_path):
     code, out, err = call("plan", "again.yaml", of="other")
     assert (code, err) == (0, "")
     lacking = NOTHING.format(where="results", of="other").removeprefix("again.yaml: ")
@@ -211,7 +211,7 @@ def test_a_plan_goes_without_what_it_repeats_and_says_so(call, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_what_was_trained_otherwise_is_not_repeated(call, tmp_path, folder):
+def test_configurations_that_were_trained_differently_are_not_repeated(call, tmp_path, folder):
     longer = {**SMALL["training"], "steps": SMALL["training"]["steps"] + 5, "batch_size": 99}
     with pytest.raises(BadInput) as caught:
         repeat(tmp_path, training=longer)
@@ -221,16 +221,19 @@ def test_what_was_trained_otherwise_is_not_repeated(call, tmp_path, folder):
         f"(steps {steps} there and {steps + 5} here, batch_size {batch} there and 99 here): "
         "training must be the same to repeat them"
     )
-    oftener = {**SMALL["training"], "evaluation_interval": 1}  # changes what is seen, not what is
+    oftener = {
+        **SMALL["training"],
+        "evaluation_interval": 1,
+    }  # changes the reports, not the training
     assert len(repeat(tmp_path, training=oftener).cells) == 2
 
 
-def test_a_sweep_that_is_not_there_is_one_sentence(call, tmp_path):
+def test_a_run_without_a_completed_trial_to_repeat_is_refused_in_one_sentence(call, tmp_path):
     command = "run"
     expected = (2, "", NOTHING.format(where="results", of="other"))
     assert call(command, "again.yaml", of="other") == expected
     assert not (tmp_path / "results").exists()
-    # Nor is one of which nothing completed.
+    # A sweep without a completed trial is refused, too.
     folder = Folder.of(tmp_path / "elsewhere")
     folder.fill("rnn", stopped(), infeasible())
     expected = (2, "", NOTHING.format(where="elsewhere", of="small"))
@@ -238,7 +241,7 @@ def test_a_sweep_that_is_not_there_is_one_sentence(call, tmp_path):
     assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["small"]
 
 
-def test_the_plan_finds_the_other_sweep_in_the_results_folder_that_is_named(call, tmp_path, folder):
+def test_the_plan_finds_the_repeated_sweep_in_the_given_results_folder(call, tmp_path, folder):
     code, out, err = call("plan", "again.yaml", "--results", tmp_path)
     assert (code, err) == (0, "")
     assert "2 cells, 8 trials of 2 networks" in out
@@ -270,5 +273,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), MISTAKES)
-def test_what_does_not_fit_together_is_said_with_its_line(tmp_path, right, wrong, sentence):
+def test_contradicting_keys_of_the_search_are_refused_with_their_line(
+    tmp_path, right, wrong, sentence
+):
     assert refused(tmp_path, right, wrong) == [sentence]

@@ -1,4 +1,4 @@
-"""The plan's trials: their order, and that each is a pure function of (seed, cell, index)."""
+"""A plan's trials have a fixed order, and each is a pure function of (seed, cell, index)."""
 
 import json
 import re
@@ -15,7 +15,7 @@ MEMORY = {"name": "memory", "options": {"size": 5, "delay": 2}}
 
 
 def definitions(**changes):
-    """Definition of each trial by its id, through JSON: plain values only."""
+    """Return the definition of each trial by its id, passed through JSON: plain values only."""
     return {t.id: json.loads(json.dumps(t.definition)) for t in small_plan(**changes).trials()}
 
 
@@ -40,7 +40,7 @@ def test_cells_are_in_the_order_of_the_file():
     ]
 
 
-def test_ids_are_unique_folder_safe_and_the_keys_of_definitions():
+def test_trial_ids_are_unique_and_folder_safe_and_stand_in_the_definitions():
     options = {"residual": "heterogeneous", "alpha": 0.98, "gamma": 1e-5}
     plan = small_plan(architectures=["gru", {"name": "wcrnn", "options": options}], depths=[1, 2])
     trials = list(plan.trials())
@@ -56,7 +56,7 @@ def test_ids_are_unique_folder_safe_and_the_keys_of_definitions():
     )
 
 
-def test_a_definition_holds_what_the_file_says():
+def test_a_trial_definition_holds_the_values_of_the_file():
     for trial in small_plan().trials():
         expected = {
             "architecture": trial.cell.architecture.name,
@@ -75,7 +75,7 @@ def test_a_definition_holds_what_the_file_says():
 
 
 def grown():
-    """Sweeps that hold the small one and more."""
+    """Return changes that make the small sweep a larger one."""
     return {
         "an architecture before": {"architectures": ["lstm", "rnn", "gru"]},
         "an architecture after": {"architectures": ["rnn", "gru", "intersection"]},
@@ -89,19 +89,19 @@ def grown():
 
 
 @pytest.mark.parametrize("change", grown().values(), ids=grown())
-def test_what_is_added_changes_no_other_trial(change):
+def test_growing_a_sweep_changes_none_of_its_earlier_trials(change):
     small, more = definitions(), definitions(**change)
     assert {trial: more[trial] for trial in small} == small
 
 
 @pytest.mark.parametrize("fixed", [{"optimizer": "adam"}, {"clip_norm": 1.0}])
-def test_a_hyperparameter_that_is_fixed_leaves_the_draws_of_all_others(fixed):
+def test_fixing_a_hyperparameter_changes_no_draw_of_the_others(fixed):
     space = {**SMALL["search"]["space"], **fixed}
     small, narrowed = definitions(), definitions(search={"samples": 6, "space": space})
     for trial, definition in small.items():
-        was, is_ = definition["configuration"], narrowed[trial]["configuration"]
-        assert is_ == {**was, **fixed} | {k: is_[k] for k in is_.keys() - was.keys()}
-        assert is_.keys() - was.keys() <= {"momentum_logit"}  # which sgd has not
+        before, after = definition["configuration"], narrowed[trial]["configuration"]
+        assert after == {**before, **fixed} | {k: after[k] for k in after.keys() - before.keys()}
+        assert after.keys() - before.keys() <= {"momentum_logit"}  # sgd has no momentum
 
 
 def test_seeds_and_configurations_differ_between_trials_and_sweep_seeds():
@@ -116,18 +116,18 @@ def test_seeds_and_configurations_differ_between_trials_and_sweep_seeds():
 def test_all_trials_on_a_task_see_the_same_data():
     changes = {**SIZES, "tasks": [MEMORY, {"name": "memory"}, *SMALL["tasks"]]}
     seeds = [
-        {(json.dumps(d["task_options"]), d["task"]): d["data_seed"] for d in found.values()}
-        for found in (definitions(**changes), definitions(**changes, seed=4))
+        {(json.dumps(d["task_options"]), d["task"]): d["data_seed"] for d in by_trial.values()}
+        for by_trial in (definitions(**changes), definitions(**changes, seed=4))
     ]
-    assert [len(of) for of in seeds] == [3, 3]
-    assert len({seed for of in seeds for seed in of.values()}) == 6
-    for of, seed in zip(seeds, (3, 4), strict=True):
+    assert [len(seeds_of_sweep) for seeds_of_sweep in seeds] == [3, 3]
+    assert len({seed for seeds_of_sweep in seeds for seed in seeds_of_sweep.values()}) == 6
+    for seeds_of_sweep, seed in zip(seeds, (3, 4), strict=True):
         for definition in definitions(**changes, seed=seed).values():
             key = (json.dumps(definition["task_options"]), definition["task"])
-            assert definition["data_seed"] == of[key]
+            assert definition["data_seed"] == seeds_of_sweep[key]
 
 
-def test_draws_are_those_of_the_narrowed_space():
+def test_configurations_are_drawn_from_the_narrowed_space():
     space = {
         "learning_rate": {"low": 1e-3, "high": 1e-2},
         "optimizer": ["adam", "sgd"],
@@ -141,7 +141,7 @@ def test_draws_are_those_of_the_narrowed_space():
     ranges = {
         "learning_rate": stats.loguniform(1e-3, 1e-2),
         "forget_bias": stats.uniform(1, 0.5),
-        "clip_norm": stats.loguniform(1, 100),  # the paper's, for the file does not name it
+        "clip_norm": stats.loguniform(1, 100),  # the file does not name it: the paper's range holds
     }
     for name, distribution in ranges.items():
         assert stats.kstest([d[name] for d in drawn], distribution.cdf).pvalue > 0.01, name

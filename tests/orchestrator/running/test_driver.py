@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray instance."""
+"""Runs small sweeps on a real Ray instance and checks what their ledgers record."""
 
 import json
 import math
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.usefixtures("one_ray")
 
 
 class Listener:
-    """Remembers what it was told, and that the ledger had it at that moment."""
+    """Remembers started and ended trials, and asserts that the ledger already has the ended ones."""
 
     def __init__(self, paths):
-        self.ledger, self.told, self.running = Ledger(paths.ledger), [], set()
+        self.ledger, self.ended_ids, self.running = Ledger(paths.ledger), [], set()
         self.trained = []
 
     def started(self, cell, trial):
@@ -40,14 +40,14 @@ class Listener:
         self.running.discard(trial["trial"])
         recorded = self.ledger.trials().set_index("trial")["outcome"]
         assert recorded[trial["trial"]] == trial["outcome"]
-        self.told.append(trial["trial"])
+        self.ended_ids.append(trial["trial"])
 
     def tick(self):
         pass
 
 
 def follow(plan, results, trainable=Trial):
-    """Run what is left of the plan; returns who listened."""
+    """Run the trials that are left of the plan; return the listener that followed them."""
     paths = SweepPaths(results, plan.spec.name)
     listener = Listener(paths)
     assert Driver(plan, paths, [listener], trainable=trainable).run(
@@ -58,24 +58,24 @@ def follow(plan, results, trainable=Trial):
 
 
 def run_small(plan, results, trainable=Trial):
-    """The ids of the trials that ran, as they ended, and the ledger."""
+    """Run the plan; return the ids of its trials in the order in which they ended, and the ledger."""
     listener = follow(plan, results, trainable)
-    assert sorted(listener.told) == sorted(set(listener.trained))
-    return listener.told, listener.ledger
+    assert sorted(listener.ended_ids) == sorted(set(listener.trained))
+    return listener.ended_ids, listener.ledger
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """A sweep that nothing disturbed."""
+    """Run a sweep that nothing disturbs; return plan, results folder, ended trials and ledger."""
     plan, results = small_plan(), tmp_path_factory.mktemp("results")
-    told, ledger = run_small(plan, results)
-    return plan, results, told, ledger
+    ended_ids, ledger = run_small(plan, results)
+    return plan, results, ended_ids, ledger
 
 
 def test_every_planned_trial_is_recorded_once_with_its_configuration(plain):
-    plan, _, told, ledger = plain
+    plan, _, ended_ids, ledger = plain
     trials = ledger.trials().set_index("trial")
-    assert sorted(told) == sorted(trials.index) == sorted(t.id for t in plan.trials())
+    assert sorted(ended_ids) == sorted(trials.index) == sorted(t.id for t in plan.trials())
     for planned in plan.trials():
         row = trials.loc[planned.id]
         assert json.loads(row["configuration"]) == planned.definition["configuration"]
@@ -83,7 +83,7 @@ def test_every_planned_trial_is_recorded_once_with_its_configuration(plain):
         assert row["parameters"] <= row["budget"]
 
 
-def test_outcomes_are_what_the_reports_say(plain):
+def test_the_outcome_of_a_trial_agrees_with_its_reports(plain):
     _, _, _, ledger = plain
     trials, results = ledger.trials(), ledger.results()
     assert set(trials["outcome"]) >= {"completed", "stopped"}
@@ -123,46 +123,48 @@ def test_a_trial_under_ray_has_the_numbers_of_the_same_training_without_ray(plai
         assert row["evaluation_loss"] == math.fsum(scores.losses) / 2
 
 
-def test_a_finished_sweep_has_nothing_left(plain):
+def test_a_finished_sweep_has_no_trials_left_to_run(plain):
     plan, results, _, _ = plain
     assert left_of(plan, SweepPaths(results, "small")).count == 0
 
 
 def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
-    plan, _, _, whole = plain
+    plan, _, _, undisturbed = plain
     paths = SweepPaths(tmp_path, "small")
     _, ledger = run_small(plan, tmp_path)
     before = ledger.trials().set_index("trial")
-    for place in paths.ledger.glob("*/cell=*_gru_*"):
-        shutil.rmtree(place)
+    for cell_folder in paths.ledger.glob("*/cell=*_gru_*"):
+        shutil.rmtree(cell_folder)
     lost = sorted(trial for trial in before.index if "_gru_" in trial)
     assert len(lost) == 6
-    told, ledger = run_small(plan, tmp_path)
-    assert sorted(told) == lost
+    ended_ids, ledger = run_small(plan, tmp_path)
+    assert sorted(ended_ids) == lost
     after = ledger.trials().set_index("trial")
     kept = [trial for trial in before.index if trial not in lost]
     assert (after.loc[kept, "sequence"] == before.loc[kept, "sequence"]).all()
     results = ledger.results()
     assert not results.duplicated(["trial", "step"]).any()
-    assert set(after.index) == set(whole.trials()["trial"])
+    assert set(after.index) == set(undisturbed.trials()["trial"])
 
 
-def test_a_trial_whose_end_was_not_written_any_more_is_settled_without_training(tmp_path):
-    """Its last report is in the ledger, and so are those that its rung held against it."""
+def test_a_trial_whose_reports_but_not_its_end_were_recorded_ends_without_training(tmp_path):
+    """The ledger has the trial's last report and the reports that its rung compared with it."""
     plan = small_plan()
     _, ledger = run_small(plan, tmp_path)
     before = ledger.trials().set_index("trial")
     shutil.rmtree(ledger.folder / "trials")
     listener = follow(plan, tmp_path)
     assert listener.trained == []
-    assert sorted(listener.told) == sorted(before.index)
+    assert sorted(listener.ended_ids) == sorted(before.index)
     after = ledger.trials().set_index("trial").loc[before.index]
-    news = ["sequence", "ended"]
+    changed_columns = ["sequence", "ended"]
     assert set(after["outcome"]) >= {"completed", "stopped"}
-    assert records(after.drop(columns=news)) == records(before.drop(columns=news))
+    assert records(after.drop(columns=changed_columns)) == records(
+        before.drop(columns=changed_columns)
+    )
 
 
-def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tmp_path):
+def test_a_trial_with_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_fixed(tmp_path):
     plan = small_plan(search={"samples": 2}, scheduler="none")
     _, ledger = run_small(plan, tmp_path, Broken)
     trials = ledger.trials().set_index("architecture")
@@ -170,13 +172,13 @@ def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tm
     assert all("a bug on purpose" in error for error in trials.loc["gru", "error"])
     assert all("support/trainables.py" in error for error in trials.loc["gru", "error"])
     assert set(trials.loc["rnn", "outcome"]) == {"completed"}
-    # The baseline is there whatever became of the trial.
+    # The baseline is recorded whatever the outcome of the trial.
     baseline = tasks.make("parentheses", {"length": 6}).baseline()
     assert set(trials["baseline_loss"]) == {baseline.loss}
     assert set(trials["baseline_metric"]) == {baseline.metric}
 
-    told, ledger = run_small(plan, tmp_path)
-    assert len(told) == 2 and all("gru" in trial for trial in told)
+    ended_ids, ledger = run_small(plan, tmp_path)
+    assert len(ended_ids) == 2 and all("gru" in trial for trial in ended_ids)
     trials = ledger.trials()
     assert set(trials["outcome"]) == {"completed"} and len(trials) == 4
     assert trials["error"].isna().all()
@@ -189,12 +191,14 @@ def test_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_mended(tm
         ({"gpus": 1}, "a trial asks for gpus: 1, but this machine has 0; lower resources.gpus"),
     ],
 )
-def test_resources_that_are_not_there_are_refused_instead_of_awaited(tmp_path, resources, message):
+def test_a_trial_that_asks_for_more_than_the_machine_has_is_refused_at_once(
+    tmp_path, resources, message
+):
     with pytest.raises(BadInput, match=message):
         run_small(small_plan(resources=resources), tmp_path)
 
 
-def test_a_killed_worker_is_retried_and_counts_once(tmp_path, flag, plain):
+def test_a_trial_whose_worker_is_killed_is_retried_and_recorded_once(tmp_path, flag, plain):
     plan, _, _, undisturbed = plain
     assert not flag.exists()
     _, ledger = run_small(plan, tmp_path, KilledOnce)
@@ -207,7 +211,9 @@ def test_a_killed_worker_is_retried_and_counts_once(tmp_path, flag, plain):
     assert len(merged) and (merged["validation_loss"] == merged["validation_loss_plain"]).all()
 
 
-def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_completes(tmp_path, monkeypatch):
+def test_a_full_disk_ends_the_run_with_one_sentence_and_the_next_run_completes_the_sweep(
+    tmp_path, monkeypatch
+):
     plan = small_plan(search={"samples": 3})
     write, calls = storage.write, []
 
@@ -229,7 +235,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_next_run_completes(tmp
     assert not ledger.results().duplicated(["trial", "step"]).any()
 
 
-def test_divergence_is_infeasible_at_its_step_and_not_an_error(tmp_path):
+def test_a_trial_that_diverges_is_infeasible_at_that_step_and_not_errored(tmp_path):
     space = {"optimizer": "sgd", "learning_rate": 1e30, "clip_norm": 1e30}
     plan = small_plan(search={"samples": 2, "space": space}, architectures=["rnn"])
     _, ledger = run_small(plan, tmp_path)

@@ -1,4 +1,4 @@
-"""A sweep whose MLflow store is locked; what else may fail is in the files beside this one."""
+"""Runs a sweep whose MLflow store is locked; the test_faults_* files inject other failures."""
 
 import sqlite3
 from contextlib import closing
@@ -11,7 +11,7 @@ from tests.support.small import small_file, small_plan
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_mlflow_store_is_locked_is_untouched_and_synced_later(tmp_path, store):
+def test_a_sweep_whose_mlflow_store_is_locked_completes_and_is_synced_later(tmp_path, store):
     path, plan = small_file(tmp_path), small_plan()
     uri = f"sqlite:///{store}"
     with closing(sqlite3.connect(store, isolation_level=None)) as other:

@@ -1,4 +1,4 @@
-"""Trials that run out of memory, die or have a bug, among others that are well."""
+"""Runs trials that run out of memory, die or have a bug, beside trials that work."""
 
 import pytest
 
@@ -21,16 +21,16 @@ def with_troubles(*troubles, retries, seconds=0.05):
 
 
 def attempts(place):
-    """Trouble -> the processes that met it, in their order."""
-    found = {}
+    """Return the processes that met each trouble, in their order."""
+    processes = {}
     for line in (place.folder / ATTEMPTS).read_text().splitlines():
         process, trouble = line.split()
-        found.setdefault(trouble, []).append(process)
-    return found
+        processes.setdefault(trouble, []).append(process)
+    return processes
 
 
 @pytest.mark.slow
-def test_trials_in_trouble_are_retried_then_errored_and_disturb_no_other(tmp_path, store):
+def test_failing_trials_are_retried_then_errored_and_leave_other_trials_unchanged(tmp_path, store):
     troubles = ["none", "memory", "limit", "killed", "bug", "none"]
     with Place(tmp_path / "hit", store, **with_troubles(*troubles, retries=RETRIES)) as place:
         names = [trial.id for trial in place.plan.trials()]
@@ -49,19 +49,19 @@ def test_trials_in_trouble_are_retried_then_errored_and_disturb_no_other(tmp_pat
         assert "died" in trials.loc[killed, "error"]
         assert trials.loc[bug, "error"].endswith("ZeroDivisionError: a bug on purpose")
         assert trials.loc[[names[0], names[5]], "error"].isna().all()
-        # The machine's trouble is tried again in other processes, a bug once more in its own.
-        met = attempts(place)
+        # Failures of the machine are retried in other processes; a bug is retried in its own.
+        processes = attempts(place)
         for trouble in ("memory", "limit", "killed"):
-            assert len(met[trouble]) == len(set(met[trouble])) == 1 + RETRIES
-        assert len(met["bug"]) == 2 and len(set(met["bug"])) == 1
-        # Each time from the last checkpoint, not from the start.
+            assert len(processes[trouble]) == len(set(processes[trouble])) == 1 + RETRIES
+        assert len(processes["bug"]) == 2 and len(set(processes["bug"])) == 1
+        # Every retry continues from the last checkpoint and not from the start.
         trained = place.trained()
         for trial, times in ((memory, 3), (limit, 3), (killed, 3), (bug, 2)):
             assert trained[trial] == [*range(BEGINS), *[BEGINS] * times]
         for trial in (names[0], names[5]):
             assert trained[trial] == [*range(24)]
 
-        # As if one of the others had never begun: it is not what is asked for.
+        # Forget a trial that completed: `--errored` must not run it, though it is left to run.
         cell = place.plan.cells[0].id
         LedgerWriter(place.paths.ledger).forget({cell: [names[5]]})
         since = place.steps()
@@ -76,24 +76,27 @@ def test_trials_in_trouble_are_retried_then_errored_and_disturb_no_other(tmp_pat
 
 
 @pytest.mark.slow
-def test_errored_trials_start_over_where_that_is_asked_for(tmp_path, store):
-    """Of those that fail again there is one row, and every number is as if they had never been."""
+def test_resume_errored_fresh_starts_errored_trials_over(tmp_path, store):
+    """Trials that fail again have one row each, and nothing of their first run is left."""
     changes = with_troubles("bug", "none", "memory", retries=0, seconds=60)
     with Place(tmp_path / "hit", store, **changes) as place:
-        bug, well, memory = (trial.id for trial in place.plan.trials())
+        bug, healthy, memory = (trial.id for trial in place.plan.trials())
         place.call("run", "hit.yaml", code=1)
         rows, first = place.ended_trials(), place.trials()
         since = place.steps()
         place.call("resume", "hit", "--errored", "--fresh", code=1)
         again = place.ended_trials()
-        assert again.keys() == rows.keys() and again[well] == rows[well]
+        assert again.keys() == rows.keys() and again[healthy] == rows[healthy]
         assert place.trained(since) == {
             bug: [*range(BEGINS + 1)] * 2,
             memory: [*range(BEGINS + 1)],
         }
         place.assert_nothing_is_doubled()
         assert len(place.reports()) == 6 + 2 * 2
-        assert {name: len(met) for name, met in attempts(place).items()} == {"bug": 4, "memory": 2}
+        assert {name: len(processes) for name, processes in attempts(place).items()} == {
+            "bug": 4,
+            "memory": 2,
+        }
         assert place.outcomes() == {"completed": 1, "errored": 2}
-        assert place.trials()[(well,)] == first[(well,)]
+        assert place.trials()[(healthy,)] == first[(healthy,)]
         assert place.status()["state"] == "errored"

@@ -1,4 +1,4 @@
-"""Sweeps whose processes are killed at random, and that are in the end as if they had not been."""
+"""Kills processes of sweeps at random; the completed sweeps equal undisturbed ones."""
 
 import json
 import random
@@ -15,10 +15,10 @@ from tests.support.mlflow_search import runs_of_trials
 
 
 class Hits:
-    """Kills parts of a sweep's runs at random points, resuming it until it is whole.
+    """Kills processes of a sweep's runs at random points, and resumes it until it is complete.
 
-    A point is a number of training steps done since the last hit, or the first moment at which
-    the victim is there.
+    A point is a number of training steps since the last kill, or the first moment at which the
+    victim exists.
     """
 
     def __init__(self, place, seed, victims, steps):
@@ -26,21 +26,21 @@ class Hits:
         self.victims = list(victims)
         self.chance.shuffle(self.victims)
         self.hits, self.runs = [], 0
-        self.known = {}
+        self.recorded_ends = {}
 
     def run(self):
-        """Until the sweep is whole; every run that is not hit must end well."""
+        """Run and resume the sweep until all victims are killed and a run exits with 0."""
         while True:
             process = self._begin()
             while process.poll() is None and self.victims:
                 self._hit(process)
             if not self.victims and process.wait(timeout=300) == 0:
                 return
-            self._look(process)
+            self._check_record(process)
 
     def _begin(self):
         command = ("resume", "hit") if self.runs else ("run", "hit.yaml")
-        # What is left of the run before may be about to die: nobody waits for it.
+        # Processes of the run before may still be dying; the next run must not wait for them.
         self.runs += 1
         return self.place.start(*command)
 
@@ -48,17 +48,17 @@ class Hits:
         victim, at_once = self.victims[-1]
         aim = self.place.steps() + (0 if at_once else self.chance.randint(*self.steps))
 
-        def found():
+        def possible_victims():
             if process.poll() is not None:
-                return [None]  # it ended meanwhile
+                return [None]  # the run has ended meanwhile
             if self.place.steps() < aim:
                 return []
             if victim == "driver":
                 return [process] if self.place.members(process, "raylet") else []
             return self.place.members(process, victim)
 
-        there = self.place.until(found)
-        chosen = there if victim == "raylet" else [self.chance.choice(there)]
+        candidates = self.place.until(possible_victims)
+        chosen = candidates if victim == "raylet" else [self.chance.choice(candidates)]
         if chosen[0] is None or process.poll() is not None or not kill(chosen):
             return
         self.victims.pop()
@@ -68,28 +68,28 @@ class Hits:
         elif victim != "worker":
             assert process.wait(timeout=120) == 1
 
-    def _look(self, process):
-        """What was recorded as ended stays as it is, whoever dies."""
+    def _check_record(self, process):
+        """Assert that trials recorded as ended before stay recorded, unchanged."""
         place = self.place
-        said = place.said(process)
+        output = place.said(process)
         if process.returncode != -signal.SIGKILL:
-            assert process.returncode == 1, said
-            last = said.strip().splitlines()[-1]
-            assert "everything recorded is in" in last and last.endswith("resume hit"), said
+            assert process.returncode == 1, output
+            last = output.strip().splitlines()[-1]
+            assert "everything recorded is in" in last and last.endswith("resume hit"), output
         ended = place.ended_trials()
-        assert ended.items() >= self.known.items()
-        self.known = ended
+        assert ended.items() >= self.recorded_ends.items()
+        self.recorded_ends = ended
 
 
 def victims(**counts):
-    return [(name, at_once) for name, of in counts.items() for at_once in of]
+    return [(name, at_once) for name, moments in counts.items() for at_once in moments]
 
 
 LATER, AT_ONCE = False, True
 
 
 @pytest.mark.slow
-def test_a_sweep_hit_by_twenty_kills_has_the_undisturbed_sweep_s_numbers(tmp_path, store):
+def test_a_sweep_hit_by_twenty_kills_has_the_numbers_of_an_undisturbed_sweep(tmp_path, store):
     wanted = victims(
         worker=[LATER] * 11 + [AT_ONCE] * 2,
         driver=[LATER] * 3 + [AT_ONCE],
@@ -106,7 +106,7 @@ def test_a_sweep_hit_by_twenty_kills_has_the_undisturbed_sweep_s_numbers(tmp_pat
         assert len(place.trials()) == 60
         place.assert_same_as(plain)
         # A trial whose end was recorded when its driver died did not train again.
-        assert place.ended_trials().items() >= hits.known.items()
+        assert place.ended_trials().items() >= hits.recorded_ends.items()
         assert set(place.outcomes()) == {"completed", "infeasible"}
         assert place.status()["checkpoints_bytes"] == 0
         # MLflow has caught up with what was recorded before each kill.
@@ -118,8 +118,10 @@ def test_a_sweep_hit_by_twenty_kills_has_the_undisturbed_sweep_s_numbers(tmp_pat
 
 
 @pytest.mark.slow
-def test_the_rungs_of_a_sweep_that_is_killed_are_those_of_its_record(tmp_path, store):
-    """Two workers: which decisions there are depends on the order of arrival, and no more."""
+def test_the_stopped_trials_of_a_killed_asha_sweep_follow_from_its_recorded_reports(
+    tmp_path, store
+):
+    """With two workers, decisions depend on the order in which reports arrive, and on nothing else."""
     wanted = victims(worker=[LATER] * 4, driver=[LATER] * 2, raylet=[LATER])
     with Place(tmp_path / "hit", store, scheduler=ASHA) as place:
         Hits(place, 12, wanted, steps=(5, 60)).run()
@@ -138,7 +140,7 @@ def test_the_rungs_of_a_sweep_that_is_killed_are_those_of_its_record(tmp_path, s
 
 
 def decisions(place, cell):
-    """The trials that Ray's own scheduler stops, told of a cell's reports in the ledger's order."""
+    """Return the trials that Ray's own scheduler stops if it gets a cell's reports in order."""
     scheduler = AsyncHyperBandScheduler(
         time_attr="step",
         metric="objective",
@@ -155,7 +157,7 @@ def decisions(place, cell):
         if row.trial not in scheduler._trial_info:
             assert row.trial not in stopped, "it reported after it was stopped"
             scheduler.on_trial_add(None, trial)
-        if row.objective != row.objective:  # infeasible: it enters no rung
+        if row.objective != row.objective:  # an infeasible report enters no rung
             continue
         report = {"step": row.step, "objective": row.objective}
         if row.step < 24 and scheduler.on_trial_result(None, trial, report) == "STOP":
@@ -189,7 +191,7 @@ def test_with_one_worker_five_kills_of_the_driver_change_no_decision(tmp_path, s
             process = place.start(*command)
             if kills < 4:
                 place.until(lambda aim=points[kills]: place.steps() >= aim, process)
-            elif kills == 4:  # while a proposal is being worked out
+            elif kills == 4:  # while a proposal is computed
                 place.until(lambda run=process: place.members(run, "ray::propose"), process)
             else:
                 place.ended(process, 0)
@@ -212,11 +214,13 @@ def test_with_one_worker_five_kills_of_the_driver_change_no_decision(tmp_path, s
 
 
 @pytest.mark.slow
-def test_a_run_whose_whole_ray_is_killed_says_how_to_go_on(tmp_path, store):
+def test_a_run_whose_ray_processes_are_all_killed_names_the_command_that_resumes_it(
+    tmp_path, store
+):
     with Place(tmp_path / "hit", store, architectures=["rnn"]) as place:
         process = place.start("run", "hit.yaml")
         place.until(lambda: place.steps() > 100, process)
-        kill(one for one in place.family(process) if one.pid != process.pid)
+        kill(member for member in place.family(process) if member.pid != process.pid)
         place.ended(process, 1)
         *_, last = place.said(process).strip().splitlines()
         assert last.startswith("Ray died (")

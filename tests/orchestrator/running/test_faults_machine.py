@@ -1,6 +1,4 @@
-"""A sweep on a machine in trouble: a full disk, one that cannot be written to, a wrong clock, no
-MLflow.
-"""
+"""Runs sweeps on a failing machine: a full or read-only disk, a wrong clock, no MLflow server."""
 
 import shutil
 import signal
@@ -25,24 +23,24 @@ SHORT = {
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_the_run_with_a_sentence_and_the_rest_is_resumed(tmp_path, store):
-    """The ledger's disk takes about a third of it. MLflow's store is on another."""
+def test_a_full_disk_ends_the_run_with_one_sentence_and_resume_completes_the_sweep(tmp_path, store):
+    """The ledger's disk holds about a third of the sweep; MLflow's store is on another disk."""
     uri = f"sqlite:///{store}"
     with Mounts() as mounts, Place(tmp_path / "hit", mounts=mounts, **SHORT) as place:
         results = place.folder / "results"
         results.mkdir()
         mounts.do("mount", "-t", "tmpfs", "-o", "size=320k", "full", results, folder=tmp_path)
-        said = place.call("run", "hit.yaml", "--mlflow", uri, code=1)
-        *_, last = said.strip().splitlines()
+        output = place.call("run", "hit.yaml", "--mlflow", uri, code=1)
+        *_, last = output.strip().splitlines()
         assert last.startswith("the run broke off: ") and "No space left on device" in last
         assert "; everything recorded is in results/hit/ledger. Go on with: " in last
         assert last.endswith(f" resume hit --mlflow {uri}")
-        assert "Traceback" not in said
+        assert "Traceback" not in output
         status = place.status()
         assert status["state"] == "unfinished" and 0 < status["completed"] < 60
         before = place.ended_trials()
-        said = place.call("resume", "hit", "--mlflow", uri, code=1)  # it is full still
-        assert "No space left on device" in said and "Traceback" not in said
+        output = place.call("resume", "hit", "--mlflow", uri, code=1)  # the disk is still full
+        assert "No space left on device" in output and "Traceback" not in output
         assert place.ended_trials().items() >= before.items()
 
         mounts.do("mount", "-o", "remount,size=64m", results, folder=tmp_path)
@@ -56,22 +54,22 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_the_rest_is_resumed(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_disk_that_cannot_be_written_to_is_a_sentence_and_status_works(tmp_path, store):
+def test_a_read_only_disk_ends_the_run_with_one_sentence_and_status_still_works(tmp_path, store):
     changes = {**SHORT, "architectures": ["rnn"]}
     uri = f"sqlite:///{store}"
     with Mounts() as mounts, Place(tmp_path / "hit", mounts=mounts, **changes) as place:
         folder = place.folder / "results" / "hit"
         process = place.start("run", "hit.yaml", "--mlflow", uri)
         place.until(lambda: len(place.ended_trials()) > 2, process)
-        # Over the folder, for what is open there for writing cannot become read-only.
+        # Mounted over the folder: a disk with files open for writing cannot become read-only.
         mounts.do("mount", "--bind", folder, folder, folder=tmp_path)
         mounts.do("mount", "-o", "remount,bind,ro", folder, folder=tmp_path)
         place.ended(process, 1)
-        said = place.said(process)
-        *_, last = said.strip().splitlines()
+        output = place.said(process)
+        *_, last = output.strip().splitlines()
         assert last.startswith("the run broke off: ") and "Read-only file system" in last
         assert "; everything recorded is in results/hit/ledger. Go on with: " in last
-        assert "Traceback" not in said
+        assert "Traceback" not in output
 
         before = place.ended_trials()
         for command in (("run", "hit.yaml"), ("resume", "hit")):
@@ -126,10 +124,10 @@ time_t time(time_t *where) {
 }
 
 /* The kernel's clock is not moved: without this, a thread of Ray's core that waits until a time of
-   ours finds it past, again and again. */
+   the moved clock finds that time already past, and waits again and again. */
 int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
                            const struct timespec *when) {
-    int date = when->tv_sec > 1000000000; /* rather than seconds since the machine was started */
+    int date = when->tv_sec > 1000000000; /* and not seconds since the machine was started */
     struct timespec until = {when->tv_sec + (date ? back() : 0), when->tv_nsec};
     return pthread_cond_clockwait(cond, mutex, date ? CLOCK_REALTIME : CLOCK_MONOTONIC, &until);
 }
@@ -137,8 +135,8 @@ int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 
 
 @pytest.mark.slow
-def test_a_clock_that_is_moved_back_moves_nothing_else(tmp_path, store):
-    """Two hours, for the driver, Ray and the workers, in the midst of a run that is then killed."""
+def test_a_clock_that_is_moved_back_during_a_run_changes_no_number_and_no_decision(tmp_path, store):
+    """The clock of the driver, Ray and the workers goes back two hours; then the run is killed."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("the clock is moved by a few lines of C, and there is no compiler")
@@ -176,7 +174,7 @@ def test_a_clock_that_is_moved_back_moves_nothing_else(tmp_path, store):
 
 @contextmanager
 def mlflow_server(folder, port):
-    """A real tracking server, at an address."""
+    """Run a real MLflow tracking server on a port of this machine."""
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
             [
@@ -210,8 +208,10 @@ def answers(port):
 
 
 @pytest.mark.slow
-def test_an_mlflow_server_that_goes_and_comes_back_disturbs_nothing(tmp_path, store):
-    """It is killed in the midst of the sweep and started again when that has ended."""
+def test_a_sweep_whose_mlflow_server_is_killed_completes_and_is_synced_once_it_is_back(
+    tmp_path, store
+):
+    """The server is killed during the sweep and started again when the sweep has ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -230,24 +230,26 @@ def test_an_mlflow_server_that_goes_and_comes_back_disturbs_nothing(tmp_path, st
             place.until(lambda: len(runs()) > 2, process)
         assert not answers(port)
         place.ended(process, 0)
-        said = place.said(process)
-        assert said.count("trying again until the sweep ends") == 1
-        assert "MLflow  lacks " in said and f" sync hit --mlflow {uri}" in said
+        output = place.said(process)
+        assert output.count("trying again until the sweep ends") == 1
+        assert "MLflow  lacks " in output and f" sync hit --mlflow {uri}" in output
         assert len(place.trials()) == 20
         with mlflow_server(tmp_path, port) as server:
             place.until(lambda: answers(port), server)
-            there = len(runs())
-            assert 2 < there < 20, "killed too late to show anything"
-            said = place.call("sync", "hit", "--mlflow", uri)
-            assert "were there" in said
-            found = runs()
-            assert sorted(run.data.tags["trial"] for run in found) == sorted(place.ended_trials())
-            assert {run.info.status for run in found} <= {"FINISHED", "FAILED"}
+            existing_runs = len(runs())
+            assert 2 < existing_runs < 20, "killed too late to show anything"
+            output = place.call("sync", "hit", "--mlflow", uri)
+            assert "were there" in output
+            synced_runs = runs()
+            assert sorted(run.data.tags["trial"] for run in synced_runs) == sorted(
+                place.ended_trials()
+            )
+            assert {run.info.status for run in synced_runs} <= {"FINISHED", "FAILED"}
             steps = {trial: 0 for trial in place.ended_trials()}
             for trial, _ in place.reports():
                 steps[trial] += 1
             client = MlflowClient(tracking_uri=uri)
-            for run in found:
+            for run in synced_runs:
                 history = client.get_metric_history(run.info.run_id, "validation_loss")
                 assert len(history) == len({metric.step for metric in history})
                 assert len(history) >= steps[run.data.tags["trial"]] - 1

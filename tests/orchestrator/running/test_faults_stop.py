@@ -1,4 +1,4 @@
-"""A sweep that is asked to end, and goes on later from where it was."""
+"""Stops running sweeps in several ways, and resumes them from their checkpoints."""
 
 import fcntl
 import os
@@ -12,8 +12,8 @@ import pytest
 from tests.support.faults import REPORTS, TWO_AT_ONCE, Place, kill, waiting
 
 
-def assert_whole(place, begun, since, first):
-    """All four trials are there, and those that had begun went on from their last checkpoints."""
+def assert_complete(place, begun, since, first):
+    """Assert that all four trials completed, and that begun ones went on from their checkpoints."""
     place.assert_nothing_is_doubled()
     trained = place.trained(since)
     assert len(trained) == len(place.trials()) == 4
@@ -27,7 +27,7 @@ def assert_whole(place, begun, since, first):
 
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_ends_cleanly_and_goes_on_from_its_checkpoints(tmp_path, store):
-    """By Ctrl-C in a terminal, then by SIGTERM, then by another process."""
+    """The sweep is stopped by Ctrl-C in a terminal, then by SIGTERM, then by `soundings stop`."""
     with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
         leader, follower = pty.openpty()
         place.limit(6)
@@ -38,13 +38,13 @@ def test_a_sweep_that_is_stopped_ends_cleanly_and_goes_on_from_its_checkpoints(t
             preexec_fn=lambda: fcntl.ioctl(follower, termios.TIOCSCTTY, 0),
         )
         begun = waiting(place, process, 0, 6)
-        assert_status_says_what_runs(place, process)
+        assert_status_shows_running_trials(place, process)
         assert_second_run_is_refused(place, process)
         os.write(leader, b"\x03")  # the terminal sends SIGINT to Ray's processes too
         assert "Ending the sweep; Ctrl-C again tears it off." in ended(place, process)
         for end in (leader, follower):
             os.close(end)
-        assert_status_says_what_is_there(place, begun)
+        assert_status_shows_begun_trials(place, begun)
         assert place.call("stop", "hit") == "No run of sweep 'hit' is at work.\n"
 
         since = place.steps()
@@ -52,40 +52,40 @@ def test_a_sweep_that_is_stopped_ends_cleanly_and_goes_on_from_its_checkpoints(t
         process = place.start("resume", "hit")
         assert waiting(place, process, 6, 10, since) == begun
         process.send_signal(signal.SIGTERM)
-        said = ended(place, process)
-        assert "2 begun; starting Ray" in said and "*** SIGTERM" not in said
+        output = ended(place, process)
+        assert "2 begun; starting Ray" in output and "*** SIGTERM" not in output
 
         since = place.steps()
         place.limit(14)
         process = place.start("resume", "hit")
         assert waiting(place, process, 10, 14, since) == begun
-        said = place.call("stop", "hit")
-        assert said.startswith("Sweep 'hit' has ended. Go on with: ")
-        assert said.endswith(" resume hit\n")
+        output = place.call("stop", "hit")
+        assert output.startswith("Sweep 'hit' has ended. Go on with: ")
+        assert output.endswith(" resume hit\n")
         assert "Ending the sweep, as 'soundings stop' asks." in ended(place, process)
 
         since = place.steps()
         place.limit(None)
         place.call("resume", "hit")
-        assert_whole(place, begun, since, first=14)
-        # The seconds of a report are what its own steps took, whoever trained them.
+        assert_complete(place, begun, since, first=14)
+        # The seconds of a report are those of its own steps, in whichever process they ran.
         seconds = place.ledger.results(["seconds"])["seconds"]
         assert (seconds > 4 * 0.06).mean() > 0.5
 
 
 def ended(place, process):
-    """Wait for the clean end of a run that was stopped; returns what it said."""
+    """Wait for the clean end of a run that was stopped; return its output."""
     place.ended(process, 1)
-    said = place.said(process)
-    *_, last = said.strip().splitlines()
+    output = place.said(process)
+    *_, last = output.strip().splitlines()
     assert last.startswith("interrupted; everything recorded is in results/hit/ledger. Go on with")
     assert last.endswith(" resume hit")
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     place.gone(process)
-    return said
+    return output
 
 
-def assert_status_says_what_runs(place, process):
+def assert_status_shows_running_trials(place, process):
     status = place.status()
     assert status["state"] == "running"
     assert (status["run"]["host"], status["run"]["pid"]) == (socket.gethostname(), process.pid)
@@ -103,7 +103,7 @@ def assert_second_run_is_refused(place, process):
         )
 
 
-def assert_status_says_what_is_there(place, begun):
+def assert_status_shows_begun_trials(place, begun):
     status = place.status()
     assert (status["state"], status["run"]) == ("unfinished", None)
     assert (status["running"], status["completed"], status["planned"]) == (0, 0, 4)
@@ -112,14 +112,14 @@ def assert_status_says_what_is_there(place, begun):
 
 
 @pytest.mark.slow
-def test_the_lock_of_a_killed_run_is_taken_over_and_its_stop_with_it(tmp_path, store):
-    """At once: not when what it has left behind is gone as well, which may take a while."""
+def test_resume_takes_over_the_lock_of_a_killed_run_and_ignores_its_stop_request(tmp_path, store):
+    """The lock is free at once, even while other processes of the killed run still exist."""
     with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
         place.limit(14)
         process = place.start("run", "hit.yaml")
         begun = waiting(place, process, 0, 14)
-        for one in place.family(process):  # none of them can end by itself
-            one.suspend()
+        for member in place.family(process):  # none of them can end by itself
+            member.suspend()
         asking = place.start("stop", "hit")
         place.until(place.paths.stop_request.exists, asking)
         kill([process])
@@ -129,19 +129,21 @@ def test_the_lock_of_a_killed_run_is_taken_over_and_its_stop_with_it(tmp_path, s
         assert (status["state"], status["run"], status["running"]) == ("unfinished", None, 0)
         since = place.steps()
         place.limit(None)
-        place.call("resume", "hit")  # it is not the one that was asked to stop
-        assert_whole(place, begun, since, first=14)
+        place.call("resume", "hit")  # the killed run was asked to stop, not this one
+        assert_complete(place, begun, since, first=14)
 
 
-def test_ctrl_c_while_it_starts_and_twice_still_says_how_to_go_on(tmp_path, store):
+def test_ctrl_c_while_a_run_starts_ray_ends_it_and_names_the_command_that_resumes_it(
+    tmp_path, store
+):
     with Place(tmp_path / "hit", store, **TWO_AT_ONCE) as place:
         process = place.start("run", "hit.yaml")
         place.until(lambda: "starting Ray" in place.said(process), process)
         process.send_signal(signal.SIGINT)
         place.ended(process, 1)
-        said = place.said(process)
-        *_, last = said.strip().splitlines()
+        output = place.said(process)
+        *_, last = output.strip().splitlines()
         assert last.startswith(("interrupted; everything", "torn off; everything"))
         assert last.endswith(" resume hit")
-        assert "Traceback" not in said
+        assert "Traceback" not in output
         place.gone(process)

@@ -1,4 +1,4 @@
-"""Real data that are not there and cannot be downloaded: said before anything runs."""
+"""Calls commands where the data of a task are missing and cannot be downloaded."""
 
 import pytest
 import yaml
@@ -17,7 +17,7 @@ NOWHERE = "http://127.0.0.1:9"  # nothing listens there: a download fails at onc
 
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
-    """A command on a machine without data and without a network, called in this process."""
+    """Call a command in this process; the machine has neither data nor a network."""
     for name in ("data", "cache"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(f"SOUNDINGS_{name.upper()}", str(tmp_path / name))
@@ -42,7 +42,7 @@ def call(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def results(tmp_path, store):
-    """A results folder whose MLflow store need not be made."""
+    """Return a results folder that already has an MLflow store."""
     (tmp_path / "results").mkdir()
     return store.rename(tmp_path / "results/mlflow.db").parent
 
@@ -54,7 +54,7 @@ def test_a_plan_needs_no_data(call, tmp_path):
     assert not any((tmp_path / "cache").iterdir())
 
 
-def test_a_run_says_which_task_lacks_what_and_runs_nothing(call, tmp_path, results):
+def test_a_run_without_data_names_the_task_and_its_files_and_runs_nothing(call, tmp_path, results):
     code, out, err = call("run", "small.yaml", tasks=[*SMALL["tasks"], TEXT])
     assert (code, out) == (2, "")
     sentence = err.splitlines()[-1]
@@ -67,7 +67,7 @@ def test_a_run_says_which_task_lacks_what_and_runs_nothing(call, tmp_path, resul
     assert "Traceback" not in err
     assert not [*results.rglob("*.parquet")]
     assert not (results / "small/tables").exists()
-    # Nothing is claimed: tables say so, and the sweep may still change.
+    # No sweep is recorded: the command tables says so, and the sweep may still change.
     code, _, err = call("tables", "small")
     assert code == 2 and "holds no sweep: run it first" in err
     folder = Folder.of(results, seed=99, tasks=[TEXT])
@@ -87,7 +87,9 @@ def test_a_complete_sweep_is_shown_without_its_data(call, tmp_path, results):
     assert not any((tmp_path / "cache").iterdir())
 
 
-def test_only_the_data_of_what_is_left_are_asked_for(call, tmp_path, results, monkeypatch):
+def test_a_run_asks_only_for_data_of_tasks_that_have_trials_left(
+    call, tmp_path, results, monkeypatch
+):
     tasks = [TEXT, *SMALL["tasks"]]
     folder = Folder.of(results, tasks=tasks)
     folder.write(

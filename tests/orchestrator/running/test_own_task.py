@@ -1,4 +1,4 @@
-"""A task of a user's own, by its dotted path through the command line."""
+"""Uses a user's own task, named by its import path, through the command line."""
 
 import json
 import sys
@@ -55,9 +55,9 @@ class Echo(Regression):
         self.minimal_performance = 0.5
 
     def configured(self, configuration, parameters):
-        made = Echo(self.options)
-        made.gain = configuration["gain"]
-        return made
+        task = Echo(self.options)
+        task.gain = configuration["gain"]
+        return task
 
     def samples(self, split, generator, size):
         x = torch.from_numpy(generator.standard_normal((self.length, size, 3)).astype("float32"))
@@ -83,12 +83,12 @@ BROKEN = {
         "    delay: int = 2\n\n    def __post_init__(self):\n        raise KeyError(self.delay)\n",
     ),
 }
-RAISES = 1 + BROKEN["raises"].partition("self.nothing")[0].count("\n")  # the line
+RAISES = 1 + BROKEN["raises"].partition("self.nothing")[0].count("\n")  # line of the error
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A package of a user's own, in the folder in which the command line is called."""
+    """Write a user's own package into the folder in which the command line is called."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "own_tasks").mkdir()
     for name, text in {"echo": ECHO, **BROKEN}.items():
@@ -101,7 +101,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def call(folder, monkeypatch, capsys):
-    """Exit code, output and errors of a command, called in this process."""
+    """Call a command in this process; return its exit code, output and errors."""
 
     def run(name, options="{}", command="plan", space="", more=()):
         (folder / "mine.yaml").write_text(SWEEP.format(name=name, options=options, space=space))
@@ -114,10 +114,10 @@ def call(folder, monkeypatch, capsys):
     return run
 
 
-def test_its_protocol_sizes_and_options_are_in_the_plan(call):
+def test_plan_shows_protocol_sizes_and_options_of_a_users_own_task(call):
     code, out, err = call('"own_tasks.echo:Echo"', "{delay: 5}")
     assert (code, err) == (0, "")
-    # n units: 3 inputs, n recurrent, a bias and an initial state each; a readout of 3.
+    # Each of n units has 3 + n weights, a bias and an initial state; a readout has 3 outputs.
     width = max(n for n in range(1, 50) if n * (3 + n + 1 + 1) + 3 * n + 3 <= 100)
     counted = width * (3 + width + 1 + 1) + 3 * width + 3
     under = f"{100 - counted}.0 % 2 x 40 1 0 1 GB"
@@ -230,7 +230,9 @@ def test_its_protocol_sizes_and_options_are_in_the_plan(call):
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_each_mistake_is_one_sentence(call, folder, command, name, options, space, sentence):
+def test_each_mistake_in_a_users_own_task_is_refused_with_one_sentence(
+    call, folder, command, name, options, space, sentence
+):
     code, out, error = call(f'"{name}"', options, command, space)
     sentence = sentence.replace("{folder}", str(folder)).replace("{line}", str(RAISES))
     assert error == f"mine.yaml:{sentence}\n"
@@ -239,8 +241,10 @@ def test_each_mistake_is_one_sentence(call, folder, command, name, options, spac
 
 
 @pytest.mark.slow
-def test_its_small_variant_runs_and_is_recorded_with_what_follows_from_it(folder, tmp_path):
-    """In processes of their own: the workers find the package as well."""
+def test_the_small_variant_of_a_users_own_task_runs_and_records_its_further_metrics(
+    folder, tmp_path
+):
+    """The commands are processes of their own, and the workers must find the package, too."""
     (folder / "mine.yaml").write_text(
         SWEEP.format(name='"own_tasks.echo:Echo"', options="{delay: 3}", space=", gain: 2")
     )
@@ -260,12 +264,19 @@ def test_its_small_variant_runs_and_is_recorded_with_what_follows_from_it(folder
     objective, validation, evaluation = row[4:7]
     assert objective == validation > 0
     assert json.loads(row[7]) == {"rms_per_gain": pytest.approx(evaluation / 2)}
-    assert row[8:10] == (4.0, 2.0)  # a deviation of the gain
+    assert row[8:10] == (4.0, 2.0)  # the variance and the deviation of targets with a gain of 2
     assert json.loads(row[10])["gain"] == 2.0
     (steps,) = connection.execute(
         f"select list(step order by step) from read_parquet('{ledger}/results/*/*.parquet')"
     ).fetchone()
-    assert steps == [1, 2, 3, 4, 5, 6]  # a twentieth of six steps is one
+    assert steps == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]  # by default a trial reports every twentieth of its steps, at least one
     again = soundings("run", "mine.yaml", "--small", "--results", tmp_path, cwd=folder)
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("Sweep 'mine-small' is complete: all 1 trials are recorded.")

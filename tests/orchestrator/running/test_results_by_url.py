@@ -1,4 +1,4 @@
-"""A sweep whose results lie in an S3 store, also one that fails and goes away."""
+"""Runs sweeps whose results lie in an S3 store, also in one that fails or goes away."""
 
 import json
 import threading
@@ -28,13 +28,13 @@ PASSING = ("sequence", "seconds", "host", "ended", "reported", "versions")
 
 
 def rows(frame):
-    """All that a ledger says, but when and where."""
+    """Return the rows of a ledger without the columns that say when and where it was written."""
     kept = [{k: v for k, v in row.items() if k not in PASSING} for row in records(frame)]
     return sorted(repr(row) for row in kept)
 
 
 def read_by_another_engine(s3, folder, dataset):
-    """The rows that boto3 and duckdb find."""
+    """Return the numbers of rows and of trials that boto3 and DuckDB read."""
     tables = []
     for key in s3.keys(f"{folder}/small/ledger/{dataset}/"):
         if key.endswith(".parquet"):
@@ -46,7 +46,7 @@ def read_by_another_engine(s3, folder, dataset):
 
 @pytest.fixture(scope="module")
 def on_disk(tmp_path_factory):
-    """The same sweep with results in a folder."""
+    """Run the same sweep with results in a folder; return the paths of its files."""
     folder = tmp_path_factory.mktemp("disk")
     small_file(folder, scheduler="none")
     done = soundings("run", "small.yaml", cwd=folder)
@@ -64,18 +64,18 @@ def test_a_sweep_with_results_in_a_store_is_the_same_as_on_a_disk(
     trouble,
 ):
     small_file(tmp_path, scheduler="none")
-    monkeypatch.setenv("HOME", str(tmp_path))  # the MLflow store is there
+    monkeypatch.setenv("HOME", str(tmp_path))  # the MLflow store lies in the home folder
     url = s3.url("sweeps")
     if trouble == "every tenth request":
         s3.fail_every = 10
     if trouble == "away for 20 s":
-        left = []
+        departures = []
 
         def leave_once_it_trains():
             while not any("/ledger/results/" in key for key in s3.keys("sweeps/")):
                 pass
             s3.leaves_for(20.0)
-            left.append(True)
+            departures.append(True)
 
         threading.Thread(target=leave_once_it_trains, daemon=True).start()
     done = soundings("run", "small.yaml", "--results", url, cwd=tmp_path)
@@ -93,7 +93,7 @@ def test_a_sweep_with_results_in_a_store_is_the_same_as_on_a_disk(
     assert sweep_lock(paths).holder() is None and not list(paths.checkpoints.listed(recursive=True))
     assert (tmp_path / "soundings" / "mlflow.db").exists()
     if trouble == "away for 20 s":
-        assert left and "trying again" in done.stderr
+        assert departures and "trying again" in done.stderr
     for command in (["status", "small", "--json"], ["tables", "small"], ["run", "small.yaml"]):
         again = soundings(*command, "--results", url, cwd=tmp_path)
         assert again.returncode == 0, again.stderr
@@ -147,19 +147,19 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("results", "said"),
+    ("results", "sentence"),
     [
         ("s4://bucket/mine", "unknown scheme 's4'; did you mean 's3'?"),
         ("s3://bucket", "name a bucket and a folder in it"),
     ],
 )
-def test_a_url_with_a_mistake_is_one_sentence(tmp_path, results, said):
+def test_a_results_url_with_a_mistake_is_refused_with_one_sentence(tmp_path, results, sentence):
     small_file(tmp_path)
     done = soundings("run", "small.yaml", "--results", results, cwd=tmp_path)
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 2 and sentence in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_a_store_that_may_not_be_written_to_is_said_before_anything_runs(s3):
+def test_a_store_that_cannot_be_written_to_is_refused_before_anything_runs(s3):
     s3.read_only = True
     paths = SweepPaths(location(s3.url("refused")), "small")
     with pytest.raises(BadInput, match=r"cannot write results there .*ACCESS_DENIED"):
@@ -175,7 +175,7 @@ def test_a_store_that_may_not_be_written_to_is_said_before_anything_runs(s3):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """A lease of seconds: times of objects are whole ones."""
+    """Shorten leases to seconds; not further, because the store's times are whole seconds."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 1.0)
     monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(lease, "LEASE", timedelta(seconds=4))
@@ -183,41 +183,42 @@ def hasty(monkeypatch):
 
 def test_a_second_run_is_refused_while_the_first_is_alive(s3, hasty):
     paths = SweepPaths(location(s3.url("lease")), "small")
-    with sweep_lock(paths).hold() as us:
+    with sweep_lock(paths).hold() as holder:
         assert (
-            sweep_lock(paths).holder().run == us.run and sweep_lock(paths).reason_to_stop(us) == ""
+            sweep_lock(paths).holder().run == holder.run
+            and sweep_lock(paths).reason_to_stop(holder) == ""
         )
         with (
             pytest.raises(BadInput, match="another run of this sweep is at work"),
             sweep_lock(paths).hold(),
         ):
             pass
-        assert sweep_lock(paths).holder().run == us.run
+        assert sweep_lock(paths).holder().run == holder.run
     assert sweep_lock(paths).holder() is None
     with sweep_lock(paths).hold() as other:
-        assert other.run != us.run
+        assert other.run != holder.run
 
 
-def test_the_lease_of_a_run_that_died_runs_out(s3, hasty):
+def test_the_lease_of_a_dead_run_expires_and_the_next_run_takes_the_lock(s3, hasty):
     paths = SweepPaths(location(s3.url("dead")), "small")
     dead = lease.LeaseHolder(*vars(this_process()).values())
     (paths.lock / f"{dead.run}{lease.LEASE_FILE}").write_bytes(dead.content(waiting=False))
     assert sweep_lock(paths).holder().run == dead.run
-    with sweep_lock(paths).hold() as us:
-        assert sweep_lock(paths).holder().run == us.run
-        claims = [key for key in s3.keys("dead/small/.lock/") if key.endswith(lease.LEASE_FILE)]
-        assert claims == [f"dead/small/.lock/{us.run}{lease.LEASE_FILE}"]
+    with sweep_lock(paths).hold() as holder:
+        assert sweep_lock(paths).holder().run == holder.run
+        leases = [key for key in s3.keys("dead/small/.lock/") if key.endswith(lease.LEASE_FILE)]
+        assert leases == [f"dead/small/.lock/{holder.run}{lease.LEASE_FILE}"]
 
 
-def test_of_runs_that_begin_together_one_goes_on(s3, hasty):
+def test_of_four_runs_that_begin_together_one_runs_and_three_are_refused(s3, hasty):
     paths = SweepPaths(location(s3.url("together")), "small")
     barrier, over, began, refused = threading.Barrier(4), threading.Event(), [], []
 
     def begin():
         barrier.wait()
         try:
-            with sweep_lock(paths).hold() as us:
-                began.append(us.run)
+            with sweep_lock(paths).hold() as holder:
+                began.append(holder.run)
                 over.wait(30)
         except BadInput as error:
             refused.append(error)
@@ -232,26 +233,26 @@ def test_of_runs_that_begin_together_one_goes_on(s3, hasty):
     assert len(began) == 1 and len(refused) == 3
 
 
-def test_a_run_is_asked_to_end_and_ends_when_its_claim_is_taken_away(s3, hasty):
+def test_a_run_ends_if_it_is_asked_to_stop_or_if_its_lease_is_deleted(s3, hasty):
     paths = SweepPaths(location(s3.url("asked")), "small")
 
-    def ends(us):
-        return us.reasons or not threading.Event().wait(0.05)
+    def ends(holder):
+        return holder.reasons or not threading.Event().wait(0.05)
 
-    with sweep_lock(paths).hold() as us:
+    with sweep_lock(paths).hold() as holder:
         sweep_lock(paths).request_stop(sweep_lock(paths).holder())
-        while not us.reasons:
-            assert ends(us)
-        assert sweep_lock(paths).reason_to_stop(us) == "as 'soundings stop' asks"
+        while not holder.reasons:
+            assert ends(holder)
+        assert sweep_lock(paths).reason_to_stop(holder) == "as 'soundings stop' asks"
     assert s3.keys("asked/small/.lock/") in ([], ["asked/small/.lock/"])
-    with sweep_lock(paths).hold() as us:
-        (paths.lock / f"{us.run}{lease.LEASE_FILE}").unlink()
-        while not us.reasons:
-            assert ends(us)
-        assert "its claim was taken away" in sweep_lock(paths).reason_to_stop(us)
+    with sweep_lock(paths).hold() as holder:
+        (paths.lock / f"{holder.run}{lease.LEASE_FILE}").unlink()
+        while not holder.reasons:
+            assert ends(holder)
+        assert "its claim was taken away" in sweep_lock(paths).reason_to_stop(holder)
 
 
-def test_a_sweep_in_a_store_is_claimed_and_held_against_its_file(s3):
+def test_the_first_run_of_a_sweep_records_its_manifest_in_the_store(s3):
     paths = SweepPaths(location(s3.url("claimed")), "small")
     left = left_of(small_plan(), paths)
     assert left.count == small_plan().trial_count

@@ -1,4 +1,4 @@
-"""A sweep on tasks that differ in all they may differ in, and its repetition, on a real Ray."""
+"""Runs a sweep on two tasks that differ in every respect, and its repetition, on a real Ray."""
 
 import json
 import math
@@ -43,7 +43,7 @@ CAPACITY_CELL, MEMORY_CELL = (cell.id for cell in small_plan(**SWEEP).cells)
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, one_ray):
-    """The folder in which the sweep was run, and then its repetition."""
+    """Run the sweep and then its repetition; return the folder of their results."""
     results = tmp_path_factory.mktemp("results")
     complete(results, small_plan(**SWEEP))
     complete(results, repetition(results))
@@ -62,7 +62,7 @@ def repetition(results):
 
 
 def rows(results, sweep, query):
-    """A query over a sweep's ledger by an engine of its own."""
+    """Return the rows of a query over a sweep's ledger, read by DuckDB."""
     connection = duckdb.connect()
     for name in ("trials", "results"):
         connection.execute(
@@ -73,7 +73,7 @@ def rows(results, sweep, query):
 
 
 def alone(definition, step):
-    """The trial's training without Ray: scores on the validation and the evaluation set."""
+    """Train a trial without Ray; return its scores on the validation and evaluation sets."""
     task = tasks.make(definition["task"], definition["task_options"])
     task = task.configured(definition["configuration"], definition["parameters"])
     network = build(
@@ -99,7 +99,7 @@ def alone(definition, step):
 
 
 @pytest.mark.parametrize("sweep", ["small", "again"])
-def test_each_trial_trains_and_is_judged_as_its_task_asks(results, sweep):
+def test_each_trial_has_the_numbers_of_the_same_training_without_ray(results, sweep):
     plan = small_plan(**SWEEP) if sweep == "small" else repetition(results)
     recorded = Ledger(results / sweep / "ledger").trials().set_index("trial")
     assert len(recorded) == plan.trial_count == {"small": 8, "again": 6}[sweep]
@@ -111,8 +111,8 @@ def test_each_trial_trains_and_is_judged_as_its_task_asks(results, sweep):
         assert json.loads(row["configuration"]) == planned.definition["configuration"]
 
 
-def test_steps_reports_and_ends_are_those_of_each_task(results):
-    found = rows(
+def test_report_steps_and_rungs_of_trials_are_those_of_their_task(results):
+    trials = rows(
         results,
         "small",
         "select t.cell, t.outcome, list(r.step order by r.step), t.trial from trials t join "
@@ -124,9 +124,9 @@ def test_steps_reports_and_ends_are_those_of_each_task(results):
         (MEMORY_CELL, "completed", (20, 40)),
         (MEMORY_CELL, "stopped", (20,)),
     }
-    assert {(cell, outcome, tuple(steps)) for cell, outcome, steps, _ in found} <= allowed
-    assert len(found) == 8
-    assert {cell for cell, outcome, *_ in found if outcome == "completed"} == {
+    assert {(cell, outcome, tuple(steps)) for cell, outcome, steps, _ in trials} <= allowed
+    assert len(trials) == 8
+    assert {cell for cell, outcome, *_ in trials if outcome == "completed"} == {
         CAPACITY_CELL,
         MEMORY_CELL,
     }
@@ -134,23 +134,25 @@ def test_steps_reports_and_ends_are_those_of_each_task(results):
 
 @pytest.mark.parametrize("sweep", ["small", "again"])
 @pytest.mark.parametrize("dataset", ["trials", "results"])
-def test_the_objective_is_the_bits_or_the_loss(results, sweep, dataset):
-    found = rows(
+def test_the_recorded_objective_is_minus_the_bits_or_the_loss_depending_on_the_task(
+    results, sweep, dataset
+):
+    recorded = rows(
         results,
         sweep,
         f"select cell, objective, validation_loss, validation_metric from {dataset}",
     )
-    assert {cell for cell, *_ in found} == {CAPACITY_CELL, MEMORY_CELL}
-    for cell, objective, loss, metric in found:
+    assert {cell for cell, *_ in recorded} == {CAPACITY_CELL, MEMORY_CELL}
+    for cell, objective, loss, metric in recorded:
         assert objective == (-metric if cell == CAPACITY_CELL else loss)
 
 
 @pytest.mark.parametrize("dataset", ["trials", "results"])
-def test_what_follows_from_the_bits_is_recorded(results, dataset):
+def test_bits_per_parameter_and_samples_are_recorded_on_the_capacity_task_alone(results, dataset):
     trials = {trial.id: trial for trial in small_plan(**SWEEP).trials()}
-    found = rows(results, "small", f"select trial, evaluation_metric, further from {dataset}")
+    recorded = rows(results, "small", f"select trial, evaluation_metric, further from {dataset}")
     compared = 0
-    for trial, metric, further in found:
+    for trial, metric, further in recorded:
         if trials[trial].cell.id == MEMORY_CELL:
             assert further is None
             continue
@@ -167,12 +169,12 @@ def test_what_follows_from_the_bits_is_recorded(results, dataset):
 
 @pytest.mark.parametrize("sweep", ["small", "again"])
 def test_the_baseline_is_recorded_with_every_trial(results, sweep):
-    found = rows(
+    baselines = rows(
         results,
         sweep,
         "select cell, metric, baseline_loss, baseline_metric from trials group by all",
     )
-    assert sorted(found) == [
+    assert sorted(baselines) == [
         (MEMORY_CELL, "rms", 1.0, 1.0),
         (CAPACITY_CELL, "bits", pytest.approx(math.log(2)), 0.0),
     ]
@@ -184,25 +186,27 @@ BEST = """
 """
 
 
-def test_the_repetition_has_the_best_of_each_cell_with_other_weights_and_batches(results):
-    best = {cell: json.loads(given) for cell, _, given in rows(results, "small", BEST)}
+def test_a_repetition_runs_the_best_configuration_of_each_cell_with_other_seeds(results):
+    best = {
+        cell: json.loads(configuration) for cell, _, configuration in rows(results, "small", BEST)
+    }
     again = rows(
         results,
         "again",
         "select cell, outcome, step, configuration, network_seed, evaluation_loss from trials",
     )
     for cell, steps in ((CAPACITY_CELL, 20), (MEMORY_CELL, 40)):
-        of_cell = [row[1:] for row in again if row[0] == cell]
-        assert [row[:2] for row in of_cell] == [("completed", steps)] * 3
-        assert [json.loads(row[2]) for row in of_cell] == [best[cell]] * 3
-        assert len({row[3] for row in of_cell}) == len({row[4] for row in of_cell}) == 3
-    written = json.loads((results / "again/sweep.json").read_text())
-    assert {cell: of["repeated"]["trial"] for cell, of in written["cells"].items()} == {
-        cell: trial for cell, trial, _ in rows(results, "small", BEST)
-    }
+        cell_rows = [row[1:] for row in again if row[0] == cell]
+        assert [row[:2] for row in cell_rows] == [("completed", steps)] * 3
+        assert [json.loads(row[2]) for row in cell_rows] == [best[cell]] * 3
+        assert len({row[3] for row in cell_rows}) == len({row[4] for row in cell_rows}) == 3
+    manifest = json.loads((results / "again/sweep.json").read_text())
+    assert {
+        cell: cell_record["repeated"]["trial"] for cell, cell_record in manifest["cells"].items()
+    } == {cell: trial for cell, trial, _ in rows(results, "small", BEST)}
 
 
-def test_tables_show_bits_a_parameter_and_the_baseline(results):
+def test_the_matched_table_has_bits_per_parameter_and_the_baseline(results):
     tidy = parameter_matched(Study(SweepPaths(results, "small"))).tidy.set_index("task")
     shown = tidy.loc["perceptron_capacity(length=2, size=8)"]
     assert (shown["baseline_metric"], shown["metric"]) == (0.0, "bits")
@@ -211,7 +215,7 @@ def test_tables_show_bits_a_parameter_and_the_baseline(results):
     assert math.isnan(tidy.loc["memory(delay=2, held_out_size=20, size=3)", "samples"])
 
 
-def test_mlflow_has_what_follows_and_the_baselines(results, store):
+def test_mlflow_runs_have_bits_per_parameter_and_the_baselines(results, store):
     uri = f"sqlite:///{store}"
     ledger = Ledger(results / "small/ledger")
     assert MLflowView(uri, "small").sync(ledger.trials(), ledger.curves) == 8

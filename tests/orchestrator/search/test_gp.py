@@ -1,4 +1,4 @@
-"""Proposals of the Gaussian process: what it is told, and what comes of it."""
+"""The Gaussian process is given the right observations and proposes suitable configurations."""
 
 import logging
 import math
@@ -38,7 +38,7 @@ SPACE = {
 
 
 def bowl(c):
-    """Its minimum is 0, at kind b, rate 0.01, shift 1, layers 2, width 8 and inner 0.3."""
+    """Return an objective with its minimum 0 at b, rate 0.01, shift 1, layers 2, width 8, inner 0.3."""
     value = {"a": 0.5, "b": 0.0, "c": 1.0}[c["kind"]] + 0.1 * (c["layers"] - 2) ** 2
     value += math.log10(c["rate"] / 0.01) ** 2 + (c["shift"] - 1) ** 2
     value += 0.1 * math.log2(c["width"] / 8) ** 2
@@ -55,7 +55,7 @@ def stopped(configuration, objective=math.nan):
 
 
 def assert_in(space, configuration):
-    """Everything that is active, in its domain, and nothing else."""
+    """Assert that a configuration has all active hyperparameters, in their domains, and no others."""
 
     def is_active(name):
         domain = space[name]
@@ -68,51 +68,51 @@ def assert_in(space, configuration):
         domain = space[name]
         domain = domain.domain if isinstance(domain, When) else domain
         if isinstance(domain, Choice):
-            assert any(value is known for known in domain.values)
+            assert any(value is allowed for allowed in domain.values)
             continue
         assert domain.low <= value <= domain.high
         assert type(value) is (int if isinstance(domain, Integer | LogInteger) else float)
 
 
-# -- what it is told ---------------------------------------------------------------------------
+# -- values of observations --------------------------------------------------------------------
 
 
 def values_of(observations, baseline):
     return [value for _, value in modelled_values(observations, baseline)]
 
 
-def of(*outcomes):
-    """Observations: a number is of a completed trial."""
-    made = [
+def observations_of(*outcomes):
+    """Return observations; a number stands for a completed trial with this objective."""
+    observations = [
         Observation({"x": index}, outcome)
         if isinstance(outcome, str)
         else Observation({"x": index}, "completed", outcome)
         for index, outcome in enumerate(outcomes)
     ]
-    assert len(made) == len(outcomes)
-    return made
+    assert len(observations) == len(outcomes)
+    return observations
 
 
 @pytest.mark.parametrize(
     ("outcomes", "baseline", "values"),
     [
         ((1.0, 2.0, "infeasible"), 3.0, [1.0, 2.0, 3.0]),
-        # Worse than the baseline in more than a quarter: the upper quartile of 1, 2, 5, 9 is 6.
+        # More than a quarter is worse than the baseline: the upper quartile of 1, 2, 5, 9 is 6.
         ((1.0, 9.0, "infeasible", 2.0, 5.0), 3.0, [1.0, 6.0, 6.0, 2.0, 5.0]),
         ((1.0, 1e4, 2.0, 3.0, 1.5), 2.5, [1.0, 3.0, 2.0, 3.0, 1.5]),
         (("infeasible", "infeasible"), 0.7, [0.7, 0.7]),
-        # Bits with their sign turned: the baseline has none.
+        # The objectives are negative numbers of bits; the baseline has zero bits.
         ((-120.0, -3.0, "infeasible", -40.0), 0.0, [-120.0, -3.0, 0.0, -40.0]),
         ((math.nan, 1.0, math.inf, -math.inf), 2.0, [2.0, 1.0, 2.0, 2.0]),
         ((), 2.0, []),
     ],
 )
-def test_values_end_at_the_ceiling_and_infeasible_trials_are_there(outcomes, baseline, values):
-    assert values_of(of(*outcomes), baseline) == pytest.approx(values)
+def test_modelled_values_end_at_a_ceiling_which_infeasible_trials_have(outcomes, baseline, values):
+    assert values_of(observations_of(*outcomes), baseline) == pytest.approx(values)
 
 
-def test_stopped_and_running_trials_have_no_value():
-    observations = of("stopped", 1.0, "running", "infeasible")
+def test_stopped_and_running_trials_have_no_modelled_value():
+    observations = observations_of("stopped", 1.0, "running", "infeasible")
     assert [c["x"] for c, _ in modelled_values(observations, 3.0)] == [1, 3]
     loud = [*observations, stopped({"x": 4}, -1e9), Observation({"x": 5}, "running", -1e9)]
     assert modelled_values(loud, 3.0) == modelled_values(observations, 3.0)
@@ -122,8 +122,8 @@ def test_stopped_and_running_trials_have_no_value():
     st.lists(st.floats(-1e30, 1e30) | st.sampled_from(["infeasible", math.nan]), max_size=40),
     st.floats(-1e6, 1e6),
 )
-def test_values_are_the_objectives_up_to_the_highest_of_them(outcomes, baseline):
-    values = values_of(of(*outcomes), baseline)
+def test_modelled_values_are_the_objectives_up_to_the_ceiling(outcomes, baseline):
+    values = values_of(observations_of(*outcomes), baseline)
     numbers = [o for o in outcomes if o != "infeasible" and math.isfinite(o)]
     above = 0
     for outcome, value in zip(outcomes, values, strict=True):
@@ -133,62 +133,64 @@ def test_values_are_the_objectives_up_to_the_highest_of_them(outcomes, baseline)
         else:
             assert baseline <= value == max(values) < math.inf
     assert len(values) == len(outcomes)
-    assert above <= math.ceil((len(numbers) - 1) / 4)  # those above the upper quartile
+    assert above <= math.ceil((len(numbers) - 1) / 4)  # only those above the upper quartile
 
 
-def test_of_many_the_lowest_half_stays_and_the_others_thin_out_evenly():
+def test_of_too_many_values_the_lowest_are_kept_and_the_others_thinned_out_evenly():
     count = 3 * gp.MODELLED
     order = np.random.default_rng(0).permutation(count).tolist()
-    kept = modelled_values(of(*map(float, order)), baseline=1e9)
+    kept = modelled_values(observations_of(*map(float, order)), baseline=1e9)
     indices = [c["x"] for c, _ in kept]
     assert indices == sorted(indices)
     assert len(indices) == gp.MODELLED == len(set(indices))
     half = gp.MODELLED // 2
     values = [value for _, value in kept]
     assert set(range(half)) <= set(map(int, values))
-    rest = [index for index in indices if order[index] >= half]
-    assert len(rest) == half
-    assert max(np.diff([0, *rest, count])) < 4 * count / half  # no time is left out
+    others = [index for index in indices if order[index] >= half]
+    assert len(others) == half
+    assert max(np.diff([0, *others, count])) < 4 * count / half  # the others come from all times
     assert values == [order[index] for index in indices]
 
 
-def test_up_to_the_limit_all_are_told():
-    assert len(modelled_values(of(*map(float, range(gp.MODELLED))), 1e9)) == gp.MODELLED
+def test_all_values_are_modelled_up_to_the_limit():
+    assert (
+        len(modelled_values(observations_of(*map(float, range(gp.MODELLED))), 1e9)) == gp.MODELLED
+    )
 
 
 @pytest.mark.parametrize("ended", [("completed", "infeasible"), ("infeasible",), ("completed",)])
-def test_it_begins_when_ten_trials_ended(ended):
-    def some(count):
+def test_the_gp_is_ready_once_ten_trials_ended(ended):
+    def ended_trials(count):
         return [Observation({}, ended[i % len(ended)], 1.0) for i in range(count)]
 
     others = [Observation({}, "stopped", 1.0), Observation({}, "running")] * 20
     assert STARTUP == 10
-    assert not is_ready([*others, *some(9)])
-    assert is_ready([*some(9), *others, *some(1)])
+    assert not is_ready([*others, *ended_trials(9)])
+    assert is_ready([*ended_trials(9), *others, *ended_trials(1)])
 
 
-# -- what Optuna sees --------------------------------------------------------------------------
+# -- Optuna's study ----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def study(monkeypatch):
-    """Proposals are random; what was in the study and in the sampler is returned."""
-    seen = {}
+    """Replace the sampler by a random one; return a dict of the study's content and the seed."""
+    content = {}
 
     class Spy(optuna.samplers.RandomSampler):
         def before_trial(self, study, trial):
-            seen["direction"] = study.direction
-            seen["trials"] = study.get_trials(deepcopy=True)[:-1]
+            content["direction"] = study.direction
+            content["trials"] = study.get_trials(deepcopy=True)[:-1]
 
     def spy(model, seed):
-        seen["seed"] = seed
+        content["seed"] = seed
         return Spy(seed=seed)
 
     monkeypatch.setattr(gp, "_sampler", spy)
-    return seen
+    return content
 
 
-def test_the_study_has_each_trial_in_its_state(study):
+def test_the_optuna_study_has_each_trial_in_its_state(study):
     observations = [
         *history(3),
         Observation(draw(SPACE, 50), "infeasible", 1e9),
@@ -212,7 +214,7 @@ def test_the_study_has_each_trial_in_its_state(study):
 
 
 @pytest.mark.parametrize(
-    ("stopped_ones", "running_ones", "seen"),
+    ("stopped_count", "running_count", "expected"),
     [
         (20, 3, [*range(7, 20), *range(20, 23)]),
         (4, 3, range(7)),
@@ -221,14 +223,16 @@ def test_the_study_has_each_trial_in_its_state(study):
         (20, 140, range(32, 160)),
     ],
 )
-def test_the_latest_of_what_has_no_value_is_pending(study, stopped_ones, running_ones, seen):
-    kinds = ["stopped"] * stopped_ones + ["running"] * running_ones
+def test_the_latest_stopped_and_running_trials_are_pending_in_the_study(
+    study, stopped_count, running_count, expected
+):
+    kinds = ["stopped"] * stopped_count + ["running"] * running_count
     pending = [Observation({"x": float(i)}, kind) for i, kind in enumerate(kinds)]
-    propose({"x": Uniform(0.0, 1000.0)}, [*of(1.0), *pending], 1.0, 0)
-    assert [t.params["x"] for t in study["trials"] if t.state.name == "RUNNING"] == [*seen]
+    propose({"x": Uniform(0.0, 1000.0)}, [*observations_of(1.0), *pending], 1.0, 0)
+    assert [t.params["x"] for t in study["trials"] if t.state.name == "RUNNING"] == [*expected]
 
 
-def test_domains_are_optunas_and_inactive_ones_are_in_the_middle(study):
+def test_domains_become_optunas_and_inactive_hyperparameters_have_their_middle(study):
     space = {**SPACE, "log_when": When(LogInteger(2, 32), "kind", ("b",))}
     base = {"rate": 0.1, "shift": 0.0, "layers": 1, "width": 1, "fixed": 7}
     configurations = [base | {"kind": "a", "inner": 0.9}, base | {"kind": "c", "count": 1}]
@@ -250,14 +254,14 @@ def test_domains_are_optunas_and_inactive_ones_are_in_the_middle(study):
     assert first.distributions["log_when"] == optuna.distributions.IntDistribution(2, 32, log=True)
 
 
-def test_a_value_rounded_out_of_its_range_is_told_at_its_end(study):
+def test_a_value_rounded_out_of_its_range_is_moved_to_the_end_of_the_range(study):
     space = {"rate": LogUniform(1e-3, 0.1)}
     outside = [math.nextafter(1e-3, 0), math.nextafter(0.1, 1)]
     propose(space, [Observation({"rate": r}, "completed", 1.0) for r in outside], 1.0, 0)
     assert [t.params["rate"] for t in study["trials"]] == [1e-3, 0.1]
 
 
-# -- what it proposes --------------------------------------------------------------------------
+# -- proposals ---------------------------------------------------------------------------------
 
 
 @settings(max_examples=10, deadline=None)
@@ -274,22 +278,22 @@ def test_proposals_lie_in_the_space(seed, ended, pending):
 def test_proposals_lie_in_the_space_of_an_architecture(name):
     space = search_space(name)
     observations = history(30, space=space, objective=lambda c: math.log(c["learning_rate"]) ** 2)
-    found = [propose(space, observations, 100.0, seed) for seed in range(3)]
-    for configuration in found:
+    proposals = [propose(space, observations, 100.0, seed) for seed in range(3)]
+    for configuration in proposals:
         assert_in(space, configuration)
-    assert found[0] != found[1]
+    assert proposals[0] != proposals[1]
 
 
 def test_the_same_arguments_give_the_same_proposal():
     observations = [*history(20), Observation(draw(SPACE, 1), "running"), stopped(draw(SPACE, 2))]
     first = propose(SPACE, observations, 2.0, 9)
-    np.random.seed(5)  # some other drawing in between
+    np.random.seed(5)  # other code draws random numbers in between
     torch.manual_seed(5)
     assert propose(dict(reversed(SPACE.items())), list(observations), 2.0, 9) == first
     assert propose(SPACE, observations, 2.0, 10) != first
 
 
-def test_what_a_stopped_or_running_trial_showed_changes_nothing():
+def test_objectives_of_stopped_and_running_trials_do_not_change_the_proposal():
     drawn = [draw(SPACE, "stopped", index) for index in range(4)]
     kinds = ["stopped", "running"] * 2
 
@@ -300,7 +304,7 @@ def test_what_a_stopped_or_running_trial_showed_changes_nothing():
     assert proposed(math.nan) == proposed(-1e6) == proposed(1e6) == proposed(0.5)
 
 
-def test_a_diverged_loss_does_not_matter_by_its_size():
+def test_the_size_of_a_diverged_loss_does_not_change_the_proposal():
     def proposed(worst):
         observations = history(24)
         observations[5] = Observation(observations[5].configuration, "completed", worst)
@@ -310,7 +314,7 @@ def test_a_diverged_loss_does_not_matter_by_its_size():
     assert proposed(1e4) == proposed(1e30)
 
 
-def test_it_learns_from_what_is_infeasible():
+def test_proposals_learn_to_avoid_infeasible_configurations():
     """The objective falls towards a cliff, beyond which trials diverge."""
     space = {"x": Uniform(0.0, 1.0), "y": Uniform(0.0, 1.0)}
 
@@ -346,7 +350,7 @@ def best_of(choose, count):
 
 
 @pytest.mark.slow
-def test_it_finds_a_minimum_better_than_random_search():
+def test_the_gp_finds_a_lower_minimum_than_random_search():
     def random(seed):
         return lambda observations, index: draw(SPACE, "race", seed, index)
 
@@ -358,13 +362,15 @@ def test_it_finds_a_minimum_better_than_random_search():
 
         return choose
 
-    ours = [best_of(guided(seed), 30) for seed in range(3)]
-    theirs = [best_of(random(seed), 30) for seed in range(3)]
-    assert np.mean(ours) < 0.25 * np.mean(theirs)  # a twentieth, where this was written
+    guided_minima = [best_of(guided(seed), 30) for seed in range(3)]
+    random_minima = [best_of(random(seed), 30) for seed in range(3)]
+    assert np.mean(guided_minima) < 0.25 * np.mean(
+        random_minima
+    )  # was a twentieth when this test was written
 
 
-def test_a_proposal_keeps_away_from_what_is_pending():
-    """The same model without the pending trial asks for its configuration."""
+def test_a_proposal_keeps_away_from_pending_configurations():
+    """Without the pending trial the same model proposes its configuration."""
     space = {"x": Uniform(0.0, 1.0), "y": Uniform(0.0, 1.0)}
     observations = history(20, space=space, objective=lambda c: (c["x"] - 0.4) ** 2 + c["y"])
     alone = propose(space, observations, 2.0, 1)
@@ -378,8 +384,8 @@ def test_a_proposal_keeps_away_from_what_is_pending():
         assert distance(beside) > 10 * distance(again)
 
 
-def test_inactive_hyperparameters_do_not_count():
-    """Of kind a all is known, but for a hyperparameter that it has not."""
+def test_inactive_hyperparameters_do_not_make_a_configuration_look_untried():
+    """All configurations of kind a are tried; only ``of_b``, which kind a does not have, varies."""
     space = {
         "kind": Choice(("a", "b")),
         "of_b": When(Uniform(0.0, 1.0), "kind", ("b",)),
@@ -393,16 +399,18 @@ def test_inactive_hyperparameters_do_not_count():
         assert propose(space, observations, 1.0, seed)["kind"] == "b"
 
 
-def test_nothing_is_tried_twice_while_there_is_something_else():
+def test_no_configuration_is_proposed_twice_while_others_are_untried():
     space = {"kind": Choice(("a", "b", "c")), "count": Integer(1, 4)}
     observations = []
     for index in range(12):
         observations.append(
             Observation(propose(space, observations, 1.0, index), "completed", 0.1 * index)
         )
-    seen = {(o.configuration["kind"], o.configuration["count"]) for o in observations}
-    assert len(seen) == 12
-    assert_in(space, propose(space, observations, 1.0, 0))  # and then it is
+    tried = {(o.configuration["kind"], o.configuration["count"]) for o in observations}
+    assert len(tried) == 12
+    assert_in(
+        space, propose(space, observations, 1.0, 0)
+    )  # all are tried now, and one is proposed again
 
 
 def test_parallel_proposals_differ():
@@ -413,7 +421,7 @@ def test_parallel_proposals_differ():
         observations.append(Observation(configuration, "running"))
 
 
-def test_it_is_silent_and_leaves_the_process_as_it_was(capsys, caplog):
+def test_propose_is_silent_and_restores_threads_and_log_level(capsys, caplog):
     before, verbosity = torch.get_num_threads(), optuna.logging.get_verbosity()
     torch.set_num_threads(3)
     optuna.logging.enable_propagation()

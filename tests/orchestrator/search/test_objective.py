@@ -1,4 +1,4 @@
-"""What search and early stopping see: the loss, or the metric turned so that less is better."""
+"""Search and early stopping see the loss, or the metric with the sign that makes less better."""
 
 import io
 import json
@@ -33,13 +33,13 @@ SPACE = {"learning_rate": 0.01, "optimizer": "adam", "clip_norm": 1.0}
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Ray writes the directories of its trainables below the test's own."""
+def ray_directories(tmp_path, monkeypatch):
+    """Make Ray write the directories of its trainables below the test's own directory."""
     monkeypatch.setattr("ray.tune.trainable.trainable.DEFAULT_STORAGE_PATH", str(tmp_path / "ray"))
 
 
 def trial(task, space=SPACE, **training):
-    """The first trial of a sweep on the task, as Tune gets it, and its definition."""
+    """Return the first trial of a sweep on the task, as Tune creates it, and its definition."""
     plan = small_plan(
         tasks=[task],
         architectures=["rnn"],
@@ -53,30 +53,30 @@ def trial(task, space=SPACE, **training):
     return Trial(config={"definition": definition}), definition
 
 
-def last_report(made):
-    report = made.train()
+def last_report(created):
+    report = created.train()
     while not report[DONE]:
-        report = made.train()
+        report = created.train()
     return report
 
 
-def test_bits_are_what_a_sweep_on_capacity_goes_by():
-    made, definition = trial(CAPACITY)
-    report = last_report(made)
+def test_the_objective_on_perceptron_capacity_is_the_negative_number_of_bits():
+    created, definition = trial(CAPACITY)
+    report = last_report(created)
     assert definition["objective"] == "metric"
     assert report["validation_metric"] > 0
     assert report["objective"] == -report["validation_metric"]
     assert report["validation_metric"] == pytest.approx(
         sum(report["lane_validation_metrics"]) / 2, rel=1e-12
     )
-    # Judged on what it was trained on.
+    # This task is evaluated on its training data.
     assert report["evaluation_metric"] == report["validation_metric"]
     assert report["evaluation_loss"] == report["validation_loss"]
 
 
-def test_what_follows_from_the_bits_is_reported_beside_them():
-    made, definition = trial(CAPACITY)
-    report = last_report(made)
+def test_bits_per_parameter_and_the_sample_count_are_reported_beside_the_bits():
+    created, definition = trial(CAPACITY)
+    report = last_report(created)
     samples = round(definition["configuration"]["samples_per_parameter"] * definition["parameters"])
     assert json.loads(report["further"]) == {
         "bits_per_parameter": report["evaluation_metric"] / definition["parameters"],
@@ -85,44 +85,44 @@ def test_what_follows_from_the_bits_is_reported_beside_them():
 
 
 @pytest.mark.parametrize("task", [CAPACITY, MEMORY, DIGITS])
-def test_the_sweep_file_may_say_loss(task):
-    made, definition = trial(task, objective="loss")
+def test_the_sweep_file_may_choose_the_loss_as_the_objective(task):
+    created, definition = trial(task, objective="loss")
     assert definition["objective"] == "loss"
-    report = last_report(made)
+    report = last_report(created)
     assert report["objective"] == report["validation_loss"] > 0
 
 
-def test_a_metric_of_which_less_is_better_stays_as_it_is():
-    made, _ = trial(MEMORY, objective="metric")
-    report = last_report(made)
+def test_a_metric_of_which_less_is_better_is_the_objective_itself():
+    created, _ = trial(MEMORY, objective="metric")
+    report = last_report(created)
     assert report["objective"] == report["validation_metric"] > 0
     assert report["further"] is None
 
 
 def poisoned(task, lanes=(0,), **training):
-    made, _ = trial(task, **training)
-    begun(made)
+    created, _ = trial(task, **training)
+    begun(created)
     with torch.no_grad():
         for lane in lanes:
-            made._trainer.network.readout_weight[lane] = torch.nan
-    return last_report(made)
+            created._trainer.network.readout_weight[lane] = torch.nan
+    return last_report(created)
 
 
 @pytest.mark.parametrize(
     ("task", "sign"), [(CAPACITY, -1), (MEMORY, 1), (DIGITS, -1)], ids=["bits", "rms", "accuracy"]
 )
-def test_a_network_that_diverged_counts_as_the_baseline(task, sign):
+def test_a_lane_that_diverged_counts_as_the_baseline_in_the_objective(task, sign):
     report = poisoned(task, objective="metric")
     assert report["lane_infeasible_at"] == [1, None] and not report["infeasible"]
     alone = report["lane_validation_metrics"][1]
-    assert report["validation_metric"] == alone  # the mean over the feasible ones
+    assert report["validation_metric"] == alone  # the mean over the feasible lanes
     baseline = tasks.make(**task).baseline().metric
     assert report["objective"] == pytest.approx(sign * (baseline + alone) / 2, rel=1e-12)
-    assert report["validation_loss"] > 1e4 / 2  # in a loss it counts as the threshold
+    assert report["validation_loss"] > 1e4 / 2  # the loss counts the diverged lane as the threshold
 
 
 @pytest.mark.parametrize("objective", ["loss", "metric"])
-def test_without_a_feasible_network_there_is_no_objective_and_nothing_follows(objective):
+def test_without_a_feasible_lane_the_objective_is_nan_and_nothing_further_is_reported(objective):
     report = poisoned(CAPACITY, (0, 1), objective=objective)
     assert report["infeasible"] is True
     assert math.isnan(report["objective"])
@@ -151,17 +151,19 @@ def test_the_best_trial_is_that_of_the_objective_where_the_loss_disagrees(tmp_pa
     assert [*so_far] == [0.11, 0.91, 0.91, 0.91, 0.91]
 
 
-def handed(number):
+def tune_trial(number):
     definition = {"cell": "a", "trial": f"{number}"}
     return SimpleNamespace(config={"definition": definition}, trial_id=f"tune-{number}")
 
 
 def decisions(reports):
-    """What is decided of trials that reach the first rung one after the other."""
+    """Return the decisions on trials that reach the first rung one after the other."""
     spec = SchedulerSpec(method="asha", grace=10, reduction_factor=2.0)
     scheduler = PerCellASHA(spec, {"a": 100}, seed=1)
     return [
-        scheduler.on_trial_result(None, handed(number), {"step": 10, "infeasible": False, **report})
+        scheduler.on_trial_result(
+            None, tune_trial(number), {"step": 10, "infeasible": False, **report}
+        )
         for number, report in enumerate(reports)
     ]
 
@@ -190,7 +192,7 @@ def test_early_stopping_goes_by_the_objective_where_the_loss_disagrees():
         (CAPACITY, {"objective": "loss"}, "loss -12.35"),
     ],
 )
-def test_the_best_of_a_cell_is_said_as_what_it_is(task, training, shown):
+def test_the_progress_shows_the_best_objective_with_its_name_and_unit(task, training, shown):
     plan = small_plan(
         tasks=[task], architectures=["rnn"], search={"samples": 2}, training=TRAINING | training
     )
@@ -207,7 +209,7 @@ def test_the_best_of_a_cell_is_said_as_what_it_is(task, training, shown):
 
 def test_rungs_are_rebuilt_from_the_objectives_in_the_ledger(tmp_path):
     folder = Folder.of(tmp_path, tasks=[MEMORY])
-    seen = [(2.0, 0.8), (1.0, 0.9), (math.nan, math.nan), (3.0, 0.7)]
+    objectives_and_losses = [(2.0, 0.8), (1.0, 0.9), (math.nan, math.nan), (3.0, 0.7)]
     folder.fill(
         "rnn",
         *(
@@ -217,24 +219,24 @@ def test_rungs_are_rebuilt_from_the_objectives_in_the_ledger(tmp_path):
                 objective=objective,
                 reports=[{"step": 4, "objective": objective, "validation_loss": loss}],
             )
-            for objective, loss in seen
+            for objective, loss in objectives_and_losses
         ),
     )
     (rnn, _), spec = (cell.id for cell in folder.plan.cells), folder.plan.spec.scheduler
     reports = left_of(folder.plan, folder.paths).record.reports
-    found = [*zip(*(reports[c] for c in ("cell", "trial", "step", "objective")), strict=True)]
-    assert [(cell, trial[-1], step) for cell, trial, step, _ in found] == [
+    recorded = [*zip(*(reports[c] for c in ("cell", "trial", "step", "objective")), strict=True)]
+    assert [(cell, trial[-1], step) for cell, trial, step, _ in recorded] == [
         (rnn, str(index), 4) for index in range(4)
     ]
-    assert [math.isnan(objective) for *_, objective in found] == [False, False, True, False]
+    assert [math.isnan(objective) for *_, objective in recorded] == [False, False, True, False]
 
-    def decided(objective, loss):
+    def decision_on(objective, loss):
         scheduler = PerCellASHA(spec, {rnn: 16}, seed=1)
-        assert scheduler.replay(found, stopped={}, undecided={}) == set()
+        assert scheduler.replay(recorded, stopped={}, undecided={}) == set()
         definition = {"cell": rnn, "trial": "new"}
-        tried = SimpleNamespace(config={"definition": definition}, trial_id="tune")
+        new_trial = SimpleNamespace(config={"definition": definition}, trial_id="tune")
         report = {"step": 4, "objective": objective, "validation_loss": loss, "infeasible": False}
-        return scheduler.on_trial_result(None, tried, report)
+        return scheduler.on_trial_result(None, new_trial, report)
 
-    assert decided(0.5, 5.0) == decided(1.9, 5.0) == TrialScheduler.CONTINUE
-    assert decided(2.5, 0.1) == TrialScheduler.STOP
+    assert decision_on(0.5, 5.0) == decision_on(1.9, 5.0) == TrialScheduler.CONTINUE
+    assert decision_on(2.5, 0.1) == TrialScheduler.STOP

@@ -1,4 +1,4 @@
-"""Which trial Tune gets next, and what it is told of their ends."""
+"""The queue gives Tune the next trial and tells the proposals how trials ended."""
 
 import math
 import random
@@ -19,10 +19,10 @@ KEEPING = {"folder": "somewhere", "seconds": 1.0, "rungs": []}
 
 
 class FakeProposals:
-    """Configurations that are there once the test says so."""
+    """Proposals whose configurations are available once the test adds them to ``ready``."""
 
     def __init__(self, ready=()):
-        self.ready, self.told, self.waits = set(ready), [], 0
+        self.ready, self.calls, self.waits = set(ready), [], 0
 
     def configuration(self, cell, index):
         return {"of": (cell.id, index)} if (cell.id, index) in self.ready else None
@@ -31,57 +31,59 @@ class FakeProposals:
         self.waits += 1
 
     def began(self, definition):
-        self.told.append(("began", definition["trial"]))
+        self.calls.append(("began", definition["trial"]))
 
     def ended(self, definition, outcome, objective):
-        self.told.append((outcome, definition["trial"], repr(objective)))
+        self.calls.append((outcome, definition["trial"], repr(objective)))
 
 
 class Search:
-    """A searcher, and what it gave out."""
+    """Holds a searcher and what it gave out."""
 
-    def __init__(self, folder, proposals=None, which=None):
-        self.plan, self.given, self.count = folder.plan, [], 0
-        left = subtracted(folder.plan, folder.paths, which or TrialSelection())
+    def __init__(self, folder, proposals=None, selection=None):
+        self.plan, self.given_out, self.count = folder.plan, [], 0
+        left = subtracted(folder.plan, folder.paths, selection or TrialSelection())
         self.searcher = TrialQueue(
             folder.plan,
             left,
             proposals,
             lambda definition: KEEPING,
-            lambda definition, learnt: self.given.append((definition["trial"], learnt)),
+            lambda definition, learnt: self.given_out.append((definition["trial"], learnt)),
             Capacity(lambda: [Host("wide", {"CPU": 1e6, "memory": 1e18})]),
             trial_resources(folder.plan, gpu_bytes=None),
         )
 
     def next(self):
-        """The next trial as cell and index; or what else the searcher says."""
+        """Return the next trial as architecture and index, or the searcher's answer if it has none."""
         self.count += 1
         config = self.searcher.suggest(f"tune{self.count}")
         if not isinstance(config, dict):
             return config
         assert config["checkpointing"] == KEEPING
         definition = config["definition"]
-        assert self.given[-1][0] == definition["trial"]
+        assert self.given_out[-1][0] == definition["trial"]
         return definition["architecture"], definition["index"]
 
     def all(self):
-        found = []
+        trials = []
         while (trial := self.next()) != TrialQueue.FINISHED:
-            found.append(trial)
-        return found
+            trials.append(trial)
+        return trials
 
 
-def test_the_first_of_every_cell_comes_before_the_second_of_any(tmp_path):
+def test_the_first_trial_of_every_cell_comes_before_the_second_of_any(tmp_path):
     folder = Folder.of(tmp_path, search={"samples": 3})
     search = Search(folder)
     assert search.all() == [(a, i) for i in range(3) for a in ("rnn", "gru")]
-    assert search.given == [(trial.id, False) for trial in folder.plan.trials()]
+    assert search.given_out == [(trial.id, False) for trial in folder.plan.trials()]
     assert search.next() == TrialQueue.FINISHED
 
 
 @settings(max_examples=30, deadline=None)
 @given(ended=st.lists(st.booleans(), min_size=12, max_size=12))
-def test_what_is_left_comes_in_the_plans_order_with_the_plans_definitions(tmp_path_factory, ended):
+def test_trials_that_are_left_come_in_the_plans_order_with_the_plans_definitions(
+    tmp_path_factory, ended
+):
     folder = Folder.of(tmp_path_factory.mktemp("results"))
     trials = [*folder.plan.trials()]
     folder.write({t.id: completed(1.0, 1.0) for t, done in zip(trials, ended, strict=True) if done})
@@ -91,7 +93,7 @@ def test_what_is_left_comes_in_the_plans_order_with_the_plans_definitions(tmp_pa
     assert searcher.suggest("end") == TrialQueue.FINISHED
 
 
-def test_nothing_left_is_the_end_at_once(tmp_path):
+def test_a_queue_without_trials_that_are_left_is_finished_at_once(tmp_path):
     folder = Folder.of(tmp_path)
     folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
     assert Search(folder).next() == TrialQueue.FINISHED
@@ -104,23 +106,23 @@ def test_a_cell_that_waits_for_its_configuration_lets_the_others_go_first(tmp_pa
     search = Search(folder, proposals)
     assert [search.next(), search.next()] == [("gru", 0), ("gru", 1)]
     assert search.next() is None  # Tune asks again later
-    assert proposals.waits == 0  # for two trials run
+    assert proposals.waits == 0  # since two trials run
     proposals.ready.add((rnn, 0))
     assert search.next() == ("rnn", 0)
     assert search.next() is None
     proposals.ready.add((rnn, 1))
     assert [search.next(), search.next()] == [("rnn", 1), TrialQueue.FINISHED]
-    assert search.given == [(f"{c}_0000{i}", True) for c in (gru, rnn) for i in (0, 1)]
+    assert search.given_out == [(f"{c}_0000{i}", True) for c in (gru, rnn) for i in (0, 1)]
 
 
-def test_inside_a_cell_none_overtakes_another(tmp_path):
+def test_inside_a_cell_no_trial_overtakes_another(tmp_path):
     folder = Folder.of(tmp_path, architectures=["rnn"], search={"samples": 3})
     (rnn,) = (cell.id for cell in folder.plan.cells)
     search = Search(folder, FakeProposals({(rnn, 1), (rnn, 2)}))
     assert search.next() is None
 
 
-def test_where_nothing_runs_it_waits_for_a_configuration(tmp_path):
+def test_the_queue_waits_for_a_configuration_when_no_trial_runs(tmp_path):
     folder = Folder.of(tmp_path, architectures=["rnn"], search={"samples": 1})
     (rnn,) = (cell.id for cell in folder.plan.cells)
     proposals = FakeProposals()
@@ -136,14 +138,14 @@ def test_a_trial_that_began_has_the_configuration_that_it_began_with(tmp_path):
     folder.fill("rnn", completed(1.0, 1.0), {}, errored())
     search = Search(folder, FakeProposals())
     planned = {t.id: t.definition for t in folder.plan.trials()}
-    for index in (1, 2):  # of the ledger: no proposal is needed
+    for index in (1, 2):  # their configurations are in the ledger: no proposal is needed
         definition = search.searcher.suggest(f"{index}")["definition"]
         assert definition == planned[f"{rnn}_0000{index}"]
     assert search.next() is None
 
 
 @pytest.mark.parametrize(
-    ("result", "error", "told"),
+    ("result", "error", "expected"),
     [
         ({"objective": 0.25, "step": 16}, False, ("completed", "0.25")),
         ({"objective": 0.25, "step": 8}, False, ("stopped", "0.25")),
@@ -155,7 +157,7 @@ def test_a_trial_that_began_has_the_configuration_that_it_began_with(tmp_path):
         ({}, False, ("errored", "nan")),
     ],
 )
-def test_proposals_are_told_how_a_trial_ended(tmp_path, result, error, told):
+def test_proposals_are_told_how_a_trial_ended(tmp_path, result, error, expected):
     folder = Folder.of(tmp_path)
     (rnn, _) = (cell.id for cell in folder.plan.cells)
     proposals = FakeProposals({(rnn, 0)})
@@ -163,10 +165,10 @@ def test_proposals_are_told_how_a_trial_ended(tmp_path, result, error, told):
     assert search.next() == ("rnn", 0)
     search.searcher.on_trial_complete("tune1", result, error)
     trial = f"{rnn}_00000"
-    assert proposals.told == [("began", trial), (told[0], trial, told[1])]
+    assert proposals.calls == [("began", trial), (expected[0], trial, expected[1])]
 
 
-def test_without_proposals_an_end_is_nothing_to_it(tmp_path):
+def test_a_queue_without_proposals_forgets_a_trial_that_ended(tmp_path):
     search = Search(Folder.of(tmp_path))
     search.next()
     search.searcher.on_trial_complete("tune1", None, True)
@@ -177,30 +179,33 @@ def test_without_proposals_an_end_is_nothing_to_it(tmp_path):
 @given(seed=st.integers(0, 10**6))
 def test_however_configurations_arrive_every_trial_is_given_out_once(tmp_path_factory, seed):
     folder = Folder.of(tmp_path_factory.mktemp("r"), depths=[1, 2], search={"samples": 4})
-    chance, proposals = random.Random(seed), FakeProposals()
-    search, found, running = Search(folder, proposals), [], []
-    coming = {cell.id: 0 for cell in folder.plan.cells}
+    generator, proposals = random.Random(seed), FakeProposals()
+    search, given_out, running = Search(folder, proposals), [], []
+    next_index = {cell.id: 0 for cell in folder.plan.cells}
     while (trial := search.next()) != TrialQueue.FINISHED:
         if trial is not None:
-            found.append(search.given[-1][0])
+            given_out.append(search.given_out[-1][0])
             running.append(f"tune{search.count}")
-        elif running and chance.random() < 0.5:
-            ended = running.pop(chance.randrange(len(running)))
+        elif running and generator.random() < 0.5:
+            ended = running.pop(generator.randrange(len(running)))
             search.searcher.on_trial_complete(ended, {"objective": 1.0, "step": 16})
         else:
-            cell = chance.choice([*coming])
-            proposals.ready.add((cell, coming[cell]))
-            coming[cell] += 1
-    assert sorted(found) == sorted(trial.id for trial in folder.plan.trials())
-    for cell in coming:
-        of_cell = [trial for trial in found if trial.startswith(f"{cell}_")]
+            cell = generator.choice([*next_index])
+            proposals.ready.add((cell, next_index[cell]))
+            next_index[cell] += 1
+    assert sorted(given_out) == sorted(trial.id for trial in folder.plan.trials())
+    for cell in next_index:
+        of_cell = [trial for trial in given_out if trial.startswith(f"{cell}_")]
         assert of_cell == sorted(of_cell)
 
 
-def test_of_errored_trials_only_those_are_given_out(tmp_path):
+def test_only_errored_trials_are_given_out_when_only_those_are_selected(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", errored(), stopped(), None, errored())
-    assert Search(folder, which=TrialSelection(unfinished=False)).all() == [("rnn", 0), ("rnn", 3)]
+    assert Search(folder, selection=TrialSelection(unfinished=False)).all() == [
+        ("rnn", 0),
+        ("rnn", 3),
+    ]
 
 
 def test_tunes_own_snapshots_are_neither_written_nor_read(tmp_path):

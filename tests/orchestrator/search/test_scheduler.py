@@ -1,4 +1,4 @@
-"""ASHA per cell: the same decisions as Ray's own scheduler run on each cell alone."""
+"""ASHA per cell makes the same decisions as Ray's own scheduler run on each cell alone."""
 
 import math
 import random
@@ -18,19 +18,19 @@ from trainables.seeds import derive
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
 SEED = 5
 SPEC = SchedulerSpec(method="asha", grace=10, reduction_factor=3.0)
-STEPS = {"a": 100, "b": 160, "easy": 100, "hard": 90}  # training steps, cell by cell
-LOSSES = (0.5, 1.0, 1.0, 2.0, 3.0, 1e-9, 1e9)  # ties, too
+STEPS = {"a": 100, "b": 160, "easy": 100, "hard": 90}  # training steps by cell
+LOSSES = (0.5, 1.0, 1.0, 2.0, 3.0, 1e-9, 1e9)  # the list has ties
 
 
 class NoController:
-    """Of Tune's controller, what is looked at to let go of trials that ended."""
+    """Stands for Tune's controller, with what the scheduler reads to forget trials that ended."""
 
     def __init__(self):
         self._trials, self._live_trials = [], set()
 
 
 def tune_trial(cell, trial):
-    """What Tune hands to a scheduler, under an id of Tune's own."""
+    """Return a trial as Tune hands it to a scheduler, with an id of Tune's own."""
     definition = {"cell": cell, "trial": trial}
     return SimpleNamespace(config={"definition": definition}, trial_id=f"tune-{cell}-{trial}")
 
@@ -41,9 +41,10 @@ def report(step, loss):
 
 @dataclass(frozen=True)
 class World:
-    """Cells whose trials report in a random order, each loss a function of (trial, step).
+    """Simulates cells whose trials report in a random order.
 
-    ``cells`` has training steps and evaluation interval by cell.
+    Each loss is a function of (trial, step). ``cells`` has training steps and evaluation interval
+    by cell.
     """
 
     cells: dict
@@ -63,12 +64,12 @@ class World:
         chance = random.Random(f"{self.seed} {trial} {step}")
         if chance.random() < self.diverging:
             return math.nan
-        # As in training some cells have losses of another size, and some losses are equal.
+        # As in training, cells have losses of different sizes, and some losses are equal.
         scale = 1.0 if cell == min(self.cells) else 1000.0
         return scale * (chance.choice(LOSSES) if chance.random() < 0.5 else chance.random())
 
     def play(self, decide):
-        """Put every report to ``decide``; returns what arrived and what was decided."""
+        """Put every report to ``decide`` and return the reports with their decisions."""
         order, decisions = random.Random(self.seed), []
         at = {(cell, f"{cell}{i}"): 0 for cell in self.cells for i in range(self.trials)}
         while at:
@@ -99,7 +100,7 @@ def worlds(draw, diverging=0.0):
 
 
 def as_tune_does(steps, put, complete):
-    """Tune puts no finished trial to a decision, and completes those that are stopped."""
+    """Decide as Tune does, which asks no scheduler about finished trials and completes stopped ones."""
 
     def decide(cell, trial, result):
         done = result["infeasible"] or result["step"] >= steps[cell]
@@ -111,17 +112,21 @@ def as_tune_does(steps, put, complete):
     return decide
 
 
-def ours(scheduler, steps):
-    there = NoController()
+def per_cell_asha(scheduler, steps):
+    controller = NoController()
     return as_tune_does(
         steps,
-        lambda cell, trial, r: scheduler.on_trial_result(there, tune_trial(cell, trial), r),
-        lambda cell, trial, r: scheduler.on_trial_complete(there, tune_trial(cell, trial), r),
+        lambda cell, trial, result: scheduler.on_trial_result(
+            controller, tune_trial(cell, trial), result
+        ),
+        lambda cell, trial, result: scheduler.on_trial_complete(
+            controller, tune_trial(cell, trial), result
+        ),
     )
 
 
-def rays_own(world):
-    """Ray's own scheduler, one a cell, which draws the bracket of a trial as ours does."""
+def rays_asha(world):
+    """Decide with Ray's own scheduler, one per cell, which draws brackets as PerCellASHA does."""
     schedulers, added = {}, set()
 
     def on_cell(cell, trial):
@@ -158,39 +163,43 @@ def rays_own(world):
 @settings(max_examples=300, deadline=None)
 @given(worlds())
 def test_decisions_equal_rays_scheduler_run_on_each_cell_alone(world):
-    assert world.play(ours(world.scheduler(), world.steps)) == world.play(rays_own(world))
+    assert world.play(per_cell_asha(world.scheduler(), world.steps)) == world.play(rays_asha(world))
 
 
 @pytest.mark.parametrize("brackets", [1, 3])
 @pytest.mark.parametrize("interval", [10, 7])
-def test_what_is_compared_with_rays_stops_some_trials_and_spares_others(brackets, interval):
-    """The worlds are of a kind in which something happens."""
+def test_the_compared_worlds_have_stopped_and_completed_trials(brackets, interval):
+    """A comparison with Ray says something only if its worlds have trials of both kinds."""
     spec = SchedulerSpec(method="asha", grace=10, reduction_factor=2.0, brackets=brackets)
-    found = set()
+    stops = set()
     for seed in range(5):
         world = World({"a": (100, interval), "b": (90, interval)}, 12, spec, seed)
-        decisions = world.play(ours(world.scheduler(), world.steps))
-        assert decisions == world.play(rays_own(world))
-        found |= {
-            (cell, step >= world.steps[cell]) for cell, _, step, how in decisions if how == STOP
+        decisions = world.play(per_cell_asha(world.scheduler(), world.steps))
+        assert decisions == world.play(rays_asha(world))
+        stops |= {
+            (cell, step >= world.steps[cell])
+            for cell, _, step, decision in decisions
+            if decision == STOP
         }
-    assert found == {("a", True), ("a", False), ("b", True), ("b", False)}
+    assert stops == {("a", True), ("a", False), ("b", True), ("b", False)}
 
 
-def ledger_of(seen, steps):
-    """What the ledger has after some arrivals; of the last one the decision is not known."""
-    rows = [(cell, trial, result["step"], result["objective"]) for cell, trial, result, _ in seen]
+def ledger_of(decided, steps):
+    """Return what the ledger has after some reports; the decision on the last one is not known."""
+    rows = [
+        (cell, trial, result["step"], result["objective"]) for cell, trial, result, _ in decided
+    ]
     stopped = {
         trial: result["step"]
-        for cell, trial, result, decision in seen[:-1]
+        for cell, trial, result, decision in decided[:-1]
         if decision == STOP and not result["infeasible"] and result["step"] < steps[cell]
     }
-    ended = {trial for _, trial, _, decision in seen[:-1] if decision == STOP}
-    last = {trial: result["step"] for _, trial, result, _ in seen}
+    ended = {trial for _, trial, _, decision in decided[:-1] if decision == STOP}
+    last = {trial: result["step"] for _, trial, result, _ in decided}
     return rows, stopped, {trial: step for trial, step in last.items() if trial not in ended}
 
 
-# Reports skip rungs: Ray enters a stopped trial into the one below as well.
+# Reports skip rungs: Ray enters a stopped trial into the rung below as well.
 SKIPPING = World({"a": (40, 5)}, 9, SchedulerSpec(method="asha", grace=2, reduction_factor=1.5), 5)
 
 
@@ -198,25 +207,25 @@ SKIPPING = World({"a": (40, 5)}, 9, SchedulerSpec(method="asha", grace=2, reduct
 @given(worlds(diverging=0.02), st.sets(st.floats(0, 1), min_size=1, max_size=3))
 @example(SKIPPING, {10})
 @example(SKIPPING, {23})
-def test_killed_anywhere_and_replayed_from_the_ledger_it_decides_as_if_nothing_had_been(
-    world, where
-):
-    undisturbed = world.play(ours(world.scheduler(), world.steps))
-    kills = {round(at * len(undisturbed)) if at <= 1 else at for at in where} - {0}
-    seen, scheduler, told = [], world.scheduler(), []
+def test_a_scheduler_replayed_from_the_ledger_after_kills_decides_as_if_undisturbed(world, places):
+    undisturbed = world.play(per_cell_asha(world.scheduler(), world.steps))
+    kills = {round(place * len(undisturbed)) if place <= 1 else place for place in places} - {0}
+    decided, scheduler, replayed = [], world.scheduler(), []
 
     def decide(cell, trial, result):
         nonlocal scheduler
-        if len(seen) in kills:  # the driver died; what it recorded is all that is left
+        if len(decided) in kills:  # the driver died: only the ledger is left
             scheduler = world.scheduler()
-            rows, stopped, undecided = ledger_of(seen, world.steps)
-            told.append((seen[-1], scheduler.replay(rows, stopped, undecided)))
-        seen.append((cell, trial, result, ours(scheduler, world.steps)(cell, trial, result)))
-        return seen[-1][-1]
+            rows, stopped, undecided = ledger_of(decided, world.steps)
+            replayed.append((decided[-1], scheduler.replay(rows, stopped, undecided)))
+        decided.append(
+            (cell, trial, result, per_cell_asha(scheduler, world.steps)(cell, trial, result))
+        )
+        return decided[-1][-1]
 
     assert world.play(decide) == undisturbed
-    # The report before the kill is decided by the replay as it was decided then.
-    for (cell, trial, result, decision), stops in told:
+    # The replay decides on the report before the kill as the killed scheduler did.
+    for (cell, trial, result, decision), stops in replayed:
         by_its_rung = result["step"] < world.steps[cell] and not result["infeasible"]
         assert stops == ({trial} if decision == STOP and by_its_rung else set())
 
@@ -224,50 +233,52 @@ def test_killed_anywhere_and_replayed_from_the_ledger_it_decides_as_if_nothing_h
 @settings(max_examples=150, deadline=None)
 @given(worlds(), st.integers(0, 10**6))
 def test_reports_that_are_made_again_count_once(world, seed):
-    """A trial that went on from a checkpoint makes some reports again, with the same numbers."""
-    undisturbed = world.play(ours(world.scheduler(), world.steps))
-    scheduler, chance, made = world.scheduler(), random.Random(seed), {}
+    """A trial that resumes from a checkpoint repeats some reports with the same numbers."""
+    undisturbed = world.play(per_cell_asha(world.scheduler(), world.steps))
+    scheduler, chance, reported = world.scheduler(), random.Random(seed), {}
 
     def decide(cell, trial, result):
-        for again in made.setdefault(trial, []):
+        for earlier in reported.setdefault(trial, []):
             if chance.random() < 0.3:
-                decision = scheduler.on_trial_result(NoController(), tune_trial(cell, trial), again)
+                decision = scheduler.on_trial_result(
+                    NoController(), tune_trial(cell, trial), earlier
+                )
                 assert decision == CONTINUE
-        made[trial].append(result)
-        return ours(scheduler, world.steps)(cell, trial, result)
+        reported[trial].append(result)
+        return per_cell_asha(scheduler, world.steps)(cell, trial, result)
 
     assert world.play(decide) == undisturbed
 
 
 @settings(max_examples=100, deadline=None)
 @given(worlds(), st.integers(0, 10**6))
-def test_how_the_cells_arrive_among_each_other_changes_nothing(world, seed):
-    """Each cell's decisions follow from its own arrivals alone."""
+def test_the_order_of_reports_between_cells_changes_no_decision(world, seed):
+    """The decisions of a cell follow from its own reports alone."""
     queues = {}
-    for cell, of in world.cells.items():
-        alone = World({cell: of}, world.trials, world.spec, world.seed)
-        decide, arrived = ours(alone.scheduler(), alone.steps), queues.setdefault(cell, [])
+    for cell, schedule in world.cells.items():
+        alone = World({cell: schedule}, world.trials, world.spec, world.seed)
+        decide, arrived = per_cell_asha(alone.scheduler(), alone.steps), queues.setdefault(cell, [])
 
         def remembered(*arrival, decide=decide, arrived=arrived):
             arrived.append((arrival, decide(*arrival)))
             return arrived[-1][1]
 
         alone.play(remembered)
-    decide, chance = ours(world.scheduler(), world.steps), random.Random(seed)
+    decide, chance = per_cell_asha(world.scheduler(), world.steps), random.Random(seed)
     while any(queues.values()):
         cell = chance.choice(sorted(cell for cell, queue in queues.items() if queue))
         arrival, decision = queues[cell].pop(0)
         assert decide(*arrival) == decision
 
 
-def test_rungs_are_where_trials_may_be_stopped():
+def test_rungs_are_the_grace_times_powers_of_the_reduction_factor():
     spec = SchedulerSpec(method="asha", grace=4, reduction_factor=2.0, brackets=2)
     assert spec.rungs(16) == [4, 8, 16]
     assert spec.rungs(40) == [4, 8, 16, 32]
     assert SchedulerSpec(method="none").rungs(40) == []
 
 
-def test_a_trial_is_in_the_bracket_it_was_in_and_larger_brackets_have_more():
+def test_the_bracket_of_a_trial_is_reproducible_and_drawn_with_rays_probabilities():
     spec = SchedulerSpec(method="asha", grace=1, reduction_factor=2.0, brackets=3)
     schedulers = [PerCellASHA(spec, {"a": 64}, SEED) for _ in range(2)]
     for scheduler in schedulers:
@@ -278,7 +289,7 @@ def test_a_trial_is_in_the_bracket_it_was_in_and_larger_brackets_have_more():
         for s in schedulers
     )
     assert first == second
-    # Seven, six and five rungs: Ray draws them with the softmax of these.
+    # The brackets have seven, six and five rungs: Ray draws with the softmax of these numbers.
     counts = np.bincount(first, minlength=3) / 400
     wanted = np.exp([0.0, -1.0, -2.0]) / np.exp([0.0, -1.0, -2.0]).sum()
     deviation = np.sqrt(wanted * (1 - wanted) / 400)
@@ -287,19 +298,19 @@ def test_a_trial_is_in_the_bracket_it_was_in_and_larger_brackets_have_more():
 
 def test_a_single_trial_is_never_stopped_early():
     world = World({"a": (90, 7)}, 1, SPEC, 3)
-    decisions = world.play(ours(world.scheduler(), world.steps))
+    decisions = world.play(per_cell_asha(world.scheduler(), world.steps))
     assert [d for *_, d in decisions] == [CONTINUE] * 12 + [STOP]
     assert decisions[-1][2] == 90
 
 
-def test_of_equals_none_is_stopped():
+def test_asha_stops_no_trial_among_equal_losses():
     scheduler = PerCellASHA(SPEC, STEPS, SEED)
     for index in range(20):
         handed = tune_trial("a", f"{index}")
         assert scheduler.on_trial_result(None, handed, report(10, 0.25)) == CONTINUE
 
 
-def test_a_loss_is_never_held_against_another_cells():
+def test_asha_never_compares_losses_of_different_cells():
     scheduler = PerCellASHA(SPEC, STEPS, SEED)
     for index in range(20):
         scheduler.on_trial_result(None, tune_trial("easy", f"{index}"), report(10, 0.001))
@@ -320,7 +331,7 @@ def test_an_infeasible_trial_ends_at_once_and_leaves_the_rungs_alone():
 
 
 @pytest.mark.parametrize("last", [{}, {"error": "Traceback", "objective": math.nan}])
-def test_a_trial_that_ended_without_a_report_or_failed_is_nothing_to_the_rungs(last):
+def test_a_trial_that_failed_or_ended_without_a_report_leaves_the_rungs_alone(last):
     scheduler = PerCellASHA(SPEC, STEPS, SEED)
     failed = tune_trial("a", "0")
     if last:

@@ -1,4 +1,4 @@
-"""Whatever becomes of a part of the quickstart's file: a sweep comes out of it, or sentences."""
+"""Loading the quickstart's file with random changes gives a sweep or sentences about the file."""
 
 import json
 
@@ -23,7 +23,7 @@ def file(tmp_path):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(mutated())
-def test_a_sweep_or_sentences_with_lines(file, data):
+def test_load_of_a_mutated_sweep_file_returns_a_sweep_or_raises_bad_input(file, data):
     file.write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8", newline="")
     try:
         spec = load(file)
@@ -31,10 +31,10 @@ def test_a_sweep_or_sentences_with_lines(file, data):
         assert str(error).startswith(f"{file}:")
     else:
         assert isinstance(spec, SweepSpec)
-        json.dumps(spec.model_dump(mode="json"), allow_nan=False)  # as the results folder keeps it
+        json.dumps(spec.model_dump(mode="json"), allow_nan=False)  # sweep.json holds this JSON
         for architecture in spec.architectures:
             space = search_space(architecture.name, architecture.options)
             for name, domain in space.items():
-                spec.search.narrow(name, domain)  # as the plan does it
+                spec.search.narrow(name, domain)  # the plan narrows domains like this
             for index in range(len(spec.search.configurations or [])):
                 spec.fixed(index, architecture, spec.tasks[0])

@@ -1,4 +1,4 @@
-"""Whatever stands in a file: a mapping comes out of it, or a sentence about it, nothing else."""
+"""Loading a YAML file of any content gives a mapping or one sentence about the file."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +24,7 @@ pieces = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.one_of(st.text(), pieces, pieces.map("a: {}".format), pieces.map("&a {{{}}}".format)))
-def test_any_text_is_a_mapping_or_a_sentence_about_the_file(file, text):
+def test_load_of_any_text_returns_a_mapping_or_raises_one_sentence(file, text):
     file.write_text(text, encoding="utf-8", newline="")
     try:
         data, lines = yaml_lines.load(file)
@@ -41,7 +41,7 @@ def test_any_text_is_a_mapping_or_a_sentence_about_the_file(file, text):
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.binary())
-def test_any_bytes_are_a_mapping_or_a_sentence_about_the_file(file, content):
+def test_load_of_any_bytes_returns_or_raises_a_sentence_about_the_file(file, content):
     file.write_bytes(content)
     try:
         yaml_lines.load(file)

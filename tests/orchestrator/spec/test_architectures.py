@@ -1,4 +1,4 @@
-"""What a sweep file may say of an architecture: each mistake is one sentence with its line."""
+"""Mistakes in the architectures of a sweep file are reported in one sentence with the line."""
 
 import sys
 import textwrap
@@ -251,7 +251,7 @@ BROKEN = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A package of a user's own, in the folder in which the command line is called."""
+    """Write a user's own package into a folder and make it the working directory."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "own_cells").mkdir()
     for name, text in MODULES.items():
@@ -264,7 +264,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def plan(folder, monkeypatch, capsys):
-    """Exit code, output and errors of ``soundings plan``."""
+    """Return a function that calls ``soundings plan``; it returns exit code, output and errors."""
 
     def call(architecture, depth=1, budget=2000):
         text = SWEEP.format(architecture=architecture, depth=depth, budget=budget)
@@ -337,7 +337,9 @@ def plan(folder, monkeypatch, capsys):
         ('"own_cells:"', "architecture 'own_cells:' is no path such as mypackage.cells:MyCell"),
     ],
 )
-def test_each_mistake_is_one_sentence(plan, folder, architecture, sentence):
+def test_a_mistake_in_an_architecture_is_reported_in_one_sentence_with_its_line(
+    plan, folder, architecture, sentence
+):
     code, out, error = plan(architecture)
     assert error == f"small.yaml:4: {sentence.replace('{folder}', str(folder))}\n"
     assert (code, out) == (2, "")
@@ -381,7 +383,7 @@ def test_the_plan_says_where_a_width_was_rounded_down(plan):
 
 
 @pytest.mark.parametrize(("name", "fault"), BROKEN)
-def test_what_is_wrong_with_a_users_architecture_is_told_by_the_plan(plan, folder, name, fault):
+def test_the_plan_says_why_a_users_architecture_does_not_work(plan, folder, name, fault):
     code, out, error = plan(f"own_cells.broken:{name}")
     assert (code, out) == (2, "")
     start = f"small.yaml:4: architecture 'own_cells.broken:{name}' does not work: "
@@ -411,12 +413,10 @@ def test_what_is_wrong_with_a_users_architecture_is_told_by_the_plan(plan, folde
         ("own_cells.broken.Works", "is no path: did you mean 'own_cells.broken:Works'?"),
     ],
 )
-def test_what_is_wrong_with_a_users_module_is_told_where_it_is(
-    plan, folder, architecture, sentence
-):
+def test_the_plan_says_why_a_users_module_cannot_be_used(plan, folder, architecture, sentence):
     code, _, error = plan(architecture)
-    told = sentence.replace("{folder}", str(folder))
-    assert error == f"small.yaml:4: architecture '{architecture}' {told}\n"
+    expected = sentence.replace("{folder}", str(folder))
+    assert error == f"small.yaml:4: architecture '{architecture}' {expected}\n"
     assert code == 2
 
 
@@ -441,7 +441,7 @@ def test_what_is_wrong_with_a_users_module_is_told_where_it_is(
         ),
     ],
 )
-def test_what_is_wrong_with_a_users_options_is_told(plan, name, sentence):
+def test_the_plan_says_what_is_wrong_with_a_users_options_class(plan, name, sentence):
     code, _, error = plan(f"own_cells.broken:{name}")
     assert error == f"small.yaml:4: {sentence}\n"
     assert code == 2

@@ -1,4 +1,4 @@
-"""Sweep files: ``search.method: list``, and what only one of the methods may have."""
+"""Sweep files may list configurations; keys of another search method are refused."""
 
 import json
 
@@ -17,7 +17,7 @@ LIST = """\
     - {learning_rate: 1e-2, h_square: normal}
     - optimizer: sgd
 """
-RIGHT = SWEEP.replace("  samples: 3\n", LIST)
+LIST_SWEEP = SWEEP.replace("  samples: 3\n", LIST)
 
 
 def listed(*configurations, **changes):
@@ -36,8 +36,8 @@ def listed(*configurations, **changes):
     )
 
 
-def test_each_configuration_is_a_sample(tmp_path):
-    spec = load(write(tmp_path, RIGHT))
+def test_each_listed_configuration_counts_as_a_sample(tmp_path):
+    spec = load(write(tmp_path, LIST_SWEEP))
     assert spec.search.samples == 3
     assert json.loads(spec.model_dump_json())["search"]["configurations"][0] == {
         "learning_rate": 1e-3,
@@ -45,52 +45,59 @@ def test_each_configuration_is_a_sample(tmp_path):
     }
 
 
-def test_what_is_named_is_fixed_and_the_rest_is_that_of_random_search():
+def test_listed_hyperparameters_are_fixed_and_the_others_drawn_as_by_random_search():
     named = [{"learning_rate": 0.05, "compute_steps": 4}, {"optimizer": "adam"}]
     plan = listed(*named)
     drawn = listed(search={"samples": 2})
     assert plan.trial_count == drawn.trial_count == 2 * 4
-    both = list(zip(plan.trials(), drawn.trials(), strict=True))
-    for ours, random in both:
-        assert ours.id == random.id
-        space, found = ours.cell.space, ours.definition["configuration"]
-        fixed = {k: v for k, v in named[ours.index].items() if k in space}
-        rest = {k: v for k, v in random.definition["configuration"].items() if k not in fixed}
-        gained = {k: v for k, v in found.items() if k not in fixed and k not in rest}
-        assert found == {**rest, **fixed, **gained}
-        assert set(gained) <= {"momentum_logit"}  # where random search drew sgd
+    pairs = list(zip(plan.trials(), drawn.trials(), strict=True))
+    for listed_trial, random_trial in pairs:
+        assert listed_trial.id == random_trial.id
+        space, configuration = listed_trial.cell.space, listed_trial.definition["configuration"]
+        fixed = {k: v for k, v in named[listed_trial.index].items() if k in space}
+        open_values = {
+            k: v for k, v in random_trial.definition["configuration"].items() if k not in fixed
+        }
+        gained = {k: v for k, v in configuration.items() if k not in fixed and k not in open_values}
+        assert configuration == {**open_values, **fixed, **gained}
+        assert set(gained) <= {"momentum_logit"}  # random search drew sgd, which has no momentum
         seeds = ("network_seed", "data_seed", "steps")
-        assert [ours.definition[k] for k in seeds] == [random.definition[k] for k in seeds]
+        assert [listed_trial.definition[k] for k in seeds] == [
+            random_trial.definition[k] for k in seeds
+        ]
     # Only one of the tasks has compute_steps, and no trial on the other names it.
-    assert {"compute_steps" in t.definition["configuration"] for t, _ in both} == {True, False}
+    assert {"compute_steps" in trial.definition["configuration"] for trial, _ in pairs} == {
+        True,
+        False,
+    }
 
 
-def test_a_conditional_hyperparameter_follows_what_is_named():
+def test_a_conditional_hyperparameter_of_a_list_is_present_only_if_its_condition_holds():
     plan = listed({"optimizer": "sgd", "momentum_logit": 2.0}, {"momentum_logit": 2.0})
     for trial in plan.trials():
-        found = trial.definition["configuration"]
-        assert ("momentum_logit" in found) == (found["optimizer"] != "sgd")
-        assert found.get("momentum_logit", 2.0) == 2.0
-        assert trial.index or found["optimizer"] == "sgd"
+        configuration = trial.definition["configuration"]
+        assert ("momentum_logit" in configuration) == (configuration["optimizer"] != "sgd")
+        assert configuration.get("momentum_logit", 2.0) == 2.0
+        assert trial.index or configuration["optimizer"] == "sgd"
 
 
-def test_values_have_the_type_of_their_hyperparameter():
+def test_listed_values_are_converted_to_the_type_of_their_hyperparameter():
     (trial, *_) = listed({"clip_norm": 7, "compute_steps": 3.0}).trials()
-    found = trial.definition["configuration"]
-    assert (found["clip_norm"], found["compute_steps"]) == (7, 3)
-    assert (type(found["clip_norm"]), type(found["compute_steps"])) == (float, int)
+    configuration = trial.definition["configuration"]
+    assert (configuration["clip_norm"], configuration["compute_steps"]) == (7, 3)
+    assert (type(configuration["clip_norm"]), type(configuration["compute_steps"])) == (float, int)
 
 
-def test_the_space_narrows_what_a_configuration_leaves_open():
+def test_the_space_narrows_hyperparameters_that_a_listed_configuration_leaves_open():
     space = {"optimizer": ["adam", "rmsprop"], "learning_rate": {"low": 1e-3, "high": 2e-3}}
     plan = listed(*({"clip_norm": norm} for norm in range(1, 6)), {"optimizer": "sgd"}, space=space)
     for trial in plan.trials():
-        found = trial.definition["configuration"]
-        assert 1e-3 <= found["learning_rate"] <= 2e-3
-        assert found["optimizer"] in (["sgd"] if trial.index == 5 else ["adam", "rmsprop"])
+        configuration = trial.definition["configuration"]
+        assert 1e-3 <= configuration["learning_rate"] <= 2e-3
+        assert configuration["optimizer"] in (["sgd"] if trial.index == 5 else ["adam", "rmsprop"])
 
 
-def test_a_configuration_is_a_pure_function_of_sweep_cell_and_index():
+def test_a_listed_configuration_is_a_pure_function_of_sweep_cell_and_index():
     plan = listed({"clip_norm": 2.0})
     (cell, *_) = plan.cells
     space = search_space("gru") | {"compute_steps": cell.space["compute_steps"]}
@@ -155,13 +162,15 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), MISTAKES)
-def test_a_list_that_cannot_be(tmp_path, right, wrong, sentence):
-    assert RIGHT.count(right) == 1
-    (said,) = refusal(write(tmp_path, RIGHT.replace(right, wrong)))
-    assert said.startswith(sentence)
+def test_a_mistake_in_a_list_of_configurations_is_refused_with_its_line(
+    tmp_path, right, wrong, sentence
+):
+    assert LIST_SWEEP.count(right) == 1
+    (message,) = refusal(write(tmp_path, LIST_SWEEP.replace(right, wrong)))
+    assert message.startswith(sentence)
 
 
-WITHOUT = [
+UNFIT_KEYS = [
     (
         "  method: list\n",
         ["12: search list needs 'configurations', a list like [{learning_rate: 1e-3}]"],
@@ -187,25 +196,27 @@ WITHOUT = [
 ]
 
 
-@pytest.mark.parametrize(("search", "sentences"), WITHOUT)
-def test_what_a_method_needs(tmp_path, search, sentences):
+@pytest.mark.parametrize(("search", "sentences"), UNFIT_KEYS)
+def test_a_search_method_with_missing_or_unfit_keys_is_refused_with_its_line(
+    tmp_path, search, sentences
+):
     assert refused(tmp_path, "  samples: 3\n", search) == sentences
 
 
-def test_a_task_must_be_able_to_have_a_value(tmp_path):
-    text = RIGHT.replace("  - digits\n", "  - arithmetic\n")
+def test_a_listed_value_outside_the_range_of_a_tasks_hyperparameter_is_refused(tmp_path):
+    text = LIST_SWEEP.replace("  - digits\n", "  - arithmetic\n")
     text = text.replace("optimizer: sgd", "compute_steps: 7")
     assert refusal(write(tmp_path, text)) == [
         "16: hyperparameter 'compute_steps' is 7, but must be from 1 to 6"
     ]
 
 
-def test_gp_takes_samples_and_a_space(tmp_path):
+def test_search_gp_accepts_samples_and_a_space(tmp_path):
     spec = load(write(tmp_path, SWEEP.replace("samples: 3", "samples: 3\n  method: gp")))
     assert (spec.search.method, spec.search.samples) == ("gp", 3)
     assert spec.search.space["optimizer"] == ["adam", "rmsprop"]
 
 
-def test_trials_and_steps_are_those_of_the_list():
+def test_the_plan_of_a_list_counts_its_trials_and_steps():
     plan = listed({"l2": 0}, {})
     assert (plan.spec.search.samples, plan.trial_count, plan.step_count) == (2, 8, 40)

@@ -1,4 +1,4 @@
-"""Sweep files: empty grids, numbers out of range, what does not fit together, unfit names."""
+"""Sweep files with empty lists, numbers out of range or unfit names are refused."""
 
 import pytest
 
@@ -14,7 +14,7 @@ EMPTY = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "line", "key"), EMPTY)
-def test_an_empty_grid(tmp_path, right, wrong, line, key):
+def test_an_empty_list_in_the_grid_is_refused(tmp_path, right, wrong, line, key):
     sentence = f"{line}: '{key}' is an empty list: give at least one"
     assert refused(tmp_path, right, wrong) == [sentence]
 
@@ -63,7 +63,7 @@ TOGETHER = [
         "grace: 101",
         "16: scheduler.grace is 101, but a trial of digits has only 100 training steps",
     ),
-    (  # rungs at 20 and 60
+    (  # the rungs are at 20 and 60
         "grace: 20",
         "grace: 20, brackets: 3",
         "16: scheduler.brackets is 3, but a trial of digits has only 2 rungs: trials in a bracket "
@@ -103,11 +103,13 @@ TOGETHER = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), [*RANGES, *TOGETHER])
-def test_a_number_that_cannot_be(tmp_path, right, wrong, sentence):
+def test_a_value_out_of_range_or_contradicting_another_is_refused_with_its_line(
+    tmp_path, right, wrong, sentence
+):
     assert refused(tmp_path, right, wrong) == [sentence]
 
 
-def test_numbers_on_the_edge_are_right(tmp_path):
+def test_numbers_at_the_ends_of_their_ranges_are_accepted(tmp_path):
     text = SWEEP.replace("grace: 20", "grace: 100").replace("interval: 10", "interval: 100")
     text = text.replace("seed: 1", "seed: 0").replace("cpus: 1", "cpus: 0.01, gpus: 0")
     assert load(write(tmp_path, SWEEP.replace("grace: 20", "grace: 20, brackets: 2")))
@@ -118,7 +120,7 @@ def test_numbers_on_the_edge_are_right(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "-a", "", "größe", "a b", "a\n", "a:b"])
-def test_a_name_that_is_no_safe_folder(tmp_path, name):
+def test_a_sweep_name_that_is_unsafe_as_a_folder_name_is_refused(tmp_path, name):
     quoted = '"' + name.replace("\n", "\\n") + '"'
     assert refused(tmp_path, "name: small", f"name: {quoted}") == [
         f"1: 'name' is {name!r}, but must be made of letters, digits, '.', '_' and '-', and begin "
@@ -126,7 +128,7 @@ def test_a_name_that_is_no_safe_folder(tmp_path, name):
     ]
 
 
-def test_names_that_are_too_long_or_taken(tmp_path):
+def test_sweep_names_that_are_too_long_or_reserved_are_refused(tmp_path):
     assert refused(tmp_path, "name: small", f"name: {'a' * 101}") == [
         "1: 'name' has 101 characters, but may have 100"
     ]

@@ -1,4 +1,4 @@
-"""Sweep files: architectures, tasks and options that do not exist, and twice the same."""
+"""Sweep files with unknown architectures, tasks or options, or with duplicates, are refused."""
 
 import pytest
 
@@ -80,11 +80,13 @@ TWICE = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), [*NAMES, *OPTIONS, *TWICE])
-def test_each_mistake_has_its_line_and_names_what_would_be_right(tmp_path, right, wrong, sentence):
+def test_an_unknown_name_a_bad_option_or_a_duplicate_is_refused_with_its_line(
+    tmp_path, right, wrong, sentence
+):
     assert refused(tmp_path, right, wrong) == [sentence]
 
 
-def test_the_same_with_other_options_is_not_the_same(tmp_path):
+def test_the_same_name_with_other_options_is_no_duplicate(tmp_path):
     text = SWEEP.replace("- rnn", "- wcrnn").replace("- digits", "- parentheses")
     spec = load(write(tmp_path, text))
     assert [a.label for a in spec.architectures] == ["wcrnn", "wcrnn(alpha=0.9)"]

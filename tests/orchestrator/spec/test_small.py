@@ -1,4 +1,4 @@
-"""The small variant of a sweep file: what replaces what, and where its mistakes are."""
+"""The small variant of a sweep file replaces values; mistakes are reported with their lines."""
 
 import pytest
 import yaml
@@ -46,7 +46,7 @@ small:
 """
 
 
-def test_mappings_merge_key_by_key_and_all_else_is_replaced(tmp_path):
+def test_the_small_variant_merges_mappings_by_key_and_replaces_other_values(tmp_path):
     spec = load(write(tmp_path, SWEEP), small=True)
     assert spec.name == "whole-small"
     assert (spec.depths, spec.budgets, spec.seed) == ([1], [900], 1)
@@ -58,40 +58,41 @@ def test_mappings_merge_key_by_key_and_all_else_is_replaced(tmp_path):
     assert (training.steps, training.batch_size, training.evaluation_interval) == (500, 16, 25)
 
 
-def test_a_list_is_never_merged_with_a_list(tmp_path):
+def test_the_small_variant_replaces_a_list_as_a_whole(tmp_path):
     text = SWEEP.replace("small:\n", "small:\n  tasks:\n    - {name: digits, budgets: [800]}\n")
     (task,) = load(write(tmp_path, text), small=True).tasks
     assert (task.training.steps, task.budgets) == (None, [800])
 
 
-def test_a_value_takes_the_place_of_a_mapping(tmp_path):
+def test_the_small_variant_may_replace_a_mapping_with_a_value(tmp_path):
     text = SWEEP.replace("scheduler: none", "scheduler: {method: asha, grace: 9}")
     text = text.replace("  scheduler:\n    method: asha\n    grace: 5\n", "  scheduler: none\n")
     assert load(write(tmp_path, text)).scheduler.grace == 9
     assert load(write(tmp_path, text), small=True).scheduler.method == "none"
 
 
-def test_without_the_option_the_file_is_what_it_is_without_the_key(tmp_path):
+def test_load_without_the_small_option_ignores_the_small_variant(tmp_path):
     plain = SWEEP[: SWEEP.index("small:")]
     assert load(write(tmp_path, SWEEP)) == load(write(tmp_path, plain))
 
 
-def test_an_empty_variant_differs_in_its_name_alone(tmp_path):
+def test_an_empty_small_variant_differs_from_the_sweep_in_its_name_alone(tmp_path):
     text = SWEEP[: SWEEP.index("small:")] + "small: {}\n"
-    small, whole = (load(write(tmp_path, text), small=small) for small in (True, False))
-    assert small == whole.model_copy(update={"name": "whole-small"})
+    small, full = (load(write(tmp_path, text), small=small) for small in (True, False))
+    assert small == full.model_copy(update={"name": "whole-small"})
 
 
-def test_a_name_of_its_own_is_kept(tmp_path):
+def test_the_small_variant_keeps_a_name_of_its_own(tmp_path):
     text = SWEEP.replace("small:\n", "small:\n  name: tiny\n")
     assert load(write(tmp_path, text), small=True).name == "tiny"
 
 
-WITHOUT = (
+NO_VARIANT = (
     "small.yaml: the sweep has no small variant: put what it does otherwise under a key 'small', "
     "or leave --small out"
 )
-MISTAKES = [  # what is replaced, what is read of the small variant, and of the whole sweep
+# Each row: the text to replace, its replacement, messages with --small, messages without it.
+MISTAKES = [
     (
         "    samples: 2",
         "    samples: 0",
@@ -138,7 +139,7 @@ MISTAKES = [  # what is replaced, what is read of the small variant, and of the 
         "sede: 1",
         *[["1: the key 'seed' is missing", "2: unknown key 'sede'; did you mean 'seed'?"]] * 2,
     ),
-    # What the small variant replaces is no mistake of its.
+    # A wrong value that the small variant replaces is a mistake of the full sweep only.
     ("depths: [1, 2]", "depths: [0]", [], ["4: 'depths.0' is 0, but must be greater than 0"]),
     (
         "  evaluation_interval: 100",
@@ -146,7 +147,7 @@ MISTAKES = [  # what is replaced, what is read of the small variant, and of the 
         [],
         ["17: evaluation_interval is 501, but a trial has only 500 steps"],
     ),
-    # Each part is right alone.
+    # The sweep and the small variant are right alone, but contradict each other.
     (
         "  training: {evaluation_interval: 25}",
         "  tasks: [{name: digits, training: {steps: 99}}]",
@@ -166,7 +167,7 @@ MISTAKES = [  # what is replaced, what is read of the small variant, and of the 
 
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
-    """Call the command line on the file in this process: exit code, output, errors."""
+    """Return a function that calls the command line on a file and returns code, output, errors."""
     monkeypatch.chdir(tmp_path)
 
     def run(text, *arguments):
@@ -180,31 +181,33 @@ def call(monkeypatch, capsys, tmp_path):
     return run
 
 
-@pytest.mark.parametrize(("right", "wrong", "small", "whole"), MISTAKES)
-def test_each_mistake_has_the_line_where_it_stands(call, right, wrong, small, whole):
+@pytest.mark.parametrize(("right", "wrong", "small", "full"), MISTAKES)
+def test_mistakes_are_reported_with_their_lines_with_and_without_the_small_variant(
+    call, right, wrong, small, full
+):
     assert SWEEP.count(right) == 1
     text = SWEEP.replace(right, wrong)
-    for sentences, options in ((small, ["--small"]), (whole, [])):
+    for sentences, options in ((small, ["--small"]), (full, [])):
         code, out, err = call(text, "plan", "small.yaml", *options)
         assert err == "".join(f"small.yaml:{sentence}\n" for sentence in sentences)
         assert (code, bool(out)) == ((2, False) if sentences else (0, True))
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_sweep_without_a_small_variant(call, tmp_path, command):
+def test_the_small_option_is_refused_for_a_sweep_without_a_small_variant(call, tmp_path, command):
     text = SWEEP[: SWEEP.index("small:")]
-    assert call(text, command, "small.yaml", "--small") == (2, "", f"{WITHOUT}\n")
+    assert call(text, command, "small.yaml", "--small") == (2, "", f"{NO_VARIANT}\n")
     assert not (tmp_path / "results").exists()
 
 
-def test_the_plan_is_that_of_the_variant(call):
+def test_the_plan_with_the_small_option_is_that_of_the_small_variant(call):
     _, small, _ = call(SWEEP, "plan", "small.yaml", "--small")
-    _, whole, _ = call(SWEEP, "plan", "small.yaml")
+    _, full, _ = call(SWEEP, "plan", "small.yaml")
     assert "2 cells, 4 trials of 1 network, 2,000 training steps if none is stopped" in small
-    assert "8 cells, 240 trials of 1 network, 120,000 training steps in all" in whole
+    assert "8 cells, 240 trials of 1 network, 120,000 training steps in all" in full
 
 
-def test_a_run_that_broke_off_is_gone_on_with_by_the_same_option(
+def test_a_failed_run_of_a_small_variant_names_the_command_that_resumes_it(
     call, tmp_path, store, monkeypatch
 ):
     def broken(self, left, lost, connect):
@@ -225,7 +228,7 @@ LEAF = object()
 
 
 def nested(depth):
-    """Mappings of mappings, lists and places for values."""
+    """Return a strategy for nested mappings and lists, in which ``LEAF`` marks every value."""
     if depth == 0:
         return st.just(LEAF)
     below = nested(depth - 1)
@@ -234,16 +237,16 @@ def nested(depth):
 
 
 def numbered(value, names):
-    """Each place filled with a value that stands nowhere else in the file."""
+    """Replace each ``LEAF`` with a value that stands nowhere else in the file."""
     if value is LEAF:
         return next(names)
     if isinstance(value, dict):
-        return {key: numbered(of, names) for key, of in value.items()}
-    return [numbered(of, names) for of in value]
+        return {key: numbered(item, names) for key, item in value.items()}
+    return [numbered(item, names) for item in value]
 
 
 def laid_over(under, over):
-    """An independent account of the merge."""
+    """Merge two values independently of the code under test."""
     if not (isinstance(under, dict) and isinstance(over, dict)):
         return over
     keys = [*under, *(key for key in over if key not in under)]
@@ -255,13 +258,13 @@ def laid_over(under, over):
     }
 
 
-def places(value, at=()):
-    """All locations in ``value`` but its own, and what stands there."""
+def places(value, parent=()):
+    """Yield the location and value of everything inside ``value``."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, of in items:
-        yield (*at, key), of
-        if isinstance(of, dict | list):
-            yield from places(of, (*at, key))
+    for key, item in items:
+        yield (*parent, key), item
+        if isinstance(item, dict | list):
+            yield from places(item, (*parent, key))
 
 
 @settings(max_examples=300, deadline=None)
@@ -269,7 +272,7 @@ def places(value, at=()):
     under=st.dictionaries(KEYS, nested(3), min_size=1),
     over=st.dictionaries(KEYS, nested(3)),
 )
-def test_any_mappings_are_merged_and_every_line_is_where_the_value_stands(
+def test_apply_small_merges_any_mappings_and_keeps_the_line_of_every_value(
     tmp_path_factory, under, over
 ):
     names = (f"value{i}" for i in range(10**6))
@@ -280,19 +283,19 @@ def test_any_mappings_are_merged_and_every_line_is_where_the_value_stands(
     small = data.pop("small")
     assert merged == laid_over(data, small)
     rows = text.splitlines()
-    there = dict(places(merged))
-    assert {at for at in lines if at[:1] != ("small",)} == {(), *there}
-    for at, value in there.items():
-        row = rows[lines[at] - 1]
+    values = dict(places(merged))
+    assert {place for place in lines if place[:1] != ("small",)} == {(), *values}
+    for place, value in values.items():
+        row = rows[lines[place] - 1]
         if isinstance(value, str):
             assert value in row.replace(":", "").split()
-        elif isinstance(at[-1], str):
-            assert f"{at[-1]}:" in row.split()
+        elif isinstance(place[-1], str):
+            assert f"{place[-1]}:" in row.split()
         else:
             assert row.lstrip().startswith("-")
 
 
-def test_a_small_variant_has_none_of_its_own(call):
+def test_a_small_variant_inside_a_small_variant_is_refused(call):
     text = SWEEP.replace("  depths: [1]\n", "  small: {depths: [1]}\n  depths: [0]\n")
     lines = text.splitlines()
     code, _, err = call(text, "plan", "small.yaml", "--small")

@@ -1,4 +1,4 @@
-"""Whatever a file says of a hyperparameter: a domain that fits it, or one sentence."""
+"""What a file says of a hyperparameter gives a domain that fits it, or one sentence."""
 
 import math
 
@@ -35,7 +35,7 @@ scalars = (
     | st.sampled_from(["a", "b", "c", ""])
 )
 ranges = st.fixed_dictionaries({"low": scalars, "high": scalars})
-said = scalars | st.lists(scalars, max_size=3) | ranges | st.dictionaries(scalars, scalars)
+entries = scalars | st.lists(scalars, max_size=3) | ranges | st.dictionaries(scalars, scalars)
 
 
 def inner(domain):
@@ -43,37 +43,37 @@ def inner(domain):
 
 
 def may_be_drawn(domain, value):
-    """Whether ``value`` is of the kind that ``domain`` draws."""
+    """Return whether ``value`` is of the kind that ``domain`` draws."""
     if isinstance(domain, Choice):
-        return any(value is known for known in domain.values)
+        return any(value is allowed for allowed in domain.values)
     return type(value) is (int if isinstance(domain, Integer | LogInteger) else float)
 
 
 @settings(max_examples=500)
-@given(domains, said, st.booleans(), st.integers(0, 100))
-def test_a_domain_or_a_sentence(original, given, within, seed):
+@given(domains, entries, st.booleans(), st.integers(0, 100))
+def test_narrow_returns_a_domain_that_fits_or_raises_one_sentence(original, entry, within, seed):
     try:
-        found = narrow("x", original, given, within)
+        domain = narrow("x", original, entry, within)
     except ValueError as error:
         assert "'x'" in str(error)
         assert "\n" not in str(error)
         return
-    assert isinstance(found, When) == isinstance(original, When)
+    assert isinstance(domain, When) == isinstance(original, When)
     if isinstance(original, When):
-        assert (found.on, found.values) == (original.on, original.values)
-        found, original = found.domain, original.domain
-    value = draw({"x": found}, seed)["x"]
+        assert (domain.on, domain.values) == (original.on, original.values)
+        domain, original = domain.domain, original.domain
+    value = draw({"x": domain}, seed)["x"]
     assert may_be_drawn(original, value)
     numbers = not isinstance(original, Choice)
-    if isinstance(given, dict):
-        assert type(found) is type(original)
-        assert (found.low, found.high) == (given["low"], given["high"])
-        assert given["low"] <= value <= given["high"]
-        assert type(found.low) is type(original.low)
+    if isinstance(entry, dict):
+        assert type(domain) is type(original)
+        assert (domain.low, domain.high) == (entry["low"], entry["high"])
+        assert entry["low"] <= value <= entry["high"]
+        assert type(domain.low) is type(original.low)
     else:
-        listed = given if isinstance(given, list) else [given]
-        assert list(found.values) == listed
-        assert all(may_be_drawn(original, value) for value in found.values)
+        listed = entry if isinstance(entry, list) else [entry]
+        assert list(domain.values) == listed
+        assert all(may_be_drawn(original, value) for value in domain.values)
         assert not any(isinstance(value, bool) for value in listed)
     if numbers and within:
         assert original.low <= value <= original.high
@@ -82,7 +82,7 @@ def test_a_domain_or_a_sentence(original, given, within, seed):
 
 
 @given(domains, scalars, st.booleans())
-def test_a_value_of_a_list_is_what_a_fixed_value_of_the_space_is(original, value, within):
+def test_fix_agrees_with_narrow_on_a_single_value(original, value, within):
     try:
         expected = narrow("x", original, value, within)
     except ValueError as error:
@@ -95,13 +95,13 @@ def test_a_value_of_a_list_is_what_a_fixed_value_of_the_space_is(original, value
 
 
 @given(domains, st.lists(scalars, max_size=2) | ranges)
-def test_a_list_or_a_range_is_no_value_of_a_configuration(original, value):
+def test_fix_refuses_a_list_or_a_range(original, value):
     with pytest.raises(ValueError, match=r"hyperparameter 'x' is .* but must be one value in"):
         fix("x", original, value)
 
 
 @pytest.mark.parametrize(
-    ("original", "given", "narrowed"),
+    ("original", "entry", "narrowed"),
     [
         (Integer(1, 6), 4.0, Choice((4,))),
         (Integer(1, 6), [2, 9], Choice((2, 9))),
@@ -116,15 +116,15 @@ def test_a_list_or_a_range_is_no_value_of_a_configuration(original, value):
         ),
     ],
 )
-def test_whole_numbers_and_conditions_stay_what_they_are(original, given, narrowed):
-    found = narrow("x", original, given)
-    assert found == narrowed
-    for value in inner(found).values if isinstance(inner(found), Choice) else ():
+def test_narrow_keeps_whole_numbers_and_conditions(original, entry, narrowed):
+    domain = narrow("x", original, entry)
+    assert domain == narrowed
+    for value in inner(domain).values if isinstance(inner(domain), Choice) else ():
         assert type(value) is type(inner(narrowed).values[0])
 
 
 @pytest.mark.parametrize(
-    ("original", "given", "sentence"),
+    ("original", "entry", "sentence"),
     [
         (Integer(1, 6), 2.5, "hyperparameter 'x' is 2.5, but must be a whole number"),
         (Integer(1, 6), math.inf, "hyperparameter 'x' is inf, but must be a whole number"),
@@ -169,13 +169,13 @@ def test_whole_numbers_and_conditions_stay_what_they_are(original, given, narrow
         ),
     ],
 )
-def test_each_mistake_is_one_sentence(original, given, sentence):
+def test_narrow_raises_one_sentence_for_a_mistake(original, entry, sentence):
     with pytest.raises(ValueError) as caught:
-        narrow("x", original, given)
+        narrow("x", original, entry)
     assert str(caught.value) == sentence
 
 
-def test_of_a_task_whole_numbers_lie_in_its_range():
+def test_narrow_within_the_range_of_a_task_refuses_whole_numbers_outside_it():
     for wrong in (7, [1, 7], {"low": 1, "high": 7}):
         with pytest.raises(ValueError, match="hyperparameter 'x' is 7, but must be from 1 to 6"):
             narrow("x", Integer(1, 6), wrong, within=True)

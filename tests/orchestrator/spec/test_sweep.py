@@ -1,4 +1,4 @@
-"""Sweep files: unknown and missing keys, wrong types, and several mistakes at once."""
+"""Sweep files with unknown keys, missing keys or values of a wrong type are refused."""
 
 import pytest
 import yaml
@@ -8,7 +8,7 @@ from tests.support.paths import QUICKSTART
 from tests.support.sweep_files import SWEEP, refusal, refused, write
 
 
-def test_the_quickstart_is_right_and_says_what_stands_in_it():
+def test_load_of_the_quickstart_returns_the_values_in_its_file():
     spec, data = load(QUICKSTART), yaml.safe_load(QUICKSTART.read_text())
     names = [a if isinstance(a, str) else a["name"] for a in data["architectures"]]
     assert [a.name for a in spec.architectures] == names
@@ -22,7 +22,7 @@ def test_the_quickstart_is_right_and_says_what_stands_in_it():
     assert spec.training.model_dump(exclude_unset=True) == data["training"]
 
 
-def test_the_tests_own_file_is_right_and_its_defaults_are_the_documented_ones(tmp_path):
+def test_load_fills_in_the_documented_defaults(tmp_path):
     spec = load(write(tmp_path, SWEEP))
     assert (spec.search.method, spec.replicates, spec.resources.gpus) == ("random", 1, None)
     assert (spec.scheduler.reduction_factor, spec.search.of) == (3.0, None)
@@ -35,7 +35,7 @@ def test_the_tests_own_file_is_right_and_its_defaults_are_the_documented_ones(tm
 
 
 @pytest.mark.parametrize("none", ["none", "{method: none}"])
-def test_a_sweep_without_a_scheduler(tmp_path, none):
+def test_scheduler_none_is_accepted_as_a_word_and_as_a_mapping(tmp_path, none):
     text = SWEEP.replace("{method: asha, grace: 20}", none)
     assert load(write(tmp_path, text)).scheduler.method == "none"
 
@@ -50,7 +50,8 @@ UNKNOWN = [
     (
         "  steps: 100",
         "  epochs: 100",
-        ["18: unknown key 'epochs'; did you mean 'steps'?"],  # the steps are the tasks' own
+        # The key 'steps' is not missing: each task has steps of its own.
+        ["18: unknown key 'epochs'; did you mean 'steps'?"],
     ),
     (
         "  samples: 3",
@@ -79,7 +80,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentences"), UNKNOWN)
-def test_unknown_and_missing_keys(tmp_path, right, wrong, sentences):
+def test_unknown_and_missing_keys_are_refused_with_their_lines(tmp_path, right, wrong, sentences):
     assert refused(tmp_path, right, wrong) == sentences
 
 
@@ -111,7 +112,7 @@ TYPES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), TYPES)
-def test_nothing_is_coerced_from_another_type(tmp_path, right, wrong, sentence):
+def test_a_value_of_a_wrong_type_is_refused_and_not_coerced(tmp_path, right, wrong, sentence):
     assert refused(tmp_path, right, wrong) == [sentence]
 
 

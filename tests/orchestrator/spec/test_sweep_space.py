@@ -1,4 +1,4 @@
-"""Sweep files: a narrowed search space, and what cannot be one."""
+"""Sweep files narrow the search space; a space that is impossible is refused."""
 
 import pytest
 
@@ -49,13 +49,15 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), MISTAKES)
-def test_what_cannot_be_searched(tmp_path, right, wrong, sentence):
+def test_a_mistake_in_the_search_space_is_refused_with_its_line(tmp_path, right, wrong, sentence):
     assert refused(tmp_path, right, wrong) == [sentence]
 
 
 @pytest.mark.parametrize("order", [["rnn", "intersection"], ["intersection", "rnn"]])
-def test_a_value_must_do_for_every_architecture_that_has_the_hyperparameter(tmp_path, order):
-    # Of the two, only the intersection network can start at the identity.
+def test_a_value_must_be_possible_for_every_architecture_that_has_the_hyperparameter(
+    tmp_path, order
+):
+    # The intersection network can start at the identity, the plain network cannot.
     text = SWEEP.replace("  - rnn", f"  - {order[0]}\n  - {order[1]}")
     assert load(write(tmp_path, text.replace("space:", "space:\n    h_square: normal")))
     wrong = text.replace("space:", "space:\n    h_square: identity")
@@ -66,7 +68,7 @@ def test_a_value_must_do_for_every_architecture_that_has_the_hyperparameter(tmp_
 
 
 @pytest.mark.parametrize(
-    ("original", "given", "narrowed"),
+    ("original", "entry", "narrowed"),
     [
         (Choice(("a", "b", "c")), "b", Choice(("b",))),
         (Choice(("a", "b", "c")), ["c", "a"], Choice(("c", "a"))),
@@ -77,7 +79,7 @@ def test_a_value_must_do_for_every_architecture_that_has_the_hyperparameter(tmp_
         (Uniform(-2.0, 2.0), [-1, 1.5], Choice((-1.0, 1.5))),
     ],
 )
-def test_what_the_file_says_takes_the_place_of_the_papers_range(original, given, narrowed):
-    search = SearchSpec(samples=1, space={"x": given})
+def test_the_range_in_the_file_replaces_the_papers_range(original, entry, narrowed):
+    search = SearchSpec(samples=1, space={"x": entry})
     assert search.narrow("x", original) == narrowed
     assert search.narrow("y", original) == original

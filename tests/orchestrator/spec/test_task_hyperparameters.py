@@ -39,8 +39,8 @@ def test_each_cell_has_the_hyperparameters_of_its_own_task():
     assert arithmetic.space["compute_steps"] == Integer(1, 6)
     assert capacity.space["samples_per_parameter"] == LogUniform(0.1, 10.0)
     assert capacity.space["presentation"] == Choice(("first", "every"))
-    said = arithmetic.record()["space"]
-    assert said["compute_steps"] == repr(arithmetic.space["compute_steps"])
+    recorded_space = arithmetic.record()["space"]
+    assert recorded_space["compute_steps"] == repr(arithmetic.space["compute_steps"])
 
 
 def drawn(task, name, **space):
@@ -48,7 +48,7 @@ def drawn(task, name, **space):
     return [trial.definition["configuration"][name] for trial in plan.trials()]
 
 
-def test_they_are_drawn_over_the_whole_of_their_domains():
+def test_hyperparameters_of_tasks_are_drawn_over_their_whole_domains():
     steps = drawn("arithmetic", "compute_steps")
     assert {*steps} == {1, 2, 3, 4, 5, 6}
     assert stats.chisquare([steps.count(i) for i in range(1, 7)]).pvalue > 0.01
@@ -57,10 +57,10 @@ def test_they_are_drawn_over_the_whole_of_their_domains():
     assert stats.kstest(per_parameter, stats.loguniform(0.1, 10).cdf).pvalue > 0.01
 
 
-def test_they_can_be_fixed_and_narrowed():
+def test_hyperparameters_of_tasks_can_be_fixed_and_narrowed():
     assert {*drawn("arithmetic", "compute_steps", compute_steps=4)} == {4}
-    (whole,) = {*drawn("arithmetic", "compute_steps", compute_steps=4.0)}
-    assert isinstance(whole, int)
+    (value,) = {*drawn("arithmetic", "compute_steps", compute_steps=4.0)}
+    assert isinstance(value, int)
     assert {*drawn("arithmetic", "compute_steps", compute_steps=[2, 5])} == {2, 5}
     range_ = {"low": 2, "high": 4.0}
     assert {*drawn("arithmetic", "compute_steps", compute_steps=range_)} == {2, 3, 4}
@@ -71,7 +71,7 @@ def test_they_can_be_fixed_and_narrowed():
     assert {*drawn(CAPACITY, "samples_per_parameter", samples_per_parameter=5)} == {5.0}
 
 
-def test_they_change_no_draw_of_the_network():
+def test_fixing_a_tasks_hyperparameter_changes_no_draw_of_the_network():
     (own,), (fixed,) = (
         [trial.definition["configuration"] for trial in plan.trials()]
         for plan in (plan_of(["arithmetic"]), plan_of(["arithmetic"], compute_steps=3))
@@ -161,16 +161,16 @@ BOTH = SWEEP.replace("  - digits\n", "  - arithmetic\n").replace(
 
 
 @pytest.mark.parametrize(("wrong", "sentence"), MISTAKES)
-def test_each_mistake_is_a_sentence_with_its_line(tmp_path, wrong, sentence):
+def test_a_mistake_in_a_tasks_hyperparameter_is_refused_with_its_line(tmp_path, wrong, sentence):
     assert BOTH.count(SPACE) == 1
     assert refusal(write(tmp_path, BOTH.replace(SPACE, f"{SPACE}\n    {wrong}"))) == [sentence]
 
 
-def test_what_no_task_of_the_sweep_has_is_unknown(tmp_path):
+def test_a_hyperparameter_that_no_task_of_the_sweep_has_is_unknown(tmp_path):
     (sentence,) = refused(tmp_path, SPACE, f"{SPACE}\n    compute_steps: 3")
     assert sentence.startswith("15: unknown hyperparameter 'compute_steps'; ")
 
 
-def test_what_one_task_of_the_sweep_has_may_be_named(tmp_path):
+def test_a_hyperparameter_that_only_one_task_of_the_sweep_has_is_accepted(tmp_path):
     spec = load(write(tmp_path, BOTH.replace(SPACE, f"{SPACE}\n    compute_steps: 3")))
     assert spec.search.space["compute_steps"] == 3

@@ -1,4 +1,4 @@
-"""How long trials train: a task's own words over the sweep's, and these over its protocol."""
+"""Training settings come from the task's own, else the sweep's, else the task's protocol."""
 
 import json
 
@@ -36,7 +36,8 @@ training:
   batch_size: 16
   evaluation_interval: 30
 """
-PAPERS = {  # steps, batch size, objective of the papers' protocols and of those of our own
+# Steps, batch size and objective of each task's protocol, a paper's or the project's own.
+PROTOCOLS = {
     "perceptron_capacity": (50_000, 512, "metric"),
     "memory": (50_000, 128, "loss"),
     "random_continuous_function": (100_000, 128, "loss"),
@@ -51,7 +52,7 @@ PAPERS = {  # steps, batch size, objective of the papers' protocols and of those
     "delayed_copy": (5000, 128, "loss"),
     "digits": (2000, 32, "loss"),
 }
-SAID = {
+SETTINGS = {
     "steps": st.integers(100, 10**6),
     "batch_size": st.integers(1, 1000),
     "evaluation_interval": st.integers(1, 100),
@@ -59,7 +60,7 @@ SAID = {
     "objective": st.sampled_from(["loss", "metric"]),
     "shared_batches": st.booleans(),
 }
-MEASURED = ("steps", "batch_size", "evaluation_interval")
+LENGTHS = ("steps", "batch_size", "evaluation_interval")
 
 
 def spec_of(task, **changes):
@@ -67,22 +68,26 @@ def spec_of(task, **changes):
     return SweepSpec.model_validate({**without, "scheduler": "none", "tasks": [task], **changes})
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_a_sweep_that_says_nothing_trains_by_the_tasks_protocol(name):
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_sweep_without_training_settings_uses_the_tasks_protocol(name):
     spec = spec_of(name)
     training = spec.training_of(spec.tasks[0])
-    steps, *_ = PAPERS[name]
-    assert (training.steps, training.batch_size, training.objective) == PAPERS[name]
+    steps, *_ = PROTOCOLS[name]
+    assert (training.steps, training.batch_size, training.objective) == PROTOCOLS[name]
     assert (training.evaluation_interval, training.reports) == (steps / 20, 20)
     assert (training.divergence_threshold, training.shared_batches) == (10_000, False)
 
 
 @given(
-    sweep=st.fixed_dictionaries({}, optional={key: st.none() | of for key, of in SAID.items()}),
-    own=st.fixed_dictionaries({}, optional={key: st.none() | of for key, of in SAID.items()}),
+    sweep=st.fixed_dictionaries(
+        {}, optional={key: st.none() | values for key, values in SETTINGS.items()}
+    ),
+    own=st.fixed_dictionaries(
+        {}, optional={key: st.none() | values for key, values in SETTINGS.items()}
+    ),
     name=st.sampled_from(["digits", "perceptron_capacity"]),
 )
-def test_each_key_is_the_tasks_own_or_the_sweeps_or_the_protocols(sweep, own, name):
+def test_a_training_setting_comes_from_the_task_else_the_sweep_else_the_protocol(sweep, own, name):
     spec = spec_of({"name": name, "training": own}, training=sweep)
     training = spec.training_of(spec.tasks[0])
     protocol = tasks.find(name).protocol
@@ -104,15 +109,15 @@ def test_each_key_is_the_tasks_own_or_the_sweeps_or_the_protocols(sweep, own, na
 @pytest.mark.parametrize(
     ("steps", "interval"), [(1, 1), (19, 1), (20, 1), (21, 2), (100, 5), (101, 6), (2000, 100)]
 )
-def test_a_trial_reports_about_twenty_times_where_nothing_is_said(steps, interval):
+def test_the_default_evaluation_interval_gives_about_twenty_reports(steps, interval):
     spec = spec_of("digits", training={"steps": steps})
     assert spec.training_of(spec.tasks[0]).evaluation_interval == interval
 
 
-def test_every_trials_definition_has_its_own_tasks_numbers(tmp_path):
+def test_trial_definitions_have_the_training_settings_of_their_task(tmp_path):
     plan = make_plan(load(write(tmp_path, SWEEP)), tmp_path)
-    found = [
-        (d["task"], trial.cell.budget, *(d[key] for key in MEASURED))
+    settings = [
+        (d["task"], trial.cell.budget, *(d[key] for key in LENGTHS))
         for trial in plan.trials()
         for d in [trial.definition]
     ]
@@ -122,34 +127,34 @@ def test_every_trials_definition_has_its_own_tasks_numbers(tmp_path):
         ("digits", 900, 70, 9, 30),
         ("parentheses", 30_000, 100_000, 16, 30),
     ]
-    assert found == first * 2
+    assert settings == first * 2
     assert plan.step_count == 2 * (50_000 + 70 + 70 + 100_000)
     assert all(trial.cell.parameters <= trial.cell.budget for trial in plan.trials())
 
 
-def test_what_a_sweep_is_has_the_training_of_each_cell_and_its_budget():
+def test_the_record_of_a_cell_has_its_training_settings_and_its_budget():
     digits = {"name": "digits", "training": {"steps": 40}, "budgets": [900]}
     plan = small_plan(tasks=[*SMALL["tasks"], digits], architectures=["rnn"])
-    parentheses, own = (json.loads(json.dumps(cell.record())) for cell in plan.cells)
-    said = {"divergence_threshold": 1e4, "objective": "loss", "shared_batches": False}
-    said |= {"batch_size": 8, "evaluation_interval": 4}
-    assert parentheses["training"] == {"steps": 16, **said}
-    assert own["training"] == {"steps": 40, **said}
-    assert (parentheses["budget"], own["budget"]) == (4000, 900)
-    assert own["task"] == {"name": "digits", "options": {}}
+    parentheses, own_digits = (json.loads(json.dumps(cell.record())) for cell in plan.cells)
+    settings = {"divergence_threshold": 1e4, "objective": "loss", "shared_batches": False}
+    settings |= {"batch_size": 8, "evaluation_interval": 4}
+    assert parentheses["training"] == {"steps": 16, **settings}
+    assert own_digits["training"] == {"steps": 40, **settings}
+    assert (parentheses["budget"], own_digits["budget"]) == (4000, 900)
+    assert own_digits["task"] == {"name": "digits", "options": {}}
 
 
-def test_objective_and_shared_batches_reach_the_definitions():
-    def told(**changes):
+def test_objective_and_shared_batches_reach_the_trial_definitions():
+    def recorded(**changes):
         plan = small_plan(architectures=["rnn"], **changes)
         definitions = [trial.definition for trial in plan.trials()]
         return {(d["objective"], d["shared_batches"]) for d in definitions}
 
-    assert told() == {("loss", False)}
+    assert recorded() == {("loss", False)}
     training = SMALL["training"] | {"shared_batches": True, "objective": "metric"}
-    assert told(training=training) == {("metric", True)}
+    assert recorded(training=training) == {("metric", True)}
     own = {**SMALL["tasks"][0], "training": {"shared_batches": False, "objective": "loss"}}
-    assert told(training=training, tasks=[own]) == {("loss", False)}
+    assert recorded(training=training, tasks=[own]) == {("loss", False)}
 
 
 REFUSED = [
@@ -221,7 +226,7 @@ REFUSED = [
         "  - name: memory\n    training: 5",
         "7: 'tasks.0.training' is 5, but must be a mapping of keys to values",
     ),
-    (  # what differs is not what the task is
+    (  # training settings do not make it another task
         "  - parentheses",
         "  - {name: digits, training: {steps: 71}}",
         "14: digits stands in the list twice",
@@ -230,12 +235,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("right", "wrong", "sentence"), REFUSED)
-def test_each_mistake_is_a_sentence_with_its_line(tmp_path, right, wrong, sentence):
+def test_a_mistake_in_the_training_of_a_task_is_refused_with_its_line(
+    tmp_path, right, wrong, sentence
+):
     assert SWEEP.count(right) == 1
     assert refusal(write(tmp_path, SWEEP.replace(right, wrong))) == [sentence]
 
 
-def test_of_a_single_task_the_sentence_needs_no_name(tmp_path):
+def test_the_refusal_of_a_sweep_with_a_single_task_does_not_name_the_task(tmp_path):
     text = SWEEP.replace("  - name: memory\n", "").replace("  - parentheses\n", "")
     assert refusal(write(tmp_path, text.replace("interval: 30", "interval: 71"))) == [
         "20: evaluation_interval is 71, but a trial has only 70 steps"
@@ -245,14 +252,14 @@ def test_of_a_single_task_the_sentence_needs_no_name(tmp_path):
     ]
 
 
-def test_numbers_on_the_edge_are_right(tmp_path):
+def test_an_interval_and_a_grace_as_long_as_the_training_are_accepted(tmp_path):
     text = SWEEP.replace("interval: 30", "interval: 70").replace("grace: 20", "grace: 70")
     spec = load(write(tmp_path, text))
     assert [spec.training_of(task).evaluation_interval for task in spec.tasks] == [70] * 3
 
 
-def test_a_tasks_protocol_gives_way_to_steps_below_the_sweeps_interval(tmp_path):
-    """The interval that nobody named follows the steps that count."""
+def test_the_default_evaluation_interval_follows_the_steps_of_each_task(tmp_path):
+    """Nothing sets the interval here, so that it is a twentieth of the steps."""
     text = SWEEP.replace("  evaluation_interval: 30\n", "")
     spec = load(write(tmp_path, text))
     assert [spec.training_of(task).evaluation_interval for task in spec.tasks] == [2500, 4, 5000]

@@ -1,4 +1,4 @@
-"""A sweep file's YAML: numbers as people write them, and one sentence for all that is wrong."""
+"""The YAML of a sweep file may have any usual notation; each mistake gives one sentence."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def loaded(file, text):
 
 
 def refusal(file, text):
-    """What a user reads, with ``a.yaml`` in place of the whole path."""
+    """Return the message that a user reads, with ``a.yaml`` in place of the path."""
     with pytest.raises(BadInput) as caught:
         loaded(file, text)
     return str(caught.value).replace(str(file), "a.yaml")
@@ -40,7 +40,7 @@ def refusal(file, text):
         ("0.25", 1 / 4),
     ],
 )
-def test_what_people_write_for_a_real_number_is_one(file, written, number):
+def test_real_numbers_in_every_usual_notation_are_read_as_floats(file, written, number):
     value = loaded(file, f"a: {written}")["a"]
     assert (value, type(value)) == (number, float)
 
@@ -58,9 +58,9 @@ def test_what_people_write_for_a_real_number_is_one(file, written, number):
         ("", None),
     ],
 )
-def test_other_values_keep_their_type(file, written, value):
-    found = loaded(file, f"a: {written}")["a"]
-    assert (found, type(found)) == (value, type(value))
+def test_values_that_are_no_real_numbers_keep_their_type(file, written, value):
+    loaded_value = loaded(file, f"a: {written}")["a"]
+    assert (loaded_value, type(loaded_value)) == (value, type(value))
 
 
 def test_every_key_and_item_has_its_line(file):
@@ -96,21 +96,21 @@ def test_every_key_and_item_has_its_line(file):
         ("a: 1\n<<: 3", None),
     ],
 )
-def test_each_mistake_gets_a_sentence_with_its_line(file, text, sentence):
-    found = refusal(file, text)
+def test_a_mistake_in_the_yaml_is_refused_in_one_sentence_with_its_line(file, text, sentence):
+    message = refusal(file, text)
     if sentence is None:
-        assert re.fullmatch(r"a\.yaml:2: not valid YAML: .+", found)
+        assert re.fullmatch(r"a\.yaml:2: not valid YAML: .+", message)
     else:
-        assert found == sentence
+        assert message == sentence
 
 
 @pytest.mark.parametrize("digits", ["1" + "0" * 15 + "1", "9" * 5000, "0x" + "f" * 5000])
-def test_a_whole_number_beyond_all_use_is_refused(file, digits):
+def test_a_whole_number_with_too_many_digits_is_refused(file, digits):
     assert refusal(file, f"a: 1\nb: {digits}").startswith("a.yaml:2: not valid YAML: ")
     assert loaded(file, "a: 1_000_000_000_000_000") == {"a": 10**15}
 
 
-def test_merge_keys_and_aliases_are_plain_yaml(file):
+def test_merge_keys_and_aliases_are_resolved(file):
     text = "base: &base {a: 1, b: 2}\nmore: {<<: *base, b: 3}\nlist: [*base, *base]"
     base = {"a": 1, "b": 2}
     assert loaded(file, text) == {"base": base, "more": {"a": 1, "b": 3}, "list": [base, base]}
@@ -126,11 +126,11 @@ def test_merge_keys_and_aliases_are_plain_yaml(file):
         "a: " + "[" * 3000 + "]" * 3000,
     ],
 )
-def test_what_has_no_bottom_is_refused(file, text):
+def test_recursive_aliases_and_deep_nesting_are_refused(file, text):
     assert refusal(file, text) == "a.yaml: nested too deeply, or an alias inside what it names"
 
 
-def test_aliases_that_multiply_are_refused(file):
+def test_aliases_that_expand_to_too_many_values_are_refused(file):
     tens = [f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 12)]
     text = "\n".join(["x0: &x0 [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]", *tens])  # 10 ** 12 values
     assert refusal(file, text) == ("a.yaml: more than 100,000 values; a sweep file has a few dozen")
@@ -146,14 +146,14 @@ def test_aliases_that_multiply_are_refused(file):
         "!own x",
     ],
 )
-def test_nothing_but_plain_values_is_made(file, tag):
+def test_yaml_tags_of_python_objects_are_refused_and_run_nothing(file, tag):
     folder = file.with_name("made by yaml")
-    found = refusal(file, f"a: 1\nb: {tag.replace('FOLDER', str(folder))}")
-    assert found.startswith("a.yaml:2: not valid YAML: could not determine a constructor")
+    message = refusal(file, f"a: 1\nb: {tag.replace('FOLDER', str(folder))}")
+    assert message.startswith("a.yaml:2: not valid YAML: could not determine a constructor")
     assert not folder.exists()
 
 
-def test_a_file_that_cannot_be_read(file, tmp_path):
+def test_load_says_why_a_file_cannot_be_read(file, tmp_path):
     def reason(path):
         with pytest.raises(BadInput) as caught:
             yaml_lines.load(path)

@@ -1,4 +1,4 @@
-"""A driver holds the trials that run and a few more, however many there were."""
+"""Checks that a driver forgets ended trials: it holds the running ones and a few more."""
 
 import tempfile
 from pathlib import Path
@@ -23,7 +23,7 @@ SIZES += ("_pending_trials_list", "_trial_metadata", "_trial_to_actor")
 
 @pytest.mark.usefixtures("one_ray")
 @pytest.mark.slow
-def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypatch):
+def test_a_run_of_many_trials_holds_few_in_memory_and_records_all(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_internals, "MOST_ENDED", HELD)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tunes own"))
     (tmp_path / "tunes own").mkdir()
@@ -50,7 +50,7 @@ def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypat
     paths = SweepPaths(tmp_path / "results", "small")
     assert Driver(plan, paths, [], trainable=Idle).run(left_of(plan, paths), pytest.fail)
     assert turns[0] >= 140
-    # Two run; each may have a successor that waits.
+    # Two trials run, and each may have a successor that waits.
     assert max(most.values()) <= HELD + 2 * 4 + 1, most
     assert folders and max(folders) <= HELD + 2 * 4 + 1
     counted = Folder(plan, paths).sql("select outcome, count(*) from trials group by all")
@@ -59,18 +59,18 @@ def test_a_real_run_of_many_trials_holds_few_and_records_all(tmp_path, monkeypat
 
 @pytest.mark.parametrize("method", ["none", "asha"])
 def test_either_scheduler_forgets_ended_trials_whenever_a_trial_ends(monkeypatch, method):
-    asked = []
-    monkeypatch.setattr(ray_internals, "forget_ended_trials", asked.append)
+    controllers = []
+    monkeypatch.setattr(ray_internals, "forget_ended_trials", controllers.append)
     spec = SchedulerSpec(method="asha", grace=4)
-    made = PerCellFIFO() if method == "none" else PerCellASHA(spec, {"a": 16}, 1)
+    scheduler = PerCellFIFO() if method == "none" else PerCellASHA(spec, {"a": 16}, 1)
     ended = SimpleNamespace(config={"definition": {"cell": "a", "trial": "a0"}})
-    made.on_trial_complete("one", ended, {"step": 4, "objective": 1.0, "infeasible": False})
-    made.on_trial_error("two", ended)
-    assert asked == ["one", "two"]
+    scheduler.on_trial_complete("one", ended, {"step": 4, "objective": 1.0, "infeasible": False})
+    scheduler.on_trial_error("two", ended)
+    assert controllers == ["one", "two"]
 
 
 class Controller:
-    """Of Tune's controller, where it has trials."""
+    """Stands for Tune's controller, with the collections in which that holds trials."""
 
     def __init__(self, trials, running):
         self._trials, self._pending_trials_list = [*trials], [*trials[::2]]
@@ -89,12 +89,12 @@ class Stub:
 
 
 @pytest.mark.parametrize("count", [10, HELD + 4, HELD + 5, 60])
-def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, count):
+def test_forgetting_keeps_trials_that_run_wait_or_still_have_an_actor(tmp_path, monkeypatch, count):
     monkeypatch.setattr(ray_internals, "MOST_ENDED", HELD)
     statuses = [TuneTrial.TERMINATED] * (count - 4)
     statuses += [TuneTrial.ERROR, TuneTrial.TERMINATED, TuneTrial.RUNNING, TuneTrial.PENDING]
     trials = [Stub(i, status, tmp_path if i % 2 else None) for i, status in enumerate(statuses)]
-    with_actor = trials[-3:-1]  # one of them has ended, but its actor is not reused yet
+    with_actor = trials[-3:-1]  # one of these has ended, but its actor is not reused yet
     controller = Controller(trials, with_actor)
     ray_internals.forget_ended_trials(controller)
     if count <= HELD + 2 * 2:
@@ -107,5 +107,5 @@ def test_what_runs_waits_or_has_its_actor_still_is_kept(tmp_path, monkeypatch, c
     assert controller._failed_trials == controller._stopped_trials == set()
     assert controller._trials_to_cache == {*kept}
     assert [*controller._trial_metadata] == [trial.trial_id for trial in kept]
-    there = {path.name for path in Path(tmp_path).iterdir()}
-    assert there == {trial.trial_id for trial in kept if trial.local_path}
+    left_folders = {path.name for path in Path(tmp_path).iterdir()}
+    assert left_folders == {trial.trial_id for trial in kept if trial.local_path}
