@@ -24,7 +24,7 @@ quick-tests: setup
 	$(BIN)/pytest -n logical --dist loadfile -m "not slow"
 
 slow-tests: setup
-	$(BIN)/pytest -n $(SLOW_AT_ONCE) --dist loadgroup -m slow
+	$(BIN)/pytest -n $(SLOW_AT_ONCE) --dist loadfile -m slow
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The hosts that the tests of clusters run on are what they stand for, one test after the other."""
+"""Checks the hosts on which tests of clusters run; the tests depend on their order."""
 
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from tests.support.host_environment import PYTHON
 from tests.support.hosts import Hosts
 
 pytestmark = pytest.mark.slow
-ASK = [PYTHON, "-m", "tests.cluster.ask"]
+ASK = [PYTHON, "-m", "tests.support.ask"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def hosts(tmp_path_factory):
 
 
 def asked(process):
-    """What one of the questions found."""
+    """Return the answer to a question, once its process has ended."""
     output, error = process.communicate(timeout=100)
     assert process.returncode == 0, error
     return answered(output)
@@ -36,20 +36,20 @@ def ask(host, *arguments, **options):
 
 
 def named(hosts, name):
-    [found] = [one for one in hosts.all if one.name == name]
-    return found
+    [host] = [candidate for candidate in hosts.all if candidate.name == name]
+    return host
 
 
-def assert_work_is_done_everywhere(hosts, addresses):
-    """A driver on the first worker has a task run on each host."""
+def assert_each_host_runs_a_task(hosts, addresses):
+    """Assert that a driver on the first worker can run a task on each host."""
     places = asked(ask(named(hosts, "worker-2"), "places", "auto"))
-    assert places == {one: one for one in addresses}
+    assert places == {address: address for address in addresses}
 
 
 def test_each_host_does_work_under_an_address_of_its_own(hosts):
     assert hosts.nodes().keys() == {"10.77.0.2", "10.77.0.3", "10.77.0.4"}
     assert hosts.nodes()["10.77.0.4"]["GPU"] == 1
-    assert_work_is_done_everywhere(hosts, hosts.nodes())
+    assert_each_host_runs_a_task(hosts, hosts.nodes())
 
 
 def test_only_the_token_opens_the_dashboard(hosts):
@@ -60,9 +60,9 @@ def test_only_the_token_opens_the_dashboard(hosts):
 
 def test_a_job_that_is_submitted_from_outside_runs(hosts):
     entry = f"{' '.join(ASK)} places auto"
-    status, said = asked(ask(hosts.outside, "job", hosts.dashboard, entry))
-    assert status == "SUCCEEDED", said
-    assert answered(said) == {one: one for one in hosts.nodes()}
+    status, output = asked(ask(hosts.outside, "job", hosts.dashboard, entry))
+    assert status == "SUCCEEDED", output
+    assert answered(output) == {address: address for address in hosts.nodes()}
 
 
 def test_an_added_host_gets_work_and_is_dead_to_the_others_once_it_is_cut_off(hosts):
@@ -74,7 +74,7 @@ def test_an_added_host_gets_work_and_is_dead_to_the_others_once_it_is_cut_off(ho
     added.cut()
     assert f"ip: {added.address}" in (error := asked(waiting)) and "node has died" in error
     assert hosts.nodes().keys() == others
-    assert_work_is_done_everywhere(hosts, others)
+    assert_each_host_runs_a_task(hosts, others)
     added.kill()
 
 
@@ -88,10 +88,10 @@ def test_a_head_that_was_killed_forgets_its_workers_until_they_are_started_again
     assert hosts.nodes().keys() == {head.address}
     first.kill()
     first.start_again()
-    assert_work_is_done_everywhere(hosts, [head.address, first.address])
+    assert_each_host_runs_a_task(hosts, [head.address, first.address])
 
 
-def test_nothing_is_left_when_the_process_of_a_test_is_killed(hosts, tmp_path):
+def test_no_process_of_the_hosts_is_left_when_the_process_of_a_test_is_killed(hosts, tmp_path):
     code = (
         "import sys; from pathlib import Path; from tests.support.hosts import Hosts\n"
         "with Hosts(Path(sys.argv[1])) as hosts:\n"
@@ -100,9 +100,9 @@ def test_nothing_is_left_when_the_process_of_a_test_is_killed(hosts, tmp_path):
         "    process.wait()\n"
     )
     test = subprocess.Popen([PYTHON, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
-    first = int(test.stdout.readline())
-    assert psutil.pid_exists(first)
+    first_process = int(test.stdout.readline())
+    assert psutil.pid_exists(first_process)
     test.send_signal(signal.SIGKILL)
     test.communicate()
-    # With the first process of a namespace the kernel ends all others, and then the network.
-    hosts.until(lambda: not psutil.pid_exists(first))
+    # If the first process of a namespace ends, the kernel ends all others and the network.
+    hosts.until(lambda: not psutil.pid_exists(first_process))

@@ -1,4 +1,4 @@
-"""The files that start clusters are what `ray up` and KubeRay take, and safe as they are.
+"""Checks that `ray up` and KubeRay accept the files that start clusters, and that these are safe.
 
 `ray up` loads a launcher file, fills in defaults and checks it against Ray's schema before it talks
 to a cloud; these steps are Ray's own functions, called here. A schema knows the file's structure
@@ -28,7 +28,7 @@ LAUNCHERS = [*CLOUDS, "local"]
 
 
 def launcher(name):
-    """A launcher file as it is written; Google Cloud's is AWS's with the lines at its end."""
+    """Return a launcher file as written; Google Cloud's is AWS's with the lines at its end."""
     if name == "local":
         return yaml.safe_load((ROOT / "cluster-local.yaml").read_text())
     text = (ROOT / "cluster.yaml").read_text()
@@ -41,14 +41,14 @@ def launcher(name):
 
 
 def loaded(config):
-    """What `ray up` makes of a launcher file; an error where it refuses it."""
+    """Return what `ray up` makes of a launcher file; raise its error if it refuses the file."""
     prepared = prepare_config(copy.deepcopy(config))
     validate_config(prepared)
     return prepared
 
 
 def starts(commands):
-    """The arguments of `ray start` in a list of commands, with what its command exports."""
+    """Return the arguments of `ray start` in a list of commands, and the variables it exports."""
     [command] = [command for command in commands if "ray start" in command]
     exported = " ".join(re.findall(r"export ([^;]+);", command))
     environment = dict(word.split("=", 1) for word in shlex.split(exported))
@@ -56,7 +56,7 @@ def starts(commands):
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
-def test_ray_takes_the_file(name):
+def test_ray_up_accepts_a_launcher_file(name):
     config = loaded(launcher(name))
     assert config["provider"]["type"] == name
     assert config["head_node_type"] in config["available_node_types"]
@@ -67,7 +67,7 @@ def test_ray_takes_the_file(name):
     [(name, section) for name in LAUNCHERS for section in ((), ("auth",))]
     + [(name, ("available_node_types", "gpu")) for name in CLOUDS],
 )
-def test_a_misspelt_key_is_refused(name, section):
+def test_ray_up_refuses_a_launcher_file_with_a_misspelt_key(name, section):
     inside = config = launcher(name)
     for key in section:
         inside = inside[key]
@@ -76,15 +76,15 @@ def test_a_misspelt_key_is_refused(name, section):
         loaded(config)
 
 
-def test_machines_that_one_has_need_nothing_else():
-    config = _bootstrap_config(launcher("local"), no_config_cache=True)  # asks no cloud
+def test_all_machines_listed_in_the_file_for_own_machines_become_workers():
+    config = _bootstrap_config(launcher("local"), no_config_cache=True)  # this asks no cloud
     [machines] = config["available_node_types"].values()
     workers = len(config["provider"]["worker_ips"])
     assert machines["min_workers"] == machines["max_workers"] == workers
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
-def test_every_node_asks_for_the_token(name):
+def test_every_node_of_a_launched_cluster_asks_for_the_token(name):
     config = loaded(launcher(name))
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     assert any("chmod 600 ~/.ray/auth_token" in command for command in config["setup_commands"])
@@ -94,7 +94,7 @@ def test_every_node_asks_for_the_token(name):
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
-def test_dashboard_and_mlflow_are_on_loopback(name):
+def test_dashboard_and_mlflow_of_a_launched_cluster_listen_on_loopback(name):
     config = loaded(launcher(name))
     head, environment = starts(config["head_start_ray_commands"])
     assert "--dashboard-host=127.0.0.1" in head
@@ -105,11 +105,11 @@ def test_dashboard_and_mlflow_are_on_loopback(name):
 
 
 @pytest.mark.parametrize("name", CLOUDS)
-def test_workers_have_gpus_and_the_head_takes_no_trials(name):
+def test_workers_in_a_cloud_have_gpus_and_the_head_takes_no_trials(name):
     config = loaded(launcher(name))
     types = dict(config["available_node_types"])
     head = types.pop(config["head_node_type"])
-    assert head["resources"] == {"CPU": 0}  # a trial asks for more than none
+    assert head["resources"] == {"CPU": 0}  # a trial asks for more than 0
     assert head["max_workers"] == 0
     assert len(types) == 2
     for worker in types.values():
@@ -118,17 +118,17 @@ def test_workers_have_gpus_and_the_head_takes_no_trials(name):
     assert config["idle_timeout_minutes"] > 0
 
 
-def test_machines_that_one_has_are_workers_and_the_head_takes_no_trials():
+def test_the_head_of_own_machines_takes_no_trials_and_workers_offer_all_they_have():
     config = loaded(launcher("local"))
     head, environment = starts(config["head_start_ray_commands"])
     assert "--num-cpus=0" in head
-    assert environment["RAY_enable_autoscaler_v2"] == "0"  # it takes the head for a worker
+    assert environment["RAY_enable_autoscaler_v2"] == "0"  # version 2 takes the head for a worker
     worker, _ = starts(config["worker_start_ray_commands"])
     assert not any(word.startswith(("--num-", "--resources")) for word in worker)
 
 
 @pytest.mark.parametrize("name", CLOUDS)
-def test_one_kind_of_worker_is_spot(name):
+def test_exactly_one_type_of_worker_in_a_cloud_is_spot(name):
     spot = {
         "aws": lambda node: node.get("InstanceMarketOptions") == {"MarketType": "spot"},
         "gcp": lambda node: node.get("scheduling", {}).get("provisioningModel") == "SPOT",
@@ -138,7 +138,7 @@ def test_one_kind_of_worker_is_spot(name):
 
 
 @pytest.mark.parametrize("name", LAUNCHERS)
-def test_commands_parse(name):
+def test_every_command_of_a_launcher_file_is_valid_bash(name):
     config = launcher(name)
     commands = [c for key, value in config.items() if key.endswith("_commands") for c in value]
     assert len(commands) >= 10
@@ -146,13 +146,13 @@ def test_commands_parse(name):
         subprocess.run(["bash", "-n", "-c", command], check=True)
 
 
-def test_all_nodes_are_set_up_alike():
+def test_launcher_files_for_clouds_and_own_machines_set_nodes_up_alike():
     aws, local = launcher("aws"), launcher("local")
     for key in ("setup_commands", "file_mounts", "rsync_exclude"):
         assert aws[key] == local[key]
 
 
-def test_what_is_mounted_is_all_that_is_installed(tmp_path, monkeypatch):
+def test_a_launcher_file_mounts_exactly_what_is_installed(tmp_path, monkeypatch):
     mounts = launcher("aws")["file_mounts"]
     copied = {local for local in mounts.values() if not local.startswith("~")}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -169,14 +169,14 @@ def test_what_is_mounted_is_all_that_is_installed(tmp_path, monkeypatch):
 
 
 def rayjob():
-    """The Kubernetes manifest, and the published structure it has to have."""
+    """Return the Kubernetes manifest, and the published structure that it must have."""
     job = yaml.safe_load((ROOT / "kubernetes.yaml").read_text())
     crd = yaml.safe_load((Path(__file__).parent / "rayjob-crd.yaml").read_text())
     return job, crd["spec"]
 
 
 def strict(schema):
-    """A structural schema in which an object has no fields but those it names."""
+    """Return a schema that refuses objects with fields that it does not name."""
     if isinstance(schema, list):
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):
@@ -193,7 +193,7 @@ def validate(job, spec):
     jsonschema.Draft7Validator(strict(version["schema"]["openAPIV3Schema"])).validate(job)
 
 
-def test_kuberay_takes_the_manifest():
+def test_the_kubernetes_manifest_follows_the_definition_of_kuberay():
     validate(*rayjob())
 
 
@@ -210,7 +210,7 @@ def test_kuberay_takes_the_manifest():
         (("rayClusterSpec", "workerGroupSpecs", 0, "template", "spec"), "containers", [{}]),
     ],
 )
-def test_a_mistake_in_the_manifest_is_refused(place, key, value):
+def test_a_mistake_in_the_kubernetes_manifest_is_refused(place, key, value):
     job, spec = rayjob()
     inside = job["spec"]
     for step in place:
@@ -220,10 +220,10 @@ def test_a_mistake_in_the_manifest_is_refused(place, key, value):
         validate(job, spec)
 
 
-def test_kubernetes_has_the_token_and_no_secrets():
+def test_the_kubernetes_manifest_asks_for_the_token_and_holds_no_secrets():
     cluster = rayjob()[0]["spec"]["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
-    assert cluster["rayVersion"] == ray.__version__  # authOptions need it named
+    assert cluster["rayVersion"] == ray.__version__  # authOptions need the version
     assert cluster["headGroupSpec"]["serviceType"] == "ClusterIP"
     [head] = cluster["headGroupSpec"]["template"]["spec"]["containers"]
     [worker] = cluster["workerGroupSpecs"][0]["template"]["spec"]["containers"]
@@ -232,42 +232,44 @@ def test_kubernetes_has_the_token_and_no_secrets():
         for container in (head, worker)
     ]
     assert secrets == [["soundings-store", "soundings-mlflow"], ["soundings-store"]]
-    assert "env" not in worker and [one["name"] for one in head["env"]] == [hosts.TO_COME]
+    assert "env" not in worker and [variable["name"] for variable in head["env"]] == [hosts.TO_COME]
 
 
-def test_the_run_on_kubernetes_knows_the_workers_that_would_come(monkeypatch):
+def test_a_run_on_kubernetes_counts_the_workers_that_the_autoscaler_would_add(monkeypatch):
     cluster = rayjob()[0]["spec"]["rayClusterSpec"]
     [group] = cluster["workerGroupSpecs"]
     [head] = cluster["headGroupSpec"]["template"]["spec"]["containers"]
     [worker] = group["template"]["spec"]["containers"]
     monkeypatch.setenv(hosts.TO_COME, head["env"][0]["value"])
-    come = hosts.to_come([])
+    new_hosts = hosts.to_come([])
     limits = worker["resources"]["limits"]
-    whole = int(limits["memory"].removesuffix("Gi")) * 2**30
-    assert len(come) == group["maxReplicas"]
-    assert {host.resources["CPU"] for host in come} == {float(limits["cpu"])}
-    assert {host.resources["GPU"] for host in come} == {float(limits["nvidia.com/gpu"])}
+    memory = int(limits["memory"].removesuffix("Gi")) * 2**30
+    assert len(new_hosts) == group["maxReplicas"]
+    assert {host.resources["CPU"] for host in new_hosts} == {float(limits["cpu"])}
+    assert {host.resources["GPU"] for host in new_hosts} == {float(limits["nvidia.com/gpu"])}
     # Ray keeps a part of a node's memory for its object store.
-    assert all(0.5 * whole < host.resources["memory"] < 0.7 * whole for host in come)
-    assert len(hosts.to_come(come[:3])) == group["maxReplicas"] - 3
+    assert all(0.5 * memory < host.resources["memory"] < 0.7 * memory for host in new_hosts)
+    assert len(hosts.to_come(new_hosts[:3])) == group["maxReplicas"] - 3
     monkeypatch.setenv(hosts.TO_COME, "eight hosts")
     with pytest.raises(BadInput, match="must be like '8"):
         hosts.to_come([])
 
 
-def test_a_run_on_a_head_that_ray_up_started_knows_the_workers_that_would_come(
+def test_a_run_on_a_head_that_ray_up_started_counts_the_workers_that_would_be_added(
     monkeypatch, tmp_path
 ):
     launched = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     monkeypatch.setattr(hosts, "LAUNCHED", tmp_path / "ray_bootstrap_config.yaml")
     assert hosts.to_come([]) == []
     hosts.LAUNCHED.write_text(yaml.safe_dump(launched))
-    come = hosts.to_come([])
-    assert len(come) == launched["max_workers"] and all(host.resources["GPU"] for host in come)
-    assert len(hosts.to_come(come[:2])) == launched["max_workers"] - 2
+    new_hosts = hosts.to_come([])
+    assert len(new_hosts) == launched["max_workers"] and all(
+        host.resources["GPU"] for host in new_hosts
+    )
+    assert len(hosts.to_come(new_hosts[:2])) == launched["max_workers"] - 2
 
 
-def test_kubernetes_runs_the_sweep_that_is_mounted():
+def test_the_kubernetes_job_runs_the_sweep_file_that_is_mounted():
     job = rayjob()[0]["spec"]
     words = shlex.split(job["entrypoint"])
     assert words[:2] == ["soundings", "run"]
@@ -275,11 +277,11 @@ def test_kubernetes_runs_the_sweep_that_is_mounted():
     [mount] = pod["containers"][0]["volumeMounts"]
     assert Path(words[2]).parent == Path(mount["mountPath"])
     assert [volume["name"] for volume in pod["volumes"]] == [mount["name"]]
-    made = re.search(
+    configmap = re.search(
         r"create configmap (\S+) --from-file=([^=]+)=", (ROOT / "kubernetes.yaml").read_text()
     )
-    assert made[1] == pod["volumes"][0]["configMap"]["name"]
-    assert made[2] == Path(words[2]).name
+    assert configmap[1] == pod["volumes"][0]["configMap"]["name"]
+    assert configmap[2] == Path(words[2]).name
     assert job["backoffLimit"] > 0
     assert job["shutdownAfterJobFinishes"]
 

@@ -1,5 +1,6 @@
-"""The commands of docs/operating.md, run where it says, in its order: on this machine, then on a
-cluster of hosts of one's own that those commands start.
+"""Runs the commands of docs/operating.md where it says and in its order.
+
+First come those for this machine, then those for a cluster of hosts that the commands start.
 """
 
 import json
@@ -23,38 +24,38 @@ def commands(where):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with ``sweeps/mine.yaml``."""
+    """Return a folder with ``sweeps/mine.yaml``."""
     (tmp_path / "sweeps").mkdir()
     path = small_file(tmp_path, name="mine", scheduler="none")
     shutil.move(path, tmp_path / "sweeps" / "mine.yaml")
     return tmp_path
 
 
-def test_on_this_machine(folder):
-    there = commands("on this machine")
-    assert [words(line)[:2] for line in there[:3]] == [
+def test_the_documented_commands_for_this_machine_succeed(folder):
+    lines = commands("on this machine")
+    assert [words(line)[:2] for line in lines[:3]] == [
         ["soundings", "plan"],
         ["soundings", "run"],
         ["soundings", "status"],
     ]
-    for line in there:
+    for line in lines:
         program, *arguments = words(line)
         if program == "soundings":
             done = soundings(*arguments, cwd=folder)
             assert done.returncode == 0, f"{line}:\n{done.stdout}{done.stderr}"
 
 
-def test_on_hosts_of_ones_own_and_from_anywhere(folder, tmp_path_factory):
+def test_the_documented_commands_for_own_hosts_and_from_anywhere_succeed(folder, tmp_path_factory):
     with Hosts(tmp_path_factory.mktemp("hosts")) as hosts:
         hosts.head_address = "10.77.0.2"
         head, other = hosts.host("head"), hosts.host("other")
         home = {"HOME": str(folder / "home"), "RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN_PATH": None}
-        said = {}
+        ids = {}
 
         def run(line, host):
             for name, value in {"HEAD": head.address, "RESULTS": f"{folder}/shared"}.items():
                 line = re.sub(rf"\b{name}\b", value, line)
-            line = line.replace("ID", said.get("id", "ID")).replace("127.0.0.1", head.address)
+            line = line.replace("ID", ids.get("id", "ID")).replace("127.0.0.1", head.address)
             line = line.replace("soundings ", f"{SOUNDINGS} ", 1)
             if line.startswith(("ssh", "RAY_AUTH_MODE=token ray start --address")):
                 assert host is not head
@@ -75,8 +76,8 @@ def test_on_hosts_of_ones_own_and_from_anywhere(folder, tmp_path_factory):
         for line in commands("anywhere"):
             answer = run(line, hosts.outside)
             if " submit " in line:
-                found = re.search(r"Sweep '(mine-[0-9a-f]{6})' is submitted", answer)
-                assert found, answer
-                said["id"] = found[1]
+                match = re.search(r"Sweep '(mine-[0-9a-f]{6})' is submitted", answer)
+                assert match, answer
+                ids["id"] = match[1]
         until = f"soundings status --json --address http://{head.address}:8265"
-        hosts.until(lambda: json.loads(run(until, hosts.outside))[said["id"]] == "SUCCEEDED")
+        hosts.until(lambda: json.loads(run(until, hosts.outside))[ids["id"]] == "SUCCEEDED")

@@ -1,5 +1,7 @@
-"""Sweeps on a cluster of several hosts, sent there from outside: whatever happens to the hosts, the
-ledger ends complete and says what it says of an undisturbed sweep, to the last bit.
+"""Runs sweeps on a cluster of several hosts, to which they are submitted from outside.
+
+Whatever happens to the hosts, the ledger is complete in the end and equals that of an undisturbed
+sweep to the last bit.
 """
 
 import json
@@ -21,47 +23,48 @@ SIZE = 48
 
 
 class Submitted(Place):
-    """A folder with a sweep file, sent to the cluster from outside; results lie in it as well."""
+    """Holds a folder with a sweep file, which is submitted from outside, and with its results."""
 
     def __init__(self, hosts, folder, **changes):
         super().__init__(folder, **{**SWEEP, **changes})
         self.hosts, self.limit_file = hosts, hosts.folder / "limit"
 
     def soundings(self, *arguments, code=0, on=None, **options):
-        """Run a command from outside (or on a host); returns what it printed."""
+        """Run a command from outside (or on a host); return what it printed."""
         host = on or self.hosts.outside
         done = host.run([SOUNDINGS, *arguments], cwd=self.folder, **options)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def submit(self, **options):
-        """Submit the sweep; returns its id."""
+        """Submit the sweep, remember its id and return what was printed."""
         results = ("--results", self.folder / "results")
-        said = self.there("submit", "hit.yaml", *results, "--package", "own.py", **options)
-        self.id = re.search(r"Sweep '(hit-[0-9a-f]{6})' is submitted", said)[1]
-        return said
+        output = self.remote("submit", "hit.yaml", *results, "--package", "own.py", **options)
+        self.id = re.search(r"Sweep '(hit-[0-9a-f]{6})' is submitted", output)[1]
+        return output
 
-    def there(self, *arguments, **options):
+    def remote(self, *arguments, **options):
+        """Run a command with the address of the cluster; return what it printed."""
         return self.soundings(*arguments, "--address", self.hosts.dashboard, **options)
 
     def state(self):
-        """The state of the sweep's last job, as the cluster tells it."""
-        return json.loads(self.there("status", "--json"))[self.id]
+        """Return the state of the sweep's last job, as the cluster tells it."""
+        return json.loads(self.remote("status", "--json"))[self.id]
 
-    def ends(self, state="SUCCEEDED"):
-        """Wait until its job has ended."""
-        # Its lock is cheaper to ask than the cluster.
+    def wait_for_end(self, state="SUCCEEDED"):
+        """Wait until the job has ended, and assert its state."""
+        # It is cheaper to look at the lock than to ask the cluster.
         self.hosts.until(lambda: sweep_lock(self.paths).holder() is not None, seconds=120)
         self.hosts.until(lambda: sweep_lock(self.paths).holder() is None, seconds=300)
         self.hosts.until(lambda: self.state() not in ("PENDING", "RUNNING"))
-        assert self.state() == state, self.there("logs", self.id)
+        assert self.state() == state, self.remote("logs", self.id)
 
     def under_way(self, least):
-        """Wait until so many trials have ended, but not all."""
+        """Wait until so many trials have ended, and assert that not all have."""
         self.hosts.until(lambda: len(self.ledger.trials()) >= least, seconds=240)
         assert len(self.ledger.trials()) < SIZE
 
-    def complete(self):
+    def assert_complete(self):
         assert len(self.ledger.trials()) == SIZE
         assert set(self.ledger.trials()["outcome"]) <= {"completed", "infeasible"}
         self.assert_nothing_is_doubled()
@@ -80,59 +83,61 @@ def hosts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(hosts, tmp_path_factory):
-    """A sweep that nothing happens to, and what was said when it was submitted."""
+    """Submit a sweep twice and wait for its end; nothing happens to it meanwhile."""
     place = Submitted(hosts, tmp_path_factory.mktemp("undisturbed"))
-    place.said = place.submit()
-    place.again = place.there(
+    place.submit()
+    place.second_answer = place.remote(
         "submit", "hit.yaml", "--results", place.folder / "results", "--package", "own.py"
     )
-    place.ends()
+    place.wait_for_end()
     return place
 
 
-def test_a_sweep_goes_with_its_package_and_ends_complete(undisturbed):
-    undisturbed.complete()
+def test_a_submitted_sweep_takes_its_package_along_runs_on_all_workers_and_completes(undisturbed):
+    undisturbed.assert_complete()
     ran_on = set(undisturbed.ledger.trials()["host"])
     assert ran_on == {"worker-2", "worker-3"}
     assert (undisturbed.paths.tables / "parameter_matched.csv").exists()
 
 
-def test_its_id_is_enough_to_look_at_it(undisturbed):
-    shown = undisturbed.there("status", undisturbed.id)
+def test_status_and_logs_of_a_submitted_sweep_need_only_its_id(undisturbed):
+    shown = undisturbed.remote("status", undisturbed.id)
     assert f"Job {undisturbed.id}.1: succeeded" in shown
     assert "complete; 48 of 48 trials ended" in shown
-    found = json.loads(undisturbed.there("status", undisturbed.id, "--json"))
-    assert (found["state"], found["planned"], found["running"]) == ("complete", 48, 0)
-    assert found["jobs"] == {f"{undisturbed.id}.1": "SUCCEEDED"}
-    assert "Sweep 'hit': 2 cells; 48 trials" in undisturbed.there("logs", undisturbed.id)
-    followed = undisturbed.there("logs", undisturbed.id, "--follow")
+    status = json.loads(undisturbed.remote("status", undisturbed.id, "--json"))
+    assert (status["state"], status["planned"], status["running"]) == ("complete", 48, 0)
+    assert status["jobs"] == {f"{undisturbed.id}.1": "SUCCEEDED"}
+    assert "Sweep 'hit': 2 cells; 48 trials" in undisturbed.remote("logs", undisturbed.id)
+    followed = undisturbed.remote("logs", undisturbed.id, "--follow")
     assert "48 of 48 trials ended" in followed
 
 
 def test_the_second_submit_of_a_sweep_attaches_to_the_first(undisturbed):
-    assert f"Sweep '{undisturbed.id}' is at work already" in undisturbed.again
-    assert f"{undisturbed.id}.1" in undisturbed.again
+    assert f"Sweep '{undisturbed.id}' is at work already" in undisturbed.second_answer
+    assert f"{undisturbed.id}.1" in undisturbed.second_answer
 
 
-def test_one_that_is_stopped_records_what_it_has_and_is_resumed_by_its_id(
+def test_a_stopped_sweep_keeps_its_ended_trials_and_is_resumed_by_its_id(
     hosts, undisturbed, tmp_path
 ):
     place = Submitted(hosts, tmp_path / "stopped")
     place.submit()
     place.under_way(5)
-    assert f"resume {place.id}" in place.there("stop", place.id)
+    assert f"resume {place.id}" in place.remote("stop", place.id)
     ended = place.ended_trials()
     assert place.state() == "STOPPED"
-    assert "is not at work" in place.there("stop", place.id)
-    assert "name it again: --package own.py" in place.there("resume", place.id, code=2)
-    place.there("resume", place.id, "--package", "own.py")
-    place.ends()
-    place.complete()
+    assert "is not at work" in place.remote("stop", place.id)
+    assert "name it again: --package own.py" in place.remote("resume", place.id, code=2)
+    place.remote("resume", place.id, "--package", "own.py")
+    place.wait_for_end()
+    place.assert_complete()
     place.assert_same_as(undisturbed)
     assert ended.items() <= place.ended_trials().items()  # none of them ran again
 
 
-def test_a_host_that_is_cut_off_and_one_that_is_added_change_nothing(hosts, undisturbed, tmp_path):
+def test_a_host_that_is_cut_off_and_one_that_is_added_change_no_number_of_a_sweep(
+    hosts, undisturbed, tmp_path
+):
     place = Submitted(hosts, tmp_path / "cut")
     place.submit()
     place.under_way(4)
@@ -142,14 +147,14 @@ def test_a_host_that_is_cut_off_and_one_that_is_added_change_nothing(hosts, undi
     lost = next(host for host in hosts.all if host.name == "worker-3")
     lost.cut()
     place.limit(None)
-    place.ends()
-    place.complete()
+    place.wait_for_end()
+    place.assert_complete()
     place.assert_same_as(undisturbed)
     assert added.name in set(place.ledger.trials()["host"])
     lost.kill()
 
 
-def test_a_head_that_is_killed_and_brought_back_goes_on_where_the_ledger_ends(
+def test_a_sweep_submitted_again_after_its_head_was_killed_continues_from_its_ledger(
     hosts, undisturbed, tmp_path
 ):
     place = Submitted(hosts, tmp_path / "headless")
@@ -164,62 +169,66 @@ def test_a_head_that_is_killed_and_brought_back_goes_on_where_the_ledger_ends(
     head.start_again()
     worker = next(host for host in hosts.all if host.name == "worker-2")
     worker.start_again()
-    forgotten = place.there("status", place.id, code=2)
+    forgotten = place.remote("status", place.id, code=2)
     assert f"knows no sweep '{place.id}'" in forgotten and "submit the file again" in forgotten
     place.submit()
-    place.ends()
-    place.complete()
+    place.wait_for_end()
+    place.assert_complete()
     place.assert_same_as(undisturbed)
     assert recorded.items() <= place.ended_trials().items()
 
 
-def test_a_host_of_the_cluster_runs_a_sweep_on_all_of_it(hosts, undisturbed, tmp_path):
+def test_a_run_started_on_a_host_of_the_cluster_completes_with_the_same_numbers(
+    hosts, undisturbed, tmp_path
+):
     place = Submitted(hosts, tmp_path / "attached")
     head = next(host for host in hosts.all if host.name == "head")
-    said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, seconds=240)
-    assert "48 of 48 trials ended" in said
-    place.complete()
+    output = place.soundings("run", "hit.yaml", "--address", "auto", on=head, seconds=240)
+    assert "48 of 48 trials ended" in output
+    place.assert_complete()
     place.assert_same_as(undisturbed)
 
 
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "sentence"),
     [
         ({"RAY_AUTH_TOKEN_PATH": "/nowhere", "HOME": "/nowhere"}, "the cluster asks for its token"),
         ({"RAY_AUTH_TOKEN": "0" * 64}, "the cluster refuses this token"),
     ],
 )
-def test_without_the_token_nothing_goes(hosts, tmp_path, environment, said):
+def test_commands_without_the_right_token_are_refused_with_one_sentence(
+    hosts, tmp_path, environment, sentence
+):
     place = Submitted(hosts, tmp_path / "refused")
     for command in (("submit", "hit.yaml"), ("status", "hit-123456"), ("stop", "hit-123456")):
-        answer = place.there(*command, code=2, env={**environment, "RAY_AUTH_MODE": None})
-        assert said in answer and len(answer.splitlines()) == 1
+        answer = place.remote(*command, code=2, env={**environment, "RAY_AUTH_MODE": None})
+        assert sentence in answer and len(answer.splitlines()) == 1
 
 
-def test_what_cannot_be_reached_is_said_at_once(hosts, tmp_path):
+def test_a_cluster_that_cannot_be_reached_is_refused_with_a_sentence(hosts, tmp_path):
     place = Submitted(hosts, tmp_path / "nowhere")
     for address in ("http://10.77.0.99:8265", f"http://{hosts.head_address}:8266"):
-        said = place.soundings("submit", "hit.yaml", "--address", address, code=2)
-        assert f"{address}: no answer from a Ray cluster there" in said
-    said = place.soundings("run", "hit.yaml", "--address", f"{hosts.head_address}:6379", code=2)
-    assert "this machine is no host of that cluster" in said
-    said = place.soundings("run", "hit.yaml", "--address", f"{hosts.head_address}:6380", code=2)
-    assert "nothing answers there" in said
+        output = place.soundings("submit", "hit.yaml", "--address", address, code=2)
+        assert f"{address}: no answer from a Ray cluster there" in output
+    output = place.soundings("run", "hit.yaml", "--address", f"{hosts.head_address}:6379", code=2)
+    assert "this machine is no host of that cluster" in output
+    output = place.soundings("run", "hit.yaml", "--address", f"{hosts.head_address}:6380", code=2)
+    assert "nothing answers there" in output
 
 
-def test_hosts_that_are_not_fit_are_named_before_anything_runs(hosts, tmp_path):
+def test_hosts_with_other_package_versions_are_named_before_anything_runs(hosts, tmp_path):
     place = Submitted(hosts, tmp_path / "unfit")
     head = next(host for host in hosts.all if host.name == "head")
-    # A host with another torch, as far as it says so itself, and another Soundings.
+    # One host claims to have another torch, and the next one has another Soundings.
     for package, wrong in (("torch-9.9.dist-info", "torch 9.9"), ("trainables", "soundings 0.1.0")):
         other = tmp_path / package.partition("-")[0]
         (other / package).mkdir(parents=True)
         (other / package / "METADATA").write_text("Name: torch\nVersion: 9.9\n")
         (other / package / "__init__.py").write_text("")
         odd = hosts.worker(cpus=1, env={"PYTHONPATH": str(other)})
-        said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, code=2)
-        assert re.search(rf"host {odd.address} has {wrong}.*, but the driver has", said)
-        assert "install the same versions on all hosts" in said and "Traceback" not in said
+        output = place.soundings("run", "hit.yaml", "--address", "auto", on=head, code=2)
+        assert re.search(rf"host {odd.address} has {wrong}.*, but the driver has", output)
+        assert "install the same versions on all hosts" in output and "Traceback" not in output
         odd.kill()
         hosts.until(lambda odd=odd: odd.address not in hosts.nodes())
     assert not len(place.ledger.starts())
@@ -228,6 +237,6 @@ def test_hosts_that_are_not_fit_are_named_before_anything_runs(hosts, tmp_path):
 def test_gpus_that_no_host_has_are_refused_before_any_waiting(hosts, tmp_path):
     place = Submitted(hosts, tmp_path / "gpus", resources={"gpus": 2})
     head = next(host for host in hosts.all if host.name == "head")
-    said = place.soundings("run", "hit.yaml", "--address", "auto", on=head, code=2)
-    assert "a trial asks for gpus: 2, but no host has that; there are 10.77.0.2 (cpus: 0" in said
+    output = place.soundings("run", "hit.yaml", "--address", "auto", on=head, code=2)
+    assert "a trial asks for gpus: 2, but no host has that; there are 10.77.0.2 (cpus: 0" in output
     assert not len(place.ledger.trials())

@@ -1,0 +1,1 @@
+"""Holds helpers that several tests and benchmarks use."""

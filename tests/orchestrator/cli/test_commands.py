@@ -1,4 +1,4 @@
-"""Every command, its words and its exit code."""
+"""Calls every command and checks what it prints and its exit code."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from trainables.architectures import ARCHITECTURES
 
 @pytest.fixture
 def call(monkeypatch, capsys, tmp_path):
-    """Call the command line in this process, in an empty folder; exit code, output, errors."""
+    """Call a command in this process, in an empty folder; return exit code, output, errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
@@ -41,7 +41,7 @@ def call(monkeypatch, capsys, tmp_path):
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "run"])
-def test_a_mistake_in_the_file_is_one_sentence_and_exit_code_2(
+def test_a_mistake_in_the_sweep_file_is_one_sentence_and_exit_code_2(
     call, tmp_path, command, change, sentence
 ):
     path = small_file(tmp_path, **change)
@@ -51,17 +51,20 @@ def test_a_mistake_in_the_file_is_one_sentence_and_exit_code_2(
     assert (code, out) == (2, "")
     shown, message = err.strip().split(": ", 1)
     assert message == sentence
-    assert shown in {f"small.yaml:{line}", f"small.yaml:{line + 1}"}  # a list's item is below it
+    assert shown in {
+        f"small.yaml:{line}",
+        f"small.yaml:{line + 1}",
+    }  # the item of a list is one line below its key
     assert not (tmp_path / "results").exists()
 
 
-def test_a_missing_file_is_exit_code_2(call):
+def test_a_missing_sweep_file_is_exit_code_2(call):
     code, _, err = call("plan", "nowhere.yaml")
     assert code == 2
     assert err == "nowhere.yaml: cannot read the sweep file: No such file or directory\n"
 
 
-def test_plan_shows_cells_and_what_is_impossible(call, tmp_path):
+def test_plan_shows_cells_and_the_reasons_of_cells_that_cannot_exist(call, tmp_path):
     path = small_file(tmp_path, architectures=["gru", "intersection"], budgets=[4000, 100])
     code, out, _ = call("plan", path)
     assert code == 0
@@ -79,7 +82,7 @@ def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
     assert "cannot write results there (Not a directory); name another folder with --results" in err
 
 
-def test_another_sweep_of_the_same_name_is_refused(call, tmp_path):
+def test_run_refuses_another_sweep_of_a_recorded_name(call, tmp_path):
     path = small_file(tmp_path)
     plan, paths = (
         commands.plan_of(path, False, Path("results")),
@@ -143,8 +146,10 @@ def test_an_unknown_command_is_exit_code_2(call):
 
 
 @pytest.mark.slow
-def test_a_sweep_from_file_to_tables_in_processes_of_their_own(tmp_path, monkeypatch):
-    """run, run again, tables, sync, list: what a user types, as they would."""
+def test_run_sync_tables_and_list_work_one_after_another_in_processes_of_their_own(
+    tmp_path, monkeypatch
+):
+    """A user types these commands: run, run again, sync, tables, list."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     path = small_file(tmp_path)
     first = soundings("run", path, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""``soundings list tasks``: every task with what a sweep file may say of it."""
+"""Calls ``soundings list tasks``, which shows what a sweep file may say of every task."""
 
 import dataclasses
 import socket
@@ -9,7 +9,7 @@ from orchestrator.cli import commands
 from trainables.space import Choice
 from trainables.tasks import TASKS, make
 
-CHANCE = {  # of a guess, by hand
+CHANCE = {  # metric of a guess, computed by hand
     "perceptron_capacity": "bits, more is better, 0 by chance",
     "text8": "bits_per_character, less is better, 4.75 by chance",  # log2 27
     "shakespeare": "bits_per_character, less is better, 6.02 by chance",  # log2 65
@@ -24,7 +24,7 @@ CHANCE = {  # of a guess, by hand
 
 @pytest.fixture
 def listed(monkeypatch, capsys, tmp_path):
-    """What is printed about each task, on a machine without data, cache and network."""
+    """Return what is printed about each task on a machine without data, cache and network."""
 
     def refuse(*arguments):
         raise AssertionError("a list of tasks needs no network")
@@ -41,26 +41,26 @@ def listed(monkeypatch, capsys, tmp_path):
     entries = {}
     for line in captured.out.splitlines():
         if line[:1].strip():
-            name, _, rest = line.partition(" ")
-            entries[name] = [rest.strip()]
+            name, _, description = line.partition(" ")
+            entries[name] = [description.strip()]
         elif line.strip():
             entries[name].append(line.removeprefix("  "))
     return entries
 
 
-def test_every_task_stands_with_its_sizes_metric_and_chance(listed):
+def test_list_tasks_shows_every_task_with_its_sizes_metric_and_chance_level(listed):
     assert [*listed][:-1] == [*TASKS]
     for name, task in TASKS.items():
-        made, lines = make(name), listed[name]
+        instance, lines = make(name), listed[name]
         assert lines[0] == f"{task.summary}; {task.source}"
         (sizes,) = (line for line in lines if " inputs, " in line)
-        start = f"{made.inputs} inputs, {made.outputs} outputs, {made.length} steps; "
-        better = "more" if made.higher_is_better else "less"
-        chance = f"{made.metric_name}, {better} is better, {made.baseline().metric:.3g} by chance"
+        start = f"{instance.inputs} inputs, {instance.outputs} outputs, {instance.length} steps; "
+        better = "more" if instance.higher_is_better else "less"
+        chance = f"{instance.metric_name}, {better} is better, {instance.baseline().metric:.3g} by chance"
         assert sizes == start + CHANCE.get(name, chance)
 
 
-def test_every_option_and_every_hyperparameter_of_a_task_is_named(listed):
+def test_list_tasks_names_every_option_and_every_hyperparameter_of_a_task(listed):
     for name, task in TASKS.items():
         lines = listed[name]
         for field in dataclasses.fields(task.Options):
@@ -79,5 +79,5 @@ def test_every_option_and_every_hyperparameter_of_a_task_is_named(listed):
     assert "searched: compute_steps: whole number in [1, 6]" in listed["arithmetic"]
 
 
-def test_the_end_says_how_a_task_of_ones_own_is_named(listed):
+def test_list_tasks_ends_with_how_to_name_a_task_of_ones_own(listed):
     assert "mypackage.tasks:MyTask" in "".join(listed["A"])

@@ -1,4 +1,4 @@
-"""Tables on terminals: never wider than the terminal, never a column less."""
+"""Prints tables on terminals: they are never wider than it and lack no column."""
 
 import io
 import re
@@ -16,18 +16,18 @@ from orchestrator.views.tables import Table, build
 
 
 def printed(table, width):
-    """The lines that a terminal of ``width`` columns shows."""
+    """Return the lines that a terminal of ``width`` columns shows."""
     console = Console(file=io.StringIO(), width=width)
     print_table(table, console)
     return console.file.getvalue().split("\n")
 
 
-def made(frame, index, notes=()):
+def table_of(frame, index, notes=()):
     return Table("t", "A title", frame, frame, index, notes)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_the_four_tables_fit_and_lose_no_value(at_random, width):
+def test_printed_tables_fit_the_terminal_and_lose_no_value(at_random, width):
     for table in build(at_random.study):
         lines = printed(table, width)
         assert max(map(len, lines)) <= width
@@ -43,7 +43,7 @@ def test_the_four_tables_fit_and_lose_no_value(at_random, width):
 
 
 def grid(rows, values, digits):
-    """A table of which every text stands in it once."""
+    """Return a table in which every text occurs once."""
     frame = {"task": [f"task{r // 2}" for r in range(rows)], "row": [f"r{r}" for r in range(rows)]}
     frame |= {f"c{c}": [f"r{r}c{c}".ljust(digits, "x") for r in range(rows)] for c in range(values)}
     return pd.DataFrame(frame)
@@ -55,16 +55,18 @@ def grid(rows, values, digits):
     digits=st.integers(4, 12),
     width=st.integers(30, 130),
 )
-def test_every_value_stands_once_in_the_line_of_its_row(rows, values, digits, width):
-    lines = printed(made(grid(rows, values, digits), index=2), width)
+def test_every_value_of_a_printed_table_stands_once_in_the_line_of_its_row(
+    rows, values, digits, width
+):
+    lines = printed(table_of(grid(rows, values, digits), index=2), width)
     assert max(map(len, lines)) <= width
-    found = {}
+    line_of_value = {}
     for line in lines:
         for row, column in re.findall(r"\br(\d)c(\d)x*\b", line):
-            assert (row, column) not in found
-            found[row, column] = line
+            assert (row, column) not in line_of_value
+            line_of_value[row, column] = line
             assert re.search(rf"\br{row}\b", line)
-    assert len(found) == rows * values
+    assert len(line_of_value) == rows * values
     heads = [c for line in lines if "row" in line for c in re.findall(r"\bc\d\b", line)]
     assert heads == [f"c{c}" for c in range(values)]
 
@@ -72,7 +74,7 @@ def test_every_value_stands_once_in_the_line_of_its_row(rows, values, digits, wi
 def test_columns_without_room_follow_below_with_the_names_of_the_rows():
     frame = pd.DataFrame([["digits", 1, "0.5 (50.0 %)", "0.25 (75.0 %)"]])
     frame.columns = ["task", "depth", "rnn", "gru"]
-    assert [line.split() for line in printed(made(frame, 2), 34)] == [
+    assert [line.split() for line in printed(table_of(frame, 2), 34)] == [
         [],
         ["A", "title"],
         ["task", "depth", "rnn"],
@@ -83,42 +85,42 @@ def test_columns_without_room_follow_below_with_the_names_of_the_rows():
     ]
 
 
-def test_what_names_many_rows_is_printed_once():
+def test_a_name_of_many_rows_is_printed_once():
     frame = pd.DataFrame(
         [["a", 1, "x"], ["a", 1, "x"], ["a", 2, "z"], ["b", 2, "v"]],
         columns=["task", "depth", "value"],
     )
-    assert [line.split() for line in printed(made(frame, 2), 60)][3:-1] == [
+    assert [line.split() for line in printed(table_of(frame, 2), 60)][3:-1] == [
         ["a", "1", "x"],
-        ["x"],  # a value, though the same
+        ["x"],  # values are printed even if they repeat
         ["2", "z"],
         ["b", "2", "v"],
     ]
 
 
-def test_where_names_leave_no_room_what_is_the_same_everywhere_is_told_once():
+def test_where_names_leave_no_room_columns_with_one_value_are_stated_once_above():
     columns = ["task", "alpha", "gamma", "quantity", "value"]
     rows = [
         ["parentheses", 1.0, 0.05, f"steps to performance {i}", f"{i}.25 ± 0.5"] for i in (1, 2)
     ]
-    lines = printed(made(pd.DataFrame(rows, columns=columns), 4), 40)
+    lines = printed(table_of(pd.DataFrame(rows, columns=columns), 4), 40)
     assert "Everywhere: task parentheses, alpha 1.0, gamma 0.05" in " ".join(lines[2:4])
     assert max(map(len, lines)) <= 40
-    wide = printed(made(pd.DataFrame(rows, columns=columns), 4), 100)
+    wide = printed(table_of(pd.DataFrame(rows, columns=columns), 4), 100)
     assert wide[2].split() == columns
 
 
 def test_a_column_of_dashes_takes_no_room_unless_there_is_nothing_else():
     frame = pd.DataFrame([["a", "-", "1"], ["b", "-", "-"]], columns=["task", "none", "some"])
-    assert printed(made(frame, 1), 60)[2].split() == ["task", "some"]
-    assert printed(made(frame[["task", "none"]], 1), 60)[2].split() == ["task", "none"]
+    assert printed(table_of(frame, 1), 60)[2].split() == ["task", "some"]
+    assert printed(table_of(frame[["task", "none"]], 1), 60)[2].split() == ["task", "none"]
 
 
-def test_notes_stand_below_and_are_text_not_markup():
+def test_notes_stand_below_a_printed_table_and_are_text_not_markup():
     frame = pd.DataFrame([["a", "1"]], columns=["task", "value"])
-    lines = printed(made(frame, 1, notes=("One [bold]note[/bold].", "Another.")), 60)
+    lines = printed(table_of(frame, 1, notes=("One [bold]note[/bold].", "Another.")), 60)
     assert lines[-3:] == ["One [bold]note[/bold].", "Another.", ""]
-    assert printed(made(frame.head(0), 1), 60) == [""]
+    assert printed(table_of(frame.head(0), 1), 60) == [""]
 
 
 @pytest.mark.parametrize(

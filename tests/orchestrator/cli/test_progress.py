@@ -1,4 +1,4 @@
-"""What a user sees while a sweep runs."""
+"""Checks what a user sees while a sweep runs."""
 
 import io
 
@@ -35,7 +35,7 @@ def cells(plan):
     return [cell.id for cell in plan.cells]
 
 
-def test_a_line_counts_outcomes_and_estimates_what_is_left(plain):
+def test_the_progress_line_counts_outcomes_and_estimates_the_time_left(plain):
     plan = small_plan()
     first, second = cells(plan)
     progress = Progress(plan, NONE, plain)
@@ -50,7 +50,7 @@ def test_a_line_counts_outcomes_and_estimates_what_is_left(plain):
     )
 
 
-def test_what_the_ledger_held_counts_but_for_errored_trials(plain):
+def test_progress_counts_trials_already_in_the_ledger_except_errored_ones(plain):
     plan = small_plan()
     first, _ = cells(plan)
     recorded = pd.DataFrame(
@@ -60,7 +60,7 @@ def test_what_the_ledger_held_counts_but_for_errored_trials(plain):
     assert "2 of 12 trials ended (1 completed, 1 stopped)" in progress.line()
 
 
-def test_an_error_is_said_at_once_with_its_last_line(plain):
+def test_an_errored_trial_is_printed_at_once_with_the_last_line_of_its_error(plain):
     plan = small_plan()
     first, _ = cells(plan)
     progress = Progress(plan, NONE, plain)
@@ -68,7 +68,7 @@ def test_an_error_is_said_at_once_with_its_last_line(plain):
     assert plain.file.getvalue() == f"errored: {first}_0: ValueError: bad\n"
 
 
-def test_a_finished_cell_is_a_plain_line_with_its_best_completed_loss(plain):
+def test_a_finished_cell_is_printed_as_a_line_with_its_best_completed_loss(plain):
     plan = small_plan(search={"samples": 3})
     first, _ = cells(plan)
     progress = Progress(plan, NONE, plain)
@@ -82,7 +82,7 @@ def test_a_finished_cell_is_a_plain_line_with_its_best_completed_loss(plain):
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 12)])
-def test_the_live_table_fits_the_terminal_and_shows_what_runs(width, height):
+def test_the_live_table_fits_the_terminal_and_shows_the_running_cell(width, height):
     plan = small_plan(depths=[1, 2, 3, 4, 5, 6], budgets=[4000, 5000, 6000])
     screen = Console(file=io.StringIO(), width=width, height=height, force_terminal=True)
     progress = Progress(plan, NONE, screen)

@@ -1,4 +1,4 @@
-"""The README's sweep, whole, and its tables rebuilt by a few lines of another engine's SQL."""
+"""Runs the README's sweep and rebuilds its tables with a few lines of DuckDB's SQL."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.support.paths import QUICKSTART
 pytestmark = pytest.mark.slow
 
 CELL = ["task", "depth", "budget", "architecture"]
-# Each trial once: a trial that ran again has two rows.
+# A trial that ran again has two rows, of which the last one counts.
 TRIALS = """
     CREATE VIEW trials AS
     SELECT * FROM read_parquet('{ledger}/trials/*/*.parquet', hive_partitioning = true)
@@ -63,7 +63,7 @@ def quickstart(tmp_path_factory):
     return folder / "results" / "quickstart", engine, ran.stdout
 
 
-def test_it_is_a_real_sweep(quickstart):
+def test_the_quickstart_sweep_records_all_its_trials_and_prints_its_tables(quickstart):
     _, engine, printed = quickstart
     plan = make_plan(load(QUICKSTART), Path("results"))
     assert plan.trial_count >= 120
@@ -95,14 +95,14 @@ def test_the_best_trial_of_every_architecture_beats_chance_clearly_on_real_data(
         ("trainability", TRAINABILITY, [*CELL, "tried"]),
     ],
 )
-def test_a_table_equals_the_same_in_sql(quickstart, name, query, key):
+def test_a_table_of_the_quickstart_sweep_equals_a_query_in_sql(quickstart, name, query, key):
     folder, engine, _ = quickstart
-    ours = pd.read_csv(folder / "tables" / f"{name}.csv")
-    theirs = engine.execute(query).df()
+    written = pd.read_csv(folder / "tables" / f"{name}.csv")
+    queried = engine.execute(query).df()
     if name == "parameter_matched":
-        ours = ours[ours["trial"].notna()]
-    assert len(ours) == len(theirs) > 20
-    merged = ours[theirs.columns].sort_values(key).reset_index(drop=True)
+        written = written[written["trial"].notna()]
+    assert len(written) == len(queried) > 20
+    merged = written[queried.columns].sort_values(key).reset_index(drop=True)
     pd.testing.assert_frame_equal(
-        merged, theirs.sort_values(key).reset_index(drop=True), check_dtype=False, rtol=1e-12
+        merged, queried.sort_values(key).reset_index(drop=True), check_dtype=False, rtol=1e-12
     )

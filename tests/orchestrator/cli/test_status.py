@@ -1,4 +1,4 @@
-"""How a sweep stands, against ledgers made by hand."""
+"""Compares the status of sweeps with ledgers that are written by hand."""
 
 import io
 import json
@@ -33,22 +33,22 @@ TOTALS = {
 }
 
 
-def found(folder):
-    """As a script gets it."""
+def status_of(folder):
+    """Return the status of a sweep as a script gets it."""
     return json.loads(json.dumps(read_status(folder.paths).to_json(), allow_nan=False))
 
 
-def ends(folder, *of_each):
-    """The first trials of both cells end like this."""
+def end_all(folder, *outcomes):
+    """Record how the first trials of both cells end."""
     for architecture in ("rnn", "gru"):
-        folder.fill(architecture, *of_each)
+        folder.fill(architecture, *outcomes)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six trials a cell: of rnn five have ended, of gru one."""
-    made = Folder.of(tmp_path)
-    made.fill(
+    """Return a sweep of six trials a cell; five trials of rnn and one of gru have ended."""
+    folder_of_sweep = Folder.of(tmp_path)
+    folder_of_sweep.fill(
         "rnn",
         completed(0.75, 1.0, seconds=3.0),
         completed(0.5, 2.0, seconds=5.0),
@@ -57,12 +57,12 @@ def folder(tmp_path):
         errored() | {"seconds": 0.0},
         BEGUN,
     )
-    made.fill("gru", infeasible(seconds=4.0))
-    return made
+    folder_of_sweep.fill("gru", infeasible(seconds=4.0))
+    return folder_of_sweep
 
 
 def begin(folder, run, *trials):
-    """A run gives out trials."""
+    """Record that a run has started trials."""
     planned = {trial.id: trial for trial in folder.plan.trials()}
     writer = LedgerWriter(
         folder.paths.ledger, subtracted(folder.plan, folder.paths).record.sequence
@@ -73,9 +73,9 @@ def begin(folder, run, *trials):
     writer.flush()
 
 
-def test_a_sweep_of_which_nothing_has_run(tmp_path):
+def test_the_status_of_a_sweep_that_has_not_run_counts_nothing_and_has_no_best(tmp_path):
     folder = Folder.of(tmp_path)
-    assert found(folder) == TOTALS | {
+    assert status_of(folder) == TOTALS | {
         "state": "unfinished",
         "run": None,
         "seconds_left": None,
@@ -104,8 +104,8 @@ def test_a_sweep_of_which_nothing_has_run(tmp_path):
     }
 
 
-def test_numbers_are_those_of_the_ledger(folder):
-    status = found(folder)
+def test_the_numbers_of_the_status_are_those_of_the_ledger(folder):
+    status = status_of(folder)
     counted = dict(folder.sql("select outcome, count(*) from trials group by all"))
     assert {outcome: status[outcome] for outcome in counted} == counted
     assert (status["state"], status["run"], status["running"]) == ("unfinished", None, 0)
@@ -117,15 +117,18 @@ def test_numbers_are_those_of_the_ledger(folder):
         1,
         1,
     ]
-    assert (rnn["best_objective"], rnn["best"]) == (0.5, "0.5")  # not 0.001, of the stopped one
+    assert (rnn["best_objective"], rnn["best"]) == (
+        0.5,
+        "0.5",
+    )  # and not 0.001 of the stopped trial
     assert (gru["done"], gru["infeasible"], gru["best"]) == (1, 1, None)
     files = [path for path in folder.paths.ledger.rglob("*") if path.is_file()]
     assert status["ledger_bytes"] == sum(len(path.read_bytes()) for path in files) > 0
 
 
-def test_a_trial_that_ran_again_counts_by_its_last_end(folder):
+def test_a_trial_that_ran_again_counts_by_its_last_outcome(folder):
     folder.fill("rnn", *[None] * 4, completed(0.25, 1.0))
-    status = found(folder)
+    status = status_of(folder)
     assert (status["completed"], status["errored"]) == (3, 0)
     assert status["cells"][0]["best_objective"] == 0.25
 
@@ -140,78 +143,82 @@ def test_a_trial_that_ran_again_counts_by_its_last_end(folder):
         ([completed(1.0, 1.0)] * 4 + [errored(), None], "unfinished"),
     ],
 )
-def test_the_state_of_a_sweep_that_is_not_at_work(tmp_path, every, state):
+def test_the_state_of_a_sweep_without_a_run_follows_from_the_outcomes_of_its_trials(
+    tmp_path, every, state
+):
     folder = Folder.of(tmp_path)
-    ends(folder, *every)
-    assert found(folder)["state"] == state
+    end_all(folder, *every)
+    assert status_of(folder)["state"] == state
     assert summary_line(read_status(folder.paths)).startswith(f"Sweep 'small': {state}; ")
 
 
-def test_what_runs_was_given_out_by_the_run_at_work_and_has_not_ended(folder):
+def test_running_trials_are_those_that_the_current_run_started_and_that_have_not_ended(folder):
     rnn, gru = (cell.id for cell in folder.plan.cells)
-    with sweep_lock(folder.paths).hold() as us:
-        assert found(folder)["running"] == 0  # one began in a run that has gone
-        begin(folder, us.run, f"{rnn}_00004", f"{rnn}_00005", f"{gru}_00001", f"{gru}_00002")
-        folder.fill("gru", None, completed(0.5, 0.5, seconds=8.0))  # begins, and ends
-        status = found(folder)
+    with sweep_lock(folder.paths).hold() as holder:
+        assert status_of(folder)["running"] == 0  # the begun trial belongs to a run that is gone
+        begin(folder, holder.run, f"{rnn}_00004", f"{rnn}_00005", f"{gru}_00001", f"{gru}_00002")
+        folder.fill("gru", None, completed(0.5, 0.5, seconds=8.0))  # it begins and ends
+        status = status_of(folder)
         assert status["state"] == "running"
-        assert status["run"] == {"host": us.host, "pid": os.getpid(), "began": us.began}
+        assert status["run"] == {"host": holder.host, "pid": os.getpid(), "began": holder.began}
         # rnn_00004 errored before and is at work again; gru_00001 has ended.
         assert (status["running"], status["cells"][0]["running"]) == (3, 2)
         assert status["cells"][1]["running"] == 1
         line = summary_line(read_status(folder.paths))
-        assert line.startswith(f"Sweep 'small': running by process {os.getpid()} on {us.host}; 7 ")
-    assert (found(folder)["state"], found(folder)["running"]) == ("unfinished", 0)
-
-
-def test_the_time_left_is_that_of_the_processes_at_work(folder):
-    rnn, gru = (cell.id for cell in folder.plan.cells)
-    with sweep_lock(folder.paths).hold() as us:
-        begin(folder, us.run, f"{rnn}_00005", f"{gru}_00001")
-        status = found(folder)
-        # One trial of rnn is left, which took 10 s for five, and five of gru, which took 4 s each.
-        of_rnn, of_gru = 1 * 10.0 / 5, 5 * 4.0
-        assert status["seconds_left"] == pytest.approx((of_rnn + of_gru) / 2)
-        assert [cell["seconds_left"] for cell in status["cells"]] == pytest.approx(
-            [of_rnn / 2, of_gru / 2]
+        assert line.startswith(
+            f"Sweep 'small': running by process {os.getpid()} on {holder.host}; 7 "
         )
-    assert found(folder)["seconds_left"] is None  # nobody is at work
+    assert (status_of(folder)["state"], status_of(folder)["running"]) == ("unfinished", 0)
+
+
+def test_the_time_left_is_divided_by_the_number_of_running_trials(folder):
+    rnn, gru = (cell.id for cell in folder.plan.cells)
+    with sweep_lock(folder.paths).hold() as holder:
+        begin(folder, holder.run, f"{rnn}_00005", f"{gru}_00001")
+        status = status_of(folder)
+        # One trial of rnn is left, which took 10 s for five, and five of gru, which took 4 s each.
+        rnn_seconds, gru_seconds = 1 * 10.0 / 5, 5 * 4.0
+        assert status["seconds_left"] == pytest.approx((rnn_seconds + gru_seconds) / 2)
+        assert [cell["seconds_left"] for cell in status["cells"]] == pytest.approx(
+            [rnn_seconds / 2, gru_seconds / 2]
+        )
+    assert status_of(folder)["seconds_left"] is None  # no run is at work
 
 
 def test_a_cell_that_has_all_its_trials_needs_no_more_time(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", *[completed(1.0, 1.0)] * 6)
-    assert [cell["seconds_left"] for cell in found(folder)["cells"]] == [0.0, None]
+    assert [cell["seconds_left"] for cell in status_of(folder)["cells"]] == [0.0, None]
 
 
 def test_the_best_by_a_metric_is_shown_as_the_metric(tmp_path):
     training = {"steps": 16, "evaluation_interval": 4, "objective": "metric"}
     folder = Folder.of(tmp_path, tasks=[MEMORY], training=training)
     folder.fill("rnn", completed(0.5, 1.0, objective=0.25, validation_metric=0.25))
-    best = found(folder)["cells"][0]
+    best = status_of(folder)["cells"][0]
     assert (best["best_objective"], best["best"]) == (0.25, "0.25 rms")
 
 
-def test_an_objective_that_is_not_there_is_no_best(tmp_path):
+def test_an_objective_that_is_not_a_number_is_never_the_best(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", completed(math.nan, 1.0), completed(0.5, 1.0), completed(math.nan, 1.0))
-    assert found(folder)["cells"][0]["best_objective"] == 0.5
+    assert status_of(folder)["cells"][0]["best_objective"] == 0.5
 
 
 def test_checkpoints_are_counted_in_bytes(folder):
-    place = folder.paths.checkpoints_of("a")
-    place.mkdir(parents=True)
-    (place / "one").write_bytes(bytes(1000))
-    (place / "two").write_bytes(bytes(234))
-    assert found(folder)["checkpoints_bytes"] == 1234
+    checkpoints = folder.paths.checkpoints_of("a")
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "one").write_bytes(bytes(1000))
+    (checkpoints / "two").write_bytes(bytes(234))
+    assert status_of(folder)["checkpoints_bytes"] == 1234
     shown = io.StringIO()
-    (place / "one").write_bytes(bytes(2_500_000))
+    (checkpoints / "one").write_bytes(bytes(2_500_000))
     print_status(read_status(folder.paths), Console(file=shown, width=120))
     assert "checkpoints 2.5 MB" in shown.getvalue()
 
 
 @pytest.mark.parametrize("at_work", [False, True])
-def test_looking_writes_nothing(folder, at_work):
+def test_reading_and_printing_the_status_writes_nothing(folder, at_work):
     def listing():
         return {
             path: (path.stat().st_mtime_ns, path.stat().st_ino, path.stat().st_size)
@@ -231,7 +238,9 @@ def test_looking_writes_nothing(folder, at_work):
         look()
 
 
-def test_a_ledger_that_cannot_be_moved_about_in_is_read(folder, monkeypatch, caplog):
+def test_the_status_of_a_ledger_on_a_read_only_disk_leaves_a_damaged_file_out(
+    folder, monkeypatch, caplog
+):
     """A damaged file on a read-only file system is left out."""
     (first, *_) = sorted(folder.paths.ledger.glob("trials/*_gru_*/*.parquet"))
     first.write_bytes(b"PAR1")
@@ -240,30 +249,30 @@ def test_a_ledger_that_cannot_be_moved_about_in_is_read(folder, monkeypatch, cap
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("pathlib.Path.rename", refuse)
-    status = found(folder)
+    status = status_of(folder)
     assert [cell["done"] for cell in status["cells"]] == [4, 0]
     assert "left out" in caplog.text
 
 
-def test_files_that_go_while_they_are_counted_are_no_trouble(folder, monkeypatch):
+def test_checkpoints_removed_while_they_are_counted_are_left_out(folder, monkeypatch):
     """A run at work removes checkpoints and merges parts."""
-    place = folder.paths.checkpoints_of("a")
-    place.mkdir(parents=True)
+    checkpoints = folder.paths.checkpoints_of("a")
+    checkpoints.mkdir(parents=True)
     for name in ("one", "two"):
-        (place / name).write_bytes(bytes(100))
-    rglob = type(place).rglob
+        (checkpoints / name).write_bytes(bytes(100))
+    rglob = type(checkpoints).rglob
 
-    def then_one_goes(path, pattern):
+    def list_and_remove_one(path, pattern):
         for inside in rglob(path, pattern):
             if inside.name == "one":
                 inside.unlink()
             yield inside
 
-    monkeypatch.setattr(type(place), "rglob", then_one_goes)
-    assert found(folder)["checkpoints_bytes"] == 100
+    monkeypatch.setattr(type(checkpoints), "rglob", list_and_remove_one)
+    assert status_of(folder)["checkpoints_bytes"] == 100
 
 
-def test_what_is_printed_has_a_row_a_cell_and_the_whole(folder):
+def test_the_printed_status_has_a_row_for_each_cell_and_a_line_for_the_sweep(folder):
     shown = io.StringIO()
     print_status(read_status(folder.paths), Console(file=shown, width=150))
     lines = shown.getvalue().splitlines()
@@ -276,12 +285,12 @@ def test_what_is_printed_has_a_row_a_cell_and_the_whole(folder):
     assert lines[-1].startswith("Disk: ledger 0.")
 
 
-def test_while_a_sweep_grows_its_new_cells_are_there(folder):
-    """`extend` records them before any of their trials begins."""
+def test_the_status_has_the_new_cells_of_a_sweep_that_was_extended(folder):
+    """The command `extend` records new cells before any of their trials begins."""
     from orchestrator.plan.manifest import write_manifest
     from tests.support.small import small_plan
 
     write_manifest(small_plan(folder.paths.results, depths=[1, 2]), folder.paths, extend=True)
-    status = found(folder)
+    status = status_of(folder)
     assert (status["planned"], len(status["cells"])) == (24, 4)
     assert status["completed"] == 2

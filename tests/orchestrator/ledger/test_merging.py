@@ -257,7 +257,7 @@ def test_a_damaged_part_is_set_aside_when_others_are_merged(tmp_path, caplog):
 
 
 def test_a_merge_skips_a_part_that_another_process_set_aside(tmp_path):
-    """`soundings status` reads while a sweep runs, and moves damaged files that wait for a merge."""
+    """`soundings status` reads while a sweep runs, and sets damaged files aside before a merge."""
     writer = LedgerWriter(tmp_path)
     rows = flush_rows(writer, 0, 10)
     files(tmp_path)[2].write_bytes(b"PAR1")

@@ -38,9 +38,8 @@ def test_estimated_operations_equal_those_counted_by_hand():
     plan = adding()
     (cell,) = plan.cells
     n = cell.hidden
-    recurrent_weights = (
-        2 * n + n * n + n + n
-    )  # input weights, recurrent weights, bias, initial state
+    # Each unit has 2 input weights, n recurrent weights, a bias and an initial state.
+    recurrent_weights = 2 * n + n * n + n + n
     assert cell.parameters == recurrent_weights + n + 1
     per_sample = 20 * recurrent_weights + (n + 1)  # the readout runs once, after the last step
     trained = 10 * 100 * 6 * 4 * per_sample
@@ -53,7 +52,7 @@ def test_estimated_operations_equal_those_counted_by_hand():
 
 def test_estimated_seconds_add_up_steps_evaluation_chunks_and_trials():
     full, _ = estimate_cost(adding(), device(ONLY_STEPS, forward=0.5, trial_seconds=7.0))
-    # 100 training steps; three reports on two sets, where 300 samples are two chunks of half a step.
+    # 100 training steps, then three reports on two sets: 300 samples are two chunks of half a step.
     assert full.seconds == pytest.approx(10 * (100 + 3 * 2 * 2 * 0.5 + 7))
 
 

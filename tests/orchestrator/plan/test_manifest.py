@@ -1,4 +1,4 @@
-"""Whose results a folder holds: the same sweep, a larger one, or another."""
+"""The manifest accepts the same sweep or, on request, a larger one, and refuses any other."""
 
 import dataclasses
 import json
@@ -14,9 +14,18 @@ from orchestrator.plan.manifest import recorded_spec, write_manifest
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import TrialSelection
 from orchestrator.spec.sweep import SweepSpec
+from orchestrator.views.study.study import Study
 from tests.support.mutations import QUICKSTART_DATA, mutated
 from tests.support.small import SMALL, small_plan
-from tests.support.studies import MEMORY, Folder, completed, errored, stopped, subtracted
+from tests.support.studies import (
+    MEMORY,
+    Folder,
+    completed,
+    errored,
+    left_of,
+    stopped,
+    subtracted,
+)
 
 SEARCH, TRAINING, SCHEDULER = SMALL["search"], SMALL["training"], SMALL["scheduler"]
 LISTED = [{"learning_rate": 1e-3}, {"learning_rate": 2e-3, "optimizer": "adam"}]
@@ -39,6 +48,151 @@ def refusal(folder, plan, extend=False):
         write_manifest(plan, folder.paths, extend)
     assert folder.paths.manifest.read_bytes() == before
     return str(caught.value)
+
+
+def refusal_of_run(paths, plan):
+    with pytest.raises(BadInput) as caught:
+        left_of(plan, paths)
+    return str(caught.value)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return SweepPaths(tmp_path, "small")
+
+
+@pytest.fixture
+def recorded_paths(tmp_path):
+    """Return the paths of the small sweep with one recorded trial."""
+    return begun(tmp_path).paths
+
+
+def test_a_new_sweep_is_written_to_the_manifest_and_all_its_trials_are_left(paths):
+    plan = small_plan()
+    left = left_of(plan, paths)
+    assert {cell: [*indices] for cell, indices in left.indices.items()} == {
+        cell.id: [*range(6)] for cell in plan.cells
+    }
+    assert (
+        left.count,
+        len(left.record.trials),
+        len(left.record.reports),
+        left.record.sequence,
+    ) == (12, 0, 0, 0)
+    written = json.loads(paths.manifest.read_text())
+    assert {cell: record["hidden"] for cell, record in written["cells"].items()} == {
+        cell.id: cell.hidden for cell in plan.cells
+    }
+    assert written["training"]["steps"] == SMALL["training"]["steps"]
+    assert [p.name for p in paths.folder.iterdir()] == ["sweep.json"]  # the probe file is gone
+
+
+def test_the_same_sweep_is_accepted_again_without_rewriting_the_manifest(recorded_paths):
+    before = recorded_paths.manifest.stat()
+    assert left_of(small_plan(), recorded_paths).count == 11
+    after = recorded_paths.manifest.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_changed_resources_and_recovery_are_accepted_and_recorded(recorded_paths):
+    before = json.loads(recorded_paths.manifest.read_text())
+    elsewhere = {"cpus": 2.0, "gpus": 1.0, "memory": 3.0}
+    careful = {"checkpoint_seconds": 5.0, "retries": 0}
+    assert left_of(small_plan(resources=elsewhere, recovery=careful), recorded_paths).count == 11
+    after = json.loads(recorded_paths.manifest.read_text())
+    assert after == before | {"resources": elsewhere, "recovery": careful}
+
+
+DIFFERENCES = [
+    ({"seed": 4}, "seed was 3 and is 4 in the file"),
+    ({"depths": [2]}, "depths was [1] and is [2] in the file"),
+    ({"replicates": 3}, "replicates was 2 and is 3 in the file"),
+    (
+        {"training": SMALL["training"] | {"steps": 32}},
+        "training.steps was 16 and is 32 in the file",
+    ),
+    (
+        {"scheduler": {"method": "none"}},
+        'scheduler.method was "asha" and is "none" in the file; scheduler.grace was 4 and is null '
+        "in the file; scheduler.reduction_factor was 2.0 and is 3.0 in the file",
+    ),
+    (
+        {"search": {"samples": 6, "space": {"learning_rate": 0.01}}},
+        'search.space.learning_rate was {"low": 0.001, "high": 0.01} and is 0.01 in the file',
+    ),
+    (
+        {"search": {"samples": 6}},
+        "search.space.learning_rate was there and is not in the file",
+    ),
+    (
+        {"search": SMALL["search"] | {"space": SMALL["search"]["space"] | {"l2": 0}}},
+        "search.space.l2 is new in the file",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "difference"), DIFFERENCES)
+def test_another_sweep_of_the_same_name_is_refused_with_the_difference(
+    recorded_paths, changes, difference
+):
+    before = recorded_paths.manifest.read_bytes()
+    assert refusal_of_run(recorded_paths, small_plan(**changes)) == (
+        f"{recorded_paths.folder} holds another sweep called 'small': {difference}{OTHER}"
+    )
+    assert recorded_paths.manifest.read_bytes() == before
+    assert left_of(small_plan(), recorded_paths).count == 11
+
+
+def test_a_changed_sweep_is_accepted_while_no_trial_is_recorded(paths):
+    left_of(small_plan(), paths)
+    changed = small_plan(seed=4, architectures=["lstm"])
+    assert left_of(changed, paths).count == 6
+    written = json.loads(paths.manifest.read_text())
+    assert (written["seed"], [*written["cells"]]) == (4, [changed.cells[0].id])
+
+
+def test_the_refusal_of_another_sweep_tells_at_most_three_differences(recorded_paths):
+    other = small_plan(seed=4, depths=[2], budgets=[5000], replicates=1)
+    assert refusal_of_run(recorded_paths, other) == (
+        f"{recorded_paths.folder} holds another sweep called 'small': "
+        "seed was 3 and is 4 in the file; depths was [1] and is [2] in the file; "
+        "budgets was [4000] and is [5000] in the file "
+        f"(and 1 more){OTHER}"
+    )
+
+
+def test_a_sweep_whose_cells_now_have_other_widths_is_refused(recorded_paths):
+    """The file is the same, but it has another meaning, for example in another release."""
+    written = json.loads(recorded_paths.manifest.read_text())
+    cell = small_plan().cells[0]
+    written["cells"][cell.id]["hidden"] += 1
+    recorded_paths.manifest.write_text(json.dumps(written))
+    assert refusal_of_run(recorded_paths, small_plan()) == (
+        f"{recorded_paths.folder} holds another sweep called 'small': cells.{cell.id}.hidden was "
+        f"{cell.hidden + 1} and is {cell.hidden} in the file{OTHER}"
+    )
+
+
+def test_sweeps_of_different_names_share_a_results_folder(tmp_path):
+    for name in ("small", "other"):
+        plan = small_plan(name=name, seed=len(name))
+        assert left_of(plan, SweepPaths(tmp_path, name)).count == 12
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"cells": {}}', "\x00"])
+def test_a_damaged_manifest_is_refused_with_its_path(tmp_path, text):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(1.0, 1.0))
+    folder.paths.manifest.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        Study(folder.paths)
+    assert refusal_of_run(folder.paths, folder.plan) == str(caught.value)
+    assert str(caught.value).startswith(f"{folder.paths.manifest}: damaged (")
+    folder.paths.manifest.unlink()
+    assert refusal_of_run(folder.paths, folder.plan) == (
+        f"{folder.paths.folder} has a ledger, but not sweep.json, which says what sweep it is of; "
+        "put it back, or name another folder with --results"
+    )
 
 
 GROWN = {

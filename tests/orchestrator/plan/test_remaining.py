@@ -6,10 +6,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.errors import BadInput
+from orchestrator.paths import SweepPaths
 from orchestrator.plan.remaining import TrialSelection
 from orchestrator.plan.repair import clear_checkpoints
 from orchestrator.running.settlement import settled_trials
-from tests.support.studies import Folder, completed, errored, infeasible, stopped, subtracted
+from tests.support.small import small_plan
+from tests.support.studies import (
+    Folder,
+    completed,
+    errored,
+    infeasible,
+    left_of,
+    stopped,
+    subtracted,
+)
 from trainables import checkpoints
 
 BEGUN = {}  # a trial that was given out and has not reported
@@ -61,6 +72,34 @@ def test_the_selected_trials_are_taken_up_and_no_others(folder, selection, fresh
     indices_left = {cell: [*cell_indices] for cell, cell_indices in left.indices.items()}
     assert indices_left == {rnn: indices, gru: [*range(others)]}
     assert left.count == len(indices) + others
+
+
+def test_trials_that_ended_are_not_left_but_errored_ones_are(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.fill("rnn", completed(1.0, 1.0), errored(), stopped(), infeasible(), None, errored())
+    folder.fill("rnn", *[None] * 5, completed(1.0, 1.0))  # ran again
+    left = left_of(folder.plan, folder.paths)
+    rnn, gru = (cell.id for cell in folder.plan.cells)
+    assert [[*left.indices[cell]] for cell in (rnn, gru)] == [[1, 4], [*range(6)]]
+    assert len(left.record.trials) == 5
+
+
+def test_a_completed_sweep_has_no_trials_left(tmp_path):
+    folder = Folder.of(tmp_path)
+    folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
+    left = left_of(folder.plan, folder.paths)
+    assert (left.count, len(left.record.trials)) == (0, 12)
+
+
+def test_more_trials_than_a_run_can_hold_are_refused_at_once(tmp_path):
+    paths = SweepPaths(tmp_path, "small")
+    with pytest.raises(BadInput) as caught:
+        left_of(small_plan(search={"samples": 10**9}), paths)
+    assert str(caught.value) == (
+        "sweep 'small' has 2,000,000,000 trials, but may have at most 10,000,000; lower "
+        "search.samples, or split the sweep"
+    )
+    assert not paths.ledger.exists()
 
 
 def test_a_trial_is_undecided_if_its_last_report_is_later_than_any_end(folder):

@@ -221,10 +221,8 @@ def test_configurations_that_were_trained_differently_are_not_repeated(call, tmp
         f"(steps {steps} there and {steps + 5} here, batch_size {batch} there and 99 here): "
         "training must be the same to repeat them"
     )
-    oftener = {
-        **SMALL["training"],
-        "evaluation_interval": 1,
-    }  # changes the reports, not the training
+    # Another evaluation interval changes the reports, but not the training.
+    oftener = {**SMALL["training"], "evaluation_interval": 1}
     assert len(repeat(tmp_path, training=oftener).cells) == 2
 
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("one_ray")
 
 
 class Listener:
-    """Remembers started and ended trials, and asserts that the ledger already has the ended ones."""
+    """Remembers started and ended trials, and asserts that the ledger has the ended ones."""
 
     def __init__(self, paths):
         self.ledger, self.ended_ids, self.running = Ledger(paths.ledger), [], set()
@@ -58,7 +58,7 @@ def follow(plan, results, trainable=Trial):
 
 
 def run_small(plan, results, trainable=Trial):
-    """Run the plan; return the ids of its trials in the order in which they ended, and the ledger."""
+    """Run the plan; return the ids of its trials, in the order of their ends, and the ledger."""
     listener = follow(plan, results, trainable)
     assert sorted(listener.ended_ids) == sorted(set(listener.trained))
     return listener.ended_ids, listener.ledger

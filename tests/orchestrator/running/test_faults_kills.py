@@ -121,7 +121,7 @@ def test_a_sweep_hit_by_twenty_kills_has_the_numbers_of_an_undisturbed_sweep(tmp
 def test_the_stopped_trials_of_a_killed_asha_sweep_follow_from_its_recorded_reports(
     tmp_path, store
 ):
-    """With two workers, decisions depend on the order in which reports arrive, and on nothing else."""
+    """With two workers, decisions depend on the order in which reports arrive."""
     wanted = victims(worker=[LATER] * 4, driver=[LATER] * 2, raylet=[LATER])
     with Place(tmp_path / "hit", store, scheduler=ASHA) as place:
         Hits(place, 12, wanted, steps=(5, 60)).run()

@@ -38,7 +38,10 @@ SPACE = {
 
 
 def bowl(c):
-    """Return an objective with its minimum 0 at b, rate 0.01, shift 1, layers 2, width 8, inner 0.3."""
+    """Return an objective whose minimum is 0.
+
+    It lies at kind b, rate 0.01, shift 1, layers 2, width 8 and inner 0.3.
+    """
     value = {"a": 0.5, "b": 0.0, "c": 1.0}[c["kind"]] + 0.1 * (c["layers"] - 2) ** 2
     value += math.log10(c["rate"] / 0.01) ** 2 + (c["shift"] - 1) ** 2
     value += 0.1 * math.log2(c["width"] / 8) ** 2
@@ -55,7 +58,7 @@ def stopped(configuration, objective=math.nan):
 
 
 def assert_in(space, configuration):
-    """Assert that a configuration has all active hyperparameters, in their domains, and no others."""
+    """Assert that a configuration has exactly the active hyperparameters, in their domains."""
 
     def is_active(name):
         domain = space[name]
@@ -364,9 +367,8 @@ def test_the_gp_finds_a_lower_minimum_than_random_search():
 
     guided_minima = [best_of(guided(seed), 30) for seed in range(3)]
     random_minima = [best_of(random(seed), 30) for seed in range(3)]
-    assert np.mean(guided_minima) < 0.25 * np.mean(
-        random_minima
-    )  # was a twentieth when this test was written
+    # The ratio was a twentieth when this test was written.
+    assert np.mean(guided_minima) < 0.25 * np.mean(random_minima)
 
 
 def test_a_proposal_keeps_away_from_pending_configurations():
@@ -408,9 +410,8 @@ def test_no_configuration_is_proposed_twice_while_others_are_untried():
         )
     tried = {(o.configuration["kind"], o.configuration["count"]) for o in observations}
     assert len(tried) == 12
-    assert_in(
-        space, propose(space, observations, 1.0, 0)
-    )  # all are tried now, and one is proposed again
+    # All configurations are tried now, and one of them is proposed again.
+    assert_in(space, propose(space, observations, 1.0, 0))
 
 
 def test_parallel_proposals_differ():

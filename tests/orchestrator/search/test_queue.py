@@ -54,7 +54,7 @@ class Search:
         )
 
     def next(self):
-        """Return the next trial as architecture and index, or the searcher's answer if it has none."""
+        """Return the next trial as architecture and index, or the answer that there is none."""
         self.count += 1
         config = self.searcher.suggest(f"tune{self.count}")
         if not isinstance(config, dict):

@@ -100,7 +100,7 @@ def worlds(draw, diverging=0.0):
 
 
 def as_tune_does(steps, put, complete):
-    """Decide as Tune does, which asks no scheduler about finished trials and completes stopped ones."""
+    """Decide as Tune does: ask the scheduler about unfinished trials, and complete stopped ones."""
 
     def decide(cell, trial, result):
         done = result["infeasible"] or result["step"] >= steps[cell]

@@ -1,4 +1,4 @@
-"""What a file says of a hyperparameter gives a domain that fits it, or one sentence."""
+"""Entries of a file for a hyperparameter give a domain that fits it, or raise one sentence."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The list of references: tables, report and documents name only what it has, and it all."""
+"""Checks that tables, report and documents name all references of the list and no others."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ KEYS = [reference.key for reference in REFERENCES]
 
 
 def keys_of_tables():
-    """The keys in the calls of ``Table``, by name of the table."""
+    """Return the keys in the calls of ``Table``, by name of the table."""
     keys = {}
     for path in TABLES.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -28,7 +28,7 @@ def keys_of_tables():
 
 
 def texts():
-    """Every document and every module but the list itself, each on one line."""
+    """Return every document and every module except the list, each on one line."""
     documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     modules = [path for folder in ("orchestrator", "trainables") for path in _modules(folder)]
     own = {DOCUMENT, ROOT / "orchestrator/views/references.py"}
@@ -39,12 +39,12 @@ def _modules(folder):
     return (ROOT / folder).rglob("*.py")
 
 
-def test_keys_and_names_are_unique():
+def test_keys_and_names_of_references_are_unique():
     assert len(set(KEYS)) == len(KEYS)
     assert len({reference.name for reference in REFERENCES}) == len(KEYS)
 
 
-def test_every_key_of_a_table_exists():
+def test_every_reference_key_of_a_table_exists():
     tables = keys_of_tables()
     assert len(tables) > 15
     for name, keys in tables.items():
@@ -52,7 +52,7 @@ def test_every_key_of_a_table_exists():
         assert len(set(keys)) == len(keys) > 0, name
 
 
-def test_every_reference_is_used_by_a_table_or_named():
+def test_every_reference_is_used_by_a_table_or_named_in_a_text():
     used = {key for keys in keys_of_tables().values() for key in keys}
     everything = "\n".join(texts())
     for reference in REFERENCES:
@@ -74,7 +74,7 @@ def test_every_link_is_https_and_every_citation_is_one_line():
         assert citation(reference.key).endswith(reference.link or ".")
 
 
-def test_citations_are_in_the_order_of_the_list_and_each_there_once():
+def test_citations_are_in_the_order_of_the_list_and_each_occurs_once():
     assert citations(["welch", "capacity", "welch"]) == [citation("capacity"), citation("welch")]
     assert citations([]) == []
     with pytest.raises(KeyError, match="nobody"):

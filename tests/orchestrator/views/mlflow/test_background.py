@@ -1,4 +1,4 @@
-"""The view beside a sweep: a store that is locked or away delays it and nothing else."""
+"""Writes the MLflow view beside a sweep while its store is locked, unreachable or unusable."""
 
 import logging
 import socket
@@ -26,7 +26,7 @@ def trials_in(store):
     )
 
 
-def test_what_the_ledger_held_and_what_ends_meanwhile_are_written(store):
+def test_trials_in_the_ledger_and_trials_that_end_meanwhile_are_written_to_mlflow(store):
     view = BackgroundView(f"sqlite:///{store}", "s", *held(1, 2))
     for number in (3, 4):
         view.ended(trial_row(number), curve(number))
@@ -35,7 +35,7 @@ def test_what_the_ledger_held_and_what_ends_meanwhile_are_written(store):
 
 
 class Troubled(logging.Handler):
-    """Tells when the view says that the store is away."""
+    """Sets an event when the view reports that its store is unavailable."""
 
     def __init__(self):
         super().__init__()
@@ -56,8 +56,8 @@ def troubled(monkeypatch):
     logging.getLogger("soundings").removeHandler(handler)
 
 
-def test_a_locked_store_is_said_once_and_caught_up_with(store, troubled):
-    """Another process holds SQLite's lock; the view goes on once it lets go."""
+def test_a_locked_store_is_reported_once_and_written_to_when_it_is_free(store, troubled):
+    """Another connection holds SQLite's lock; the view writes once that releases it."""
     with closing(sqlite3.connect(store, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         view = BackgroundView(f"sqlite:///{store}", "s", *NOTHING)
@@ -72,7 +72,9 @@ def test_a_locked_store_is_said_once_and_caught_up_with(store, troubled):
     ]
 
 
-def test_a_server_that_is_away_costs_a_word_and_the_ledger_brings_it_later(store, troubled):
+def test_a_server_that_cannot_be_reached_is_reported_once_and_a_later_sync_catches_up(
+    store, troubled
+):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))  # bound, not listening: every connection is refused
         view = BackgroundView(f"http://127.0.0.1:{probe.getsockname()[1]}", "s", *NOTHING)
@@ -85,7 +87,7 @@ def test_a_server_that_is_away_costs_a_word_and_the_ledger_brings_it_later(store
     assert trials_in(store) == ["t1"]
 
 
-def test_a_folder_in_the_place_of_the_store_is_trouble_and_not_a_crash(tmp_path):
+def test_a_folder_in_the_place_of_the_store_is_an_error_that_closing_returns(tmp_path):
     view = BackgroundView(f"sqlite:///{tmp_path}", "s", *NOTHING)
     view.ended(trial_row(1), curve(1))
     assert str(view.close()) == "unable to open database file"

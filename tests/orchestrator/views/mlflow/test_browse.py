@@ -1,4 +1,4 @@
-"""MLflow's own pages, served for real."""
+"""Serves MLflow's own pages with `soundings browse` and asks them for runs."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 
 @pytest.fixture
 def results(tmp_path):
-    """A results folder with a sweep 's' of one run, as a run leaves it."""
+    """Return a results folder with a sweep 's' of one MLflow run, as `soundings run` leaves it."""
     from orchestrator.views.mlflow.view import MLflowView
 
     folder = tmp_path / "results"
@@ -27,7 +27,7 @@ def results(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_the_pages_come_up_on_loopback_and_go_with_their_processes(results, ending):
+def test_browse_serves_mlflows_pages_on_loopback_and_ends_with_all_its_processes(results, ending):
     port = free_port()
     process = subprocess.Popen(
         [SOUNDINGS, "browse", "s", "--port", str(port)],
@@ -47,7 +47,10 @@ def test_the_pages_come_up_on_loopback_and_go_with_their_processes(results, endi
     with urllib.request.urlopen(request) as answer:
         runs = json.load(answer)["runs"]
     tags = [{tag["key"]: tag["value"] for tag in run["data"]["tags"]} for run in runs]
-    assert {found.get("trial") for found in tags} == {None, "t1"}  # the sweep's own has none
+    assert {run_tags.get("trial") for run_tags in tags} == {
+        None,
+        "t1",
+    }  # the sweep's own run has no such tag
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
         assert "<title>MLflow</title>" in page.read().decode()
     family = psutil.Process(process.pid).children(recursive=True)
@@ -60,7 +63,7 @@ def test_the_pages_come_up_on_loopback_and_go_with_their_processes(results, endi
     assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_a_port_that_is_taken_is_said(results):
+def test_browse_refuses_a_port_that_is_taken(results):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -70,12 +73,12 @@ def test_a_port_that_is_taken_is_said(results):
     assert refused.stderr == f"port {port} is taken on this machine: name another with --port\n"
 
 
-def test_a_store_that_is_not_there_is_said(tmp_path):
+def test_browse_refuses_a_store_that_does_not_exist(tmp_path):
     refused = soundings("browse", cwd=tmp_path)
     assert refused.returncode == 2
     assert "results/mlflow.db does not exist: run a sweep first" in refused.stderr
 
 
-def test_a_servers_own_pages_are_named_and_nothing_is_started(tmp_path):
+def test_browse_names_the_address_of_an_mlflow_server_and_starts_nothing(tmp_path):
     named = soundings("browse", "--mlflow", "http://mlflow.example:5000", cwd=tmp_path)
     assert (named.returncode, named.stdout) == (0, "MLflow is at http://mlflow.example:5000\n")

@@ -1,4 +1,4 @@
-"""The view in a real MLflow server: PostgreSQL below it, basic auth before it."""
+"""Writes the view to a real MLflow server with PostgreSQL and basic authentication."""
 
 import base64
 import logging
@@ -39,7 +39,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def as_admin(server):
-    """The credentials where a user has them: in the environment."""
+    """Put the server's credentials into the environment, where a user has them."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
@@ -47,13 +47,13 @@ def as_admin(server):
 
 
 @pytest.fixture(scope="module")
-def said():
-    """All that commands print."""
+def printed():
+    """Collect what all commands of this module print."""
     return []
 
 
 @pytest.fixture(scope="module")
-def sync(server, said):
+def sync(server, printed):
     def command(folder, **variables):
         done = soundings(
             "sync",
@@ -61,7 +61,7 @@ def sync(server, said):
             cwd=folder.paths.results.parent,
             variables={"MLFLOW_TRACKING_URI": server.uri} | server.environment | variables,
         )
-        said.append(done.stdout + done.stderr)
+        printed.append(done.stdout + done.stderr)
         return done.returncode, done.stdout, done.stderr
 
     return command
@@ -69,7 +69,7 @@ def sync(server, said):
 
 @pytest.fixture(scope="module")
 def folder(server, as_admin, sync, tmp_path_factory):
-    """Cells of every kind: half of the trials written as beside a sweep, the others by `sync`."""
+    """Fill cells of every kind, half of the trials written as beside a sweep, half by `sync`."""
     folder = random_folder(tmp_path_factory.mktemp("study") / "results", 1)
     ledger = Ledger(folder.paths.ledger)
     trials = ledger.trials()
@@ -89,10 +89,10 @@ def folder(server, as_admin, sync, tmp_path_factory):
     return folder
 
 
-def test_another_sync_writes_nothing(server, folder, sync):
+def test_a_second_sync_writes_nothing(server, folder, sync):
     trials = Ledger(folder.paths.ledger).trials()
-    there = f"0 runs written to {server.uri}, experiment 'small'; {len(trials)} were there.\n"
-    assert sync(folder) == (0, there, "")
+    message = f"0 runs written to {server.uri}, experiment 'small'; {len(trials)} were there.\n"
+    assert sync(folder) == (0, message, "")
     client = MlflowClient(tracking_uri=server.uri)
     experiment = client.get_experiment_by_name("small")
     runs = runs_of_trials(client, experiment.experiment_id, max_results=5000)
@@ -100,18 +100,18 @@ def test_another_sync_writes_nothing(server, folder, sync):
 
 
 def test_a_search_by_tags_gives_the_best_trials_of_the_tables(server, folder):
-    found = best_by_search(MlflowClient(tracking_uri=server.uri), folder)
-    assert found == best_by_sql(folder)
-    trials = {trial for _, trial, _, _ in found}
+    best = best_by_search(MlflowClient(tracking_uri=server.uri), folder)
+    assert best == best_by_sql(folder)
+    trials = {trial for _, trial, _, _ in best}
     table = parameter_matched(folder.study).tidy.dropna(subset="trial")
     assert trials == {*table["trial"]} == {*best_completed(folder.study.trials)["trial"]}
     assert dict(zip(table["trial"], table["evaluation_loss"], strict=True)) == {
-        trial: loss for _, trial, _, loss in found
+        trial: loss for _, trial, _, loss in best
     }
 
 
 @pytest.mark.parametrize("password", [WRONG, ""])
-def test_a_wrong_password_or_none_is_one_sentence(server, folder, sync, password):
+def test_sync_refuses_a_wrong_or_missing_password_with_one_sentence(server, folder, sync, password):
     code, out, err = sync(folder, MLFLOW_TRACKING_PASSWORD=password)
     assert (code, out) == (1, "")
     assert err == (
@@ -123,21 +123,21 @@ def test_a_wrong_password_or_none_is_one_sentence(server, folder, sync, password
 def test_a_database_without_a_server_can_be_the_store_and_its_password_is_not_shown(
     server, folder, sync
 ):
-    there = server.database("runs")
-    code, out, err = sync(folder, MLFLOW_TRACKING_URI=there)
+    uri = server.database("runs")
+    code, out, err = sync(folder, MLFLOW_TRACKING_URI=uri)
     assert (code, err) == (0, "")
-    assert out.startswith(f"0 runs written to {there.replace(server.database_password, '***')}, ")
-    wrong = there.replace(server.database_password, WRONG)
-    code, out, err = sync(folder, MLFLOW_TRACKING_URI=wrong)
+    assert out.startswith(f"0 runs written to {uri.replace(server.database_password, '***')}, ")
+    wrong_uri = uri.replace(server.database_password, WRONG)
+    code, out, err = sync(folder, MLFLOW_TRACKING_URI=wrong_uri)
     assert (code, out) == (1, "")
     assert err.startswith(
-        f"cannot write to the MLflow store {there.replace(server.database_password, '***')}: "
+        f"cannot write to the MLflow store {uri.replace(server.database_password, '***')}: "
     )
     assert err.count("\n") == 1
     assert "password authentication failed" in err
 
 
-def test_browsing_a_database_shows_its_password_to_nobody(server, folder, said, tmp_path):
+def test_browsing_a_database_shows_its_password_to_nobody(server, folder, printed, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -157,21 +157,21 @@ def test_browsing_a_database_shows_its_password_to_nobody(server, folder, said, 
     for member in family:
         assert server.database_password not in " ".join(member.cmdline())
     process.send_signal(signal.SIGINT)
-    said.append(address + process.stdout.read())
+    printed.append(address + process.stdout.read())
     assert process.wait(60) == 0
-    said.append(log.read_text())
+    printed.append(log.read_text())
 
 
-def test_the_secrets_are_nowhere(server, folder, sync, said):
-    """Neither said nor written: not in the results, not in any row of both databases."""
+def test_passwords_are_in_no_output_no_file_and_no_row_of_a_database(server, folder, sync, printed):
+    """The files are those of the results and the server's log; there are two databases."""
     sync(folder)
     basic = base64.b64encode(f"{ADMIN}:{server.password}".encode()).decode()
     secrets = [server.password, server.database_password, basic, WRONG]
-    texts = [*said, (server.folder / "mlflow.log").read_text()]
+    texts = [*printed, (server.folder / "mlflow.log").read_text()]
     files = [path for path in folder.paths.results.rglob("*") if path.is_file()]
     assert any(path.suffix == ".parquet" for path in files)
     texts += [path.read_bytes().decode(errors="replace") for path in files]
-    for dataset in ("trials", "results", "starts"):  # they are compressed
+    for dataset in ("trials", "results", "starts"):  # their Parquet files are compressed
         texts += [row for (row,) in folder.sql(f"select t::varchar from {dataset} t")]
     rows = [row for name in ("runs", "users") for row in rows_of(server.database(name))]
     assert any(ADMIN in row for row in rows) and any("memory" in row for row in rows)
@@ -180,7 +180,7 @@ def test_the_secrets_are_nowhere(server, folder, sync, said):
 
 
 def rows_of(database):
-    """Every row of every table as text."""
+    """Yield every row of every table as text."""
     with closing(psycopg.connect(database)) as connection:
         tables = connection.execute(
             "select table_schema, table_name from information_schema.tables "
@@ -192,7 +192,7 @@ def rows_of(database):
 
 
 class Troubled(logging.Handler):
-    """Tells when the view says that the store is away."""
+    """Sets an event when the view reports that its store is unavailable."""
 
     def __init__(self):
         super().__init__()
@@ -202,7 +202,9 @@ class Troubled(logging.Handler):
         self.event.set()
 
 
-def test_a_server_that_is_killed_and_started_again_is_caught_up_with(server, as_admin, monkeypatch):
+def test_trials_that_end_while_the_server_is_killed_are_written_once_it_is_started_again(
+    server, as_admin, monkeypatch
+):
     monkeypatch.setattr(background, "RETRY_SECONDS", 0.5)
     troubled = Troubled()
     logging.getLogger("soundings").addHandler(troubled)
@@ -211,7 +213,7 @@ def test_a_server_that_is_killed_and_started_again_is_caught_up_with(server, as_
         for number in range(60):
             view.ended(trial_row(number), curve(number))
         client = MlflowClient(tracking_uri=server.uri)
-        wait_for(lambda: found(client))
+        wait_for(lambda: runs_of_killed(client))
         server.kill()
         assert troubled.event.wait(60)
         assert view.unwritten > 0
@@ -219,14 +221,14 @@ def test_a_server_that_is_killed_and_started_again_is_caught_up_with(server, as_
         assert view.close() is None
     finally:
         logging.getLogger("soundings").removeHandler(troubled)
-    runs = found(client)
+    runs = runs_of_killed(client)
     assert sorted(run.data.tags["trial"] for run in runs) == sorted(f"t{n}" for n in range(60))
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:
         assert run.data.metrics["validation_loss"] == 1.998 + int(run.data.tags["trial"][1:])
 
 
-def found(client):
+def runs_of_killed(client):
     experiment = client.get_experiment_by_name("killed")
     return runs_of_trials(client, experiment.experiment_id) if experiment else []
 

@@ -1,4 +1,4 @@
-"""Passwords in URIs are refused where they need not be, and never shown."""
+"""Checks that passwords in tracking URIs are masked, and refused in the URI of a server."""
 
 import re
 
@@ -39,20 +39,20 @@ def test_a_password_is_masked_wherever_a_text_quotes_it(text, shown):
         "runs/in/a/folder",
     ],
 )
-def test_other_uris_are_taken_as_they_are(uri):
+def test_a_tracking_uri_without_a_servers_credentials_is_returned_unchanged(uri):
     assert checked(uri) == uri
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "sentence"),
     [
         ("htp://host:5000", "'htp'; did you mean 'http'?"),
         ("postgres://u:secret@host/runs", "'postgres'; did you mean 'postgresql'?"),
         ("s3://bucket/runs", "'s3'; known: databricks, file, http, https, mssql, mysql, "),
     ],
 )
-def test_a_scheme_that_mlflow_does_not_know_is_a_sentence(uri, said):
-    shown = f"{without_password(uri)}: MLflow has no store of the scheme {said}"
+def test_a_scheme_that_mlflow_does_not_know_is_refused_with_one_sentence(uri, sentence):
+    shown = f"{without_password(uri)}: MLflow has no store of the scheme {sentence}"
     with pytest.raises(BadInput, match=f"^{re.escape(shown)}"):
         checked(uri)
 
@@ -66,11 +66,13 @@ def test_credentials_in_the_uri_of_a_server_are_refused_without_showing_them(uri
 
 
 @pytest.mark.parametrize("command", ["run", "resume", "extend", "sync", "browse"])
-@pytest.mark.parametrize("given", ["option", "environment"])
-def test_every_command_refuses_them_before_anything_else(command, given, tmp_path):
+@pytest.mark.parametrize("source", ["option", "environment"])
+def test_every_command_refuses_credentials_in_a_servers_uri_before_anything_else(
+    command, source, tmp_path
+):
     uri = "https://user:secret@host:5000"
-    options = ("--mlflow", uri) if given == "option" else ()
-    variables = {} if given == "option" else {"MLFLOW_TRACKING_URI": uri}
+    options = ("--mlflow", uri) if source == "option" else ()
+    variables = {} if source == "option" else {"MLFLOW_TRACKING_URI": uri}
     refused = soundings(command, "s.yaml", *options, cwd=tmp_path, variables=variables)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (

@@ -1,4 +1,4 @@
-"""The MLflow view, read back by a real MLflow client."""
+"""Writes the MLflow view and reads it back with a real MLflow client."""
 
 import json
 import shutil
@@ -22,15 +22,15 @@ def uri(store):
 def runs(uri, sweep="s"):
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(sweep)
-    found = runs_of_trials(client, experiment.experiment_id)
-    return {run.data.tags["trial"]: run for run in found}, client
+    trial_runs = runs_of_trials(client, experiment.experiment_id)
+    return {run.data.tags["trial"]: run for run in trial_runs}, client
 
 
 def test_a_run_has_parameters_curve_final_losses_outcome_and_cell(uri):
     view = MLflowView(uri, "s")
     assert view.write(trial_row(1), curve(1))
-    found, client = runs(uri)
-    run = found["t1"]
+    trial_runs, client = runs(uri)
+    run = trial_runs["t1"]
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "t1"
     assert run.info.end_time - run.info.start_time == 2500
@@ -41,7 +41,7 @@ def test_a_run_has_parameters_curve_final_losses_outcome_and_cell(uri):
     history = client.get_metric_history(run.info.run_id, "validation_loss")
     assert [(m.step, m.value) for m in history] == [(10, 3.0), (20, 2.999), (30, 2.998)]
     assert run.data.metrics["validation_accuracy"] == 0.1
-    assert "evaluation_accuracy" not in run.data.metrics  # null in the ledger
+    assert "evaluation_accuracy" not in run.data.metrics  # it is null in the ledger
     history = client.get_metric_history(run.info.run_id, "perplexity")
     assert [(m.step, m.value) for m in history] == [(20, 0.5), (30, 0.25)]
     assert run.data.params["baseline_loss"] == "2.25"
@@ -51,7 +51,7 @@ def test_a_run_has_parameters_curve_final_losses_outcome_and_cell(uri):
     ("outcome", "status"),
     [("completed", "FINISHED"), ("stopped", "FINISHED"), ("infeasible", "FAILED")],
 )
-def test_every_outcome_can_be_filtered_for(uri, outcome, status):
+def test_runs_can_be_searched_by_outcome_and_have_the_status_of_it(uri, outcome, status):
     MLflowView(uri, "s").write(trial_row(1, outcome), [])
     experiment = MlflowClient(tracking_uri=uri).get_experiment_by_name("s")
     (run,) = MlflowClient(tracking_uri=uri).search_runs(
@@ -62,9 +62,9 @@ def test_every_outcome_can_be_filtered_for(uri, outcome, status):
 
 def test_an_error_is_a_tag_of_bounded_length(uri):
     MLflowView(uri, "s").write(trial_row(1, "errored", error="x" * 10_000 + " the end"), [])
-    found, _ = runs(uri)
-    assert found["t1"].data.tags["error"].endswith("the end")
-    assert len(found["t1"].data.tags["error"]) < 5000
+    trial_runs, _ = runs(uri)
+    assert trial_runs["t1"].data.tags["error"].endswith("the end")
+    assert len(trial_runs["t1"].data.tags["error"]) < 5000
 
 
 def test_a_second_sync_adds_nothing_and_a_third_only_what_is_new(uri):
@@ -84,18 +84,18 @@ def test_rows_from_a_frame_and_live_rows_make_the_same_run(uri):
     view = MLflowView(uri, "s")
     view.sync(*frames(1))
     view.write({**trial_row(1), "trial": "live"}, curve(1))
-    found, _ = runs(uri)
-    assert found["t1"].data.metrics == found["live"].data.metrics
-    assert found["t1"].data.params == found["live"].data.params
-    assert found["t1"].info.start_time == found["live"].info.start_time
+    trial_runs, _ = runs(uri)
+    assert trial_runs["t1"].data.metrics == trial_runs["live"].data.metrics
+    assert trial_runs["t1"].data.params == trial_runs["live"].data.params
+    assert trial_runs["t1"].info.start_time == trial_runs["live"].info.start_time
 
 
 def test_a_trial_that_ran_again_replaces_its_run(uri):
     MLflowView(uri, "s").write(trial_row(1, "errored", error="boom"), [])
     assert MLflowView(uri, "s").write(trial_row(1, "completed", sequence=5000), curve(1))
-    found, client = runs(uri)
-    assert found["t1"].data.tags["outcome"] == "completed"
-    assert "error" not in found["t1"].data.tags
+    trial_runs, client = runs(uri)
+    assert trial_runs["t1"].data.tags["outcome"] == "completed"
+    assert "error" not in trial_runs["t1"].data.tags
     experiment = client.get_experiment_by_name("s")
     assert len(runs_of_trials(client, experiment.experiment_id)) == 1
 
@@ -125,7 +125,7 @@ def test_a_write_that_broke_off_is_written_anew_by_the_same_view(uri, monkeypatc
     assert run.info.status == "FINISHED"
 
 
-def test_a_run_whose_making_was_not_answered_is_not_left_behind(uri, monkeypatch):
+def test_a_run_whose_creation_timed_out_is_not_left_behind(uri, monkeypatch):
     view = MLflowView(uri, "s")
     create_run = MlflowClient.create_run
 
@@ -142,16 +142,16 @@ def test_a_run_whose_making_was_not_answered_is_not_left_behind(uri, monkeypatch
     assert run.info.status == "FINISHED"
 
 
-def test_runs_of_trials_stand_below_one_of_the_sweep(uri):
+def test_runs_of_trials_are_children_of_the_sweeps_run(uri):
     MLflowView(uri, "s").sync(*frames(1, 2))
     MLflowView(uri, "s").sync(*frames(1, 2, 3))
-    found, client = runs(uri)
+    trial_runs, client = runs(uri)
     experiment = client.get_experiment_by_name("s")
     (sweep,) = client.search_runs(
         [experiment.experiment_id], filter_string="attributes.run_name = 's'"
     )
     assert sweep.info.status == "FINISHED"
-    parents = {trial: run.data.tags["mlflow.parentRunId"] for trial, run in found.items()}
+    parents = {trial: run.data.tags["mlflow.parentRunId"] for trial, run in trial_runs.items()}
     assert parents == dict.fromkeys(["t1", "t2", "t3"], sweep.info.run_id)
 
 
@@ -170,8 +170,8 @@ def test_a_report_is_an_artifact_of_the_sweeps_run_and_takes_the_place_of_an_ear
     log_report(uri, "s", b"before")
     log_report(uri, "s", b"after")
     MLflowView(uri, "s").sync(*frames(1))
-    found, client = runs(uri)
-    run_id = found["t1"].data.tags["mlflow.parentRunId"]
+    trial_runs, client = runs(uri)
+    run_id = trial_runs["t1"].data.tags["mlflow.parentRunId"]
     assert [file.path for file in client.list_artifacts(run_id)] == ["report.html"]
     assert Path(client.download_artifacts(run_id, "report.html")).read_bytes() == b"after"
 
@@ -189,25 +189,25 @@ def test_a_search_by_tags_finds_the_best_trial_of_each_cell(uri, at_random):
     ledger = Ledger(at_random.paths.ledger)
     trials = ledger.trials()
     MLflowView(uri, at_random.paths.sweep).sync(trials, ledger.curves)
-    found = best_by_search(MlflowClient(tracking_uri=uri), at_random)
-    assert found == best_by_sql(at_random)
-    assert [best[1] for best in found] == sorted(best_completed(trials)["trial"])
+    best_trials = best_by_search(MlflowClient(tracking_uri=uri), at_random)
+    assert best_trials == best_by_sql(at_random)
+    assert [best[1] for best in best_trials] == sorted(best_completed(trials)["trial"])
 
 
 def test_a_run_is_not_found_by_its_tags_before_it_has_its_metrics(uri, monkeypatch):
-    client, seen = MlflowClient(tracking_uri=uri), []
+    client, written_parts = MlflowClient(tracking_uri=uri), []
     log_batch = MlflowClient.log_batch
 
-    def watched(self, run_id, **what):
-        log_batch(self, run_id, **what)
+    def watched(self, run_id, **batch):
+        log_batch(self, run_id, **batch)
         run = client.get_run(run_id).data
-        seen.append(("outcome" in run.tags, "objective" in run.metrics))
+        written_parts.append(("outcome" in run.tags, "objective" in run.metrics))
 
     monkeypatch.setattr(MlflowClient, "log_batch", watched)
     further = json.dumps({f"m{i}": 0.5 for i in range(9)})
     view = MLflowView(uri, "s")
     view.write(trial_row(1), [report | {"further": further} for report in curve(1, 100)])
-    assert seen == [(False, False), (True, True)]  # 1,300 metrics take two requests
+    assert written_parts == [(False, False), (True, True)]  # 1,300 metrics take two batches
     (run,) = runs_of_trials(client, view.experiment_id)
     for name in ("validation_loss", "m0", "m8"):
         assert len(client.get_metric_history(run.info.run_id, name)) == 100

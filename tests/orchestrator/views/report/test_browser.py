@@ -1,4 +1,4 @@
-"""The page in a real Chromium: sorting, legend, schemes, widths, links, no network."""
+"""Opens the report in a real Chromium without a network and uses what can be clicked."""
 
 import json
 
@@ -20,21 +20,21 @@ def write(study, folder, mlflow=None):
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as one:
-        yield one
+    with chromium() as chromium_process:
+        yield chromium_process
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Twelve cells, of which the last two have no trial; every figure but those of reruns."""
+    """Fill ten of twelve cells, so that all figures except those of reruns are drawn."""
     results = tmp_path_factory.mktemp("report")
     names = ["rnn", "gru", "lstm", "wcrnn", "intersection", wcrnn(residual="heterogeneous")]
     folder = Folder.of(results, architectures=names, depths=[1, 2], tasks=[MEMORY])
     ends = {}
     for number, cell in enumerate(folder.plan.cells[:-2]):
         losses = [(7 * number + 3 * i) % 10 / 10 + 0.05 for i in range(4)]
-        some = [completed(loss, loss * 1.1) for loss in losses]
-        for i, end in enumerate([*some, *[infeasible()] * (number % 3), stopped()][:6]):
+        completed_ends = [completed(loss, loss * 1.1) for loss in losses]
+        for i, end in enumerate([*completed_ends, *[infeasible()] * (number % 3), stopped()][:6]):
             ends[f"{cell.id}_{i:05d}"] = end
     folder.write(ends)
     return folder
@@ -73,42 +73,42 @@ def test_the_switch_changes_the_colours_of_page_and_figures(browser, page_file):
         assert page.evaluate(axis) == before
 
 
-def column(page, table, place):
+def column(page, table, index):
     return page.eval_on_selector_all(
-        f"#table-{table} tbody tr", f"rows => rows.map(row => row.cells[{place}].textContent)"
+        f"#table-{table} tbody tr", f"rows => rows.map(row => row.cells[{index}].textContent)"
     )
 
 
-@pytest.mark.parametrize("by", ["click", "keyboard"])
-def test_a_heading_sorts_its_column_both_ways_with_what_is_missing_last(browser, page_file, by):
+@pytest.mark.parametrize("device", ["click", "keyboard"])
+def test_a_heading_sorts_its_column_both_ways_with_missing_values_last(browser, page_file, device):
     with opened(browser, page_file) as page:
         headings = page.eval_on_selector_all(
             "#table-infeasible thead th", "all => all.map(one => one.textContent)"
         )
-        place = headings.index("share")
-        button = page.locator("#table-infeasible thead th button").nth(place)
+        index = headings.index("share")
+        button = page.locator("#table-infeasible thead th button").nth(index)
 
         def sort():
-            if by == "click":
+            if device == "click":
                 button.click()
             else:
                 button.focus()
                 page.keyboard.press("Enter")
 
-        unsorted = column(page, "infeasible", place)
-        there = [float(text.split()[0]) for text in unsorted if text != "-"]
-        assert there != sorted(there) != there[::-1] and "-" in unsorted
+        unsorted = column(page, "infeasible", index)
+        values = [float(text.split()[0]) for text in unsorted if text != "-"]
+        assert values != sorted(values) != values[::-1] and "-" in unsorted
         for order, reverse in (("ascending", False), ("descending", True)):
             sort()
             assert button.locator("..").get_attribute("aria-sort") == order
-            texts = column(page, "infeasible", place)
+            texts = column(page, "infeasible", index)
             assert sorted(texts) == sorted(unsorted)
-            numbers = [float(text.split()[0]) for text in texts[: len(there)]]
-            assert numbers == sorted(there, reverse=reverse)
-            assert set(texts[len(there) :]) == {"-"}
+            numbers = [float(text.split()[0]) for text in texts[: len(values)]]
+            assert numbers == sorted(values, reverse=reverse)
+            assert set(texts[len(values) :]) == {"-"}
 
 
-def test_numbers_sort_as_numbers_and_names_as_names(browser, page_file):
+def test_a_column_of_texts_with_numbers_is_sorted_by_these_numbers(browser, page_file):
     texts = ["10", "9.5 (3 %)", "1e-3", "- / inf", ">= 200", "-2 [-3, 1]", "1,000", "inf", "-"]
     with opened(browser, page_file) as page:
         page.evaluate(
@@ -125,14 +125,14 @@ def test_numbers_sort_as_numbers_and_names_as_names(browser, page_file):
         ]
 
 
-def test_no_button_of_a_figure_sends_it_anywhere(browser, page_file):
+def test_no_button_of_a_figure_uploads_or_shares_it(browser, page_file):
     with opened(browser, page_file) as page:
         draw_all(page)
         buttons = page.eval_on_selector_all(
             ".plot .modebar-btn", "all => all.map((one) => one.dataset.title)"
         )
         assert "Download plot as a PNG" in str(buttons)
-        assert not [one for one in buttons if "Cloud" in one or "hare" in one]
+        assert not [title for title in buttons if "Cloud" in title or "hare" in title]
 
 
 def test_the_legend_hides_an_architecture_in_all_figures_and_shows_it_again(browser, page_file):

@@ -1,4 +1,4 @@
-"""Figures of comparisons against the tidy frames they are drawn from, and as files."""
+"""Compares figures with the tidy frames from which they are drawn, and checks their files."""
 
 import json
 import math
@@ -27,11 +27,11 @@ from tests.support.studies import (
     wcrnn,
 )
 
-TRIALS = 8  # of a cell: enough for limits
+TRIALS = 8  # trials of a cell: enough for confidence limits
 
 
 def filled(results, ends, **changes):
-    """One list of ends a cell, from the cell and random numbers."""
+    """Fill each cell with the ends that ``ends`` returns for it and a random generator."""
     chance = np.random.default_rng(0)
     folder = Folder.of(results, **{"search": {"samples": TRIALS}, **changes})
     rows = {}
@@ -42,50 +42,54 @@ def filled(results, ends, **changes):
 
 
 def figure_of(study, name, table):
-    """The figure, shown to be drawn by both renderers, and its tidy frame."""
-    made = table(study)
-    figure = {one.name: one for one in draw(study, {made.name: made})}[name]
+    """Return a figure and its tidy frame, once both renderers have drawn the figure."""
+    built_table = table(study)
+    figure = {drawn.name: drawn for drawn in draw(study, {built_table.name: built_table})}[name]
     looks = styles_of(figure, styles(study.architectures))
     for panel in figure.panels:
         values = panel_values(figure, panel, looks, [sweep.name for sweep in study.sweeps])
-        plotly.graph_objects.Figure(values)  # raises for what plotly does not know
+        plotly.graph_objects.Figure(
+            values
+        )  # raises an error for properties that plotly does not know
         json.dumps(values, allow_nan=False)
     _, svg, pdf = next(sheets(figure, looks))
     words = "".join(ElementTree.fromstring(svg).itertext()).split()
     for title in (figure.title, figure.panels[0].title):
-        assert "".join(title.split()) in "".join(words)  # long ones stand in lines
+        assert "".join(title.split()) in "".join(words)  # long titles are broken into lines
     assert pdf.startswith(b"%PDF")
-    return figure, made.tidy
+    return figure, built_table.tidy
 
 
 def numbers_of(panel, kind):
-    """(architecture, x, y, low, high) of each point of a panel."""
+    """Return (architecture, x, y, low, high) of each point of a panel."""
     return [
-        (one.architecture, x, y, low, high)
-        for one in panel.series
-        if one.bars == kind
+        (series.architecture, x, y, low, high)
+        for series in panel.series
+        if series.bars == kind
         for x, y, low, high in zip(
-            one.x,
-            one.y,
-            one.low or [math.nan] * len(one.x),
-            one.high or [math.nan] * len(one.x),
+            series.x,
+            series.y,
+            series.low or [math.nan] * len(series.x),
+            series.high or [math.nan] * len(series.x),
             strict=True,
         )
     ]
 
 
-def same(found, wanted):
-    """Whether rows of names and numbers are the same, in whatever order."""
-    assert len(found) == len(wanted)
-    for one, other in zip(sorted(found, key=str), sorted(wanted, key=str), strict=True):
-        assert one[0] == other[0]
-        assert one[1:] == pytest.approx(other[1:], nan_ok=True)
+def assert_same_rows(rows, wanted_rows):
+    """Assert that rows of a name and numbers are the same, in whatever order."""
+    assert len(rows) == len(wanted_rows)
+    for row, wanted in zip(sorted(rows, key=str), sorted(wanted_rows, key=str), strict=True):
+        assert row[0] == wanted[0]
+        assert row[1:] == pytest.approx(wanted[1:], nan_ok=True)
 
 
 TIMES = {"rnn": 2.0, "gru": 1.0, "lstm": 1.5, "irnn": 1e6}
 
 
-def test_multipliers_are_relative_to_the_one_that_needs_the_fewest(tmp_path):
+def test_multipliers_are_drawn_relative_to_the_architecture_that_needs_the_fewest_parameters(
+    tmp_path,
+):
     def ends(cell, chance):
         times = TIMES[cell.architecture.label]
         losses = (cell.parameters / times) ** -0.5 * (1 + np.r_[0, chance.random(TRIALS - 1)])
@@ -102,10 +106,10 @@ def test_multipliers_are_relative_to_the_one_that_needs_the_fewest(tmp_path):
         (row.architecture, row.multiplier, panel.rows.index(row.architecture), row.low, row.high)
         for row in rows.itertuples()
     ]
-    same(numbers_of(panel, "x"), [*wanted, ("gru", 1.0, 1.0, math.nan, math.nan)])
-    found = {series.architecture: series.x for series in panel.series}
-    assert found["rnn"] == [pytest.approx(2)] and found["lstm"] == [pytest.approx(1.5)]
-    assert "irnn" not in found  # reaches what no other does, and is a row all the same
+    assert_same_rows(numbers_of(panel, "x"), [*wanted, ("gru", 1.0, 1.0, math.nan, math.nan)])
+    drawn = {series.architecture: series.x for series in panel.series}
+    assert drawn["rnn"] == [pytest.approx(2)] and drawn["lstm"] == [pytest.approx(1.5)]
+    assert "irnn" not in drawn  # its losses overlap with no other's: a row without a point
 
 
 def stored(cell, rate, nonlinearity="tanh"):
@@ -123,7 +127,7 @@ def stored(cell, rate, nonlinearity="tanh"):
     )
 
 
-def test_capacity_at_all_depths_together_comes_first(tmp_path):
+def test_multipliers_of_the_capacity_task_at_all_depths_together_are_the_first_panel(tmp_path):
     def ends(cell, chance):
         return [stored(cell, {"rnn": 2.0, "gru": 4.0}[cell.architecture.label])]
 
@@ -131,9 +135,9 @@ def test_capacity_at_all_depths_together_comes_first(tmp_path):
     folder = filled(tmp_path, ends, tasks=[task], depths=[1, 2], budgets=[1000, 4000])
     figure, _ = figure_of(folder.study, "parameter_multiplier", tables.parameter_multiplier)
     titles = [panel.title.partition("), ")[2] for panel in figure.panels]
-    assert titles == [f"{one}: to equal gru" for one in ("all depths", "depth 1", "depth 2")]
+    assert titles == [f"{depths}: to equal gru" for depths in ("all depths", "depth 1", "depth 2")]
     for panel in figure.panels:
-        assert {one.architecture: one.x for one in panel.series} == {
+        assert {series.architecture: series.x for series in panel.series} == {
             "rnn": [pytest.approx(2)],
             "gru": [1.0],
         }
@@ -141,17 +145,20 @@ def test_capacity_at_all_depths_together_comes_first(tmp_path):
 
 @pytest.fixture(scope="module")
 def capacity(tmp_path_factory):
-    """Searched nonlinearities and options, and three numbers of unrolled steps."""
+    """Return a study of searched and fixed nonlinearities and three numbers of unrolled steps."""
 
     def ends(cell, chance):
         rate = 4 - 2 / cell.task.options["length"]
-        relu = ["relu", "tanh"] * (TRIALS // 2)
+        nonlinearities = ["relu", "tanh"] * (TRIALS // 2)
         return [
-            stored(cell, rate * share, one)
-            for share, one in zip(chance.random(TRIALS), relu, strict=True)
+            stored(cell, rate * share, nonlinearity)
+            for share, nonlinearity in zip(chance.random(TRIALS), nonlinearities, strict=True)
         ]
 
-    options = [{"name": "gru", "options": {"nonlinearity": one}} for one in ("tanh", "relu")]
+    options = [
+        {"name": "gru", "options": {"nonlinearity": nonlinearity}}
+        for nonlinearity in ("tanh", "relu")
+    ]
     tasks = [
         {"name": "perceptron_capacity", "options": {"size": 4, "length": n}} for n in (5, 1, 3)
     ]
@@ -162,26 +169,26 @@ def capacity(tmp_path_factory):
     return folder.study
 
 
-def test_relu_is_drawn_against_all_else(capacity):
+def test_relu_is_drawn_against_the_other_nonlinearities(capacity):
     figure, tidy = figure_of(capacity, "capacity_relu", tables.capacity_effects)
     rows = tidy[tidy["effect"] == "relu"]
     without, with_relu = "bits_per_parameter_without", "bits_per_parameter_with"
     for panel in figure.panels:
         assert panel.diagonal
-        of_task = rows[rows["task"] == panel.title].to_dict("records")
+        task_rows = rows[rows["task"] == panel.title].to_dict("records")
         wanted = [
             (
                 *(row["architecture"], row[without], row[with_relu]),
                 *(row[limit] * row[without] for limit in ("low", "high")),
             )
-            for row in of_task
+            for row in task_rows
         ]
         assert len(wanted) == 4
-        same(numbers_of(panel, "y"), wanted)
-    assert rows["low"].notna().sum() == 6  # of the option: the search has no limits
+        assert_same_rows(numbers_of(panel, "y"), wanted)
+    assert rows["low"].notna().sum() == 6  # those of the option: in the search there are no limits
 
 
-def test_steps_are_drawn_from_the_fewest_on(capacity):
+def test_bits_over_unrolled_steps_are_drawn_from_the_fewest_steps_on(capacity):
     figure, tidy = figure_of(capacity, "capacity_steps", tables.capacity_effects)
     rows = tidy[tidy["effect"] == "unrolled steps"]
     assert len(figure.panels) == rows["budget"].nunique() == 2
@@ -197,9 +204,11 @@ def test_steps_are_drawn_from_the_fewest_on(capacity):
             assert series.x == [1, 3, 5]
             wanted = [best[series.architecture, budget, steps] for steps in series.x]
             assert series.y == pytest.approx(wanted)
-            of_it = rows[(rows["budget"] == budget) & (rows["architecture"] == series.architecture)]
-            first = [math.nan, *(of_it["low"] * series.y[0])]
-            assert series.low == pytest.approx(first, nan_ok=True)
+            series_rows = rows[
+                (rows["budget"] == budget) & (rows["architecture"] == series.architecture)
+            ]
+            lows = [math.nan, *(series_rows["low"] * series.y[0])]
+            assert series.low == pytest.approx(lows, nan_ok=True)
         assert len(panel.series) == 3
 
 
@@ -210,7 +219,7 @@ STRENGTHS = [
 ]
 
 
-def test_lines_over_a_strength_are_those_of_the_table(tmp_path):
+def test_lines_over_a_residual_strength_have_the_numbers_of_the_table(tmp_path):
     def ends(cell, chance):
         reports = [
             {"step": s, "lane_validation_metrics": [*chance.random(2)]} for s in range(4, 17, 4)
@@ -228,9 +237,9 @@ def test_lines_over_a_strength_are_those_of_the_table(tmp_path):
         rows = tidy[tidy["varied"] == strength]
         for panel, column in zip(panels, ("metric", STEPS), strict=True):
             assert figure.axes(panel)[0].title == strength
-            found = numbers_of(panel, "y")
-            drawn += [(one.architecture, strength) for one in panel.series]
-            for kind, value, y, low, high in found:
+            points = numbers_of(panel, "y")
+            drawn += [(series.architecture, strength) for series in panel.series]
+            for kind, value, y, low, high in points:
                 (row,) = rows[
                     (rows["value"] == value)
                     & (rows["residual"] == kind.partition("(")[0])
@@ -239,14 +248,14 @@ def test_lines_over_a_strength_are_those_of_the_table(tmp_path):
                 width = row[f"{column}_deviation"]
                 bottom = y - width if y > width else y
                 assert (y, low, high) == pytest.approx((row[column], bottom, y + width))
-            assert len(found) == len(rows)
-            architectures = {
+            assert len(points) == len(rows)
+            best_trials = {
                 trial: study.best(trial.rpartition("_")[0])["trial"]
-                for one in panel.series
-                for _, trial in one.trials
+                for series in panel.series
+                for _, trial in series.trials
             }
-            assert len(architectures) == len(rows)
-            assert all(trial == best for trial, best in architectures.items())
+            assert len(best_trials) == len(rows)
+            assert all(trial == best for trial, best in best_trials.items())
     assert sorted(set(drawn)) == sorted(
         zip(kinds, ("alpha", "epsilon", "omega", "omega"), strict=True)
     )
@@ -273,10 +282,10 @@ def test_every_pair_of_networks_has_a_row_with_its_ratio(tmp_path):
         drawn += len(rows)
         assert panel.rows == tuple(f"{row['to']}\nover {row['from']}" for row in rows)
         wanted = [
-            (row["to"], row["ratio"], place, row["low"], row["high"])
-            for place, row in enumerate(rows)
+            (row["to"], row["ratio"], index, row["low"], row["high"])
+            for index, row in enumerate(rows)
         ]
-        same(numbers_of(panel, "x"), wanted)
+        assert_same_rows(numbers_of(panel, "x"), wanted)
     assert drawn == len(tidy) == 2 * 4
     assert tidy["low"].notna().all()
 
@@ -308,14 +317,18 @@ def test_reruns_are_drawn_with_their_mean_and_range(tmp_path):
     reruns = second.sql(
         "select trial, evaluation_loss from trials where outcome = 'completed' order by 1"
     )
-    found = [
+    drawn = [
         (trial, x)
-        for one in panel.series
-        if one.faint
-        for x, (_, trial) in zip(one.x, one.trials, strict=True)
+        for series in panel.series
+        if series.faint
+        for x, (_, trial) in zip(series.x, series.trials, strict=True)
     ]
-    assert sorted(found) == reruns
-    means = {one.architecture: (*one.x, *one.low, *one.high) for one in panel.series if one.low}
+    assert sorted(drawn) == reruns
+    means = {
+        series.architecture: (*series.x, *series.low, *series.high)
+        for series in panel.series
+        if series.low
+    }
     for architecture, *wanted in second.sql(
         "select architecture, avg(evaluation_loss), min(evaluation_loss), max(evaluation_loss) "
         "from trials where outcome = 'completed' group by 1"
@@ -324,7 +337,7 @@ def test_reruns_are_drawn_with_their_mean_and_range(tmp_path):
     assert not means
 
 
-def test_figures_of_an_earlier_report_go_and_other_files_stay(tmp_path):
+def test_figures_of_an_earlier_report_are_removed_and_other_files_stay(tmp_path):
     folder = filled(tmp_path, lambda cell, chance: [infeasible()])
     figures = tmp_path / "out" / "figures"
     figures.mkdir(parents=True)
@@ -338,6 +351,6 @@ def test_figures_of_an_earlier_report_go_and_other_files_stay(tmp_path):
     assert "infeasible.svg" in left
 
 
-def test_without_tables_there_is_what_the_trials_alone_show(tmp_path):
+def test_without_tables_only_the_distribution_of_losses_is_drawn(tmp_path):
     folder = filled(tmp_path, lambda cell, chance: [completed(0.5, 0.5)])
     assert [figure.name for figure in draw(folder.study, {})] == ["distribution"]

@@ -1,4 +1,4 @@
-"""Figures on paper carry their letters: few of them fast, and all of them if need be."""
+"""Checks that printed figures embed fonts: a small one, and a full one for rare letters."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ print(*(hashlib.sha256(content).hexdigest() for content in sheet_with("few")))
 
 
 def sheet_with(title):
-    """The SVG and PDF of a figure of one panel with that title."""
+    """Return the SVG and PDF of a figure of one panel with that title."""
     panel = Panel(title, (Series("gru", (1.0, 2.0), (3.0, 4.0)),))
     figure = Figure("few", "Few", "", Axis("x"), Axis("y"), (panel,))
     ((_, svg, pdf),) = sheets(figure, styles(["gru"]))
@@ -37,17 +37,17 @@ def fonts(pdf):
         ("Ж", {b"SoundingsSans", b"DejaVuSans"}),
     ],
 )
-def test_letters_come_from_the_small_font_where_it_has_them(title, expected):
+def test_printed_figures_take_letters_from_the_small_font_where_it_has_them(title, expected):
     svg, pdf = sheet_with(title)
     assert fonts(pdf) == expected
     assert title in "".join(ElementTree.fromstring(svg).itertext())
-    assert b"'Soundings Sans', 'DejaVu Sans', " in svg  # nobody has the first one
+    assert b"'Soundings Sans', 'DejaVu Sans', " in svg  # no machine has the first font
     assert b"sans-serif; " in svg
 
 
-def test_a_process_of_its_own_writes_the_same_bytes():
-    apart = [
+def test_two_processes_print_a_figure_with_the_same_bytes():
+    processes = [
         subprocess.run([sys.executable, "-c", SHEET], check=True, capture_output=True, text=True)
         for _ in range(2)
     ]
-    assert apart[0].stdout == apart[1].stdout != ""
+    assert processes[0].stdout == processes[1].stdout != ""

@@ -1,4 +1,4 @@
-"""The report as files: what its figures, summary and provenance say against SQL and libraries."""
+"""Compares the report's figures, summary and provenance with SQL and libraries."""
 
 import json
 import math
@@ -49,13 +49,15 @@ def written(folder, out, *where):
 
 
 def page_of(study):
-    found = built(study)
-    return page(study, [*found.values()], draw(study, found), styles(study.architectures), {})
+    all_tables = built(study)
+    return page(
+        study, [*all_tables.values()], draw(study, all_tables), styles(study.architectures), {}
+    )
 
 
 @dataclass(frozen=True)
-class Made:
-    """What the page of a random folder is made of, for many tests to look at."""
+class Parts:
+    """Holds the study, tables and figures from which the page of a random folder is built."""
 
     study: Study
     tables: dict[str, Table]
@@ -63,10 +65,10 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def made(at_random):
+def parts(at_random):
     study = at_random.study
-    found = built(study)
-    return Made(study, found, {figure.name: figure for figure in draw(study, found)})
+    all_tables = built(study)
+    return Parts(study, all_tables, {figure.name: figure for figure in draw(study, all_tables)})
 
 
 @pytest.fixture(scope="module")
@@ -75,27 +77,27 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def once(folder, tmp_path_factory):
-    """The files of one report, on one of the tasks."""
+def report_files(folder, tmp_path_factory):
+    """Write a report on one of the tasks; return its files."""
     return written(folder, tmp_path_factory.mktemp("once"), "task=memory")
 
 
-def test_the_same_ledger_gives_the_same_bytes(folder, once, tmp_path):
+def test_the_same_ledger_gives_report_files_with_the_same_bytes(folder, report_files, tmp_path):
     again = written(folder, tmp_path / "again", "task=memory")
-    assert [path.name for path in once] == [path.name for path in again]
-    assert len({path.name for path in once}) == len(once) > 10
-    for one, other in zip(once, again, strict=True):
-        assert one.read_bytes() == other.read_bytes(), one.name
+    assert [path.name for path in report_files] == [path.name for path in again]
+    assert len({path.name for path in report_files}) == len(report_files) > 10
+    for file, file_again in zip(report_files, again, strict=True):
+        assert file.read_bytes() == file_again.read_bytes(), file.name
 
 
-def test_the_same_ledger_gives_the_same_page(at_random, made):
-    looks = styles(made.study.architectures)
-    first = page(made.study, [*made.tables.values()], [*made.figures.values()], looks, {})
+def test_the_same_ledger_gives_the_same_page(at_random, parts):
+    looks = styles(parts.study.architectures)
+    first = page(parts.study, [*parts.tables.values()], [*parts.figures.values()], looks, {})
     assert page_of(at_random.study) == first
 
 
-def test_files_for_papers_are_whole_and_have_no_date(once):
-    for path in once[1:]:
+def test_figure_files_are_complete_and_have_no_date(report_files):
+    for path in report_files[1:]:
         content = path.read_bytes()
         if path.suffix == ".svg":
             assert ElementTree.fromstring(content).tag.endswith("svg")
@@ -106,7 +108,7 @@ def test_files_for_papers_are_whole_and_have_no_date(once):
 
 
 class Outside(HTMLParser):
-    """What a page asks for, and the identifiers and fragments in it."""
+    """Collects the addresses that a page loads, its identifiers and its fragments."""
 
     def __init__(self):
         super().__init__()
@@ -122,8 +124,8 @@ class Outside(HTMLParser):
                 self.ids.append(value)
 
 
-def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere(once):
-    text = once[0].read_text()
+def test_the_page_loads_nothing_else_and_its_table_of_contents_leads_to_its_sections(report_files):
+    text = report_files[0].read_text()
     parser = Outside()
     parser.feed(text)
     assert parser.asked == []
@@ -132,21 +134,23 @@ def test_the_page_needs_nothing_else_and_its_contents_lead_somewhere(once):
     assert "default-src 'none'" in text
 
 
-def test_every_panel_is_valid_for_plotly(made):
-    looks = styles(made.study.architectures)
+def test_every_panel_is_valid_for_plotly(parts):
+    looks = styles(parts.study.architectures)
     panels = [
         panel_values(figure, panel, styles_of(figure, looks), ["small"])
-        for figure in made.figures.values()
+        for figure in parts.figures.values()
         for panel in figure.panels
     ]
     assert len(panels) > 20
     for panel in panels:
-        plotly.graph_objects.Figure(panel)  # raises for what plotly does not know
+        plotly.graph_objects.Figure(
+            panel
+        )  # raises an error for properties that plotly does not know
         json.dumps(panel, allow_nan=False)
 
 
 def points(figure, **wanted):
-    """(x, y) of the series with these attributes, by panel and architecture."""
+    """Return (x, y) of the series with these attributes, by panel and architecture."""
     return {
         (panel.title, series.architecture): [*zip(series.x, series.y, strict=True)]
         for panel in figure.panels
@@ -155,25 +159,25 @@ def points(figure, **wanted):
     }
 
 
-def test_loss_at_matched_parameters_is_that_of_the_best_trials(at_random, made):
-    figure = made.figures["parameter_matched"]
+def test_loss_at_matched_parameters_is_that_of_the_best_trials(at_random, parts):
+    figure = parts.figures["parameter_matched"]
     wanted = at_random.sql(
         "select task || ', depth ' || depth, architecture, parameters, evaluation_loss, trial "
         "from trials where outcome = 'completed' qualify row_number() over "
         '(partition by cell order by objective, "index") = 1 order by 1, 2, 3'
     )
-    found = sorted(
+    drawn = sorted(
         (panel.title, series.architecture, x, y, trial)
         for panel in figure.panels
         for series in panel.series
         for x, y, (_, trial) in zip(series.x, series.y, series.trials, strict=True)
     )
-    assert found == wanted
+    assert drawn == wanted
 
 
-def test_shares_of_infeasible_trials_are_those_of_sql(at_random, made):
-    figure = made.figures["infeasible"]
-    found = {
+def test_shares_of_infeasible_trials_are_those_of_sql(at_random, parts):
+    figure = parts.figures["infeasible"]
+    drawn = {
         (panel.title, series.architecture): series.x[0]
         for panel in figure.panels
         for series in panel.series
@@ -183,19 +187,19 @@ def test_shares_of_infeasible_trials_are_those_of_sql(at_random, made):
         "select task || ', depth ' || depth || ', budget ' || format('{:,}', budget), architecture,"
         " avg((outcome = 'infeasible')::int) from trials where outcome != 'errored' group by all"
     )
-    assert found == {(title, name): pytest.approx(share) for title, name, share in wanted}
+    assert drawn == {(title, name): pytest.approx(share) for title, name, share in wanted}
 
 
-def test_every_trial_with_a_loss_is_in_the_distribution(at_random, made):
-    figure = made.figures["distribution"]
-    found = sorted(
+def test_every_trial_with_a_loss_is_in_the_distribution(at_random, parts):
+    figure = parts.figures["distribution"]
+    drawn = sorted(
         (trial, x)
         for panel in figure.panels
         for series in panel.series
         if series.faint
         for x, (_, trial) in zip(series.x, series.trials, strict=True)
     )
-    assert found == at_random.sql(
+    assert drawn == at_random.sql(
         "select trial, evaluation_loss from trials where outcome in ('completed', 'stopped') "
         "and isfinite(evaluation_loss) order by trial"
     )
@@ -215,34 +219,34 @@ def test_every_trial_with_a_loss_is_in_the_distribution(at_random, made):
     assert medians == {(title, name): pytest.approx(middle) for title, name, middle in wanted}
 
 
-def test_published_values_are_marks(tmp_path):
+def test_published_shares_of_infeasible_trials_are_drawn_as_marks(tmp_path):
     papers = {"name": "parentheses", "options": {}}
     folder = Folder.of(
         tmp_path, architectures=["rnn", "gru"], tasks=[papers], budgets=[200_000], replicates=1
     )
     folder.fill("rnn", infeasible(), completed(0.5, 0.5))
     folder.fill("gru", completed(0.5, 0.5), completed(0.6, 0.6))
-    found = points(figures_of(folder.study)["infeasible"], published=True)
-    assert [marks for marks in found.values()] == [
+    marks_of_panels = points(figures_of(folder.study)["infeasible"], published=True)
+    assert [marks for marks in marks_of_panels.values()] == [
         [(pytest.approx(0.215), 0.0)],
         [(pytest.approx(0.155), 1.0)],
     ]
-    said = sentences(folder.study, built(folder.study))
-    assert said[-1].startswith("Of 2 published shares of infeasible trials that can be compared")
+    summary = sentences(folder.study, built(folder.study))
+    assert summary[-1].startswith("Of 2 published shares of infeasible trials that can be compared")
 
 
-def test_the_summary_counts_what_sql_counts(at_random, made):
-    found = {noun: number for number, noun in headline_counts(made.study)}
+def test_the_summary_counts_what_sql_counts(at_random, parts):
+    counts = {noun: number for number, noun in headline_counts(parts.study)}
     wanted = dict(at_random.sql("select outcome, count(*) from trials group by 1"))
-    assert {name: int(found[name]) for name in wanted} == wanted
-    assert found["trials"] == str(sum(wanted.values()))
-    assert found["cells"] == str(len(at_random.plan.cells))
+    assert {name: int(counts[name]) for name in wanted} == wanted
+    assert counts["trials"] == str(sum(wanted.values()))
+    assert counts["cells"] == str(len(at_random.plan.cells))
     (seconds,) = at_random.sql("select sum(seconds) from trials")[0]
-    assert float(found["hours of training"]) == pytest.approx(seconds / 3600, rel=1e-2)
+    assert float(counts["hours of training"]) == pytest.approx(seconds / 3600, rel=1e-2)
 
 
-def test_the_summary_names_the_lowest_loss_on_each_task(at_random, made):
-    said = " ".join(sentences(made.study, made.tables))
+def test_the_summary_names_the_lowest_loss_on_each_task(at_random, parts):
+    summary = " ".join(sentences(parts.study, parts.tables))
     for task, loss, architecture, depth in at_random.sql(
         "select task, evaluation_loss, architecture, depth from (select * from trials where "
         "outcome = 'completed' qualify row_number() over "
@@ -252,51 +256,53 @@ def test_the_summary_names_the_lowest_loss_on_each_task(at_random, made):
         text = re.search(
             rf"On {re.escape(task)} the lowest evaluation loss is (\S+) \(.*?\), of "
             rf"{re.escape(architecture)} at depth {depth} with",
-            said,
+            summary,
         )
         assert float(text[1]) == pytest.approx(loss, rel=1e-2)
 
 
 def test_provenance_is_that_of_the_ledger(tmp_path):
     folder = Folder.of(tmp_path)
-    one, two = json.dumps({"torch": "1", "ray": "3"}), json.dumps({"torch": "2"})
-    folder.fill("rnn", completed(0.5, 0.5, host="a", versions=one, seconds=1800.0), infeasible())
-    folder.fill("gru", completed(0.5, 0.5, host="b", versions=two), errored())
-    (found,) = provenance(folder.study)
-    assert found.versions == [("ray", "3", 1), ("torch", "1", 1), ("torch", "2", 1)]
-    assert found.hosts == [
+    versions, other_versions = json.dumps({"torch": "1", "ray": "3"}), json.dumps({"torch": "2"})
+    folder.fill(
+        "rnn", completed(0.5, 0.5, host="a", versions=versions, seconds=1800.0), infeasible()
+    )
+    folder.fill("gru", completed(0.5, 0.5, host="b", versions=other_versions), errored())
+    (origin,) = provenance(folder.study)
+    assert origin.versions == [("ray", "3", 1), ("torch", "1", 1), ("torch", "2", 1)]
+    assert origin.hosts == [
         ("a", 1, 0.5),
         ("b", 1, pytest.approx(1 / 3600)),
         ("unknown", 2, pytest.approx(2 / 3600)),
     ]
-    assert found.hours == pytest.approx(1803 / 3600)
-    assert found.first == found.last == "2026-01-02 12:00 UTC"
-    assert "learning_rate:" in found.manifest and "seed: 3" in found.manifest
+    assert origin.hours == pytest.approx(1803 / 3600)
+    assert origin.first == origin.last == "2026-01-02 12:00 UTC"
+    assert "learning_rate:" in origin.manifest and "seed: 3" in origin.manifest
 
 
-def test_what_was_not_measured_is_said(tmp_path):
+def test_the_report_lists_what_was_not_measured(tmp_path):
     folder = Folder.of(tmp_path, architectures=["rnn", "gru", "lstm", "intersection"])
     folder.fill("rnn", completed(0.5, 0.5), stopped(), errored())
     folder.fill("gru", infeasible(), infeasible())
     study = folder.study
-    said = dict(unmeasured(study, tables.build(study)))
-    (lacking,) = (things for sentence, things in said.items() if sentence.startswith("Tables"))
+    lists = dict(unmeasured(study, tables.build(study)))
+    (lacking,) = (things for sentence, things in lists.items() if sentence.startswith("Tables"))
     assert {"capacity", "memory", "depth"} <= {*lacking} and "infeasible" not in lacking
-    said = {sentence: things for sentence, things in said.items() if things is not lacking}
-    assert said.pop("What random configurations are worth is not known of all cells:") == [
+    lists = {sentence: things for sentence, things in lists.items() if things is not lacking}
+    assert lists.pop("What random configurations are worth is not known of all cells:") == [
         "Left out: 1 cell, for no trial of theirs has ended, or all errored.",
         "Left out: 1 cell, for trials of theirs were stopped early, so those that completed are "
         "chosen ones.",
     ]
     cell = "depth 1, budget 4,000, parentheses(held_out_size=32, length=6)"
-    assert said.pop("These cells cannot exist:") == [
+    assert lists.pop("These cells cannot exist:") == [
         "intersection does not exist at depth 1: it needs depth 2 or more"
     ]
-    assert said.pop("1 cell had no trial that ended:") == [f"lstm, {cell}"]
-    assert said.pop("1 cell had no trial that completed, and so no loss:") == [
+    assert lists.pop("1 cell had no trial that ended:") == [f"lstm, {cell}"]
+    assert lists.pop("1 cell had no trial that completed, and so no loss:") == [
         f"gru, {cell} (0 stopped, 2 infeasible)"
     ]
-    assert [sentence.split(" ended")[0].split(" were")[0] for sentence in said] == ["1 trial"] * 2
+    assert [sentence.split(" ended")[0].split(" were")[0] for sentence in lists] == ["1 trial"] * 2
 
 
 def test_a_damaged_file_is_named_on_the_page(tmp_path):
@@ -323,7 +329,7 @@ def test_a_damaged_file_is_named_on_the_page(tmp_path):
     ],
     ids=["one", "infeasible", "errored", "stopped", "no numbers", "ties", "not positive"],
 )
-def test_a_report_of_anything_is_written(tmp_path, ends):
+def test_a_report_is_written_whatever_the_outcomes_and_losses_of_trials_are(tmp_path, ends):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", *ends)
     assert written(folder, tmp_path / "out")[0].read_text().count("<h2>") >= 3
@@ -349,7 +355,7 @@ def test_thinning_keeps_the_distribution():
         assert (values < kept.quantile(share)).mean() == pytest.approx(share, abs=0.005)
 
 
-def test_of_a_hundred_thousand_trials_some_are_drawn_and_that_is_said(tmp_path):
+def test_a_report_of_a_hundred_thousand_trials_draws_a_part_of_them_and_says_so(tmp_path):
     folder = many_trials(tmp_path, 2_100)
     study = folder.study
     assert len(study.trials) > 100_000
@@ -361,39 +367,39 @@ def test_of_a_hundred_thousand_trials_some_are_drawn_and_that_is_said(tmp_path):
     assert len(text.encode()) < 15 * MEGABYTE
     (figure,) = [f for f in drawn if f.name == "distribution"]
     _, svg, _ = next(sheets(figure, looks))
-    assert len(svg) < MEGABYTE  # many marks are one picture
+    assert len(svg) < MEGABYTE  # many marks are drawn as one picture
     shown = sum(len(s.x) for panel in figure.panels for s in panel.series if s.faint)
-    ((there,),) = folder.sql("select count(*) from trials where outcome != 'infeasible'")
-    assert shown < 40_000 and shown + figure.thinned == there
+    ((feasible,),) = folder.sql("select count(*) from trials where outcome != 'infeasible'")
+    assert shown < 40_000 and shown + figure.thinned == feasible
     assert f"Points were thinned: {figure.thinned:,} are left out" in text
     ((low, high),) = folder.sql("select min(evaluation_loss), max(evaluation_loss) from trials")
-    every = [x for panel in figure.panels for series in panel.series for x in series.x]
-    assert (min(every), max(every)) == (low, high)
+    positions = [x for panel in figure.panels for series in panel.series for x in series.x]
+    assert (min(positions), max(positions)) == (low, high)
 
 
-def test_numbers_that_are_none_are_left_out():
+def test_numbers_of_a_figure_are_rounded_and_left_out_if_they_are_not_finite():
     assert numbers([1.0, math.nan, math.inf, 123456.789]) == [1.0, None, None, 123460.0]
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1, 1e12) | st.floats(1, 1.001))
-def test_a_logarithmic_axis_has_some_round_numbers_in_it(low, ratio):
+def test_a_logarithmic_axis_has_a_few_round_numbers(low, ratio):
     high = low * ratio
-    found = round_numbers(low, high)
-    assert len(found) <= 60
-    there = [value for value in found if low <= value <= high]
-    assert len(there) <= 15
+    ticks = round_numbers(low, high)
+    assert len(ticks) <= 60
+    visible = [value for value in ticks if low <= value <= high]
+    assert len(visible) <= 15
     if ratio > 1.5:
-        assert there
+        assert visible
 
 
-def test_architectures_look_different_to_everybody():
+def test_architectures_differ_in_marker_and_dash_and_not_in_colour_alone():
     looks = styles([f"a{number}" for number in range(24)])
     assert len(set(looks.values())) == 24
     shapes = {(look.marker, look.dash) for look in looks.values()}
-    assert len(shapes) == 24  # also where no colour can be told
+    assert len(shapes) == 24  # they can be told apart without colours
 
 
-def test_links_need_a_server_that_answers():
+def test_links_to_runs_need_an_mlflow_server_that_answers():
     assert links.run_links(None, ["s"]) == links.run_links("sqlite:///x.db", ["s"]) == {}
     assert links.run_links("http://127.0.0.1:1", ["s"]) == {}
 

@@ -1,4 +1,4 @@
-"""Filters of cells, against Python's own comparisons."""
+"""Compares filters of cells with Python's own comparisons."""
 
 import operator
 
@@ -30,7 +30,7 @@ COMPARE = {
 
 
 @given(st.sampled_from(NUMBERS), st.sampled_from([*COMPARE]), st.integers(0, 10_000), st.booleans())
-def test_numbers_compare_as_numbers(column, comparison, value, spaced):
+def test_a_filter_compares_columns_of_numbers_as_numbers(column, comparison, value, spaced):
     space = " " if spaced else ""
     taken = parse(f"{space}{column}{space}{comparison}{space}{value:_}").takes(CELL)
     assert taken == COMPARE[comparison](CELL[column], value)
@@ -51,7 +51,7 @@ def test_numbers_compare_as_numbers(column, comparison, value, spaced):
         ("cell!=other", True),
     ],
 )
-def test_names_are_whole_labels_or_bare(text, taken):
+def test_a_filter_matches_a_name_with_all_its_options_or_without_options(text, taken):
     assert parse(text).takes(CELL) is taken
 
 
@@ -68,12 +68,12 @@ def test_names_are_whole_labels_or_bare(text, taken):
         (["task!=digits", "task=digits"], False),
     ],
 )
-def test_all_must_hold_and_of_one_columns_values_any(texts, taken):
+def test_a_cell_must_pass_all_filters_but_only_one_of_several_values_of_a_column(texts, taken):
     assert takes([parse(text) for text in texts], CELL) is taken
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "sentence"),
     [
         ("depth", "not a column, a comparison"),
         ("", "not a column"),
@@ -84,10 +84,10 @@ def test_all_must_hold_and_of_one_columns_values_any(texts, taken):
         ("task<digits", "task is a name, which is = or != another"),
     ],
 )
-def test_what_is_no_filter_is_refused_with_what_would_be(text, said):
+def test_a_malformed_filter_is_refused_with_a_sentence_that_says_why(text, sentence):
     with pytest.raises(BadInput) as refused:
         parse(text)
-    assert str(refused.value).startswith(f"--where '{text}': ") and said in str(refused.value)
+    assert str(refused.value).startswith(f"--where '{text}': ") and sentence in str(refused.value)
 
 
 @given(st.text(max_size=30))

@@ -1,4 +1,4 @@
-"""Intervals and tests against closed formulas, statsmodels and enumeration."""
+"""Compares intervals and tests with closed formulas, statsmodels and enumeration."""
 
 import math
 from itertools import combinations
@@ -33,7 +33,7 @@ def test_wilson_limits_are_those_of_the_closed_formula(counts):
 
 @settings(deadline=None)
 @given(SHARES)
-def test_exact_limits_are_quantiles_of_beta_distributions(counts):
+def test_clopper_pearson_limits_are_quantiles_of_beta_distributions(counts):
     count, trials = counts
     low = beta.ppf(0.025, count, trials - count + 1) if count else 0
     high = beta.ppf(0.975, count + 1, trials - count) if count < trials else 1
@@ -42,7 +42,7 @@ def test_exact_limits_are_quantiles_of_beta_distributions(counts):
 
 @pytest.mark.parametrize("share", [0.03, 0.2, 0.5, 0.9])
 def test_intervals_of_a_share_cover_it_at_their_rate(share):
-    """Of 200 sweeps 190 are expected; 95 % of 200 have a deviation of three."""
+    """The intervals of 190 of 200 sweeps should cover the share, with a deviation of three."""
     counts = np.random.default_rng(1).binomial(100, share, 200)
     for interval, at_most in ((wilson, 199), (clopper_pearson, 200)):
         limits = [interval(int(count), 100) for count in counts]
@@ -56,7 +56,7 @@ def samples(seed=0, sizes=(12, 30)):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_welch_is_that_of_statsmodels_and_negative_where_the_second_is_larger(seed):
+def test_welchs_t_is_that_of_statsmodels_and_negative_where_the_second_is_larger(seed):
     first, second = samples(seed)
     t, p, df = statsmodels_ttest(first, second, usevar="unequal")
     assert tuple(welch(first, second)) == pytest.approx((t, df, p), rel=1e-9)
@@ -68,19 +68,19 @@ def test_welch_is_that_of_statsmodels_and_negative_where_the_second_is_larger(se
     [([], [1.0, 2.0]), ([1.0], [1.0, 2.0]), ([1.0, 1.0], [2.0, 2.0]), ([3.0, 3.0], [3.0, 3.0])],
 )
 def test_without_two_values_or_without_variation_there_is_no_t_and_no_g(first, second):
-    for one, other in ((first, second), (second, first)):
-        one, other = np.array(one), np.array(other)
-        assert all(map(math.isnan, [*welch(one, other), hedges_g(one, other)]))
+    for a, b in ((first, second), (second, first)):
+        a, b = np.array(a), np.array(b)
+        assert all(map(math.isnan, [*welch(a, b), hedges_g(a, b)]))
 
 
-def test_one_sample_that_does_not_vary_is_enough_for_t():
-    """Then Welch's t is that of one sample against a number, with its degrees of freedom."""
+def test_welchs_t_exists_if_one_of_the_samples_varies():
+    """Welch's t is then that of one sample against a number, with its degrees of freedom."""
     t, df, _ = welch(np.array([1.0, 1.0, 1.0]), np.array([2.0, 3.0, 4.0]))
     assert (t, df) == (pytest.approx(-2 * math.sqrt(3)), pytest.approx(2))
 
 
 @pytest.mark.parametrize("sizes", [(2, 2), (3, 9), (40, 25)])
-def test_g_is_students_t_in_deviations_with_the_correction(sizes):
+def test_hedges_g_is_students_t_in_deviations_with_the_correction(sizes):
     first, second = samples(sizes=sizes)
     m = sum(sizes) - 2
     t = ttest_ind(first, second, equal_var=True).statistic
@@ -89,65 +89,65 @@ def test_g_is_students_t_in_deviations_with_the_correction(sizes):
     assert hedges_g(first, second) == pytest.approx(wanted, rel=1e-9)
 
 
-def test_g_is_unbiased_in_small_samples():
+def test_hedges_g_is_unbiased_in_small_samples():
     chance = np.random.default_rng(2)
-    found = [hedges_g(chance.normal(1, 1, 4), chance.normal(0, 1, 5)) for _ in range(4000)]
-    error = np.std(found) / math.sqrt(len(found))
-    assert abs(np.mean(found) - 1) < 3 * error < 0.05
+    estimates = [hedges_g(chance.normal(1, 1, 4), chance.normal(0, 1, 5)) for _ in range(4000)]
+    error = np.std(estimates) / math.sqrt(len(estimates))
+    assert abs(np.mean(estimates) - 1) < 3 * error < 0.05
 
 
-def test_the_rank_test_by_enumeration():
+def test_the_rank_test_is_that_of_an_enumeration():
     first, second = [0.1, 0.4, 0.5], [0.2, 0.7, 0.8, 0.9]
     below = [sum(a < b for a in first for b in second) for first, second in splits(first + second)]
-    found = rank_test(np.array(first), np.array(second))
+    result = rank_test(np.array(first), np.array(second))
     wins = sum(a < b for a in first for b in second)
-    assert found.lower == wins / 12
-    assert found.p == pytest.approx(2 * sum(b >= wins for b in below) / len(below))
+    assert result.lower == wins / 12
+    assert result.p == pytest.approx(2 * sum(b >= wins for b in below) / len(below))
 
 
 def splits(values):
     for chosen in combinations(range(len(values)), 3):
-        rest = [v for i, v in enumerate(values) if i not in chosen]
-        yield [values[i] for i in chosen], rest
+        others = [v for i, v in enumerate(values) if i not in chosen]
+        yield [values[i] for i in chosen], others
 
 
-def test_infeasible_is_worse_than_every_number_and_equal_to_itself():
+def test_the_rank_test_takes_infeasible_as_worse_than_numbers_and_equal_to_itself():
     first = np.array([1.0, 2.0, 3.0, INF, INF] * 4)
     second = np.array([2.0, 4.0, INF, INF, INF] * 5)
     lower = np.mean([(a < b) + (a == b) / 2 for a in first for b in second])
-    found = rank_test(first, second)
-    assert found.lower == pytest.approx(lower)
+    result = rank_test(first, second)
+    assert result.lower == pytest.approx(lower)
     # The normal approximation by hand: variance corrected for ties, half a step for continuity.
     n, m = len(first), len(second)
     pooled = np.concatenate([first, second])
     ties = sum(c**3 - c for c in (int(np.sum(pooled == v)) for v in set(pooled)))
     variance = n * m / 12 * (n + m + 1 - ties / ((n + m) * (n + m - 1)))
     z = (abs(lower - 0.5) * n * m - 0.5) / math.sqrt(variance)
-    assert found.p == pytest.approx(2 * norm.sf(z))
+    assert result.p == pytest.approx(2 * norm.sf(z))
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (9, 12)])
-def test_where_all_are_infeasible_nothing_speaks_for_a_difference(sizes):
+def test_the_rank_test_finds_no_difference_where_all_trials_are_infeasible(sizes):
     assert rank_test(np.full(sizes[0], INF), np.full(sizes[1], INF)) == (0.5, 1.0)
 
 
-def test_nothing_is_ranked_against_nothing():
+def test_the_rank_test_of_an_empty_sample_is_not_a_number():
     assert all(map(math.isnan, rank_test(np.array([]), np.array([1.0]))))
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_holm_is_that_of_statsmodels_among_the_tests_that_there_are(seed):
+def test_holms_correction_is_that_of_statsmodels_over_the_tests_with_a_p_value(seed):
     chance = np.random.default_rng(seed)
     p_values = np.round(chance.random(seed) ** 3, 2)  # with ties
     p_values[chance.random(seed) < 0.2] = math.nan
-    there = ~np.isnan(p_values)
+    present = ~np.isnan(p_values)
     wanted = np.full(seed, math.nan)
-    if there.any():
-        wanted[there] = multipletests(p_values[there], method="holm")[1]
+    if present.any():
+        wanted[present] = multipletests(p_values[present], method="holm")[1]
     assert holm([*p_values]) == pytest.approx(wanted, nan_ok=True)
 
 
-def test_holm_by_hand():
+def test_holms_correction_is_that_computed_by_hand():
     assert holm([0.04, 0.01, 0.03, math.nan]) == pytest.approx(
         [0.06, 0.03, 0.06, math.nan], nan_ok=True
     )

@@ -1,4 +1,4 @@
-"""Cells and trials of several sweeps in one study, against SQL over their ledgers."""
+"""Compares the cells and trials of a study of several sweeps with SQL over their ledgers."""
 
 import shutil
 
@@ -25,17 +25,17 @@ ENDS = (completed(0.3, 0.4), stopped(), infeasible(), errored(), completed(0.2, 
 
 
 def folder(results, name, *ends, seed=3, **changes):
-    made = Folder.of(results, name=name, seed=seed, **changes)
+    sweep = Folder.of(results, name=name, seed=seed, **changes)
     for architecture in ("rnn", "gru"):
-        made.fill(architecture, *ends)
-    return made
+        sweep.fill(architecture, *ends)
+    return sweep
 
 
 def study(*folders, where=()):
-    return Study([one.paths for one in folders], where)
+    return Study([sweep.paths for sweep in folders], where)
 
 
-def test_trials_of_two_sweeps_of_other_seeds_stand_together_in_their_order(tmp_path):
+def test_trials_of_two_sweeps_with_different_seeds_stand_together_in_order(tmp_path):
     first = folder(tmp_path, "first", *ENDS)
     second = folder(tmp_path, "second", completed(0.1, 0.7), completed(0.9, 0.9), seed=4)
     both = study(first, second)
@@ -48,14 +48,14 @@ def test_trials_of_two_sweeps_of_other_seeds_stand_together_in_their_order(tmp_p
     ]
     assert both.best(both.cells[0].id)["sweep"] == "second"
     assert both.best(both.cells[0].id)["evaluation_loss"] == 0.7
-    ledgers = [f"'{one.paths.ledger}/trials/*/*.parquet'" for one in (first, second)]
+    ledgers = [f"'{sweep.paths.ledger}/trials/*/*.parquet'" for sweep in (first, second)]
     counts = duckdb.sql(
         f"select cell, outcome, count(*) from read_parquet([{', '.join(ledgers)}], "
         "hive_partitioning = true) group by all"
     ).fetchall()
     for cell, outcome, count in counts:
-        (of,) = [one for one in both.cells if one.id == cell]
-        assert getattr(of, outcome) == count
+        (counted,) = [studied for studied in both.cells if studied.id == cell]
+        assert getattr(counted, outcome) == count
 
 
 def test_a_trial_that_two_sweeps_share_counts_once_as_the_one_trained_further(tmp_path):
@@ -71,15 +71,15 @@ def test_a_trial_that_two_sweeps_share_counts_once_as_the_one_trained_further(tm
     ]
 
 
-def test_a_sweep_beside_itself_is_itself_and_another_of_its_name_is_refused(tmp_path):
-    one = folder(tmp_path, "one", *ENDS)
-    assert len(study(one, one).trials) == len(one.study.trials) == 10
-    shutil.copytree(one.paths.folder, tmp_path / "copied" / "one")
+def test_a_sweep_given_twice_counts_once_and_another_sweep_of_its_name_is_refused(tmp_path):
+    sweep = folder(tmp_path, "one", *ENDS)
+    assert len(study(sweep, sweep).trials) == len(sweep.study.trials) == 10
+    shutil.copytree(sweep.paths.folder, tmp_path / "copied" / "one")
     with pytest.raises(BadInput, match="two of the sweeps are called 'one'"):
-        Study([one.paths, SweepPaths(tmp_path / "copied", "one")])
+        Study([sweep.paths, SweepPaths(tmp_path / "copied", "one")])
 
 
-def test_sweeps_with_other_cells_add_them(tmp_path):
+def test_a_study_has_the_cells_of_all_its_sweeps(tmp_path):
     first = folder(tmp_path, "first", *ENDS)
     other = Folder.of(tmp_path, name="other", depths=[2])
     other.fill("gru", completed(0.1, 0.2))
@@ -96,7 +96,7 @@ def test_sweeps_with_other_cells_add_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "difference"),
     [
         ({"training": {"steps": 32, "batch_size": 8, "evaluation_interval": 4}}, "training.steps"),
         ({"replicates": 3}, "replicates is 2 and 3"),
@@ -106,17 +106,17 @@ def test_sweeps_with_other_cells_add_them(tmp_path):
         ),
     ],
 )
-def test_two_sweeps_that_define_a_cell_differently_are_refused(tmp_path, changes, said):
+def test_two_sweeps_that_define_a_cell_differently_are_refused(tmp_path, changes, difference):
     first = folder(tmp_path, "first", *ENDS)
     second = folder(tmp_path, "second", *ENDS, **changes)
     with pytest.raises(BadInput) as refused:
         study(first, second)
     message = str(refused.value)
     assert message.startswith("sweeps 'first' and 'second' define cell parentheses-")
-    assert said in message and "--where" in message
+    assert difference in message and "--where" in message
 
 
-def test_a_sweep_that_repeats_another_may_look_at_other_steps_and_more_networks(tmp_path):
+def test_a_repetition_may_have_another_evaluation_interval_and_more_replicates(tmp_path):
     first = folder(tmp_path, "first", *ENDS)
     search = {"samples": 6, "method": "repeat", "of": "first"}
     training = {"steps": 16, "batch_size": 8, "evaluation_interval": 2}
@@ -129,11 +129,11 @@ def test_a_sweep_that_repeats_another_may_look_at_other_steps_and_more_networks(
 
 
 def test_filters_leave_cells_and_their_files_out(tmp_path):
-    made = Folder.of(tmp_path, tasks=[MEMORY, PARENTHESES], depths=[1, 2])
-    made.write({trial.id: completed(0.5, 0.5) for trial in made.plan.trials()})
-    for path in made.paths.ledger.glob("*/cell=parentheses*/*.parquet"):
-        path.write_bytes(b"not read")  # else it would be named and set aside
-    chosen = study(made, where=["task=memory", "depth=2"])
+    sweep = Folder.of(tmp_path, tasks=[MEMORY, PARENTHESES], depths=[1, 2])
+    sweep.write({trial.id: completed(0.5, 0.5) for trial in sweep.plan.trials()})
+    for path in sweep.paths.ledger.glob("*/cell=parentheses*/*.parquet"):
+        path.write_bytes(b"not read")  # if it were read, it would be named and set aside
+    chosen = study(sweep, where=["task=memory", "depth=2"])
     assert [(cell.task.partition("(")[0], cell.depth) for cell in chosen.cells] == [
         ("memory", 2)
     ] * 2
@@ -143,26 +143,26 @@ def test_filters_leave_cells_and_their_files_out(tmp_path):
     }
 
 
-def test_filters_that_take_nothing_are_refused(tmp_path):
-    made = folder(tmp_path, "mine", *ENDS)
+def test_filters_that_no_cell_passes_are_refused(tmp_path):
+    sweep = folder(tmp_path, "mine", *ENDS)
     with pytest.raises(BadInput, match=r"no cell of mine has depth>7"):
-        study(made, where=["depth>7"])
+        study(sweep, where=["depth>7"])
 
 
-def test_a_truncated_file_is_named_and_the_rest_used(tmp_path):
-    made = Folder.of(tmp_path)
-    made.fill("rnn", completed(0.3, 0.4))
-    made.fill("gru", completed(0.3, 0.4))
-    path = next(made.paths.ledger.glob("trials/cell=*gru*/*.parquet"))
+def test_a_truncated_file_is_named_in_a_warning_and_the_others_are_used(tmp_path):
+    sweep = Folder.of(tmp_path)
+    sweep.fill("rnn", completed(0.3, 0.4))
+    sweep.fill("gru", completed(0.3, 0.4))
+    path = next(sweep.paths.ledger.glob("trials/cell=*gru*/*.parquet"))
     path.write_bytes(path.read_bytes()[:-20])
-    read = made.study
-    assert len(read.trials) == 1
-    (warning,) = read.warnings
+    damaged_study = sweep.study
+    assert len(damaged_study.trials) == 1
+    (warning,) = damaged_study.warnings
     assert str(path.parent) in warning and "set aside" in warning
-    assert made.study.warnings == read.warnings  # it is said the next time as well
+    assert sweep.study.warnings == damaged_study.warnings  # the warning is repeated the next time
 
 
-def test_the_tables_of_several_sweeps_are_the_same_bytes_again(tmp_path):
+def test_the_tables_of_several_sweeps_are_written_with_the_same_bytes_again(tmp_path):
     first = folder(tmp_path, "first", *ENDS)
     second = folder(tmp_path, "second", completed(0.1, 0.7), seed=4)
     written = [
@@ -172,15 +172,15 @@ def test_the_tables_of_several_sweeps_are_the_same_bytes_again(tmp_path):
     assert written[0] == written[1]
 
 
-def test_frames_are_the_tables(tmp_path):
-    made = folder(tmp_path, "mine", *ENDS)
-    found = frames("mine", results=str(tmp_path), where=["architecture=rnn"])
-    assert {"parameter_matched", "infeasible", "cost"} <= found.keys()
-    assert [*found["infeasible"]["architecture"]] == ["rnn"]
-    assert found["cost"]["trials"].sum() == 5 == len(made.study.trials) / 2
+def test_frames_returns_the_tables_of_the_selected_cells_by_name(tmp_path):
+    sweep = folder(tmp_path, "mine", *ENDS)
+    tables = frames("mine", results=str(tmp_path), where=["architecture=rnn"])
+    assert {"parameter_matched", "infeasible", "cost"} <= tables.keys()
+    assert [*tables["infeasible"]["architecture"]] == ["rnn"]
+    assert tables["cost"]["trials"].sum() == 5 == len(sweep.study.trials) / 2
 
 
-def test_a_selection_has_a_folder_of_its_own(tmp_path):
+def test_each_selection_of_sweeps_and_cells_has_a_folder_of_its_own(tmp_path):
     paths = SweepPaths(tmp_path, "mine")
     assert paths.selection([], []) == paths.folder
     names = {
@@ -194,7 +194,7 @@ def test_a_selection_has_a_folder_of_its_own(tmp_path):
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-._") for name in names)
 
 
-def test_a_dash_of_a_cell_that_no_sweep_has_is_told(tmp_path):
+def test_a_note_names_a_cell_that_no_sweep_of_the_study_has(tmp_path):
     first = folder(tmp_path, "first", *ENDS)
     other = Folder.of(tmp_path, name="other", depths=[2], architectures=["rnn"])
     other.fill("rnn", completed(0.1, 0.2))
@@ -206,7 +206,7 @@ def test_a_dash_of_a_cell_that_no_sweep_has_is_told(tmp_path):
     assert first.study.absent == () and first.study.mixtures == ()
 
 
-def test_trainings_that_differ_between_sweeps_are_told(tmp_path):
+def test_a_note_names_trainings_that_differ_between_sweeps(tmp_path):
     first = folder(tmp_path, "first", *ENDS)
     longer = {"steps": 32, "batch_size": 8, "evaluation_interval": 8}
     other = Folder.of(tmp_path, name="other", depths=[2], training=longer)
@@ -221,10 +221,10 @@ def test_trainings_that_differ_between_sweeps_are_told(tmp_path):
         assert both.mixtures[0] in notes[name]
 
 
-def test_every_table_goes_by_its_name(tmp_path):
-    one = folder(tmp_path, "one", *ENDS)
-    assert [make(one.study).name for make in TABLES.values()] == [*TABLES]
-    built = build(one.study)
+def test_every_table_is_registered_under_its_name(tmp_path):
+    sweep = folder(tmp_path, "one", *ENDS)
+    assert [make(sweep.study).name for make in TABLES.values()] == [*TABLES]
+    built = build(sweep.study)
     assert [*TABLES] == sorted(
         [*without_rows(built), *(table.name for table in built)], key=[*TABLES].index
     )
@@ -232,9 +232,13 @@ def test_every_table_goes_by_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("write", [Views.write_tables, lambda views: views.write_report("", False)])
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path, write):
-    one = folder(tmp_path, "one", *ENDS)
-    one.paths.tables.write_text("in the way")
+def test_tables_and_report_refuse_a_folder_that_cannot_be_written_with_one_sentence(
+    tmp_path, write
+):
+    sweep = folder(tmp_path, "one", *ENDS)
+    sweep.paths.tables.write_text("in the way")
     with pytest.raises(BadInput) as refused:
-        write(Views([one.paths]))
-    assert str(refused.value).startswith(f"{one.paths.tables}: File exists; tables and report are")
+        write(Views([sweep.paths]))
+    assert str(refused.value).startswith(
+        f"{sweep.paths.tables}: File exists; tables and report are"
+    )

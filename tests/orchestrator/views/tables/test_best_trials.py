@@ -1,4 +1,4 @@
-"""The best trials of cells, against SQL and by hand."""
+"""Compares the table of the best trials of cells with SQL and with results by hand."""
 
 import json
 import math
@@ -25,16 +25,16 @@ COLUMNS += ["evaluation_loss_deviation", "evaluation_metric", "evaluation_metric
 COLUMNS += ["configuration", "completed"]
 
 
-def test_every_number_is_that_of_sql(at_random):
+def test_every_number_in_the_best_trials_table_is_that_of_sql(at_random):
     tidy = best_trials(at_random.study).tidy
     assert_same(ordered(tidy, COLUMNS), at_random.sql(BEST))
 
 
-def test_as_shown(tmp_path):
+def test_the_best_trials_table_shows_what_is_computed_by_hand(tmp_path):
     folder = Folder.of(tmp_path, tasks=[MEMORY], architectures=["rnn", "gru", "lstm"])
     folder.fill("rnn", stopped(0.0), completed(0.1, 0.7, lanes=[0.6, 0.8], metrics=[0.4, 0.6]))
     folder.fill("gru", errored(), infeasible(), completed(0.3, 0.5, lanes=[0.5, math.nan]))
-    folder.fill("lstm", infeasible())  # has no row; parameter_matched says why
+    folder.fill("lstm", infeasible())  # it has no row; the parameter_matched table says why
     table = best_trials(folder.study)
     sizes = {c.architecture.label: (c.hidden, c.parameters) for c in folder.plan.cells}
     shown = [[*row.values()][3:] for row in table.shown.to_dict("records")]
@@ -50,7 +50,7 @@ def test_as_shown(tmp_path):
         assert json.loads(row["configuration"]) == planned[row["trial"]]
 
 
-def test_without_a_completed_trial_there_is_no_table(tmp_path):
+def test_without_a_completed_trial_there_is_no_best_trials_table(tmp_path):
     folder = Folder.of(tmp_path, tasks=[MEMORY])
     folder.fill("rnn", infeasible())
     assert "best_trials" not in {table.name for table in build(folder.study)}

@@ -1,4 +1,4 @@
-"""Stored bits, their slope, and what ReLU and unrolled steps do to them, against SQL and scipy."""
+"""Compares tables of stored bits, of their slopes and of effects on them with SQL and scipy."""
 
 import json
 import math
@@ -31,7 +31,7 @@ COLUMNS += ["samples", "samples_per_bit", "hidden", "parameters", "networks"]
 
 
 def stored(bits, parameters, samples=None, **others):
-    """A completed trial that stored so many bits; the search sees them."""
+    """Return a completed trial that stored so many bits, which are its objective."""
     samples = 1.25 * bits if samples is None else samples
     further = {"bits_per_parameter": bits / parameters, "samples": samples}
     return end(
@@ -45,10 +45,10 @@ def stored(bits, parameters, samples=None, **others):
     )
 
 
-def made(tmp_path, ends, **changes):
-    """The trials of each cell, from the cell."""
-    few = {"architectures": ["rnn", "gru"], "tasks": [SMALL], "budgets": BUDGETS}
-    folder = Folder.of(tmp_path, **{**few, "search": {"samples": 20}, **changes})
+def filled(tmp_path, ends, **changes):
+    """Fill each cell with the trials that ``ends`` returns for it."""
+    defaults = {"architectures": ["rnn", "gru"], "tasks": [SMALL], "budgets": BUDGETS}
+    folder = Folder.of(tmp_path, **{**defaults, "search": {"samples": 20}, **changes})
     rows = {}
     for cell in folder.plan.cells:
         rows |= {f"{cell.id}_{i:05d}": row for i, row in enumerate(ends(cell))}
@@ -56,7 +56,7 @@ def made(tmp_path, ends, **changes):
     return folder
 
 
-def at_random(seed):
+def random_ends(seed):
     chance = np.random.default_rng(seed)
 
     def ends(cell):
@@ -70,21 +70,21 @@ def at_random(seed):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_number_is_that_of_sql(tmp_path, seed):
-    folder = made(tmp_path, at_random(seed), depths=[1, 2], tasks=[SMALL, MEMORY])
+def test_every_number_in_the_capacity_table_is_that_of_sql(tmp_path, seed):
+    folder = filled(tmp_path, random_ends(seed), depths=[1, 2], tasks=[SMALL, MEMORY])
     tidy = capacity(folder.study).tidy
     assert len(tidy) == len([c for c in folder.plan.cells if c.task.name != "memory"]) == 16
     assert_same(ordered(tidy[tidy["trial"].notna()], COLUMNS), folder.sql(BEST))
     assert set(tidy["infeasible"]) == set(tidy["stopped"]) == set(tidy["errored"]) == {1}
 
 
-def test_shown_by_hand(tmp_path):
+def test_the_capacity_table_shows_what_is_computed_by_hand(tmp_path):
     def ends(cell):
         if cell.architecture.label == "gru":
             return [infeasible()]
         return [stored(2000, cell.parameters, samples=2500), stored(10, cell.parameters)]
 
-    folder = made(tmp_path, ends, budgets=[1000])
+    folder = filled(tmp_path, ends, budgets=[1000])
     table = capacity(folder.study)
     (rnn, gru) = table.shown.to_dict("records")
     parameters = folder.plan.cells[0].parameters
@@ -98,8 +98,8 @@ def test_shown_by_hand(tmp_path):
     )
 
 
-def test_a_best_trial_that_stored_nothing_has_no_samples_a_bit(tmp_path):
-    tidy = capacity(made(tmp_path, lambda cell: [stored(0.0, cell.parameters, 9)]).study).tidy
+def test_a_best_trial_that_stored_nothing_has_no_samples_per_bit(tmp_path):
+    tidy = capacity(filled(tmp_path, lambda cell: [stored(0.0, cell.parameters, 9)]).study).tidy
     assert set(tidy["bits"]) == {0.0}
     assert set(tidy["samples"]) == {9.0}
     assert tidy["samples_per_bit"].isna().all()
@@ -109,7 +109,7 @@ def test_published_bits_stand_beside_the_papers_own_cells(tmp_path):
     paper = "perceptron_capacity"
     relu = {"name": "ugrnn", "options": {"nonlinearity": "relu"}}
     tanh = {"name": "ugrnn", "options": {"nonlinearity": "tanh"}}
-    folder = made(
+    folder = filled(
         tmp_path,
         lambda cell: [stored(4.0 * cell.parameters, cell.parameters)],
         architectures=["rnn", "irnn", relu, tanh, "ur_lstm", "intersection"],
@@ -119,7 +119,7 @@ def test_published_bits_stand_beside_the_papers_own_cells(tmp_path):
     )
     table = capacity(folder.study)
     tidy = table.tidy.fillna(-1)
-    told = {
+    published = {
         (row["task"], row["depth"], row["architecture"]): (
             row["published_low"],
             row["published_high"],
@@ -127,15 +127,15 @@ def test_published_bits_stand_beside_the_papers_own_cells(tmp_path):
         )
         for row in tidy.to_dict("records")
     }
-    assert told[paper, 1, "rnn"] == told[paper, 4, "intersection"] == (3, 6, 5)
-    assert told[paper, 1, "irnn"] == (3, 6, 3.5)
-    assert told[paper, 1, "ugrnn(nonlinearity=relu)"] == (-1, -1, 3.5)
-    nothing = [place for place, values in told.items() if values == (-1, -1, -1)]
-    assert (paper, 1, "ur_lstm") in nothing
-    assert (paper, 1, "ugrnn(nonlinearity=tanh)") in nothing
-    assert (paper, 8, "rnn") in nothing
-    assert (paper, 4, "ugrnn(nonlinearity=relu)") in nothing
-    assert (tidy["task"] != paper).sum() == sum(task != paper for task, _, _ in nothing)
+    assert published[paper, 1, "rnn"] == published[paper, 4, "intersection"] == (3, 6, 5)
+    assert published[paper, 1, "irnn"] == (3, 6, 3.5)
+    assert published[paper, 1, "ugrnn(nonlinearity=relu)"] == (-1, -1, 3.5)
+    unpublished = [place for place, values in published.items() if values == (-1, -1, -1)]
+    assert (paper, 1, "ur_lstm") in unpublished
+    assert (paper, 1, "ugrnn(nonlinearity=tanh)") in unpublished
+    assert (paper, 8, "rnn") in unpublished
+    assert (paper, 4, "ugrnn(nonlinearity=relu)") in unpublished
+    assert (tidy["task"] != paper).sum() == sum(task != paper for task, _, _ in unpublished)
     assert table.notes[1] == "Mean over 5 cells that are the paper's: 4; the paper's: about 5."
     assert {*table.shown["published"]} == {"3 to 6, about 5", "3 to 6, about 3.5", "3.5", "-"}
 
@@ -147,7 +147,7 @@ def test_the_slope_is_that_of_scipy_and_proportional_bits_have_exponent_one(tmp_
         rate = 5.0 if cell.architecture.label == "rnn" else chance.uniform(2, 4)
         return [stored(rate * cell.parameters, cell.parameters)]
 
-    folder = made(tmp_path, ends)
+    folder = filled(tmp_path, ends)
     table = capacity_slopes(folder.study)
     rnn, gru = table.tidy.to_dict("records")
     assert rnn["slope"] == pytest.approx(5)
@@ -176,7 +176,7 @@ def test_a_slope_of_few_sizes_has_no_limits_or_is_a_dash(tmp_path):
             return [stored(2.0 * cell.parameters, cell.parameters)]
         return [infeasible()]
 
-    shown = capacity_slopes(made(tmp_path, ends).study).shown.to_dict("records")
+    shown = capacity_slopes(filled(tmp_path, ends).study).shown.to_dict("records")
     columns = ("sizes", "slope", "95 % limits", "exponent", "its 95 % limits")
     assert tuple(shown[0][name] for name in columns) == (2, "2", "-", "1", "-")
     assert tuple(shown[1][name] for name in columns) == (1, "-", "-", "-", "-")
@@ -186,13 +186,13 @@ def test_bits_that_are_not_positive_have_no_exponent(tmp_path):
     def ends(cell):
         return [stored(float(cell.budget - 1000), cell.parameters)]
 
-    tidy = capacity_slopes(made(tmp_path, ends).study).tidy
+    tidy = capacity_slopes(filled(tmp_path, ends).study).tidy
     assert tidy["slope"].notna().all()
     assert tidy["exponent"].isna().all()
 
 
-def test_without_the_task_there_are_no_such_tables(tmp_path):
-    study = made(tmp_path, lambda cell: [completed(0.1, 0.1)], tasks=[MEMORY]).study
+def test_without_the_capacity_task_its_tables_are_empty(tmp_path):
+    study = filled(tmp_path, lambda cell: [completed(0.1, 0.1)], tasks=[MEMORY]).study
     for table in (capacity(study), capacity_slopes(study), capacity_effects(study)):
         assert table.tidy.empty
 
@@ -201,7 +201,7 @@ def configured(row, nonlinearity):
     return row | {"configuration": json.dumps({"nonlinearity": nonlinearity, "l2": 1e-8})}
 
 
-def test_relu_among_the_trials_of_a_search_is_that_of_sql(tmp_path):
+def test_the_effect_of_relu_within_a_search_is_that_of_sql(tmp_path):
     chance = np.random.default_rng(3)
 
     def ends(cell):
@@ -214,7 +214,7 @@ def test_relu_among_the_trials_of_a_search_is_that_of_sql(tmp_path):
         ]
         return [*rows, configured(stopped(), "relu"), configured(infeasible(), "relu")]
 
-    folder = made(tmp_path, ends, architectures=["rnn", "gru", "irnn"])
+    folder = filled(tmp_path, ends, architectures=["rnn", "gru", "irnn"])
     table = capacity_effects(folder.study)
     wanted = folder.sql(
         """
@@ -228,22 +228,24 @@ def test_relu_among_the_trials_of_a_search_is_that_of_sql(tmp_path):
     columns = ["budget", "architecture", "bits_per_parameter_without", "bits_per_parameter_with"]
     assert_same(ordered(table.tidy, [*columns, "trials_without", "trials_with"], key=2), wanted)
     assert set(table.tidy["effect"]) == {"relu"}
-    assert table.tidy["low"].isna().all()  # the one are some of the other
+    assert (
+        table.tidy["low"].isna().all()
+    )  # trials with ReLU are among those of the other side, so there are no limits
 
 
-def test_a_search_without_a_completed_relu_is_a_dash(tmp_path):
+def test_a_search_without_a_completed_relu_trial_shows_dashes_for_relu(tmp_path):
     def ends(cell):
         return [configured(stored(2000, cell.parameters), "tanh"), configured(infeasible(), "relu")]
 
     (row,) = capacity_effects(
-        made(tmp_path, ends, architectures=["rnn"], budgets=[1000]).study
+        filled(tmp_path, ends, architectures=["rnn"], budgets=[1000]).study
     ).shown.to_dict("records")
     assert (row["with"], row["ratio"]) == ("-", "-")
     assert row["without"] != "-"
 
 
-def test_a_search_of_one_nonlinearity_has_no_such_row(tmp_path):
-    folder = made(
+def test_a_search_of_one_nonlinearity_has_no_row_for_relu(tmp_path):
+    folder = filled(
         tmp_path,
         lambda cell: [configured(stored(2000, cell.parameters), "tanh")],
         search={"samples": 20, "space": {"nonlinearity": "tanh"}},
@@ -251,7 +253,7 @@ def test_a_search_of_one_nonlinearity_has_no_such_row(tmp_path):
     assert capacity_effects(folder.study).tidy.empty
 
 
-def test_relu_as_an_option_and_its_published_bits(tmp_path):
+def test_relu_as_an_option_is_compared_with_tanh_and_has_its_published_bits(tmp_path):
     rates = {"relu": 3.0, "tanh": 4.0}
     chance = np.random.default_rng(0)
 
@@ -261,7 +263,7 @@ def test_relu_as_an_option_and_its_published_bits(tmp_path):
         spread[0] = 1
         return [stored(rate * s * cell.parameters, cell.parameters) for s in spread]
 
-    folder = made(
+    folder = filled(
         tmp_path,
         ends,
         architectures=[
@@ -280,12 +282,12 @@ def test_relu_as_an_option_and_its_published_bits(tmp_path):
     assert ((tidy["low"] < 0.75) & (tidy["high"] > 0.75)).all()
     published = tidy.set_index(["architecture", "depth"])["published_with"]
     assert published["rnn(nonlinearity=tanh)", 1] == 3.5
-    assert published.notna().sum() == 1  # of networks with one layer, rnn and ugrnn
+    assert published.notna().sum() == 1  # bits are published for rnn and ugrnn with one layer
 
 
 def test_unrolled_steps_are_compared_with_the_fewest(tmp_path):
     rates = {1: 2.0, 3: 3.0, 5: 4.0}
-    folder = made(
+    folder = filled(
         tmp_path,
         lambda cell: [
             stored(rates[cell.task.options["length"]] * cell.parameters, cell.parameters)
@@ -301,11 +303,11 @@ def test_unrolled_steps_are_compared_with_the_fewest(tmp_path):
     assert [*table.shown["pair"]] == ["1 : 3", "1 : 5"]
     assert [*table.tidy["ratio"]] == pytest.approx([1.5, 2.0])
     assert [*table.shown["ratio"]] == ["1.5", "2"]
-    assert all(math.isnan(limit) for limit in table.tidy["low"])  # one trial
+    assert all(math.isnan(limit) for limit in table.tidy["low"])  # one trial is too few
 
 
-def test_the_task_as_it_is_has_five_steps(tmp_path):
-    folder = made(
+def test_the_capacity_task_without_options_counts_as_five_unrolled_steps(tmp_path):
+    folder = filled(
         tmp_path,
         lambda cell: [stored(2000, cell.parameters)],
         architectures=["irnn"],

@@ -1,4 +1,4 @@
-"""Configurations until the minimal performance, against SQL, enumeration and a known rate."""
+"""Compares numbers of configurations until the minimal performance with SQL and enumeration."""
 
 import math
 from itertools import permutations
@@ -42,7 +42,7 @@ def halfway():
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_number_is_that_of_sql(tmp_path, seed):
+def test_every_number_in_the_configurations_until_table_is_that_of_sql(tmp_path, seed):
     folder = random_search(tmp_path, seed)
     tidy = configurations_until(folder.study).tidy
     assert_same(ordered(tidy, COLUMNS), folder.sql(UNTIL.format(accuracy=halfway())))
@@ -52,7 +52,7 @@ def test_every_number_is_that_of_sql(tmp_path, seed):
         assert row["expected_high"] == (1 / low if row["reached"] else math.inf)
 
 
-def made(tmp_path, *ends, **changes):
+def table_of(tmp_path, *ends, **changes):
     folder = Folder.of(tmp_path, **{"tasks": [MEMORY], **changes})
     folder.fill("rnn", *ends)
     return configurations_until(folder.study)
@@ -63,22 +63,22 @@ def good(metric=0.2):
 
 
 @pytest.mark.parametrize("tried", range(1, 6))
-def test_the_expected_number_is_the_mean_over_all_orders(tmp_path, tried):
+def test_the_expected_number_of_configurations_is_the_mean_over_all_orders(tmp_path, tried):
     ends = [good(), infeasible(), good(0.9), good(0.3), good(0.31)][:tried]
-    table = made(tmp_path, *ends)
+    table = table_of(tmp_path, *ends)
     reaches = [True, False, False, True, False][:tried]
     firsts = [order.index(True) + 1 for order in permutations(reaches)]
     (row,) = table.tidy.to_dict("records")
     assert row["expected"] == pytest.approx(sum(firsts) / len(firsts))
 
 
-def test_only_completed_trials_reach_it_and_errored_ones_were_not_tried(tmp_path):
+def test_only_completed_trials_reach_the_threshold_and_errored_ones_are_not_tried(tmp_path):
     early = stopped() | {"evaluation_metric": 0.0}
     lost = infeasible() | {"evaluation_metric": 0.0}
-    table = made(tmp_path, errored(), early, lost, good())
+    table = table_of(tmp_path, errored(), early, lost, good())
     (row,) = table.tidy.to_dict("records")
     assert (row["until"], row["tried"], row["reached"]) == (3, 3, 1)
-    # With stopped trials nothing is expected.
+    # If trials were stopped, no expected number is estimated.
     assert math.isnan(row["expected"]) and math.isnan(row["expected_low"])
     (shown,) = table.shown.to_dict("records")
     assert (shown["until"], shown["expected"], shown["95 % interval"]) == ("3", "-", "-")
@@ -86,27 +86,27 @@ def test_only_completed_trials_reach_it_and_errored_ones_were_not_tried(tmp_path
 
 
 @pytest.mark.parametrize("ends", [[infeasible()], [good(0.4)], [good(math.nan)]])
-def test_where_none_reached_it_the_number_tried_is_a_bound(tmp_path, ends):
-    (shown,) = made(tmp_path, *ends * 4).shown.to_dict("records")
+def test_where_no_trial_reached_the_threshold_the_number_tried_is_a_bound(tmp_path, ends):
+    (shown,) = table_of(tmp_path, *ends * 4).shown.to_dict("records")
     assert (shown["reached"], shown["until"], shown["expected"]) == ("0 of 4", "> 4", "-")
     # 1 / (1 - 0.025 ** (1 / 4))
     assert shown["95 % interval"] == ">= 1.66"
 
 
-def test_the_threshold_is_written_as_the_metric(tmp_path):
-    (shown,) = made(tmp_path, good(1.0), tasks=[PARENTHESES]).shown.to_dict("records")
+def test_the_threshold_is_shown_in_the_form_of_the_metric(tmp_path):
+    (shown,) = table_of(tmp_path, good(1.0), tasks=[PARENTHESES]).shown.to_dict("records")
     assert shown["threshold"] == f"{100 * halfway():.1f} % accuracy"
     assert shown["until"] == "1"
 
 
-def test_a_threshold_that_is_searched_is_none(tmp_path):
-    table = made(tmp_path, good(1e6), tasks=["perceptron_capacity"])
+def test_a_task_whose_threshold_depends_on_the_configuration_has_no_row(tmp_path):
+    table = table_of(tmp_path, good(1e6), tasks=["perceptron_capacity"])
     assert table.tidy.empty and table.shown.empty
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.2, 0.7])
-def test_the_estimate_and_its_limits_hold_for_a_known_rate(rate):
-    """Of 200 sweeps at least 190 are expected in the limits, with a deviation of three."""
+def test_the_expected_number_and_its_limits_hold_for_a_known_rate(rate):
+    """The limits of at least 190 of 200 sweeps should hold the rate, with a deviation of three."""
     tried = 150
     reached = np.random.default_rng(3).binomial(tried, rate, 200)
     limits = [clopper_pearson(int(m), tried) for m in reached]

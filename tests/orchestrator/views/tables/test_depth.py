@@ -1,4 +1,4 @@
-"""Depth and the place of the nonlinearity at equal parameters, against SQL and by hand."""
+"""Compares tables of depth and of nonlinearities with SQL and with results by hand."""
 
 import math
 
@@ -27,16 +27,16 @@ COLUMNS = ["task", "budget", "architecture", "depth", "hidden", "parameters", "v
 COLUMNS += ["difference", "ratio"]
 
 
-def test_every_number_is_that_of_sql(at_random):
+def test_every_number_in_the_depth_table_is_that_of_sql(at_random):
     tidy = depth(at_random.study).tidy
     assert len(tidy) == 2 * 2 * 4 * 2  # without the intersection network, which has one depth
     assert_same(ordered(tidy[tidy["value"].notna()], COLUMNS), at_random.sql(RATIOS))
 
 
-def made(tmp_path, loss, trials=1, **changes):
-    """Trials a little worse than the loss of the cell, which is None where it diverged."""
-    few = {"architectures": ["rnn", "gru"], "tasks": [MEMORY], "depths": [1, 2, 4]}
-    folder = Folder.of(tmp_path, **{**few, "search": {"samples": 20}, **changes})
+def filled(tmp_path, loss, trials=1, **changes):
+    """Fill each cell with trials a little worse than its loss, or infeasible if that is None."""
+    defaults = {"architectures": ["rnn", "gru"], "tasks": [MEMORY], "depths": [1, 2, 4]}
+    folder = Folder.of(tmp_path, **{**defaults, "search": {"samples": 20}, **changes})
     rows = {}
     for cell in folder.plan.cells:
         value = loss(cell)
@@ -47,13 +47,13 @@ def made(tmp_path, loss, trials=1, **changes):
     return folder
 
 
-def test_depth_by_hand(tmp_path):
+def test_the_depth_table_shows_what_is_computed_by_hand(tmp_path):
     losses = {("rnn", 1): 0.8, ("rnn", 2): 0.4, ("rnn", 4): None, ("gru", 1): None}
 
     def loss(cell):
         return losses.get((cell.architecture.label, cell.depth), 0.2)
 
-    table = depth(made(tmp_path, loss).study)
+    table = depth(filled(tmp_path, loss).study)
     rnn, gru = table.shown.to_dict("records")
     assert (rnn["depth 1"], rnn["depth 2"], rnn["depth 4"]) == ("0.8", "0.4 : x 0.5", "-")
     assert (gru["depth 1"], gru["depth 2"], gru["depth 4"]) == ("-", "0.2", "0.2")
@@ -64,41 +64,41 @@ def test_depth_by_hand(tmp_path):
     )
 
 
-def test_limits_are_there_with_enough_trials_and_hold_the_ratio(tmp_path):
+def test_a_ratio_of_depths_has_limits_around_it_if_there_are_enough_trials(tmp_path):
     def loss(cell):
         return 1 / cell.depth
 
-    few = depth(made(tmp_path / "few", loss, LEAST_TRIALS - 1).study).tidy
+    few = depth(filled(tmp_path / "few", loss, LEAST_TRIALS - 1).study).tidy
     assert few["low"].isna().all()
-    enough = depth(made(tmp_path / "enough", loss, LEAST_TRIALS).study)
+    enough = depth(filled(tmp_path / "enough", loss, LEAST_TRIALS).study)
     tidy = enough.tidy
     deep = tidy[tidy["depth"] > 1]
     assert ((deep["low"] < deep["ratio"]) & (deep["ratio"] < deep["high"])).all()
     assert [*deep["ratio"] * deep["depth"]] == pytest.approx([1.0] * len(deep))
     shallow = tidy[tidy["depth"] == 1]
     assert set(shallow["ratio"]) == {1.0}
-    assert shallow["low"].isna().all()  # the same trials
+    assert shallow["low"].isna().all()  # compared with themselves
     assert "(" in enough.shown["depth 2"][0]
     assert enough.shown["depth 1"][0] == "1"
 
 
-def test_a_ratio_to_nothing_is_none(tmp_path):
-    tidy = depth(made(tmp_path, lambda cell: 0.0 if cell.depth == 1 else 0.5).study).tidy
+def test_a_ratio_to_a_loss_of_zero_is_missing(tmp_path):
+    tidy = depth(filled(tmp_path, lambda cell: 0.0 if cell.depth == 1 else 0.5).study).tidy
     assert tidy["ratio"].isna().all()
     assert [*tidy[tidy["depth"] == 2]["difference"]] == [0.5, 0.5]
 
 
-def test_what_is_compared_is_the_objective(tmp_path):
+def test_the_depth_table_compares_the_objective(tmp_path):
     metric = {"name": "parentheses", "options": PARENTHESES["options"]}
     training = {"steps": 16, "batch_size": 8, "evaluation_interval": 4, "objective": "metric"}
-    folder = made(tmp_path, lambda cell: 7.0, tasks=[metric], training=training)
+    folder = filled(tmp_path, lambda cell: 7.0, tasks=[metric], training=training)
     tidy = depth(folder.study).tidy
     assert set(tidy["measure"]) == {"accuracy"}
     assert set(tidy["value"]) == {0.5}
 
 
-def test_one_depth_has_no_such_table(tmp_path):
-    assert depth(made(tmp_path, lambda cell: 1.0, depths=[2]).study).tidy.empty
+def test_a_sweep_of_one_depth_has_no_depth_table(tmp_path):
+    assert depth(filled(tmp_path, lambda cell: 1.0, depths=[2]).study).tidy.empty
 
 
 NETWORKS = [
@@ -106,20 +106,23 @@ NETWORKS = [
     {"name": "linear_rnn", "options": {"act": "tanh"}},
     {"name": "rnn", "options": {"nonlinearity": "tanh"}},
     {"name": "rnn", "options": {"nonlinearity": "tanh", "act": "tanh"}},
-    "rnn",  # its nonlinearity is searched: of no pair
+    "rnn",  # in no pair, because its nonlinearity is searched
     "gru",
     {"name": "mirnn", "options": {"gate": "identity"}},
     {"name": "mirnn", "options": {"gate": "tanh", "act": "relu"}},
     "mirnn",
     {"name": "cprnn", "options": {"rank": 2, "gate": "identity"}},
-    {"name": "cprnn", "options": {"rank": 3, "gate": "tanh"}},  # of another rank: of no pair
+    {
+        "name": "cprnn",
+        "options": {"rank": 3, "gate": "tanh"},
+    },  # in no pair, because its rank differs
 ]
 LINEAR, LAYERWISE = "linear_rnn", "linear_rnn(act=tanh)"
 RNN, BOTH = "rnn(nonlinearity=tanh)", "rnn(act=tanh, nonlinearity=tanh)"
 PAIRS = {
     ("in the recurrence", LINEAR, RNN),
     ("in the recurrence", LAYERWISE, BOTH),
-    ("in the recurrence", "mirnn(gate=identity)", "mirnn"),  # tanh unless said otherwise
+    ("in the recurrence", "mirnn(gate=identity)", "mirnn"),  # its gate is tanh by default
     ("between layers", LINEAR, LAYERWISE),
     ("between layers", RNN, BOTH),
     ("between layers", "mirnn", "mirnn(act=relu, gate=tanh)"),
@@ -128,7 +131,7 @@ PAIRS = {
 }
 
 
-def test_pairs_differ_in_one_nonlinearity(tmp_path):
+def test_pairs_of_networks_differ_in_one_nonlinearity(tmp_path):
     chance = np.random.default_rng(0)
     losses = {}
 
@@ -137,26 +140,26 @@ def test_pairs_differ_in_one_nonlinearity(tmp_path):
             (cell.architecture.label, cell.depth, cell.budget), chance.uniform()
         )
 
-    folder = made(tmp_path, loss, architectures=NETWORKS, depths=[1, 2], budgets=[2500, 4000])
+    folder = filled(tmp_path, loss, architectures=NETWORKS, depths=[1, 2], budgets=[2500, 4000])
     tidy = depth_nonlinearity(folder.study).tidy
     for (layers, budget), group in tidy.groupby(["depth", "budget"]):
-        found = [*zip(group["change"], group["from"], group["to"], strict=True)]
-        assert len(found) == len(PAIRS)
-        assert set(found) == PAIRS
+        pairs = [*zip(group["change"], group["from"], group["to"], strict=True)]
+        assert len(pairs) == len(PAIRS)
+        assert set(pairs) == PAIRS
         for row in group.to_dict("records"):
-            one, two = (losses[row[side], layers, budget] for side in ("from", "to"))
-            assert (row["value_from"], row["value_to"]) == (one, two)
-            assert row["difference"] == two - one
-            assert row["ratio"] == pytest.approx(two / one)
+            loss_from, loss_to = (losses[row[side], layers, budget] for side in ("from", "to"))
+            assert (row["value_from"], row["value_to"]) == (loss_from, loss_to)
+            assert row["difference"] == loss_to - loss_from
+            assert row["ratio"] == pytest.approx(loss_to / loss_from)
             assert (row["trials_from"], row["trials_to"]) == (1, 1)
     assert len(tidy) == 4 * len(PAIRS)
 
 
-def test_a_side_that_did_not_complete_is_a_dash_with_its_reason(tmp_path):
+def test_a_network_of_a_pair_without_completed_trials_is_a_dash_with_its_reason(tmp_path):
     def loss(cell):
         return None if cell.architecture.label == LAYERWISE else 0.5
 
-    folder = made(tmp_path, loss, architectures=NETWORKS[:2], depths=[2])
+    folder = filled(tmp_path, loss, architectures=NETWORKS[:2], depths=[2])
     table = depth_nonlinearity(folder.study)
     (row,) = table.shown.to_dict("records")
     assert (row["value from"], row["value to"], row["ratio"]) == ("0.5", "-", "-")
@@ -164,5 +167,5 @@ def test_a_side_that_did_not_complete_is_a_dash_with_its_reason(tmp_path):
     assert table.notes[-1].startswith(f"'-': no trial of {LAYERWISE} at depth 2")
 
 
-def test_without_such_networks_there_is_no_such_table(tmp_path):
-    assert depth_nonlinearity(made(tmp_path, lambda cell: 1.0).study).tidy.empty
+def test_without_a_pair_of_networks_the_depth_nonlinearity_table_is_empty(tmp_path):
+    assert depth_nonlinearity(filled(tmp_path, lambda cell: 1.0).study).tidy.empty

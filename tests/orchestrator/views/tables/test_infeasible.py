@@ -1,4 +1,4 @@
-"""Infeasible fractions, against SQL, the closed formula and the paper's own numbers."""
+"""Compares fractions of infeasible trials with SQL, a closed formula and the paper."""
 
 import math
 
@@ -25,23 +25,25 @@ COLUMNS = ["task", "depth", "budget", "architecture", "trials", "infeasible", "u
 COLUMNS += ["errored", "networks", "networks_infeasible"]
 
 
-def test_every_count_is_that_of_sql_and_every_limit_follows_from_it(at_random):
+def test_counts_of_infeasible_trials_are_those_of_sql_and_limits_follow_from_them(at_random):
     tidy = infeasible_fractions(at_random.study).tidy
     decided = tidy[tidy["trials"] > 0]
     assert_same(ordered(decided, COLUMNS), [row for row in at_random.sql(COUNTS) if row[4]])
     for row in decided.to_dict("records"):
-        sure, more, trials = row["infeasible"], row["undetermined"], row["trials"]
-        assert row["share"] == pytest.approx(sure / trials)
-        assert row["share_with_undetermined"] == pytest.approx((sure + more) / trials)
-        assert row["wilson_low"] == pytest.approx(wilson_in_closed_form(sure, trials)[0], abs=1e-12)
+        diverged, undetermined, trials = row["infeasible"], row["undetermined"], row["trials"]
+        assert row["share"] == pytest.approx(diverged / trials)
+        assert row["share_with_undetermined"] == pytest.approx((diverged + undetermined) / trials)
+        assert row["wilson_low"] == pytest.approx(
+            wilson_in_closed_form(diverged, trials)[0], abs=1e-12
+        )
         assert row["wilson_high"] == pytest.approx(
-            wilson_in_closed_form(sure + more, trials)[1], abs=1e-12
+            wilson_in_closed_form(diverged + undetermined, trials)[1], abs=1e-12
         )
         assert 0 <= row["wilson_low"] <= row["share"] <= row["share_with_undetermined"]
         assert row["share_with_undetermined"] <= row["wilson_high"] <= 1
 
 
-def made(tmp_path, *ends, **changes):
+def row_of_rnn(tmp_path, *ends, **changes):
     folder = Folder.of(tmp_path, **{"tasks": [MEMORY], "search": {"samples": 20}, **changes})
     folder.fill("rnn", *ends)
     folder.fill("gru", completed(0.1, 0.5))
@@ -51,12 +53,13 @@ def made(tmp_path, *ends, **changes):
     return row, shown
 
 
-def test_the_share_by_hand(tmp_path):
+def test_the_share_of_infeasible_trials_and_its_limits_are_those_computed_by_hand(tmp_path):
     ends = [infeasible()] * 3 + [stopped()] * 5 + [completed(1.0, 1.0)] * 2 + [errored()] * 4
-    row, shown = made(tmp_path, *ends)
+    row, shown = row_of_rnn(tmp_path, *ends)
     assert (row["trials"], row["infeasible"], row["undetermined"], row["errored"]) == (10, 3, 5, 4)
     assert (row["share"], row["share_with_undetermined"]) == (0.3, 0.8)
-    # 3 of 10 have 0.1078 to 0.6032; 8 of 10 mirror 2 of 10, which have 0.0567 to 0.5098.
+    # The limits of 3 of 10 are 0.1078 and 0.6032, and those of 2 of 10, which 8 of 10 mirror,
+    # are 0.0567 and 0.5098.
     assert row["wilson_low"] == pytest.approx(0.1078, abs=5e-5)
     assert row["wilson_high"] == pytest.approx(1 - 0.0567, abs=5e-5)
     assert shown["share"] == "30.0 to 80.0 %"
@@ -73,36 +76,38 @@ def test_the_share_by_hand(tmp_path):
         ([infeasible()], "100.0 %", "20.7 to 100.0 %"),
     ],
 )
-def test_all_of_a_kind_and_one_trial(tmp_path, ends, share, limits):
-    _, shown = made(tmp_path, *ends)
+def test_the_share_has_limits_also_where_all_trials_ended_alike_or_there_is_one(
+    tmp_path, ends, share, limits
+):
+    _, shown = row_of_rnn(tmp_path, *ends)
     assert (shown["share"], shown["95 % limits"]) == (share, limits)
 
 
 @pytest.mark.parametrize("ends", [[], [errored()], [errored(), errored()]])
 def test_without_a_decided_trial_there_is_no_share(tmp_path, ends):
-    row, shown = made(tmp_path, *ends)
+    row, shown = row_of_rnn(tmp_path, *ends)
     assert (row["trials"], row["errored"]) == (0, len(ends))
     assert math.isnan(row["share"])
     assert math.isnan(row["wilson_low"])
     assert (shown["share"], shown["95 % limits"]) == ("-", "-")
 
 
-def test_single_networks_are_counted_beside_trials(tmp_path):
+def test_infeasible_networks_are_counted_beside_infeasible_trials(tmp_path):
     half = end("completed", 1.0, 1.0, lanes=[1.0] * 3, lane_infeasible_at=[None, 7, None])
     all_of_them = infeasible(lane_infeasible_at=[1, 2, 3])
-    row, _ = made(tmp_path, half, half, all_of_them, errored(), replicates=3)
+    row, _ = row_of_rnn(tmp_path, half, half, all_of_them, errored(), replicates=3)
     assert (row["trials"], row["infeasible"]) == (3, 1)
     assert (row["networks"], row["networks_infeasible"]) == (9, 5)
 
 
-def test_networks_of_unequal_number_are_all_counted(tmp_path):
-    one = infeasible(lane_infeasible_at=[4])
-    three = end("completed", 1.0, 1.0, lanes=[1.0] * 3, lane_infeasible_at=[None, None, 2])
-    row, _ = made(tmp_path, one, three, stopped(), errored())
+def test_networks_of_trials_with_different_numbers_of_networks_are_all_counted(tmp_path):
+    one_network = infeasible(lane_infeasible_at=[4])
+    three_networks = end("completed", 1.0, 1.0, lanes=[1.0] * 3, lane_infeasible_at=[None, None, 2])
+    row, _ = row_of_rnn(tmp_path, one_network, three_networks, stopped(), errored())
     assert (row["networks"], row["networks_infeasible"]) == (1 + 3 + 2, 2)
 
 
-def test_configurations_that_were_chosen_are_told(tmp_path):
+def test_a_note_counts_cells_whose_configurations_were_not_drawn_at_random(tmp_path):
     search = {"method": "list", "configurations": [{"learning_rate": 0.1}]}
     folder = Folder.of(tmp_path, tasks=[MEMORY], search=search)
     folder.fill("rnn", infeasible())
@@ -125,7 +130,7 @@ def published_shares(tmp_path, **changes):
     }
 
 
-def test_the_papers_numbers_stand_where_cells_are_the_papers(tmp_path):
+def test_the_papers_shares_stand_beside_the_cells_that_the_paper_has(tmp_path):
     names = ["rnn", "irnn", "ugrnn", "gru", "lstm", "intersection", "wcrnn"]
     shares = published_shares(
         tmp_path,
@@ -141,33 +146,38 @@ def test_the_papers_numbers_stand_where_cells_are_the_papers(tmp_path):
     assert shares == pytest.approx(
         {
             (name, depth, "parentheses", 200_000): percent / 100
-            for depth, of in percents.items()
-            for name, percent in of.items()
+            for depth, architectures in percents.items()
+            for name, percent in architectures.items()
         }
     )
 
 
 @pytest.mark.parametrize(
-    ("options", "there"),
+    ("options", "is_published"),
     [({"held_out_size": 64}, True), ({"length": 175}, True), ({"length": 20}, False)],
 )
-def test_a_shorter_task_is_not_the_papers(tmp_path, options, there):
+def test_published_shares_stand_beside_tasks_of_the_papers_length_alone(
+    tmp_path, options, is_published
+):
     task = {"name": "parentheses", "options": options}
     shares = published_shares(tmp_path, architectures=["gru"], tasks=[task], budgets=[200_000])
-    assert [*shares.values()] == ([0.155] if there else [])
+    assert [*shares.values()] == ([0.155] if is_published else [])
 
 
-def test_published_numbers_are_percentages():
+def test_published_shares_of_infeasible_trials_are_percentages():
     paper = published("capacity_table1_infeasible")
     assert len(paper) == 11
     assert paper["infeasible_percent"].between(0, 100).all()
     assert not paper.duplicated(["architecture", "depth", "parameters", "task"]).any()
 
 
-def test_limits_cover_the_rate_that_early_stopping_hides():
-    """The table's limits in 200 sweeps: of what diverges, a half was stopped before it did."""
+def test_limits_cover_the_rate_of_divergence_that_early_stopping_hides():
+    """In 200 sweeps, half of the trials that would diverge are stopped before they do."""
     outcomes = np.random.default_rng(5).multinomial(100, [0.15, 0.5, 0.35], 200)
-    limits = [(wilson(sure, 100)[0], wilson(sure + more, 100)[1]) for sure, more, _ in outcomes]
+    limits = [
+        (wilson(diverged, 100)[0], wilson(diverged + undetermined, 100)[1])
+        for diverged, undetermined, _ in outcomes
+    ]
     assert sum(low <= 0.3 <= high for low, high in limits) >= 190
-    # The Wilson interval of what was seen to diverge alone does not hold it.
-    assert sum(wilson(sure, 100)[1] >= 0.3 for sure, _, _ in outcomes) < 100
+    # The Wilson interval of the trials that did diverge does not hold the rate.
+    assert sum(wilson(diverged, 100)[1] >= 0.3 for diverged, _, _ in outcomes) < 100

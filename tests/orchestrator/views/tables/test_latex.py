@@ -1,4 +1,4 @@
-"""Tables as LaTeX: what a paper includes compiles, and says what the table says."""
+"""Checks that tables as LaTeX compile in a document and have the rows of the table."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def table(rows, columns=("name", "x_1"), index=1, **others):
 
 
 def compiled(folder, tables):
-    """The text of the document that includes the tables."""
+    """Compile a document that includes the tables; return the log of pdflatex."""
     if shutil.which("pdflatex") is None:
         pytest.skip("there is no pdflatex (Debian: texlive-latex-recommended)")
     paths = [path for path in write(tables, folder) if path.suffix == ".tex"]
@@ -46,21 +46,21 @@ def compiled(folder, tables):
 
 
 @pytest.mark.slow
-def test_every_table_of_a_sweep_compiles(at_random, tmp_path):
+def test_every_table_of_a_sweep_compiles_as_latex(at_random, tmp_path):
     tables = build(at_random.study)
-    log = compiled(tmp_path, [one for one in tables if len(one.shown) <= LONG])
+    log = compiled(tmp_path, [short for short in tables if len(short.shown) <= LONG])
     assert "Overfull" not in log
     compiled(tmp_path, tables)
 
 
 @pytest.mark.slow
-def test_whatever_stands_in_a_table_compiles(tmp_path):
+def test_a_table_with_special_characters_compiles_as_latex(tmp_path):
     rows = [[NASTY, "1"], [NASTY, "2"], ["", "-"]]
     compiled(tmp_path, [table(rows, ("a_b & c", NASTY), notes=(NASTY,))])
 
 
 @pytest.mark.slow
-def test_a_table_longer_than_a_page_goes_on_on_the_next(tmp_path):
+def test_a_table_longer_than_a_page_continues_on_the_next_page(tmp_path):
     log = compiled(tmp_path, [table([[f"row {n}", n] for n in range(3 * LONG)])])
     assert int(re.search(r"\((\d+) pages", log)[1]) >= 2
 
@@ -73,20 +73,20 @@ def test_a_long_table_is_no_wider_than_a_line(tmp_path, letters):
     assert "Overfull" not in log
 
 
-def test_every_table_parses_to_what_is_shown(at_random):
-    for one in build(at_random.study):
-        text = latex(one)
+def test_the_latex_of_every_table_parses_to_the_rows_that_are_shown(at_random):
+    for built in build(at_random.study):
+        text = latex(built)
         walker = LatexWalker(text)
         nodes, _, length = walker.get_latex_nodes()
         assert length == len(text) and nodes
-        if len(one.shown) <= LONG:
+        if len(built.shown) <= LONG:
             body = re.search(r"\\midrule\n(.*?)\n\\bottomrule", text, re.S)
             rows = body[1].split("\\\\\n")
-            assert len(rows) == len(one.shown)
-            assert {row.count(" & ") for row in rows} == {len(one.shown.columns) - 1}
+            assert len(rows) == len(built.shown)
+            assert {row.count(" & ") for row in rows} == {len(built.shown.columns) - 1}
 
 
-def test_by_hand():
+def test_the_latex_of_a_small_table_is_that_written_by_hand():
     shown = table(
         [["a", "x", "1 ± 2 %"], ["a", "y", "-"], ["b", "y", "<1"]],
         ("task", "rnn_2", "v"),

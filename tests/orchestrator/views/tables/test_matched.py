@@ -1,4 +1,4 @@
-"""Loss at matched parameter counts, against SQL and by hand."""
+"""Compares losses at matched parameter counts with SQL and with results by hand."""
 
 import json
 import math
@@ -34,13 +34,13 @@ COUNTS = """
 """
 
 
-def test_every_number_is_that_of_sql(at_random):
+def test_every_number_in_the_parameter_matched_table_is_that_of_sql(at_random):
     tidy = parameter_matched(at_random.study).tidy
     assert len(tidy) == len(at_random.plan.cells) == 2 * 2 * (5 * 2 - 1)
     assert_same(ordered(tidy[tidy["trial"].notna()], COLUMNS), at_random.sql(BEST))
     counts = [*COLUMNS[:4], "completed", "stopped", "infeasible", "errored"]
-    there = tidy[tidy[counts[4:]].sum(axis=1) > 0]
-    assert_same(ordered(there, counts), at_random.sql(COUNTS))
+    ended = tidy[tidy[counts[4:]].sum(axis=1) > 0]
+    assert_same(ordered(ended, counts), at_random.sql(COUNTS))
 
 
 def test_cells_stand_in_the_order_of_the_file_and_match_the_plan(at_random):
@@ -54,12 +54,12 @@ def test_cells_stand_in_the_order_of_the_file_and_match_the_plan(at_random):
 
 def test_the_baseline_of_the_memory_task_has_a_loss_of_one(at_random):
     tidy = parameter_matched(at_random.study).tidy
-    memory = tidy[tidy["metric"] == "rms"]  # the variance of a uniform number in [-3^.5, 3^.5]
+    memory = tidy[tidy["metric"] == "rms"]  # a uniform number in [-3^.5, 3^.5] has variance 1
     assert len(memory) == 18
     assert set(memory["baseline_loss"]) == set(memory["baseline_metric"]) == {1.0}
 
 
-def made(tmp_path, *ends, **changes):
+def table_of(tmp_path, *ends, **changes):
     folder = Folder.of(tmp_path, tasks=[MEMORY], **changes)
     folder.fill("rnn", *ends)
     folder.fill("gru", completed(0.25, 0.5, metrics=[0.6, 0.8]))
@@ -73,7 +73,7 @@ def only(table, architecture="rnn"):
 
 def test_the_best_by_validation_shows_its_evaluation_even_if_others_evaluate_better(tmp_path):
     better = completed(0.2, 0.01)
-    table = made(
+    table = table_of(
         tmp_path, stopped(0.0), better, completed(0.1, 0.7, lanes=[0.6, 0.8]), infeasible()
     )
     row = only(table)
@@ -114,7 +114,7 @@ def test_of_ties_the_earlier_configuration_counts_whichever_ended_first(tmp_path
     ],
 )
 def test_a_cell_without_a_completed_trial_is_a_dash_with_its_reason(tmp_path, ends, reason):
-    table = made(tmp_path, *ends)
+    table = table_of(tmp_path, *ends)
     assert (table.shown["rnn"].item(), table.shown["gru"].item()) == ("-", "0.5 (0.7)")
     row = only(table)
     assert (pd.isna(row["trial"]), row["networks"]) == (True, 0)
@@ -128,7 +128,7 @@ def test_a_cell_without_a_completed_trial_is_a_dash_with_its_reason(tmp_path, en
 
 
 def test_an_impossible_cell_is_a_dash_with_its_reason_told_once(tmp_path):
-    table = made(tmp_path, architectures=["rnn", "intersection", "gru"], budgets=[4000])
+    table = table_of(tmp_path, architectures=["rnn", "intersection", "gru"], budgets=[4000])
     assert table.shown["intersection"].item() == "-"
     assert "'-': intersection does not exist at depth 1: it needs depth 2 or more." in table.notes
     assert "intersection" not in {*table.tidy["architecture"]}
@@ -137,13 +137,17 @@ def test_an_impossible_cell_is_a_dash_with_its_reason_told_once(tmp_path):
 def test_a_network_that_diverged_is_left_out_of_the_deviation(tmp_path):
     nan = math.nan
     lanes = {"lanes": [0.1, nan, 0.3], "metrics": [0.2, nan, 0.6]}
-    row = only(made(tmp_path, completed(3.0, 3.4, **lanes), replicates=3))
+    row = only(table_of(tmp_path, completed(3.0, 3.4, **lanes), replicates=3))
     assert row["networks"] == 2
-    assert row["evaluation_loss"] == 3.4  # the trial's own, with the threshold for the lost one
+    assert (
+        row["evaluation_loss"] == 3.4
+    )  # the trial's own loss, with the threshold for the lost network
     assert row["evaluation_loss_deviation"] == pytest.approx(0.2 / math.sqrt(2))
     assert row["evaluation_metric_deviation"] == pytest.approx(0.4 / math.sqrt(2))
-    one = only(made(tmp_path / "one", completed(3.0, 3.4, lanes=[nan, nan, 0.3]), replicates=3))
-    assert (one["networks"], math.isnan(one["evaluation_loss_deviation"])) == (1, True)
+    single = only(
+        table_of(tmp_path / "one", completed(3.0, 3.4, lanes=[nan, nan, 0.3]), replicates=3)
+    )
+    assert (single["networks"], math.isnan(single["evaluation_loss_deviation"])) == (1, True)
 
 
 def test_a_trial_that_errored_and_completed_later_counts_once(tmp_path):
@@ -154,7 +158,7 @@ def test_a_trial_that_errored_and_completed_later_counts_once(tmp_path):
     assert (row["completed"], row["errored"], row["evaluation_loss"]) == (1, 1, 1.0)
 
 
-def test_what_follows_from_the_metric_has_a_row_of_its_own(tmp_path):
+def test_a_further_metric_has_a_row_of_its_own(tmp_path):
     folder = Folder.of(tmp_path)
     folder.fill("rnn", completed(0.5, 0.5, further=json.dumps({"half": 0.25})))
     folder.fill("gru", completed(0.4, 0.4, further=json.dumps({"half": 0.125})))

@@ -1,4 +1,4 @@
-"""Error against units per layer, against SQL and closed forms."""
+"""Compares errors over units per layer with SQL and closed forms."""
 
 import math
 
@@ -26,14 +26,14 @@ COLUMNS = ["task", "depth", "architecture", "hidden", "parameters", "trial", "er
 COLUMNS += ["error_deviation", "networks", "units_per_input", "subspace_error"]
 
 
-def test_every_number_is_that_of_sql(at_random):
+def test_every_number_in_the_memory_table_is_that_of_sql(at_random):
     tidy = memory(at_random.study).tidy
     assert len(tidy) == 18
     assert_same(ordered(tidy[tidy["trial"].notna()], COLUMNS), at_random.sql(BEST))
 
 
-def made(tmp_path, errors, **changes):
-    """The error of each cell's only trial, from the cell; none where it diverged."""
+def filled(tmp_path, errors, **changes):
+    """Fill each cell with a trial of the error that ``errors`` returns; infeasible if None."""
     folder = Folder.of(tmp_path, **{"architectures": ["rnn"], "tasks": [SIXTEEN], **changes})
     rows = {}
     for cell in folder.plan.cells:
@@ -49,9 +49,9 @@ def lost_dimensions(cell):
     return math.sqrt(max(0.0, 1 - cell.hidden / 16))
 
 
-def test_keeping_as_many_dimensions_as_units_is_what_the_paper_found(tmp_path):
+def test_a_vector_is_reconstructed_if_there_are_as_many_units_as_the_paper_found(tmp_path):
     budgets = [300, 700, 760, 850, 900, 1000, 2000]
-    folder = made(tmp_path, lost_dimensions, budgets=budgets)
+    folder = filled(tmp_path, lost_dimensions, budgets=budgets)
     table = memory(folder.study)
     hidden = [*table.tidy["hidden"]]
     assert hidden == sorted(hidden)
@@ -63,16 +63,16 @@ def test_keeping_as_many_dimensions_as_units_is_what_the_paper_found(tmp_path):
 
 
 def test_a_vector_with_one_lost_dimension_is_not_reconstructed(tmp_path):
-    def error(cell):  # a hair on either side of what the loss of one of sixteen leaves
+    def error(cell):  # equal to or just below the error if one of sixteen is lost
         return 0.25 if cell.budget == 2000 else 0.2499
 
-    tidy = memory(made(tmp_path, error, budgets=[2000, 3000]).study).tidy
+    tidy = memory(filled(tmp_path, error, budgets=[2000, 3000]).study).tidy
     assert [*tidy["reconstructed"]] == [False, True]
     assert [*tidy["published"]] == [True, True]
 
 
-def test_curves_stand_one_after_another_from_narrow_to_wide(tmp_path):
-    folder = made(
+def test_curves_of_error_stand_one_after_another_from_narrow_to_wide_networks(tmp_path):
+    folder = filled(
         tmp_path,
         lost_dimensions,
         architectures=["rnn", "gru"],
@@ -80,15 +80,15 @@ def test_curves_stand_one_after_another_from_narrow_to_wide(tmp_path):
         depths=[1, 2],
     )
     tidy = memory(folder.study).tidy
-    places = [*dict.fromkeys(zip(tidy["depth"], tidy["architecture"], strict=True))]
-    assert places == [(1, "rnn"), (1, "gru"), (2, "rnn"), (2, "gru")]
+    curves = [*dict.fromkeys(zip(tidy["depth"], tidy["architecture"], strict=True))]
+    assert curves == [(1, "rnn"), (1, "gru"), (2, "rnn"), (2, "gru")]
     for _, curve in tidy.groupby(["depth", "architecture"]):
         assert len(curve) == 3
         assert curve["hidden"].is_monotonic_increasing
 
 
 def test_a_cell_without_a_completed_trial_is_a_dash_with_its_reason(tmp_path):
-    table = memory(made(tmp_path, lambda cell: None).study)
+    table = memory(filled(tmp_path, lambda cell: None).study)
     (row,) = table.shown.to_dict("records")
     assert (row["error"], row["reconstructed"]) == ("-", "-")
     assert row["published"] == "yes"
@@ -99,15 +99,17 @@ def test_a_cell_without_a_completed_trial_is_a_dash_with_its_reason(tmp_path):
 
 
 def test_a_best_trial_without_a_number_is_a_dash_with_its_reason(tmp_path):
-    table = memory(made(tmp_path, lambda cell: math.nan).study)
+    table = memory(filled(tmp_path, lambda cell: math.nan).study)
     assert [*table.shown["error"]] == [*table.shown["reconstructed"]] == ["-"]
     assert table.notes[-1].startswith("'-': the best of 1 completed trials of rnn at depth 1")
 
 
 @pytest.mark.parametrize(("depth", "units"), [(1, 45), (2, 25), (4, 15), (8, 10), (3, 19)])
-def test_a_linear_network_needs_so_many_units_to_delay_a_copy(tmp_path, depth, units):
-    """The least whole number n with p d <= L (n - d)."""
-    folder = made(
+def test_a_linear_network_needs_as_many_units_to_delay_a_copy_as_the_bound_says(
+    tmp_path, depth, units
+):
+    """The number is the least whole n with p d <= L (n - d)."""
+    folder = filled(
         tmp_path, lambda cell: 0.1, architectures=["linear_rnn"], tasks=[COPY], depths=[depth]
     )
     table = memory(folder.study)
@@ -120,7 +122,7 @@ def test_a_linear_network_needs_so_many_units_to_delay_a_copy(tmp_path, depth, u
     assert "delayed_copy" in table.notes[1]
 
 
-def test_of_other_tasks_there_is_no_such_table(tmp_path):
+def test_a_sweep_without_a_memory_task_has_no_memory_table(tmp_path):
     folder = Folder.of(tmp_path, tasks=[PARENTHESES])
     folder.fill("rnn", completed(0.1, 0.1))
     assert memory(folder.study).tidy.empty

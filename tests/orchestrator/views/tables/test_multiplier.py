@@ -1,4 +1,4 @@
-"""The parameter multiplier: known multipliers, another integration, other draws, its coverage."""
+"""Compares parameter multipliers with known ones and other methods; checks their coverage."""
 
 import dataclasses
 import json
@@ -30,14 +30,14 @@ BUDGETS = [1000, 2000, 4000, 8000]
 
 
 def power_law(parameters, times=1.0):
-    """Reached by a network that needs so many times the parameters."""
+    """Return the loss of a network that needs so many times the parameters."""
     return 100 * (parameters / times) ** -0.5
 
 
-def made(tmp_path, ends, **changes):
-    """One list of ends a cell, from the cell."""
-    few = {"architectures": ["rnn", "gru"], "tasks": [MEMORY], "budgets": BUDGETS}
-    folder = Folder.of(tmp_path, **{**few, "search": {"samples": 20}, **changes})
+def filled(tmp_path, ends, **changes):
+    """Fill each cell with the ends that ``ends`` returns for it."""
+    defaults = {"architectures": ["rnn", "gru"], "tasks": [MEMORY], "budgets": BUDGETS}
+    folder = Folder.of(tmp_path, **{**defaults, "search": {"samples": 20}, **changes})
     rows = {}
     for cell in folder.plan.cells:
         rows |= {f"{cell.id}_{i:05d}": row for i, row in enumerate(ends(cell))}
@@ -48,18 +48,21 @@ def made(tmp_path, ends, **changes):
 def pair(table, architecture="gru", equals="rnn", depth=1):
     tidy = table.tidy
     chosen = (tidy["architecture"] == architecture) & (tidy["equals"] == equals)
-    there = tidy["depth"].isna() if depth is None else (tidy["depth"] == depth).fillna(False)
-    (row,) = tidy[chosen & there].to_dict("records")
+    at_depth = tidy["depth"].isna() if depth is None else (tidy["depth"] == depth).fillna(False)
+    (row,) = tidy[chosen & at_depth].to_dict("records")
     return row
 
 
 def losses(cell, gru=2.0):
     loss = power_law(cell.parameters, gru if cell.architecture.label == "gru" else 1.0)
-    return [completed(loss, loss), completed(loss + 1, 1e-9)]  # better, but not by validation
+    return [
+        completed(loss, loss),
+        completed(loss + 1, 1e-9),
+    ]  # better by evaluation, but not by validation
 
 
 def test_a_known_multiplier_is_found_and_its_inverse_stands_opposite(tmp_path):
-    folder = made(tmp_path, losses)
+    folder = filled(tmp_path, losses)
     table = parameter_multiplier(folder.study)
     row, other = pair(table), pair(table, "rnn", "gru")
     assert row["multiplier"] == pytest.approx(2.0)
@@ -69,7 +72,7 @@ def test_a_known_multiplier_is_found_and_its_inverse_stands_opposite(tmp_path):
         name: [c.parameters for c in folder.plan.cells if c.architecture.label == name]
         for name in ("rnn", "gru")
     }
-    # What both reach: from the smallest gru to the largest, and the rnn starts lower.
+    # Both reach the losses between those of the smallest rnn and of the largest gru.
     assert row["best_measure"] == pytest.approx(power_law(max(parameters["gru"]), 2))
     assert row["worst_measure"] == pytest.approx(power_law(min(parameters["rnn"])))
     shown = table.shown.set_index("equals")
@@ -77,8 +80,8 @@ def test_a_known_multiplier_is_found_and_its_inverse_stands_opposite(tmp_path):
     assert [*shown["gru"]] == ["2", "1"]
 
 
-def test_too_few_trials_have_no_limits_and_enough_have_them(tmp_path):
-    few = parameter_multiplier(made(tmp_path / "few", losses).study)
+def test_a_multiplier_has_limits_only_if_there_are_enough_trials(tmp_path):
+    few = parameter_multiplier(filled(tmp_path / "few", losses).study)
     assert math.isnan(pair(few)["low"])
     assert pair(few)["resamples"] == 0
 
@@ -87,14 +90,14 @@ def test_too_few_trials_have_no_limits_and_enough_have_them(tmp_path):
         loss = 1.1 * best["evaluation_loss"]
         return [best, *[completed(loss + i, loss) for i in range(LEAST_TRIALS - 1)]]
 
-    row = pair(parameter_multiplier(made(tmp_path / "many", many).study))
+    row = pair(parameter_multiplier(filled(tmp_path / "many", many).study))
     assert row["resamples"] == RESAMPLES
     assert row["low"] < row["multiplier"] < row["high"]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_mean_ratio_is_that_of_another_integration(seed):
-    """Of curves that are not monotone, against adaptive quadrature of broken lines."""
+def test_the_mean_log_ratio_of_two_curves_is_that_of_adaptive_quadrature(seed):
+    """The curves are broken lines that are not monotone; quadrature integrates their ratio."""
     chance = np.random.default_rng(seed)
     curves = []
     for _ in range(2):
@@ -104,23 +107,23 @@ def test_the_mean_ratio_is_that_of_another_integration(seed):
 
     low = max(cost.min() for _, cost in curves)
     high = min(cost[0] for _, cost in curves)
-    one, other = curves
-    found = mean_log_ratio(one[0], one[1][None], other[0], other[1][None])[0]
+    first, second = curves
+    ratio = mean_log_ratio(first[0], first[1][None], second[0], second[1][None])[0]
     if low >= high:
-        assert math.isnan(found)
+        assert math.isnan(ratio)
         return
-    knots = np.unique(np.concatenate([one[1], other[1]]))
+    knots = np.unique(np.concatenate([first[1], second[1]]))
     knots = knots[(knots > low) & (knots < high)]
     edges = [low, *knots, high]
     total = sum(
-        quad(lambda c: _least_size(one, c) - _least_size(other, c), a, b, epsabs=1e-12)[0]
+        quad(lambda c: _least_size(first, c) - _least_size(second, c), a, b, epsabs=1e-12)[0]
         for a, b in pairwise(edges)
     )
-    assert found == pytest.approx(total / (high - low), abs=1e-9)
+    assert ratio == pytest.approx(total / (high - low), abs=1e-9)
 
 
 def _least_size(curve, cost):
-    """The least size at which the broken line of lowest costs so far is at the cost."""
+    """Return the least size at which the broken line of lowest costs so far is at the cost."""
     size, lowest = curve[0], np.minimum.accumulate(curve[1])
     for i in range(len(size) - 1):
         if lowest[i] >= cost >= lowest[i + 1] and lowest[i] > lowest[i + 1]:
@@ -129,32 +132,32 @@ def _least_size(curve, cost):
     return size[0]
 
 
-def test_nothing_is_extrapolated(tmp_path):
+def test_a_multiplier_is_missing_where_the_losses_of_two_architectures_do_not_overlap(tmp_path):
     def apart(cell):
         loss = power_law(cell.parameters) / (1 if cell.architecture.label == "gru" else 100)
         return [completed(loss, loss)]
 
-    table = parameter_multiplier(made(tmp_path, apart).study)
+    table = parameter_multiplier(filled(tmp_path, apart).study)
     assert table.tidy["multiplier"].isna().all()
     assert [*table.shown["gru"]] == ["-", "1"]
     task = "memory(delay=2, size=3)"
-    told = f"'-' on {task} at depth 1: what they reach does not overlap: gru and rnn."
-    assert table.notes[-1] == told
+    note = f"'-' on {task} at depth 1: what they reach does not overlap: gru and rnn."
+    assert table.notes[-1] == note
 
 
-def test_many_pairs_are_counted_and_not_listed(tmp_path):
+def test_a_note_counts_many_pairs_without_overlap_and_does_not_list_them(tmp_path):
     names = ["rnn", "gru", "lstm", "ugrnn", "irnn"]
 
     def apart(cell):
         loss = power_law(cell.parameters) / 100 ** names.index(cell.architecture.label)
         return [completed(loss, loss)]
 
-    table = parameter_multiplier(made(tmp_path, apart, architectures=names).study)
+    table = parameter_multiplier(filled(tmp_path, apart, architectures=names).study)
     assert table.tidy["multiplier"].isna().all()
     assert table.notes[-1].endswith("does not overlap: 10 pairs, those of no other note.")
 
 
-def test_a_curve_needs_two_sizes_that_were_reached(tmp_path):
+def test_a_curve_needs_two_sizes_that_have_a_best_trial(tmp_path):
     nan = math.nan
 
     def ends(cell):
@@ -163,18 +166,20 @@ def test_a_curve_needs_two_sizes_that_were_reached(tmp_path):
         lost = {2000: infeasible(), 4000: stopped(), 8000: completed(0.1, nan)}
         return [lost[cell.budget]]
 
-    table = parameter_multiplier(made(tmp_path, ends).study)
+    table = parameter_multiplier(filled(tmp_path, ends).study)
     row = pair(table)
     assert (row["sizes"], row["equals_sizes"]) == (1, 4)
     assert math.isnan(row["multiplier"])
     assert table.notes[-1].endswith("fewer than two sizes have a best trial: gru.")
 
 
-def test_a_size_that_is_missing_is_bridged(tmp_path):
+def test_a_multiplier_bridges_a_size_without_a_best_trial(tmp_path):
     def ends(cell):
         return [infeasible()] if cell.budget == 2000 else losses(cell)
 
-    assert pair(parameter_multiplier(made(tmp_path, ends).study))["multiplier"] == pytest.approx(2)
+    assert pair(parameter_multiplier(filled(tmp_path, ends).study))["multiplier"] == pytest.approx(
+        2
+    )
 
 
 def test_losses_that_are_not_positive_are_compared_as_they_are(tmp_path):
@@ -183,15 +188,15 @@ def test_losses_that_are_not_positive_are_compared_as_they_are(tmp_path):
         loss = 8.0 - math.log(cell.parameters / twice)
         return [completed(loss, loss)]
 
-    row = pair(parameter_multiplier(made(tmp_path, ends).study))
+    row = pair(parameter_multiplier(filled(tmp_path, ends).study))
     assert row["best_measure"] < 0
     assert row["multiplier"] == pytest.approx(2)
 
 
-def test_one_size_has_no_such_table_and_neither_has_one_architecture(tmp_path):
-    one_size = made(tmp_path / "size", losses, budgets=[4000])
+def test_a_sweep_of_one_size_or_one_architecture_has_no_multiplier_table(tmp_path):
+    one_size = filled(tmp_path / "size", losses, budgets=[4000])
     assert parameter_multiplier(one_size.study).tidy.empty
-    alone = made(tmp_path / "alone", losses, architectures=["gru"])
+    alone = filled(tmp_path / "alone", losses, architectures=["gru"])
     assert parameter_multiplier(alone.study).tidy.empty
 
 
@@ -209,7 +214,7 @@ def stores(bits_per_parameter):
 
 def test_capacity_is_compared_by_stored_bits(tmp_path):
     ends = stores(lambda cell: 2.5 if cell.architecture.label == "gru" else 5.0)
-    folder = made(tmp_path, ends, tasks=[CAPACITY], depths=[1, 2])
+    folder = filled(tmp_path, ends, tasks=[CAPACITY], depths=[1, 2])
     table = parameter_multiplier(folder.study)
     for depth in (1, 2, None):
         assert pair(table, depth=depth)["multiplier"] == pytest.approx(2)
@@ -217,18 +222,20 @@ def test_capacity_is_compared_by_stored_bits(tmp_path):
     assert [*table.shown["depth"]] == ["1", "1", "2", "2", "all", "all"]
 
 
-def test_figure_1i_is_a_ratio_of_means_over_what_both_have(tmp_path):
+def test_the_multiplier_at_all_depths_is_a_ratio_of_mean_bits_over_cells_that_both_have(tmp_path):
+    """The paper shows this ratio in its figure 1i."""
+
     def rate(cell):
         if cell.architecture.label == "lstm":
             return 5.0 if cell.depth == 1 else 3.0 + cell.budget / 4000
         return 2.0
 
-    folder = made(
+    folder = filled(
         tmp_path,
         stores(rate),
         tasks=[CAPACITY],
         depths=[1, 2],
-        architectures=["lstm", "intersection"],  # which does not exist at depth 1
+        architectures=["lstm", "intersection"],  # the second does not exist at depth 1
         budgets=[2000, 4000],
     )
     table = parameter_multiplier(folder.study)
@@ -249,19 +256,19 @@ def test_figure_1i_is_a_ratio_of_means_over_what_both_have(tmp_path):
 
 
 def test_overlapping_sweeps_count_their_trials_once(tmp_path):
-    one = made(tmp_path / "one", losses)
-    other = made(tmp_path / "other", losses, name="other")
-    together = parameter_multiplier(Study([one.paths, other.paths])).tidy
-    assert together.equals(parameter_multiplier(one.study).tidy)
+    first = filled(tmp_path / "one", losses)
+    second = filled(tmp_path / "other", losses, name="other")
+    together = parameter_multiplier(Study([first.paths, second.paths])).tidy
+    assert together.equals(parameter_multiplier(first.study).tidy)
 
 
-def test_the_same_ledger_gives_the_same_numbers_in_whatever_company(tmp_path):
+def test_the_multiplier_of_a_pair_does_not_depend_on_other_architectures_in_the_study(tmp_path):
     chance = np.random.default_rng(5)
 
     def ends(cell):
         return [completed(v, v) for v in power_law(cell.parameters) + chance.exponential(size=12)]
 
-    folder = made(tmp_path, ends, architectures=["rnn", "gru", "lstm"])
+    folder = filled(tmp_path, ends, architectures=["rnn", "gru", "lstm"])
     all_three = parameter_multiplier(folder.study)
     assert all_three.tidy.equals(parameter_multiplier(folder.study).tidy)
     two = Study(folder.paths, ["architecture=rnn", "architecture=gru"])
@@ -271,7 +278,7 @@ def test_the_same_ledger_gives_the_same_numbers_in_whatever_company(tmp_path):
 
 @pytest.mark.parametrize("trials", [2, 7, 8, 30, 1000])
 def test_ranks_are_those_of_the_best_of_a_random_half(trials):
-    """Against the hypergeometric distribution, and against halves that are really drawn."""
+    """The ranks follow a hypergeometric distribution, as do those of halves that are drawn."""
     ranks = np.concatenate([_ranks(trials, f"cell {i}") for i in range(50)])
     chance = np.random.default_rng(0)
     drawn = [chance.permutation(trials)[: trials // 2].min() for _ in range(5000)]
@@ -299,7 +306,7 @@ SCATTER = {
 
 
 def simulated(chance, scatter, trials, name, middle):
-    """A cell's trials: what validation sees, and the same with a little noise as evaluation."""
+    """Simulate the trials of a cell; evaluation losses are validation losses with some noise."""
     validation = middle + 0.15 * SCATTER[scatter](chance, trials)
     evaluation = validation + 0.01 * chance.standard_normal(trials)
     return best_and_halves(np.exp(evaluation[np.argsort(validation)]), name)
@@ -308,13 +315,13 @@ def simulated(chance, scatter, trials, name, middle):
 @pytest.mark.parametrize("scatter", SCATTER)
 @pytest.mark.parametrize("trials", [LEAST_TRIALS, 50])
 def test_the_limits_of_a_multiplier_cover_it(scatter, trials):
-    """200 sweeps of four sizes in which the one needs exactly twice the parameters."""
+    """In 200 sweeps of four sizes, one architecture needs exactly twice the parameters."""
     chance = np.random.default_rng(0)
     covered = []
     for sweep in range(200):
-        found = {}
+        curves = {}
         for name, times in (("one", 2.0), ("other", 1.0)):
-            found[name] = [
+            curves[name] = [
                 (
                     SimpleNamespace(parameters=p),
                     simulated(
@@ -323,10 +330,10 @@ def test_the_limits_of_a_multiplier_cover_it(scatter, trials):
                 )
                 for p in (1000, 3000, 9000, 27000)
             ]
-        limits = interpolated(found["one"], found["other"], more=False)
+        limits = interpolated(curves["one"], curves["other"], more=False)
         covered.append(limits["low"] <= 2 <= limits["high"])
     assert np.mean(covered) >= 0.92
-    # They say something: the noise is a fraction of what a factor of two changes.
+    # The limits are narrow: the noise is a fraction of what a factor of two changes.
     assert limits["high"] / limits["low"] < 3
 
 
@@ -336,9 +343,9 @@ def test_the_limits_of_a_ratio_of_two_cells_cover_it(scatter, trials, least):
     chance = np.random.default_rng(1)
     covered = []
     for sweep in range(200):
-        one = simulated(chance, scatter, trials, f"{sweep} one", math.log(1.2))
-        other = simulated(chance, scatter, trials, f"{sweep} other", 0.0)
-        limits = compared(one, other)
+        first = simulated(chance, scatter, trials, f"{sweep} one", math.log(1.2))
+        second = simulated(chance, scatter, trials, f"{sweep} other", 0.0)
+        limits = compared(first, second)
         covered.append(limits["low"] <= 1.2 <= limits["high"])
     assert least <= np.mean(covered)
 
@@ -358,8 +365,8 @@ def test_a_slope_is_that_of_scipy_and_of_the_normal_equations():
     fit = line(x, y)
     design = np.stack([np.ones(4), x], axis=1)
     intercept, slope = np.linalg.solve(design.T @ design, design.T @ y)
-    rest = y - design @ [intercept, slope]
-    deviation = math.sqrt(rest @ rest / 2 * np.linalg.inv(design.T @ design)[1, 1])
+    residuals = y - design @ [intercept, slope]
+    deviation = math.sqrt(residuals @ residuals / 2 * np.linalg.inv(design.T @ design)[1, 1])
     half = 4.302652729911275 * deviation  # Student's t of two degrees of freedom
     wanted = (slope, slope - half, slope + half, intercept, 4)
     assert dataclasses.astuple(fit) == pytest.approx(wanted)

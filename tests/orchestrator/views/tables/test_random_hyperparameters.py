@@ -1,4 +1,4 @@
-"""Losses of random hyperparameters and their pairs, against SQL, scipy and the paper's numbers."""
+"""Compares losses of random hyperparameters and their tests with SQL, scipy and the paper."""
 
 import math
 from itertools import combinations
@@ -28,16 +28,16 @@ from tests.support.studies import (
 SPREAD = """
     with tried as (
         select *, evaluation_loss as loss, outcome = 'completed' and evaluation_loss is not null
-            and not isnan(evaluation_loss) as there
+            and not isnan(evaluation_loss) as valid
         from trials where outcome != 'errored'
     )
     select task, depth, budget, architecture, count(*),
         count(*) filter (outcome = 'infeasible'),
-        count(*) filter (outcome = 'completed' and not there),
-        min(loss) filter (there), quantile_cont(loss, 0.05) filter (there),
-        quantile_cont(loss, 0.25) filter (there), median(loss) filter (there),
-        quantile_cont(loss, 0.75) filter (there), quantile_cont(loss, 0.95) filter (there),
-        max(loss) filter (there), avg(loss) filter (there), stddev_samp(loss) filter (there)
+        count(*) filter (outcome = 'completed' and not valid),
+        min(loss) filter (valid), quantile_cont(loss, 0.05) filter (valid),
+        quantile_cont(loss, 0.25) filter (valid), median(loss) filter (valid),
+        quantile_cont(loss, 0.75) filter (valid), quantile_cont(loss, 0.95) filter (valid),
+        max(loss) filter (valid), avg(loss) filter (valid), stddev_samp(loss) filter (valid)
     from tried group by all order by all
 """
 COLUMNS = ["task", "depth", "budget", "architecture", "trials", "infeasible", "without_number"]
@@ -72,7 +72,7 @@ def test_every_pair_is_compared_as_scipy_and_statsmodels_do(tmp_path):
         assert (row["completed_a"], row["completed_b"]) == (len(first), len(second))
         assert (row["mean_a"], row["mean_b"]) == pytest.approx((first.mean(), second.mean()))
         assert (row["hedges_g"] < 0) == (t < 0) == (second.mean() > first.mean())
-        ranked = [np.where(np.isnan(one), math.inf, one) for one in (a, b)]
+        ranked = [np.where(np.isnan(values), math.inf, values) for values in (a, b)]
         assert row["rank_p"] == pytest.approx(mannwhitneyu(*ranked).pvalue, rel=1e-9)
         better = np.mean([(x < y) + (x == y) / 2 for x in ranked[0] for y in ranked[1]])
         assert row["a_better"] == pytest.approx(better)
@@ -86,15 +86,15 @@ def test_p_values_are_corrected_within_a_task(tmp_path):
             assert family[f"{test}_holm"].to_numpy() == pytest.approx(wanted)
 
 
-def made(tmp_path, first, second, **changes):
+def tables_of(tmp_path, first, second, **changes):
     folder = Folder.of(tmp_path, **{"tasks": [MEMORY], **changes})
     folder.fill("rnn", *first)
     folder.fill("gru", *second)
     return random_hyperparameters(folder.study), random_hyperparameters_pairs(folder.study)
 
 
-def test_by_hand(tmp_path):
-    spread, pairs = made(
+def test_the_distribution_and_the_test_of_a_pair_are_those_computed_by_hand(tmp_path):
+    spread, pairs = tables_of(
         tmp_path,
         [completed(1.0, 1.0), errored(), completed(1.0, 2.0), completed(1.0, 3.0), infeasible()],
         [completed(1.0, 5.0), completed(1.0, 7.0)],
@@ -107,7 +107,7 @@ def test_by_hand(tmp_path):
     # t = (2 - 6) / sqrt(1 / 3 + 2 / 2); df = (4 / 3)^2 / ((1 / 3)^2 / 2 + 1^2 / 1).
     assert pair["t"] == pytest.approx(-4 / math.sqrt(4 / 3))
     assert pair["df"] == pytest.approx((16 / 9) / (1 / 18 + 1))
-    assert pair["a_better"] == 6 / 8  # all but the infeasible one are better than both
+    assert pair["a_better"] == 6 / 8  # all but the infeasible trial are better than both
     (shown,) = pairs.shown.to_dict("records")
     assert (shown["first"], shown["second"]) == ("rnn", "gru")
     assert (shown["t"], shown["better"]) == ("-3.46", "75.0 %")
@@ -124,8 +124,8 @@ def test_by_hand(tmp_path):
         ([completed(1.0, 1.0)], "25.0 %"),
     ],
 )
-def test_too_few_trials_have_no_t_but_may_have_ranks(tmp_path, ends, better):
-    spread, pairs = made(tmp_path, [completed(1.0, 1.0), completed(1.0, 2.0)], ends)
+def test_a_pair_with_too_few_trials_has_no_t_but_may_have_a_rank_test(tmp_path, ends, better):
+    spread, pairs = tables_of(tmp_path, [completed(1.0, 1.0), completed(1.0, 2.0)], ends)
     assert len(spread.tidy) == (2 if ends else 1)
     assert [row["deviation"] for row in spread.shown.to_dict("records")[1:]] == ["-"] * bool(ends)
     shown = [(row["t"], row["g"], row["better"]) for row in pairs.shown.to_dict("records")]
@@ -133,26 +133,26 @@ def test_too_few_trials_have_no_t_but_may_have_ranks(tmp_path, ends, better):
 
 
 def test_equal_losses_are_no_difference(tmp_path):
-    same = [completed(1.0, 1.0)] * 4
-    _, pairs = made(tmp_path, same, same)
+    equal = [completed(1.0, 1.0)] * 4
+    _, pairs = tables_of(tmp_path, equal, equal)
     (row,) = pairs.tidy.to_dict("records")
     assert math.isnan(row["t"]) and math.isnan(row["p_holm"])
     assert (row["a_better"], row["rank_p"], row["rank_p_holm"]) == (0.5, 1.0, 1.0)
 
 
-def test_cells_with_stopped_trials_compare_with_none(tmp_path):
+def test_a_cell_with_stopped_trials_is_in_no_pair(tmp_path):
     two = [completed(1.0, 1.0), completed(1.0, 2.0)]
-    spread, pairs = made(tmp_path, [*two, stopped()], two)
+    spread, pairs = tables_of(tmp_path, [*two, stopped()], two)
     assert spread.tidy["architecture"].tolist() == ["gru"]
     assert pairs.tidy.empty and pairs.shown.empty
     for table in (spread, pairs):
         assert table.notes[-1].startswith("Left out: 1 cell, for trials of theirs were stopped")
 
 
-def test_where_more_is_better_the_rank_test_turns_around(tmp_path):
+def test_the_rank_test_is_reversed_where_a_higher_metric_is_better(tmp_path):
     training = {"steps": 16, "batch_size": 8, "evaluation_interval": 4, "objective": "metric"}
     high, low = ([completed(1.0, 1.0, metrics=[m, m])] for m in (0.9, 0.1))
-    _, pairs = made(
+    _, pairs = tables_of(
         tmp_path,
         [*high, *high, infeasible()],
         [*low, *low],
@@ -165,7 +165,7 @@ def test_where_more_is_better_the_rank_test_turns_around(tmp_path):
     assert row["a_better"] == pytest.approx(4 / 6)
 
 
-def test_the_papers_numbers_stand_beside_in_the_order_of_the_sweep(tmp_path):
+def test_the_papers_tests_stand_beside_pairs_in_the_order_of_the_sweep(tmp_path):
     names = ["lstm", "intersection", "gru", "wcrnn"]
     folder = Folder.of(
         tmp_path,
@@ -177,14 +177,16 @@ def test_the_papers_numbers_stand_beside_in_the_order_of_the_sweep(tmp_path):
     )
     folder.write({f"{cell.id}_00000": infeasible() for cell in folder.plan.cells})
     tidy = random_hyperparameters_pairs(folder.study).tidy
-    there = tidy[tidy["published_t"].notna()]
-    assert set(there["task"]) == {"parentheses"} and set(there["budget"]) == {200_000}
-    keys = ["depth", "architecture_a", "architecture_b"]
-    found = {
-        tuple(row[key] for key in keys): tuple(row[f"published_{n}"] for n in ("t", "df", "p"))
-        for row in there.to_dict("records")
+    published_rows = tidy[tidy["published_t"].notna()]
+    assert set(published_rows["task"]) == {"parentheses"} and set(published_rows["budget"]) == {
+        200_000
     }
-    assert found == {  # table A.2 of the paper; exchanged, t has the other sign
+    keys = ["depth", "architecture_a", "architecture_b"]
+    numbers = {
+        tuple(row[key] for key in keys): tuple(row[f"published_{n}"] for n in ("t", "df", "p"))
+        for row in published_rows.to_dict("records")
+    }
+    assert numbers == {  # table A.2 of the paper; exchanged, t has the other sign
         (1, "lstm", "gru"): (6.65, 1750, "<0.001"),
         (8, "lstm", "intersection"): (26.1, 941, "<0.001"),
         (8, "lstm", "gru"): (4.84, 1290, "<0.001"),
@@ -193,13 +195,15 @@ def test_the_papers_numbers_stand_beside_in_the_order_of_the_sweep(tmp_path):
 
 
 def test_the_papers_p_values_follow_from_its_t_and_its_df():
-    """Its numbers are those of Welch's test, two-sided, and uncorrected."""
+    """The paper's numbers are those of Welch's test, two-sided and uncorrected."""
     paper = published("capacity_tableA2_welch")
     assert len(paper) == math.comb(5, 2) + math.comb(6, 2)
     for row in paper.to_dict("records"):
         p = 2 * student.sf(abs(row["t"]), row["df"])
         assert p < 1e-3 if row["p"] == "<0.001" else p == pytest.approx(float(row["p"]), rel=0.02)
-    for depth, of_depth in paper.groupby("depth"):
-        pairs = {frozenset(pair) for pair in of_depth[["architecture_a", "architecture_b"]].values}
+    for depth, depth_rows in paper.groupby("depth"):
+        pairs = {
+            frozenset(pair) for pair in depth_rows[["architecture_a", "architecture_b"]].values
+        }
         names = set.union(*map(set, pairs))
         assert pairs == {frozenset(pair) for pair in combinations(names, 2)}, depth

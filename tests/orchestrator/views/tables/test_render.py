@@ -1,4 +1,4 @@
-"""Tables as CSV, as Markdown and on terminals."""
+"""Writes tables as CSV, Parquet, Markdown and LaTeX, and reads them back."""
 
 import math
 import re
@@ -16,7 +16,7 @@ NAMES = ["parameter_matched", "trainability", "infeasible", "residuals"]
 
 
 def split_row(line):
-    """The cells of a Markdown row, as GitHub reads it."""
+    """Return the cells of a Markdown row, as GitHub reads it."""
     assert line.startswith("| ")
     assert line.endswith(" |")
     cells = re.split(r"(?<!\\)\|", line[1:-1])
@@ -32,37 +32,37 @@ def test_all_tables_are_written_in_every_form(at_random, tmp_path):
     assert [p.name for p in paths] == [
         f"{name}.{suffix}" for name in names for suffix in ("csv", "parquet", "md", "tex")
     ]
-    assert sorted(folder.iterdir()) == sorted(paths)  # and nothing temporary
+    assert sorted(folder.iterdir()) == sorted(paths)  # no temporary file is left
 
 
-def known(frame):
-    """The frame with one kind of nothing."""
+def with_none(frame):
+    """Return the frame with None for every missing value."""
     return frame.astype(object).where(frame.notna(), None)
 
 
 def test_a_csv_and_a_parquet_file_read_back_as_the_tidy_table(at_random, tmp_path):
     for table in build(at_random.study):
         csv, parquet, *_ = write([table], tmp_path)
-        read = pd.read_csv(csv)
-        assert len(read) > 0
-        wanted = known(table.tidy)
-        pd.testing.assert_frame_equal(known(read), wanted, check_dtype=False, rtol=1e-14)
-        found = duckdb.sql(f"select * from '{parquet}'").df()
-        pd.testing.assert_frame_equal(known(found), wanted, check_dtype=False)
+        from_csv = pd.read_csv(csv)
+        assert len(from_csv) > 0
+        wanted = with_none(table.tidy)
+        pd.testing.assert_frame_equal(with_none(from_csv), wanted, check_dtype=False, rtol=1e-14)
+        from_parquet = duckdb.sql(f"select * from '{parquet}'").df()
+        pd.testing.assert_frame_equal(with_none(from_parquet), wanted, check_dtype=False)
 
 
 def test_markdown_parses_back_to_what_is_shown(at_random):
     for table in build(at_random.study):
-        title, empty, head, line, *rest = markdown(table).split("\n")
+        title, empty, head, line, *lines = markdown(table).split("\n")
         assert (title, empty) == (f"## {table.title}", "")
         columns = len(table.shown.columns)
         assert split_row(head) == [str(name) for name in table.shown.columns]
         assert split_row(line) == [":--"] * table.index + ["--:"] * (columns - table.index)
-        rows = rest[: rest.index("")]
+        rows = lines[: lines.index("")]
         wanted = table.shown.map(str).to_numpy().tolist()
         assert [split_row(row) for row in rows] == wanted
         notes = [text for note in table.notes for text in ("", note)]
-        assert rest[len(rows) :] == [*notes, ""]
+        assert lines[len(rows) :] == [*notes, ""]
 
 
 def by_hand(values, index=1, columns=("name", "a|b", "c"), **others):
@@ -70,7 +70,7 @@ def by_hand(values, index=1, columns=("name", "a|b", "c"), **others):
     return Table("t", "A title", frame, frame, index, **others)
 
 
-def test_a_bar_inside_a_cell_is_escaped():
+def test_a_bar_inside_a_cell_is_escaped_in_markdown():
     lines = markdown(by_hand([["x|y", "1|2|3", "4"]])).split("\n")
     assert lines[2:5] == [
         "| name | a\\|b | c |",
@@ -80,7 +80,7 @@ def test_a_bar_inside_a_cell_is_escaped():
     assert {len(split_row(line)) for line in lines[2:5]} == {3}
 
 
-def test_the_same_ledger_gives_the_same_bytes(at_random, tmp_path):
+def test_the_same_ledger_gives_tables_with_the_same_bytes(at_random, tmp_path):
     contents = [
         [path.read_bytes() for path in write(build(at_random.study), tmp_path / again)]
         for again in ("first", "second")
@@ -89,7 +89,7 @@ def test_the_same_ledger_gives_the_same_bytes(at_random, tmp_path):
     assert len(contents[0]) >= 4 * len(NAMES)
 
 
-def test_the_order_in_which_trials_ended_does_not_show(tmp_path):
+def test_tables_do_not_depend_on_the_order_in_which_trials_ended(tmp_path):
     ends = [completed(0.2, 0.3), infeasible(), completed(0.1, 0.4), stopped(), completed(0.1, 9.0)]
     orders = ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1])
     texts = []

@@ -1,4 +1,4 @@
-"""Residual families beside other networks, and what their strengths do."""
+"""Compares residual families with other networks, and their strengths with each other."""
 
 import math
 
@@ -43,20 +43,21 @@ def test_every_family_has_a_row_with_its_options(tmp_path):
     means = [0.1 * (number + 1.5) for number in range(len(FAMILIES))]
     assert tidy["metric"].tolist() == pytest.approx(means)
     assert tidy["metric_deviation"].tolist() == pytest.approx([0.1 / math.sqrt(2)] * len(tidy))
-    # One network passed half-way between the constant and perfection at step 8, one never did.
+    # One network reached the threshold, half-way from a constant answer to perfection, at step
+    # 8; the other one never did.
     assert set(tidy[STEPS]) == {(8 + 16) / 2} and set(tidy["reached"]) == {1}
     residuals = ["scaled", "heterogeneous", "rotational", "rotational", "orthogonal"]
-    found = [None if x is None or x != x else x for x in tidy["residual"]]
-    assert found == [*residuals, "none", "identity", None, None]
-    nothing = math.nan
+    shown = [None if x is None or x != x else x for x in tidy["residual"]]
+    assert shown == [*residuals, "none", "identity", None, None]
+    missing = math.nan
     frequency = 2 * math.pi / 28
-    wanted = [nothing, nothing, frequency, 0.2, nothing]
+    wanted = [missing, missing, frequency, 0.2, missing]
     np.testing.assert_allclose(tidy["omega"][:5], wanted)
-    np.testing.assert_allclose(tidy["epsilon"][:5], [nothing, 0.2, nothing, nothing, nothing])
+    np.testing.assert_allclose(tidy["epsilon"][:5], [missing, 0.2, missing, missing, missing])
     assert tidy["alpha"][5:].isna().all()
 
 
-def test_without_a_residual_network_on_a_task_there_is_no_such_comparison(tmp_path):
+def test_without_a_residual_network_the_residual_tables_are_empty(tmp_path):
     assert residual_families(filled(tmp_path, ["rnn", "lstm"]).study).tidy.empty
     assert residual_dependence(filled(tmp_path / "b", ["rnn", "lstm"]).study).tidy.empty
 
@@ -94,9 +95,9 @@ def test_strengths_are_compared_where_nothing_else_differs(tmp_path):
     assert scaled["value"].tolist() == [0.8, 0.9, 1.0]
     families = residual_families(folder.study).tidy
     for row in scaled.to_dict("records"):
-        (same,) = families[
+        (family,) = families[
             (families["alpha"] == row["value"])
             & (families["residual"] == "scaled")
             & (families["task"] == row["task"])
         ].to_dict("records")
-        assert row["metric"] == same["metric"]
+        assert row["metric"] == family["metric"]

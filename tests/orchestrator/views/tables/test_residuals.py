@@ -1,4 +1,4 @@
-"""Homogeneous against heterogeneous residuals, against SQL and by hand."""
+"""Compares the table of homogeneous and heterogeneous residuals with SQL and by hand."""
 
 import math
 from importlib import import_module
@@ -17,7 +17,7 @@ from trainables import tasks
 STEPS = "steps_to_minimal_performance"
 PAIR = [wcrnn(residual="scaled"), wcrnn(residual="heterogeneous")]
 SCALED, SPREAD = "wcrnn(residual=scaled)", "wcrnn(residual=heterogeneous)"
-NONE = (None, None, 0, None, None, 0, [], [])  # of a cell without a completed trial
+NONE = (None, None, 0, None, None, 0, [], [])  # numbers of a cell without a completed trial
 LANES = """
     with best as (
         select * from trials where outcome = 'completed'
@@ -49,21 +49,21 @@ LANES = """
 """
 
 
-def test_every_number_is_that_of_sql(at_random):
+def test_every_number_in_the_residuals_table_is_that_of_sql(at_random):
     thresholds = {"rms": 0.3, "accuracy": (1 + tasks.make(**PARENTHESES).baseline().metric) / 2}
-    found = {row[:4]: row[4:] for row in at_random.sql(LANES.format(steps=16, **thresholds))}
+    by_cell = {row[:4]: row[4:] for row in at_random.sql(LANES.format(steps=16, **thresholds))}
     tidy = residuals(at_random.study).tidy
-    # Two tasks, depths, budgets, two heterogeneous networks against one, two quantities.
+    # 2 tasks, 2 depths, 2 budgets, 2 heterogeneous networks against one, 2 quantities.
     assert len(tidy) == 2 * 2 * 2 * 2 * 2
     labels = {0.05: SPREAD, 0.2: "wcrnn(epsilon=0.2, residual=heterogeneous)"}
     compared = paired = 0
     for row in tidy.to_dict("records"):
         lanes = {}
         for kind, label in (("homogeneous", "wcrnn"), ("heterogeneous", labels[row["epsilon"]])):
-            numbers = found.get((label, row["task"], row["depth"], row["budget"]), NONE)
-            of_steps = row["quantity"] == STEPS
-            mean, deviation, networks = numbers[3:6] if of_steps else numbers[:3]
-            lanes[kind] = numbers[7 if of_steps else 6]
+            numbers = by_cell.get((label, row["task"], row["depth"], row["budget"]), NONE)
+            is_steps = row["quantity"] == STEPS
+            mean, deviation, networks = numbers[3:6] if is_steps else numbers[:3]
+            lanes[kind] = numbers[7 if is_steps else 6]
             assert row[f"{kind}_networks"] == networks
             wanted = [math.nan if value is None else value for value in (mean, deviation)]
             values = [row[kind], row[f"{kind}_deviation"]]
@@ -79,15 +79,15 @@ def test_every_number_is_that_of_sql(at_random):
             test = ttest_rel(*zip(*pairs, strict=True))
             low, high = test.confidence_interval(0.95)
             wanted = [np.mean([a - b for a, b in pairs]), low, high]
-            found_here = [row[f"difference{part}"] for part in ("", "_low", "_high")]
-            assert found_here == pytest.approx(wanted, rel=1e-9)
+            difference = [row[f"difference{part}"] for part in ("", "_low", "_high")]
+            assert difference == pytest.approx(wanted, rel=1e-9)
             paired += 1
         elif not pairs:
             assert math.isnan(row["difference"])
     assert compared > 30 and paired > 3
 
 
-def made(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
+def table_of(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
     folder = Folder.of(tmp_path, architectures=PAIR, tasks=[task], **changes)
     folder.fill(SCALED, *homogeneous)
     folder.fill(SPREAD, *heterogeneous)
@@ -95,23 +95,24 @@ def made(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
 
 
 def reports(*metrics):
-    """A report every four steps of sixteen; one number for both lanes, or one each."""
+    """Return a report every four steps of sixteen; one number for both lanes, or one each."""
     both = [m if isinstance(m, list) else [m, m] for m in metrics]
     both += [both[-1]] * (4 - len(both))
     return [{"step": 4 * i, "lane_validation_metrics": m} for i, m in enumerate(both, start=1)]
 
 
-def test_means_deviations_and_steps_by_hand(tmp_path):
+def test_means_deviations_and_steps_of_residuals_are_those_computed_by_hand(tmp_path):
     worse = completed(0.9, 0.9, metrics=[1.0, 1.0], reports=reports(1.0))
     best = completed(0.1, 0.9, metrics=[0.92, 0.96], reports=reports(0.1, [0.95, 0.2], 0.99))
     other = completed(0.3, 0.3, metrics=[0.5, 0.7], reports=reports(0.1, 0.2, 0.3, 0.4))
-    table = made(tmp_path, [worse, best], [infeasible(), other])
+    table = table_of(tmp_path, [worse, best], [infeasible(), other])
     accuracy, steps = table.tidy.to_dict("records")
     assert accuracy["quantity"] == "accuracy"
     assert accuracy["homogeneous"] == pytest.approx(0.94)
     assert accuracy["homogeneous_deviation"] == pytest.approx(0.04 / math.sqrt(2))
     assert accuracy["difference"] == pytest.approx(0.6 - 0.94)
-    # Lanes reach halfway between the constant and perfection at steps 8 and 12; or never, at 16.
+    # Lanes reach the threshold, halfway from a constant answer to perfection, at steps 8 and 12;
+    # those that never do count 16 steps.
     assert (steps["quantity"], steps["homogeneous"], steps["heterogeneous"]) == (STEPS, 10, 16)
     assert steps["homogeneous_deviation"] == pytest.approx(2 * math.sqrt(2))
     assert steps["heterogeneous_deviation"] == 0
@@ -123,35 +124,35 @@ def test_means_deviations_and_steps_by_hand(tmp_path):
     assert table.notes[-1] == "All with alpha 1, gamma 0.05, epsilon 0.05."
 
 
-def test_a_small_error_is_good_where_the_metric_is_one(tmp_path):
+def test_where_the_metric_is_an_error_a_network_reaches_the_threshold_from_above(tmp_path):
     good = completed(0.1, 0.1, metrics=[0.2, 0.2], reports=reports(0.9, [0.31, 0.3], 0.2, 0.9))
-    table = made(tmp_path, [good], [good], task=MEMORY)
+    table = table_of(tmp_path, [good], [good], task=MEMORY)
     assert [*table.tidy["quantity"]] == ["rms", STEPS]
     assert table.tidy["homogeneous"][1] == 10  # steps 12 and 8
 
 
-def test_a_network_that_diverged_has_no_metric_and_all_steps(tmp_path):
+def test_a_network_that_diverged_has_no_metric_and_counts_all_steps_if_it_reached_nothing(tmp_path):
     nan = math.nan
     lost = completed(0.1, 0.1, metrics=[nan, 0.8], reports=reports([nan, 0.99]))
-    accuracy, steps = made(tmp_path, [lost], [lost]).tidy.to_dict("records")
+    accuracy, steps = table_of(tmp_path, [lost], [lost]).tidy.to_dict("records")
     assert (accuracy["homogeneous"], accuracy["homogeneous_networks"]) == (0.8, 1)
     assert math.isnan(accuracy["homogeneous_deviation"])
     assert (steps["homogeneous"], steps["homogeneous_networks"]) == ((16 + 4) / 2, 2)
 
 
 def test_a_side_without_a_completed_trial_is_a_dash(tmp_path):
-    one = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
-    table = made(tmp_path, [one], [infeasible()])
+    end = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
+    table = table_of(tmp_path, [end], [infeasible()])
     assert [*table.tidy["heterogeneous_networks"]] == [0, 0]
     assert [*table.shown["homogeneous"]] == ["80.0 % ± 0.0 %", "4 ± 0"]
     assert [*table.shown["heterogeneous"]] == [*table.shown["difference"]] == ["-", "-"]
 
 
 def test_steps_are_unknown_where_a_report_is_not_in_the_ledger(tmp_path):
-    one = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
-    for place, there in enumerate(([], reports(0.99)[1:], reports(0.1)[:3])):
-        less = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=there)
-        table = made(tmp_path / str(place), [less], [one])
+    complete = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
+    for number, recorded in enumerate(([], reports(0.99)[1:], reports(0.1)[:3])):
+        incomplete = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=recorded)
+        table = table_of(tmp_path / str(number), [incomplete], [complete])
         accuracy, steps = table.tidy.to_dict("records")
         assert accuracy["homogeneous"] == 0.8
         assert math.isnan(steps["homogeneous"]) and math.isnan(steps["difference"])
@@ -160,16 +161,16 @@ def test_steps_are_unknown_where_a_report_is_not_in_the_ledger(tmp_path):
         assert f"'-': reports of the best trial are not in the ledger ({cell})." in table.notes
 
 
-def test_pairs_differ_in_their_residual_alone(tmp_path):
+def test_pairs_of_networks_differ_in_their_residual_alone(tmp_path):
     networks = [
         wcrnn(alpha=0.9),
         wcrnn(alpha=0.9, residual="heterogeneous"),
         wcrnn(alpha=0.9, residual="heterogeneous", epsilon=0.1),
-        wcrnn(alpha=0.9, gamma=0.2),  # a pair of nothing
+        wcrnn(alpha=0.9, gamma=0.2),  # in no pair
         wcrnn(alpha=0.8, residual="heterogeneous"),
         wcrnn(alpha=0.9, residual="rotational"),
         wcrnn(alpha=0.9, residual="heterogeneous", form="A", gamma=[0.01, 0.1]),
-        wcrnn(alpha=0.9, form="A", gamma=[0.01, 0.1]),  # of the one before
+        wcrnn(alpha=0.9, form="A", gamma=[0.01, 0.1]),  # in a pair with the one before
     ]
     folder = Folder.of(tmp_path, architectures=["rnn", *networks], depths=[1, 2])
     cells = [cell for cell in folder.plan.cells if cell.architecture.name == "wcrnn"]
@@ -207,8 +208,8 @@ def test_published_numbers_stand_beside_those_of_the_same_task(tmp_path, monkeyp
     columns = ["task", "metric", "homogeneous", "heterogeneous"]
     module = import_module(residuals.__module__)
     monkeypatch.setattr(module, "published", lambda name: pd.DataFrame(rows, columns=columns))
-    one = [completed(0.1, 0.1)]
-    table = made(tmp_path / "175", one, one, task="parentheses")
+    ends = [completed(0.1, 0.1)]
+    table = table_of(tmp_path / "175", ends, ends, task="parentheses")
     accuracy, steps = table.tidy.to_dict("records")
     assert (accuracy["published_homogeneous"], accuracy["published_heterogeneous"]) == (
         pytest.approx(0.9605),
@@ -216,11 +217,11 @@ def test_published_numbers_stand_beside_those_of_the_same_task(tmp_path, monkeyp
     )
     assert (steps["published_homogeneous"], steps["published_heterogeneous"]) == (2076, 1038)
     assert [*table.shown["published"]] == ["96.0 % / 98.2 %", "2076 / 1038"]
-    shorter = made(tmp_path / "6", one, one)
+    shorter = table_of(tmp_path / "6", ends, ends)
     assert [*shorter.shown["published"]] == ["-", "-"]
 
 
-def test_the_papers_own_numbers():
+def test_the_published_numbers_of_psmnist_are_those_of_the_paper():
     paper = published("fading_memory_table1").set_index(["task", "metric"])
     assert paper.loc[("psmnist", "accuracy_percent")].tolist() == [92.66, 95.37]
     assert paper.loc[("psmnist", "iterations_to_minimal_performance")].tolist() == [2076, 1038]
@@ -228,7 +229,9 @@ def test_the_papers_own_numbers():
 
 
 @pytest.mark.parametrize(("length", "paper"), [(100, (9298.0, 8698.0)), (60, None)])
-def test_the_papers_lengths_of_the_adding_problem_have_its_numbers(tmp_path, length, paper):
+def test_published_steps_stand_beside_adding_problems_of_the_papers_lengths_alone(
+    tmp_path, length, paper
+):
     folder = Folder.of(
         tmp_path,
         architectures=[wcrnn(), wcrnn(residual="heterogeneous")],
@@ -238,18 +241,20 @@ def test_the_papers_lengths_of_the_adding_problem_have_its_numbers(tmp_path, len
         folder.fill(cell.architecture.label, completed(0.1, 0.1))
     tidy = residuals(Study(folder.paths)).tidy.set_index("quantity")
     row = tidy.loc["steps_to_minimal_performance"]
-    found = (row["published_homogeneous"], row["published_heterogeneous"])
-    assert found == paper if paper else all(map(math.isnan, found))
+    published_steps = (row["published_homogeneous"], row["published_heterogeneous"])
+    assert published_steps == paper if paper else all(map(math.isnan, published_steps))
 
 
 def test_limits_of_a_paired_difference_hold_the_truth_in_95_of_100_sweeps():
-    """Networks of one number share their batches: only the difference varies little."""
+    """Networks with the same number share batches, so only their difference varies little."""
     chance, held = np.random.default_rng(1), 0
     for _ in range(200):
         common = chance.normal(0.9, 0.1, 5)
         homogeneous = common + chance.normal(0, 0.01, 5)
         heterogeneous = common + 0.02 + chance.normal(0, 0.01, 5)
-        found = _difference([*homogeneous], [*heterogeneous])
-        held += found["difference_low"] <= 0.02 <= found["difference_high"]
-        assert found["difference_high"] - found["difference_low"] < 0.1  # of the differences
+        difference = _difference([*homogeneous], [*heterogeneous])
+        held += difference["difference_low"] <= 0.02 <= difference["difference_high"]
+        assert (
+            difference["difference_high"] - difference["difference_low"] < 0.1
+        )  # as the differences do
     assert 181 <= held <= 198  # 190 are expected, with a deviation of three

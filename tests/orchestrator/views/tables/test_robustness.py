@@ -1,4 +1,4 @@
-"""Reruns of the best configuration, against SQL, by hand and the paper's own numbers."""
+"""Compares reruns of the best configuration with SQL, results by hand and the paper."""
 
 import math
 
@@ -38,24 +38,24 @@ COLUMNS += ["infeasible_share", "min", "mean", "max", "deviation"]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    """A sweep of random search, and one of reruns with every end but stopped ones."""
+    """Return a random search and a sweep of its reruns, with all outcomes except stopped."""
     first = random_search(tmp_path_factory.mktemp("pair"), 1)
     drawn = random_search(tmp_path_factory.mktemp("other"), 2)
     query = "select trial, outcome, evaluation_loss from trials"
     ends = {"infeasible": infeasible, "errored": errored}
     second = repeating_folder(first)
-    there = {trial.id for trial in second.plan.trials()}
+    planned = {trial.id for trial in second.plan.trials()}
     second.write(
         {
             trial: ends[outcome]() if outcome in ends else completed(1.0, loss or math.nan)
             for trial, outcome, loss in drawn.sql(query)
-            if trial in there
+            if trial in planned
         }
     )
     return first, second
 
 
-def test_every_number_is_that_of_sql(pair):
+def test_every_number_in_the_robustness_table_is_that_of_sql(pair):
     first, second = pair
     tidy = robustness(Study([first.paths, second.paths])).tidy
     assert_same(ordered(tidy, COLUMNS), second.sql(SPREAD))
@@ -70,11 +70,11 @@ def test_every_number_is_that_of_sql(pair):
         assert row["deviation_over_mean"] == pytest.approx(row["deviation"] / row["mean"])
 
 
-def test_the_order_of_the_sweeps_does_not_matter(pair):
+def test_the_robustness_table_does_not_depend_on_the_order_of_the_sweeps(pair):
     first, second = pair
-    one = robustness(Study([first.paths, second.paths])).tidy
-    other = robustness(Study([second.paths, first.paths])).tidy
-    assert one.equals(other)
+    forward = robustness(Study([first.paths, second.paths])).tidy
+    backward = robustness(Study([second.paths, first.paths])).tidy
+    assert forward.equals(backward)
 
 
 def test_without_the_sweep_that_was_repeated_the_original_is_not_known(pair):
@@ -89,7 +89,7 @@ def test_without_the_sweep_that_was_repeated_the_original_is_not_known(pair):
     assert not names & {"trainability", "infeasible", "expected_best", "random_hyperparameters"}
 
 
-def test_a_sweep_that_repeats_nothing_has_no_such_table(pair):
+def test_a_sweep_that_repeats_nothing_has_no_robustness_table(pair):
     first, _ = pair
     table = robustness(first.study)
     assert table.tidy.empty and table.shown.empty
@@ -103,7 +103,7 @@ def first(tmp_path):
     return folder
 
 
-def made(first, *ends, **changes):
+def row_of_rnn(first, *ends, **changes):
     second = repeating_folder(first, **changes)
     second.fill("rnn", *ends)
     table = robustness(Study([first.paths, second.paths]))
@@ -111,9 +111,9 @@ def made(first, *ends, **changes):
     return row, shown
 
 
-def test_by_hand(first):
+def test_the_robustness_table_shows_what_is_computed_by_hand(first):
     ends = [completed(9.0, 1.0), infeasible(), completed(9.0, 2.0), errored(), completed(9.0, 6.0)]
-    row, shown = made(first, *ends)
+    row, shown = row_of_rnn(first, *ends)
     assert row["original_trial"].endswith("_00001") and row["original_sweep"] == "small"
     assert (row["original"], row["reruns"], row["infeasible_share"]) == (0.9, 4, 0.25)
     assert (row["min"], row["mean"], row["max"]) == (1.0, 3.0, 6.0)
@@ -134,39 +134,41 @@ def test_by_hand(first):
     ],
 )
 def test_too_few_reruns_leave_dashes(first, ends, wanted):
-    _, shown = made(first, *ends)
+    _, shown = row_of_rnn(first, *ends)
     keys = ("infeasible", "min", "mean", "deviation", "deviation / mean")
     assert [shown[key] for key in keys] == wanted
 
 
 def test_stopped_reruns_are_undetermined(first):
-    row, _ = made(first, completed(9.0, 1.0), stopped(), infeasible(), scheduler=SMALL["scheduler"])
+    row, _ = row_of_rnn(
+        first, completed(9.0, 1.0), stopped(), infeasible(), scheduler=SMALL["scheduler"]
+    )
     assert (row["reruns"], row["infeasible"], row["undetermined"]) == (3, 1, 1)
     assert (row["min"], row["max"]) == (1.0, 1.0)
 
 
 def test_reruns_of_different_originals_stand_apart(first):
-    one = repeating_folder(first)
-    one.fill("rnn", completed(9.0, 1.0))
+    earlier = repeating_folder(first)
+    earlier.fill("rnn", completed(9.0, 1.0))
     first.fill("rnn", None, None, None, completed(0.1, 0.5))  # now the best is another
-    other = repeating_folder(first, "once-more")
-    other.fill("rnn", completed(9.0, 2.0), completed(9.0, 4.0))
-    tidy = robustness(Study([first.paths, one.paths, other.paths])).tidy
+    later = repeating_folder(first, "once-more")
+    later.fill("rnn", completed(9.0, 2.0), completed(9.0, 4.0))
+    tidy = robustness(Study([first.paths, earlier.paths, later.paths])).tidy
     assert tidy["original"].tolist() == [0.9, 0.5]
     assert tidy["mean"].tolist() == [1.0, 3.0]
     assert tidy["reruns"].tolist() == [1, 2]
 
 
-def test_sweeps_that_rerun_the_same_stand_in_one_row(first):
-    one, other = repeating_folder(first), repeating_folder(first, "once-more", seed=9)
-    one.fill("rnn", completed(9.0, 1.0))
-    other.fill("rnn", completed(9.0, 3.0))
-    (row,) = robustness(Study([one.paths, other.paths, first.paths])).tidy.to_dict("records")
+def test_reruns_of_the_same_original_in_two_sweeps_stand_in_one_row(first):
+    second, third = repeating_folder(first), repeating_folder(first, "once-more", seed=9)
+    second.fill("rnn", completed(9.0, 1.0))
+    third.fill("rnn", completed(9.0, 3.0))
+    (row,) = robustness(Study([second.paths, third.paths, first.paths])).tidy.to_dict("records")
     assert (row["reruns"], row["mean"], row["original"]) == (2, 2.0, 0.9)
 
 
-def test_an_original_that_counts_as_another_sweeps_trial_is_found(tmp_path, first):
-    twin = Folder.of(tmp_path, tasks=[MEMORY], name="twin")  # the same seed: the same trials
+def test_an_original_that_is_also_a_trial_of_another_sweep_is_found(tmp_path, first):
+    twin = Folder.of(tmp_path, tasks=[MEMORY], name="twin")  # the same seed, so the same trials
     twin.fill("rnn", None, completed(0.3, 0.9))
     second = repeating_folder(first)
     second.fill("rnn", completed(9.0, 1.0))
@@ -174,7 +176,7 @@ def test_an_original_that_counts_as_another_sweeps_trial_is_found(tmp_path, firs
     assert row["original"] == 0.9
 
 
-def test_the_papers_numbers_stand_beside(tmp_path):
+def test_the_papers_numbers_stand_beside_reruns_of_the_papers_cells(tmp_path):
     folder = Folder.of(
         tmp_path,
         architectures=["irnn", "lstm"],
