@@ -51,12 +51,12 @@ def listed(monkeypatch, capsys, tmp_path):
 def test_list_tasks_shows_every_task_with_its_sizes_metric_and_chance_level(listed):
     assert [*listed][:-1] == [*TASKS]
     for name, task in TASKS.items():
-        instance, lines = make(name), listed[name]
+        built, lines = make(name), listed[name]
         assert lines[0] == f"{task.summary}; {task.source}"
         (sizes,) = (line for line in lines if " inputs, " in line)
-        start = f"{instance.inputs} inputs, {instance.outputs} outputs, {instance.length} steps; "
-        better = "more" if instance.higher_is_better else "less"
-        chance = f"{instance.metric_name}, {better} is better, {instance.baseline().metric:.3g} by chance"
+        start = f"{built.inputs} inputs, {built.outputs} outputs, {built.length} steps; "
+        better = "more" if built.higher_is_better else "less"
+        chance = f"{built.metric_name}, {better} is better, {built.baseline().metric:.3g} by chance"
         assert sizes == start + CHANCE.get(name, chance)
 
 

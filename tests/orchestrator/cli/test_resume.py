@@ -200,8 +200,8 @@ def test_stop_names_host_and_process_of_a_run_that_does_not_end(call, folder, mo
         assert sweep_lock(folder.paths).reason_to_stop(holder)
     assert code == 1
     assert err == (
-        f"sweep 'small' was asked to end, but process {holder.pid} on {holder.host} is still at work after "
-        "0 s; look at its output, or end that process\n"
+        f"sweep 'small' was asked to end, but process {holder.pid} on {holder.host} is still at "
+        "work after 0 s; look at its output, or end that process\n"
     )
 
 
