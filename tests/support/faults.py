@@ -1,11 +1,13 @@
 """Runs sweeps in real processes that real signals hit, and checks the records of these sweeps."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from collections import Counter, defaultdict
@@ -241,7 +243,10 @@ class Place:
     def plan(self) -> Plan:
         """Return the plan of the sweep file."""
         sys.modules.setdefault("own", own_task)  # the folder's ``own.py`` is a copy of it
-        return make_plan(load(self.folder / "hit.yaml"), self.paths.results)
+        # Planning tries the task out, which logs into the current folder. That log is not one of
+        # the commands in this folder.
+        with tempfile.TemporaryDirectory() as elsewhere, contextlib.chdir(elsewhere):
+            return make_plan(load(self.folder / "hit.yaml"), self.paths.results)
 
     def limit(self, steps: int | None) -> None:
         """Let each trial train so many steps and then wait; None lets all go on."""
