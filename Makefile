@@ -3,6 +3,8 @@
 # make test          the same, then the slow tests: what CI runs
 # make lint          check style and types only
 # make format        sort imports and lay out the code
+# make setup         install what users and tests need
+# make clean         remove what the commands above made, but no results
 # Everything is installed into .venv once; a change of pyproject.toml or constraints.txt installs it again.
 
 .PHONY: quickstart quick test quick-tests slow-tests lint format setup clean
@@ -10,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-# Slow tests mostly wait, for Ray to start and for processes to end: two of them share a core.
+# Slow tests mostly wait, for Ray to start and for processes to end: more of them than cores.
 SLOW_AT_ONCE ?= $(shell $(BIN)/python -c 'import os; print(len(os.sched_getaffinity(0)) * 2 - 1)')
 
 quickstart: .venv/for-use

@@ -1,5 +1,7 @@
 """Set up PyTorch, Hypothesis and the environment for all tests, and define shared fixtures."""
 
+import atexit
+import gc
 import os
 
 import pytest
@@ -14,6 +16,15 @@ torch.set_num_threads(1)
 settings.register_profile("soundings", deadline=None)
 settings.load_profile("soundings")
 os.environ.pop("COLUMNS", None)  # printed tables must not depend on the terminal's width
+
+
+def pytest_sessionfinish() -> None:
+    """Let the interpreter look for garbage when it ends.
+
+    The command line, which tests call in this process, skips that to end sooner; extension modules
+    would then list all their objects as leaked.
+    """
+    atexit.unregister(gc.freeze)
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def test_a_finished_sweep_has_no_trials_left_to_run(plain):
     assert left_of(plan, SweepPaths(results, "small")).count == 0
 
 
+@pytest.mark.slow
 def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
     plan, _, _, undisturbed = plain
     paths = SweepPaths(tmp_path, "small")
@@ -147,6 +148,7 @@ def test_trials_lost_from_the_ledger_run_again_and_no_others(plain, tmp_path):
     assert set(after.index) == set(undisturbed.trials()["trial"])
 
 
+@pytest.mark.slow
 def test_a_trial_whose_reports_but_not_its_end_were_recorded_ends_without_training(tmp_path):
     """The ledger has the trial's last report and the reports that its rung compared with it."""
     plan = small_plan()
@@ -164,6 +166,7 @@ def test_a_trial_whose_reports_but_not_its_end_were_recorded_ends_without_traini
     )
 
 
+@pytest.mark.slow
 def test_a_trial_with_a_bug_is_errored_with_its_traceback_and_runs_again_once_it_is_fixed(tmp_path):
     plan = small_plan(search={"samples": 2}, scheduler="none")
     _, ledger = run_small(plan, tmp_path, Broken)
@@ -198,6 +201,7 @@ def test_a_trial_that_asks_for_more_than_the_machine_has_is_refused_at_once(
         run_small(small_plan(resources=resources), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_is_killed_is_retried_and_recorded_once(tmp_path, flag, plain):
     plan, _, _, undisturbed = plain
     assert not flag.exists()
@@ -211,6 +215,7 @@ def test_a_trial_whose_worker_is_killed_is_retried_and_recorded_once(tmp_path, f
     assert len(merged) and (merged["validation_loss"] == merged["validation_loss_plain"]).all()
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_one_sentence_and_the_next_run_completes_the_sweep(
     tmp_path, monkeypatch
 ):

@@ -133,6 +133,7 @@ def test_resume_takes_over_the_lock_of_a_killed_run_and_ignores_its_stop_request
         assert_complete(place, begun, since, first=14)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_run_starts_ray_ends_it_and_names_the_command_that_resumes_it(
     tmp_path, store
 ):

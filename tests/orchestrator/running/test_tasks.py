@@ -41,6 +41,9 @@ REPEAT = {"method": "repeat", "of": "small", "samples": 3}
 CAPACITY_CELL, MEMORY_CELL = (cell.id for cell in small_plan(**SWEEP).cells)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, one_ray):
     """Run the sweep and then its repetition; return the folder of their results."""
