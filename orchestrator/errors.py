@@ -2,11 +2,11 @@
 
 
 class BadInput(Exception):
-    """Raised when the user's input cannot be used; nothing was run. Exit code 2."""
+    """Signals that the user's input cannot be used; nothing was run. Exit code 2."""
 
 
 class RunFailed(Exception):
-    """Raised when a run began and failed; what it recorded is kept. Exit code 1."""
+    """Signals that a run began and failed; what it recorded is kept. Exit code 1."""
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The definition of a trial: everything that decides its numbers, as plain values."""
+"""Defines what a trial is made of: all values that decide its numbers."""
 
 from typing import Any, TypedDict
 
@@ -7,7 +7,9 @@ from trainables.tasks import Objective
 
 
 class Definition(TypedDict):
-    """Everything that decides the numbers of a trial; plain values, so that Tune can ship it.
+    """A definition holds everything that decides the numbers of a trial.
+
+    All of it is plain values, so that Tune can ship it to a worker process.
 
     ``replicates`` networks with different initial weights and, unless ``shared_batches``, batches
     train side by side as lanes of the trial. Their batches are those of the lanes ``first_lane``,

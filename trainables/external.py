@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """A kind of class that a sweep file can name by a dotted path.
+    """Describes a kind of class that a sweep file can name by a dotted path.
 
     Attributes:
         name: "architecture" or "task".

@@ -1,4 +1,4 @@
-"""The report of a trial: the numbers of each lane, and the numbers of the trial."""
+"""Defines the reports of a trial, and summarizes the numbers of its lanes."""
 
 import math
 from typing import TypedDict
@@ -7,7 +7,7 @@ from trainables.training import Scores
 
 
 class Summary(TypedDict):
-    """The losses and metrics of one report.
+    """A summary holds the losses and metrics of one report.
 
     A number of the trial summarizes its lanes (:func:`summarize`); it is nan if every lane is
     infeasible. ``lane_*`` lists have one entry for each lane, nan for an infeasible one.
@@ -25,7 +25,7 @@ class Summary(TypedDict):
 
 
 class Report(Summary):
-    """The report that a trial makes after every ``evaluation_interval`` training steps.
+    """A trial makes a report after every ``evaluation_interval`` training steps.
 
     ``objective`` is what search and early stopping see; less is better. ``step`` counts training
     steps. ``further`` is a JSON object of measures that follow from the evaluation metric.
@@ -45,7 +45,7 @@ class Report(Summary):
 
 
 class Failure(TypedDict):
-    """The last report of a trial that errored: ``error`` is the traceback, ``objective`` nan."""
+    """An errored trial ends with a failure: ``error`` is the traceback, ``objective`` is nan."""
 
     error: str
     objective: float

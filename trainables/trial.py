@@ -1,4 +1,4 @@
-"""A trial: the training of one configuration as a Ray Tune trainable."""
+"""Trains one configuration as a Ray Tune trainable, which reports and writes checkpoints."""
 
 import json
 import math
@@ -39,7 +39,7 @@ class Checkpointing(TypedDict):
 
 
 class TrialConfig(TypedDict, total=False):
-    """The configuration that Tune hands to a :class:`Trial`.
+    """Holds the configuration that Tune hands to a :class:`Trial`.
 
     ``definition`` is required. A trial without ``checkpointing`` keeps no checkpoints. ``gpus`` is
     the number of GPUs, or the share of one, that the trial occupies; without it or with 0 it trains
@@ -154,8 +154,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         definition, trainer, task = self._definition, self._trainer, self._trainer.task
         self._started = time.perf_counter() - self._spent
         self._spent = 0.0
-        # Written here and not when it became due: a trial that its rung stops needs no checkpoint,
-        # and of one that goes on the report of that step has been taken.
+        # Written here and not when it became due: a trial that its rung stops needs no checkpoint.
+        # If the trial goes on, Tune already has the report of this step, so a resumed trial does
+        # not skip it.
         self._write_checkpoint_if_due()
         before, interval = trainer.step, definition["evaluation_interval"]
         # Checkpoints may fall between reports, so continue to the next report step. Never

@@ -16,7 +16,7 @@ COLUMNS = ["cell", "trial", "outcome", "objective", "validation_metric", "metric
 
 @dataclass
 class CellProgress:
-    """The progress of one cell's trials.
+    """Holds the progress of one cell's trials.
 
     Attributes:
         task: label of the task.
@@ -137,6 +137,7 @@ def add_columns(table: Table, running: str) -> None:
     """Add the columns of :func:`add_cell` to a table.
 
     Args:
+        table: table that gets the columns.
         running: heading of the column of running trials.
     """
     for name in ("task", "architecture"):
@@ -155,6 +156,8 @@ def add_cell(
     """Add the row of a cell to a table.
 
     Args:
+        table: table with the columns of :func:`add_columns`.
+        cell: cell to show.
         label: returns a shorter or broken form of the labels of task and architecture.
         left: text of the time left.
         style: style of the row.

@@ -400,7 +400,7 @@ def browse(
 
 
 class Listed(StrEnum):
-    """The kinds of things that ``soundings list`` lists."""
+    """Names the kinds of things that ``soundings list`` lists."""
 
     ARCHITECTURES = "architectures"
     TASKS = "tasks"
@@ -440,10 +440,8 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))
     try:
         app()
-    except (
-        BadInput,
-        OptionError,
-    ) as error:  # OptionError: a user's own class is not found any more
+    except (BadInput, OptionError) as error:
+        # An OptionError gets here if a user's own class is not found any more.
         print(error, file=sys.stderr)
         sys.exit(2)
     except (RunFailed, StoreError) as error:

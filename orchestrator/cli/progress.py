@@ -28,7 +28,9 @@ OTHER_COLUMNS = 72  # characters of the live table beside its labels
 
 
 class Progress:
-    """A :class:`~orchestrator.running.recorder.Listener` that shows the progress of a run.
+    """Shows the progress of a run.
+
+    It is a :class:`~orchestrator.running.recorder.Listener` of the sweep.
 
     Args:
         plan: the sweep's plan.

@@ -31,7 +31,7 @@ from trainables.storage import Location
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a sweep.
+    """Holds the state of a sweep.
 
     Attributes:
         sweep: name of the sweep.

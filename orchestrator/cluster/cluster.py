@@ -1,4 +1,4 @@
-"""Defines what a run knows of a cluster: its hosts, and how to connect to it."""
+"""Represents a cluster in a run: its hosts, how to connect to it, and why a run has to end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ Lost = Callable[[str], None]  # called with a text that says which part of Ray d
 
 @dataclass(frozen=True)
 class Host:
-    """A host of a cluster, or one that its autoscaler would start.
+    """Represents a host of a cluster, or one that its autoscaler would start.
 
     Attributes:
         name: the host's address.
@@ -37,7 +37,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The hosts that trials run on.
+    """A cluster provides the hosts that trials run on.
 
     Attributes:
         look: returns the hosts there are now and those that an autoscaler would start if there

@@ -42,7 +42,7 @@ def sweep_id(name: str, results: str) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a sweep.
+    """A job runs a submitted sweep until it ends or is stopped.
 
     Attributes:
         submission: Ray's submission id of the job: the sweep's id, a dot and ``number``.
@@ -112,8 +112,7 @@ class JobServer:
         if cluster_version != __version__:
             raise BadInput(
                 f"{self.address}: the cluster has Ray {cluster_version}, but here is Ray "
-                f"{__version__}; install "
-                "the same version on both"
+                f"{__version__}; install the same version on both"
             )
 
     def everything(self) -> dict[str, list[Job]]:

@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 1.0
 
 
 class DiskLock:
-    """A :class:`~orchestrator.lock.sweep_lock.SweepLock` on a disk.
+    """Implements :class:`~orchestrator.lock.sweep_lock.SweepLock` on a disk.
 
     The system releases the lock when the process ends, however it ends. A dead process therefore
     leaves no lock behind.

@@ -51,7 +51,7 @@ class LeaseHolder(Holder):
 
 
 class StoreLock:
-    """A :class:`~orchestrator.lock.sweep_lock.SweepLock` in an object store.
+    """Implements :class:`~orchestrator.lock.sweep_lock.SweepLock` in an object store.
 
     Args:
         paths: files of the sweep.
@@ -126,14 +126,15 @@ class StoreLock:
             for other in live:
                 other_run, waiting = _read(other.path)
                 renewed = other.modified != first_times.setdefault(other.path.name, other.modified)
-                # Of two runs that wait at the same time, the one with the lower name takes
-                # precedence.
-                if other.path.name < lease_file.name if waiting else renewed:
+                # Of two runs that wait at the same time, the one with the lower name goes first.
+                lower_name = other.path.name < lease_file.name
+                other_goes_first = lower_name if waiting else renewed
+                if other_goes_first:
                     raise BadInput(already_running(self._shown, other_run))
                 if not waited:
                     log.warning(
-                        "%s: %s was at work less than %.0f s ago; waiting to see whether it still "
-                        "is",
+                        "%s: %s was at work less than %.0f s ago; "
+                        "waiting to see whether it still is",
                         self._shown,
                         other_run,
                         LEASE.total_seconds(),
@@ -149,9 +150,8 @@ class StoreLock:
                 names = {entry.path.name for entry in self._folder.listed()}
                 if f"{run.run}{STOP_FILE}" in names:
                     run.reasons.append("as 'soundings stop' asks")
-                if (
-                    lease_file.name not in names
-                ):  # removed by another run, to which this one looked dead
+                # Another run removes the file of a run that looks dead to it.
+                if lease_file.name not in names:
                     run.reasons.append(
                         "for its claim was taken away and another run may be at work"
                     )

@@ -14,10 +14,10 @@ LOOK_SECONDS = 0.25
 
 
 class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types for it
-    """A Tune stopper that ends the run after a signal or as soon as ``reason`` returns a text.
+    """Ends the run after a signal, or as soon as ``reason`` returns a text.
 
-    Tune calls it several times a second. A second Ctrl-C raises KeyboardInterrupt and aborts at
-    once.
+    Tune calls this stopper several times a second. A second Ctrl-C raises KeyboardInterrupt and
+    aborts at once.
 
     Args:
         reason: returns why the run has to end, or an empty text.

@@ -117,7 +117,12 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             self.flush(durable=True)
 
     def settle(self, definition: Definition, outcome: Outcome) -> None:
-        """Record a trial that ended in an earlier run, which was killed before it wrote the row."""
+        """Record a trial that ended in an earlier run, which was killed before it wrote the row.
+
+        Args:
+            definition: definition of the trial.
+            outcome: outcome that follows from the recorded reports of the trial.
+        """
         self._end(definition, outcome, error=None)
 
     def on_trial_start(

@@ -95,7 +95,13 @@ class Proposals:
         )
 
     def ended(self, definition: Definition, outcome: Outcome, objective: float) -> None:
-        """Take note of a trial's outcome and objective."""
+        """Take note of a trial's outcome and objective.
+
+        Args:
+            definition: definition of the trial.
+            outcome: outcome of the trial; an errored one is forgotten.
+            objective: objective of the last report; nan if there is none.
+        """
         configuration = definition["configuration"]
         self._note(definition["cell"], definition["index"], configuration, outcome, objective)
 

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]  # Ray ships no types for it
-    """A Tune searcher that suggests each remaining trial once.
+    """Suggests each remaining trial to Tune once.
 
     The trials of a cell come in the order of their indices. A cell whose next configuration is
     still being computed lets the other cells go first.
 
     Args:
+        plan: plan of the sweep, with its cells and its search space.
         left: the trials to run, and the configurations of those that began.
         proposals: computes configurations in GP search; None in a search that does not learn.
         checkpointing: returns where and when a trial writes checkpoints.

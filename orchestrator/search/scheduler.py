@@ -21,9 +21,9 @@ STOP, CONTINUE = str(TrialScheduler.STOP), str(TrialScheduler.CONTINUE)
 
 
 class SeededASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no types for it
-    """A scheduler by Ray's ASHA whose brackets are drawn as a function of seed and trial.
+    """Stops trials by Ray's ASHA, and draws each bracket as a function of seed and trial.
 
-    Ray draws them from a global generator. Here every trial of a resumed sweep is in the same
+    Ray draws brackets from a global generator. Here every trial of a resumed sweep is in the same
     bracket as before.
 
     Args:
@@ -46,6 +46,8 @@ class SeededASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no
         """Enter a report whose decision is recorded into its rung, without a new decision.
 
         Args:
+            trial: the trial, whose ``trial_id`` is its id in the ledger.
+            report: ``step``, ``objective`` and ``infeasible`` of the report.
             last: whether the report is the trial's last one.
             stopped: whether the report stopped the trial.
         """

@@ -12,7 +12,7 @@ from trainables.registry import nearest
 
 
 class SpecError(ValueError):
-    """Raised by a validator when it finds a mistake in a sweep file.
+    """A validator raises this error when it finds a mistake in a sweep file.
 
     Args:
         message: full sentence for the user.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reference:
-    """A paper, method or data set that is named somewhere in this project.
+    """Cites a paper, method or data set that is named somewhere in this project.
 
     Attributes:
         key: identifier by which a table refers to it, see :attr:`Table.references`.

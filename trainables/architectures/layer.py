@@ -13,7 +13,7 @@ State = tuple[Tensor, ...]
 Elementwise = Literal["identity", "tanh", "relu"]
 
 
-# A subclass that overrides one of these methods computes something else than its parent.
+# Overriding one of these methods makes an inherited ``run_all`` wrong, which bypasses it.
 _COMPUTING = {"forward", "start", "run", "scaled", "step"}
 
 

@@ -92,7 +92,8 @@ class Task(ABC):
         training_size: number of samples of a generated training set; None if every batch is new.
         held_out_size: number of samples of the validation set, and of the evaluation set.
         minimal_performance: value of the metric that counts as "has learned something". The
-            residual tables report the steps until it is reached.
+            residual tables report the steps until it is reached, and the table
+            ``configurations_until`` the configurations.
     """
 
     summary: ClassVar[str]

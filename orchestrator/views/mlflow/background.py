@@ -46,7 +46,10 @@ class BackgroundView:
         self._trouble: Exception | None = None
         self._view: MLflowView | None = None
         self._left_out = False
-        self._handed, self._written = len(trials), 0  # Each is changed by one thread alone.
+        self._handed, self._written = (
+            len(trials),
+            0,
+        )  # Each is changed by one thread alone, so they need no lock.
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
 

@@ -14,7 +14,7 @@ from orchestrator.views.study.study import StudiedCell, Study
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of the evaluation set by which configurations of a cell are compared.
+    """Names the quantity of the evaluation set by which a cell's configurations are compared.
 
     Attributes:
         name: ``loss``, or the name of the task's metric.

@@ -14,7 +14,7 @@ FEWEST_FOR_EACH = 5
 
 @dataclass(frozen=True)
 class ExpectedBest:
-    """An estimate of the evaluation that the best of k random configurations reaches.
+    """Holds estimates of the evaluation that the best of k random configurations reaches.
 
     Attributes:
         expected: U-statistic (Tang et al. 2020): the mean, over all sets of k of the n

@@ -25,7 +25,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Filter:
-    """A comparison of one column of a cell with a value.
+    """Compares one column of a cell with a value.
 
     Attributes:
         column: one of ``COLUMNS``.

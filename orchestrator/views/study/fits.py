@@ -72,13 +72,13 @@ def _integral(size: np.ndarray, cost: np.ndarray, low: np.ndarray, high: np.ndar
 
 @dataclass(frozen=True)
 class Line:
-    """A least-squares line with the 95 % limits of its slope by Student's t.
+    """Holds a least-squares line with the 95 % limits of its slope by Student's t.
 
     Attributes:
-        slope: slope; nan for fewer than two points.
-        low: lower 95 % limit of the slope; nan for fewer than three points.
-        high: upper 95 % limit of the slope; nan for fewer than three points.
-        intercept: value of the line at x = 0.
+        slope: slope; nan for fewer than two different x.
+        low: lower 95 % limit of the slope; nan for fewer than three points or two different x.
+        high: upper 95 % limit of the slope, likewise.
+        intercept: value of the line at x = 0; nan for fewer than two different x.
         points: number of points.
     """
 
@@ -92,7 +92,7 @@ class Line:
 def line(x: np.ndarray, y: np.ndarray) -> Line:
     """Fit a line by ordinary least squares.
 
-    Slope and limits are nan unless there are at least two different x.
+    The slope is nan unless there are two different x. Its limits also need three points.
 
     Args:
         x: abscissas, ``[points]``.

@@ -23,7 +23,7 @@ _RANKS = 64  # a random half misses all of the 64 best with probability 2^-64
 
 @dataclass(frozen=True)
 class Search:
-    """The result of the search of one cell.
+    """Holds the result of the search of one cell.
 
     Attributes:
         value: measure of the best completed trial by validation; nan where there is none.

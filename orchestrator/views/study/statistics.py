@@ -41,7 +41,7 @@ def clopper_pearson(count: int, trials: int) -> tuple[float, float]:
 
 
 class Welch(NamedTuple):
-    """The result of Welch's (1947) t-test for equality of means.
+    """Holds the result of Welch's (1947) t-test for equality of means.
 
     Attributes:
         t: test statistic, negative where the second mean is the larger one.
@@ -83,7 +83,7 @@ def hedges_g(first: Floats, second: Floats) -> float:
 
 
 class RankTest(NamedTuple):
-    """The result of the Mann-Whitney U test (Mann and Whitney 1947).
+    """Holds the result of the Mann-Whitney U test (Mann and Whitney 1947).
 
     Attributes:
         lower: probability that a value of the first sample is below one of the second, ties

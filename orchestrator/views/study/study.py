@@ -25,7 +25,7 @@ OUTCOME_COLUMNS: tuple[str, ...] = ("completed", "infeasible", "stopped", "error
 
 @dataclass(frozen=True)
 class StudiedCell:
-    """A cell with its labels, and the number of its trials of each outcome.
+    """Holds a cell with its labels, and the number of its trials of each outcome.
 
     Attributes:
         id: id of the cell.
@@ -66,7 +66,7 @@ class StudiedCell:
 
 
 class Study:
-    """A reader of the ledgers of one or several sweeps: their cells and trials.
+    """Reads cells and trials from the ledgers of one or several sweeps.
 
     Cells are in the order of the sweep files. A cell that several sweeps have is one cell: its
     trials are those of all these sweeps, in the order in which the sweeps are given. A trial that

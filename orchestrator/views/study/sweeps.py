@@ -18,7 +18,7 @@ CellRecord = dict[str, Any]  # the record of a cell in a manifest
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep whose ledger is studied.
+    """Represents a sweep whose ledger is studied.
 
     Attributes:
         name: name of the sweep.

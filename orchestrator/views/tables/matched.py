@@ -12,7 +12,7 @@ from orchestrator.views.study.study import Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
 
 WHERE = ["task", "depth", "budget"]
-TOLD = 6  # largest number of cells that a note names
+MOST_NAMED = 6  # largest number of cells that a note names
 
 
 def parameter_matched(study: Study) -> Table:
@@ -80,7 +80,7 @@ def parameter_matched(study: Study) -> Table:
 def _absent(study: Study) -> list[str]:
     if not study.absent:
         return []
-    first, more = study.absent[:TOLD], len(study.absent) - TOLD
+    first, more = study.absent[:MOST_NAMED], len(study.absent) - MOST_NAMED
     names = "; ".join(first) + (f"; and {more} more" if more > 0 else "")
     return [f"'-': not among the cells of the sweep{'s' * (len(study.sweeps) > 1)}: {names}."]
 

@@ -12,7 +12,7 @@ NOTHING = "-"  # text of an empty entry; a note of the table says why it is empt
 
 @dataclass(frozen=True)
 class Table:
-    """A comparison table, as tidy data and as formatted text.
+    """Holds a comparison table as tidy data and as formatted text.
 
     Attributes:
         name: name of the table's files, without suffix.

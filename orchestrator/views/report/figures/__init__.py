@@ -1,4 +1,4 @@
-"""Lists the figures of a report; each module draws one from a study and its tables."""
+"""Lists the figures of a report; each module draws one or several from a study."""
 
 from collections.abc import Callable, Mapping
 

@@ -19,7 +19,8 @@ from orchestrator.views.tables import Table
 from orchestrator.views.tables.residual_families import STRENGTHS
 from orchestrator.views.tables.residuals import STEPS
 
-REST = ("form", "nonlinearity", *STRENGTHS, "others")  # options that tell equal residuals apart
+# Options that tell equal residuals apart.
+OTHER_OPTIONS = ("form", "nonlinearity", *STRENGTHS, "others")
 CAPTION = (
     "Cells of weakly coupled networks that differ in one strength alone: the metric of the best "
     "configuration of each by validation, and the steps to the minimal performance, for which a "
@@ -62,7 +63,11 @@ def _with_kinds(tidy: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with the column ``kind``: the residual, and in brackets what else varies."""
     kinds: dict[Hashable, str] = {}
     for (strength, residual), rows in tidy.groupby(["varied", "residual"], sort=False):
-        apart = [name for name in REST if name != strength and rows[name].nunique(dropna=False) > 1]
+        apart = [
+            name
+            for name in OTHER_OPTIONS
+            if name != strength and rows[name].nunique(dropna=False) > 1
+        ]
         for index, row in rows[apart].iterrows():
             options = ", ".join(_option(str(name), value) for name, value in row.items())
             kinds[index] = f"{residual}({options})" if options else str(residual)

@@ -170,6 +170,19 @@ def add_gradients(
     The sums are the gradients ``d_input_weight`` and ``d_bias``. The gradient of the inputs of
     these steps is written into ``dx``, unless it has no columns.
 
+    Args:
+        x: inputs ``[lanes or 1, time, batch, inputs]``; no columns if they are already projected,
+            and nothing is added then.
+        input_weight: input weight ``[lanes, inputs, columns]``.
+        dz: gradients of pre-activations ``[lanes or 1, room, batch, columns]``, see
+            :func:`room_of`.
+        dx: gradient of the inputs ``[lanes, time, batch, inputs]``, or without columns.
+        d_input_weight: gradient of the input weight ``[lanes, inputs, columns]``.
+        d_bias: gradient of the bias ``[lanes, columns]``.
+        lane: index of the lane.
+        t: first step.
+        steps: number of steps.
+
     Returns:
         The gradients of these steps' pre-activations ``[steps * batch, columns]``.
     """
