@@ -190,6 +190,7 @@ def test_writing_a_small_object_takes_one_request(s3):
     assert s3.requests == {"PUT": 1}
 
 
+@pytest.mark.slow
 def test_requests_are_tried_again_when_one_in_ten_fails(s3):
     place, s3.fail_every = location(s3.url("failing")), 10
     for number in range(60):
@@ -199,6 +200,7 @@ def test_requests_are_tried_again_when_one_in_ten_fails(s3):
     assert s3.requests["failed"] >= 12
 
 
+@pytest.mark.slow
 def test_a_write_waits_for_a_store_that_is_away_for_a_while(s3, caplog):
     place = location(s3.url("away"))
     storage.be_patient(place, Patience(60.0))
@@ -208,6 +210,7 @@ def test_a_write_waits_for_a_store_that_is_away_for_a_while(s3, caplog):
     assert "trying again for up to 60 s" in caplog.text and "?" not in caplog.text
 
 
+@pytest.mark.slow
 def test_retries_end_when_patience_is_over_or_a_stop_is_asked_for(s3):
     place, s3.away = location(s3.url("gone")), True
     storage.be_patient(place, Patience(1.0))

@@ -26,6 +26,7 @@ def results(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_browse_serves_mlflows_pages_on_loopback_and_ends_with_all_its_processes(results, ending):
     port = free_port()
