@@ -11,6 +11,7 @@ import pandas as pd
 
 from orchestrator.ledger import Ledger
 from orchestrator.views.mlflow.store import open_view, why_not
+from orchestrator.views.mlflow.uri import absolute
 
 if TYPE_CHECKING:
     from orchestrator.views.mlflow.view import MLflowView
@@ -39,7 +40,8 @@ class BackgroundView:
     """
 
     def __init__(self, uri: str, sweep: str, ledger: Ledger, trials: pd.DataFrame) -> None:
-        self._uri, self._sweep = uri, sweep
+        # The thread may outlive a change of the current folder.
+        self._uri, self._sweep = absolute(uri), sweep
         self._ledger, self._trials = ledger, trials
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
         self._closing = threading.Event()

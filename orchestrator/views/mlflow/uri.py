@@ -2,6 +2,7 @@
 
 import re
 from importlib.metadata import entry_points
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.errors import BadInput
@@ -15,6 +16,14 @@ STORES = frozenset(
 # Up to the last @ of the word: a password may hold an @ or a / that should have been escaped.
 _IN_AUTHORITY = re.compile(r"(://[^/@:\s]*):\S*@")
 _IN_QUERY = re.compile(r"([?&]\w*password=)[^&\s]*")
+
+
+def absolute(uri: str) -> str:
+    """Return a tracking URI that names its SQLite file, if it has one, by an absolute path."""
+    file = uri.removeprefix("sqlite:///")
+    if file == uri or file.startswith(("/", ":")):  # no SQLite file, an absolute one, or memory
+        return uri
+    return f"sqlite:///{Path(file).absolute()}"
 
 
 def without_password(text: str) -> str:

@@ -23,8 +23,7 @@ def folder(tmp_path, monkeypatch, store):
     """Return a results folder with an MLflow store and a sweep that stopped in the middle."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    # The thread of an earlier test's MLflow view may still write to its relative path.
-    (tmp_path / "results").mkdir(exist_ok=True)
+    (tmp_path / "results").mkdir()
     store.rename(tmp_path / "results/mlflow.db")
     folder_of_sweep = Folder.of(tmp_path / "results")
     folder_of_sweep.fill("rnn", completed(0.5, 1.0), errored(), stopped(), {})

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.views.mlflow.uri import checked, without_password
+from orchestrator.views.mlflow.uri import absolute, checked, without_password
 from tests.support.command import soundings
 
 
@@ -81,3 +81,18 @@ def test_every_command_refuses_credentials_in_a_servers_uri_before_anything_else
         "MLFLOW_TRACKING_PASSWORD\n"
     )
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("sqlite:///results/mlflow.db", "sqlite:///{}/results/mlflow.db"),
+        ("sqlite:////var/mlflow.db", "sqlite:////var/mlflow.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("postgresql://me:secret@host/runs", "postgresql://me:secret@host/runs"),
+    ],
+)
+def test_only_a_relative_sqlite_file_is_made_absolute(tmp_path, monkeypatch, uri, expected):
+    monkeypatch.chdir(tmp_path)
+    assert absolute(uri) == expected.format(tmp_path)
