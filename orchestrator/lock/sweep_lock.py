@@ -4,8 +4,8 @@ Results on a disk are locked by a file lock (:mod:`.disk`), results in an object
 (:mod:`.lease`). Only :func:`sweep_lock` chooses between the two.
 """
 
+import typing
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 from orchestrator.lock.disk import DiskLock
 from orchestrator.lock.holder import Holder
@@ -14,7 +14,7 @@ from orchestrator.paths import SweepPaths
 from trainables.storage import ObjectPath
 
 
-class SweepLock(Protocol):
+class SweepLock(typing.Protocol):
     """Prevents two runs of a sweep at the same time."""
 
     def hold(self) -> AbstractContextManager[Holder]:
