@@ -21,6 +21,9 @@ BUSY = b"""<?xml version="1.0" encoding="UTF-8"?>
 DENIED = b"""<?xml version="1.0" encoding="UTF-8"?>
 <Error><Code>ExpiredToken</Code><Message>the token has expired, on purpose</Message></Error>"""
 
+UNKNOWN = b"""<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>NotImplemented</Code><Message>A header implies what is not there</Message></Error>"""
+
 
 class S3:
     """Serves one bucket from a thread of this process.
@@ -31,12 +34,13 @@ class S3:
         away: whether all connections are cut without an answer.
         expired: whether all requests are refused as with expired credentials.
         read_only: whether requests that would change an object are refused.
+        unconditional: whether the server knows no conditional writes and answers them with 501.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.fail_every, self.away = 0, False
-        self.expired = self.read_only = False
+        self.expired = self.read_only = self.unconditional = False
         self._numbers = itertools.count(1)
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
@@ -87,6 +91,10 @@ class S3:
         if self.away:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionResetError
+        conditions = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH")
+        if self.unconditional and method == "PUT" and any(name in environ for name in conditions):
+            start_response("501 Not Implemented", [("Content-Type", "application/xml")])
+            return [UNKNOWN]
         if self.expired or (self.read_only and method in ("PUT", "POST", "DELETE")):
             start_response("403 Forbidden", [("Content-Type", "application/xml")])
             return [DENIED if self.expired else DENIED.replace(b"ExpiredToken", b"AccessDenied")]

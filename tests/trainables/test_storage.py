@@ -1,7 +1,9 @@
 """Tests that a folder on disk and an object store behave alike behind the same functions."""
 
+import contextlib
 import itertools
 import os
+import pickle
 import threading
 from pathlib import Path
 
@@ -9,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.s3 import BUCKET
+from tests.support.s3 import BUCKET, KEYS
 from trainables import storage
 from trainables.storage import ObjectPath, Patience, StoreError, location
-from trainables.storage.objects import ObjectStore
+from trainables.storage.objects import Changed, ObjectStore
 
 
 @pytest.fixture(params=["disk", "store"])
@@ -222,7 +224,9 @@ def test_retries_end_when_patience_is_over_or_a_stop_is_asked_for(s3):
         (place / "file").read_bytes()
 
 
-def test_a_store_that_pyarrow_refuses_raises_a_store_error():
+def test_a_store_that_the_client_refuses_raises_a_store_error(monkeypatch):
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
     store = ObjectStore("s3", BUCKET, "scheme=ftp&endpoint_override=127.0.0.1:1")
     with pytest.raises(StoreError, match=r"cannot be listed: .*ftp"):
         storage.names(ObjectPath(store, "x"))
@@ -233,4 +237,80 @@ def test_a_request_that_the_store_refuses_raises_a_store_error_of_one_line(s3):
     storage.be_patient(place, Patience(0.0))
     with pytest.raises(StoreError) as caught:
         storage.write(place / "file", b"x")
-    assert "ACCESS_DENIED" in str(caught.value) and "\n" not in str(caught.value)
+    assert "AccessDenied" in str(caught.value) and "\n" not in str(caught.value)
+
+
+# -- writes on a condition -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_conditional_write_succeeds_only_on_the_version_that_was_read(s3, conditional):
+    """A store without conditional writes answers them with status 501, as Ceph did for long."""
+    s3.unconditional = not conditional
+    claim = location(s3.url("of")) / "claim"
+    claim.write_if(b"first", None)
+    with pytest.raises(Changed):
+        claim.write_if(b"second", None)
+    content, found = claim.read_version()
+    assert content == b"first"
+    claim.write_if(b"third", found.version)
+    with pytest.raises(Changed):
+        claim.write_if(b"fourth", found.version)
+    assert claim.read_bytes() == b"third"
+    claim.unlink()
+    with pytest.raises(Changed):
+        claim.write_if(b"fifth", found.version)
+    assert not claim.exists()
+
+
+def test_of_many_writers_of_one_version_exactly_one_succeeds(s3):
+    claim = location(s3.url("of")) / "claim"
+    claim.write_if(b"first", None)
+    _, found = claim.read_version()
+    winners = []
+
+    def write(number):
+        with contextlib.suppress(Changed):
+            claim.write_if(b"%d" % number, found.version)
+            winners.append(number)
+
+    storage.side_by_side(claim, write, range(12))
+    assert len(winners) == 1 and claim.read_bytes() == b"%d" % winners[0]
+
+
+def test_the_time_of_a_store_is_the_one_that_it_gives_its_objects(s3):
+    place = location(s3.url("of"))
+    before = place.store.now()
+    storage.write(place / "file", b"x")
+    assert before <= (place / "file").read_version()[1].modified <= place.store.now()
+
+
+def test_a_pickled_location_holds_no_credentials(s3):
+    place = location(s3.url("of"))
+    storage.write(place / "file", b"x")  # opens the client
+    pickled = pickle.dumps(place)
+    assert pickle.loads(pickled) == place
+    assert not any(value.encode() in pickled for value in KEYS.values())
+
+
+def test_missing_credentials_are_said_in_one_sentence(monkeypatch, tmp_path):
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    store = ObjectStore("s3", BUCKET, "endpoint_override=127.0.0.1:1&scheme=http")
+    with pytest.raises(StoreError, match="no credentials are found: set AWS_ACCESS_KEY_ID"):
+        storage.names(ObjectPath(store, "x"))
+
+
+def test_credentials_of_a_profile_are_found(s3, monkeypatch, tmp_path):
+    for name in KEYS:
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "credentials"
+    file.write_text("[lab]\naws_access_key_id = tester\naws_secret_access_key = hardly-secret\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_PROFILE", "lab")
+    query = s3.url("of").partition("?")[2]
+    place = ObjectPath(ObjectStore("s3", BUCKET, query), "profile")
+    storage.write(place / "file", b"x")
+    assert s3.keys("profile") == ["profile/file"]

@@ -4,6 +4,7 @@ A :data:`Location` is a :class:`pathlib.Path` or an :class:`ObjectPath`, whose m
 names. The functions of this package handle what differs between a disk and an object store.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from trainables.storage.objects import (
     OPTIONS,
     PATIENCE,
     SCHEMES,
+    Changed,
     ObjectPath,
     ObjectStore,
     Patience,
@@ -28,6 +30,7 @@ from trainables.storage.objects import (
 
 __all__ = [
     "PATIENCE",
+    "Changed",
     "Location",
     "ObjectPath",
     "Patience",
@@ -133,15 +136,36 @@ def write(where: Location, content: bytes | memoryview, durable: bool = False) -
             if durable:
                 os.fsync(file.fileno())
         hidden.rename(where)
+        if durable:
+            _sync_folder(where.parent)
     except OSError:
         hidden.unlink(missing_ok=True)
         raise
 
 
+def _sync_folder(folder: Path) -> None:
+    """Return when the names in a folder would survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems without such a thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def make_folder(where: Location) -> None:
-    """Make a folder and its parents if they do not exist. No effect in an object store."""
-    if isinstance(where, Path):
-        where.mkdir(parents=True, exist_ok=True)
+    """Make a folder and its parents if they do not exist. No effect in an object store.
+
+    New folders survive a power failure.
+    """
+    if not isinstance(where, Path) or where.is_dir():
+        return
+    if where.parent != where:
+        make_folder(where.parent)
+    where.mkdir(exist_ok=True)
+    _sync_folder(where.parent)
 
 
 def names(folder: Location) -> list[str]:
