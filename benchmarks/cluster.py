@@ -41,6 +41,7 @@ from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 
 sys.path.append(str(Path(__file__).parent.parent))
 from tests.support.command import SOUNDINGS
@@ -110,8 +111,9 @@ def drive(folder: Path, trials: int) -> None:
         connect = partial(
             attached_ray, address="auto", allow_insecure=False, lock=paths.lock, run=holder.run
         )
-        left = remaining(plan, repair(plan, paths))
-        driver = Driver(plan, paths, [], holder, trainable=Idle)
+        writer = ledger_writer(paths, holder)
+        left = remaining(plan, repair(plan, paths, writer))
+        driver = Driver(plan, paths, writer, [], holder, trainable=Idle)
         assert driver.run(left, lost, connect)
     last = Ledger(paths.ledger).trials(["ended", "host"]).sort_values("ended")[-COUNTED:]
     seconds = (last["ended"].iloc[-1] - last["ended"].iloc[0]).total_seconds()

@@ -33,6 +33,7 @@ from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.views.mlflow.background import BackgroundView
 
@@ -129,9 +130,9 @@ def soundings(trials: int, folder: Path) -> Clock:
     plan = idle_plan(trials, folder)
     paths.make_writable()
     write_manifest(plan, paths, extend=True)
-    left = remaining(plan, repair(plan, paths))
+    left = remaining(plan, repair(plan, paths, ledger_writer(paths)))
     view = BackgroundView(paths.mlflow_store, "idle", Ledger(paths.ledger), left.record.trials)
-    assert Driver(plan, paths, [clock, view], trainable=Idle).run(left, lost)
+    assert Driver(plan, paths, ledger_writer(paths), [clock, view], trainable=Idle).run(left, lost)
     assert view.close() is None
     assert len(Ledger(paths.ledger).trials()) == plan.trial_count
     return clock

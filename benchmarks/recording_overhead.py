@@ -25,6 +25,7 @@ from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from orchestrator.spec.sweep import load
 from orchestrator.views.mlflow.background import BackgroundView
 
@@ -62,16 +63,16 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = SweepPaths(Path(folder), plan.spec.name)
         paths.make_writable()
-        left = remaining(plan, repair(plan, paths))
+        left = remaining(plan, repair(plan, paths, ledger_writer(paths)))
         begin, driver = time.perf_counter(), time.process_time()
         if recorded:
             ledger = Ledger(paths.ledger)
             view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.record.trials)
-            assert Driver(plan, paths, [work, view]).run(left, lost)
+            assert Driver(plan, paths, ledger_writer(paths), [work, view]).run(left, lost)
             assert view.close() is None
         else:
             with mock.patch("orchestrator.running.driver.LedgerWriter", NoLedger):
-                assert Driver(plan, paths, [work]).run(left, lost)
+                assert Driver(plan, paths, ledger_writer(paths), [work]).run(left, lost)
         seconds = time.perf_counter() - begin
     assert work.trials == plan.trial_count
     return {

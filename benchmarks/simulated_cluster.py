@@ -55,6 +55,7 @@ from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
 from orchestrator.running import driver
+from orchestrator.running.writer import ledger_writer
 from orchestrator.spec.sweep import SweepSpec
 
 if TYPE_CHECKING:  # at run time every worker process would import torch with them
@@ -276,11 +277,13 @@ def measure(real: bool, load: Load) -> dict[str, Any]:
         plan = waiting_plan(load, int(load.slots * (2 + seconds / load.seconds)), folder)
         paths.make_writable()
         write_manifest(plan, paths)
-        left, log = remaining(plan, repair(plan, paths)), folder / "steps.log"
+        left, log = remaining(plan, repair(plan, paths, ledger_writer(paths))), folder / "steps.log"
         with backend:
             trainable = waiting(load, log)
             joined = partial(connect, watch=watch, hosts=hosts)
-            driver.Driver(plan, paths, [watch], trainable=trainable).run(left, lost, joined)
+            driver.Driver(plan, paths, ledger_writer(paths), [watch], trainable=trainable).run(
+                left, lost, joined
+            )
         if real:
             steps = [Step(*json.loads(line)) for line in log.read_text().splitlines()]
     ray.shutdown()

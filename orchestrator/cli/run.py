@@ -13,7 +13,7 @@ from orchestrator.cluster.cluster import Connect, Lost
 from orchestrator.cluster.jobs import SWEEP_ID
 from orchestrator.cluster.local import local_ray
 from orchestrator.errors import BadInput, RunFailed
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.lock.holder import Holder
 from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
@@ -27,6 +27,7 @@ from orchestrator.plan.remaining import (
     require_feasible_size,
 )
 from orchestrator.plan.repair import repair, start_errored_over
+from orchestrator.running.writer import ledger_writer
 from orchestrator.views.mlflow.uri import without_password
 from trainables import tasks
 from trainables.data import DataError
@@ -73,7 +74,8 @@ def execute(
     uri = mlflow or paths.mlflow_store
     with sweep_lock(paths).hold() as holder:
         try:
-            left = _begin(plan, paths, selection, fresh, extended)
+            writer = ledger_writer(paths, holder)
+            left = _begin(plan, paths, writer, selection, fresh, extended)
             connect: Connect = local_ray
             if address is not None:
                 connect = partial(
@@ -84,7 +86,14 @@ def execute(
                     run=holder.run,
                 )
             trouble = _finish(
-                plan, paths, uri, left, partial(_end_without_ray, paths, again), holder, connect
+                plan,
+                paths,
+                uri,
+                left,
+                partial(_end_without_ray, paths, again),
+                holder,
+                writer,
+                connect,
             )
         except (RunFailed, OSError, KeyboardInterrupt) as error:
             raise RunFailed(
@@ -96,14 +105,19 @@ def execute(
 
 
 def _begin(
-    plan: Plan, paths: SweepPaths, selection: TrialSelection, fresh: bool, extended: bool
+    plan: Plan,
+    paths: SweepPaths,
+    writer: LedgerWriter,
+    selection: TrialSelection,
+    fresh: bool,
+    extended: bool,
 ) -> Remaining:
     """Check that the sweep can run, record its manifest, and return the trials to run."""
     check_manifest(plan, paths, extended)
     require_feasible_size(plan)
-    left = remaining(plan, repair(plan, paths), selection)
+    left = remaining(plan, repair(plan, paths, writer), selection)
     if fresh:
-        left = start_errored_over(paths, left)
+        left = start_errored_over(paths, left, writer)
     _prepare(plan, left.indices)
     write_manifest(plan, paths, extended)
     return left
@@ -129,6 +143,7 @@ def _finish(
     left: Remaining,
     lost: Lost,
     holder: Holder,
+    writer: LedgerWriter,
     connect: Connect,
 ) -> str:
     """Run what is left; return why the MLflow view is incomplete, or an empty text.
@@ -154,7 +169,7 @@ def _finish(
     else:
         _announce(plan, left)
         with Progress(plan, trials, console) as progress:
-            driver = Driver(plan, paths, [progress, view], holder)
+            driver = Driver(plan, paths, writer, [progress, view], holder)
             finished = driver.run(left, lost, connect)
             say(progress.line())
         if not finished:

@@ -1,15 +1,25 @@
 """Names and lists the files of a ledger, and tells which of them a merge has superseded.
 
-The rows of a dataset and cell lie in several files, the parts. The name of a part holds the first
-and the last sequence number of its rows. The ranges of the parts of one dataset and cell do not
-overlap, except during a merge of parts: the merged part appears before the old parts are removed.
-The old parts can be recognized by their names alone, because their ranges lie inside the range of
-the merged part. A reader, or a writer that starts after a crash, therefore counts no row twice.
+The rows of a dataset and cell lie in several files, the parts. The name of a part holds
+
+- its author, the run that wrote it: a number that grows with every run of the sweep, and the
+  beginning of the run's unique name. Two runs therefore never write one file, not even if one of
+  them was paused and does not know that the other took over;
+- the first and the last sequence number of its rows. The ranges of the parts of one author do not
+  overlap, except during a merge of parts: the merged part appears before the old parts are removed;
+- a checksum of its content, which proves whether the file is whole.
+
+A merge writes a part that has all rows of some parts and then removes these. Whatever happens in
+between, each row is in some part. A row may be in two of them: readers count it once, by its key.
+Where author and ranges show that an old part is inside a merged one, it is not read at all.
+
+The release 0.1.0 wrote names without author and checksum, which are read as those of one author.
 """
 
 import re
+import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +29,22 @@ from orchestrator.ledger.schema import DATASETS, Dataset
 from trainables import storage
 from trainables.storage import Location
 
-_NAME = re.compile(r"part-(\d{12})-(\d{12})\.parquet")
+SEQUENCES = 10**12  # sequence numbers of a run: run number n has those from n * SEQUENCES on
+_OLD_NAME = re.compile(r"part-(?P<first>\d{12})-(?P<last>\d{12})\.parquet")
+_NAME = re.compile(
+    r"part-(?P<author>\d{6,}-[0-9a-f]{8})-(?P<first>\d{19})-(?P<last>\d{19})-(?P<crc>[0-9a-f]{8})"
+    r"\.parquet"
+)
+
+
+def author_of(token: int, run: str) -> str:
+    """Return the name by which parts name the run that wrote them.
+
+    Args:
+        token: number of the run, which grows with every run of the sweep.
+        run: unique name of the run, hexadecimal.
+    """
+    return f"{token:06d}-{run[:8]:0<8}"
 
 
 @dataclass(frozen=True, order=True)
@@ -30,18 +55,24 @@ class Part:
         first: first sequence number of its range.
         last: last sequence number of its range, included.
         folder: folder of the dataset and cell, ``<ledger>/<dataset>/cell=<id>``.
+        name: name of the file.
+        author: run that wrote it; empty in names of release 0.1.0.
+        checksum: CRC-32 of the content; None in names of release 0.1.0.
         known_size: size in bytes, if it is known without a look at the file.
     """
 
     first: int
     last: int
     folder: Location
+    name: str
+    author: str = field(default="", compare=False)
+    checksum: int | None = field(default=None, compare=False)
     known_size: int | None = field(default=None, compare=False)
 
     @property
     def path(self) -> Location:
         """Return the path of the file."""
-        return self.folder / f"part-{self.first:012d}-{self.last:012d}.parquet"
+        return self.folder / self.name
 
     @property
     def cell(self) -> str:
@@ -49,28 +80,10 @@ class Part:
         return self.folder.name.removeprefix("cell=")
 
     def stands_for(self, other: "Part") -> bool:
-        """Return whether this part supersedes another one: its range includes the other's range."""
-        return self.first <= other.first and other.last <= self.last and self != other
-
-    def write(self, table: pa.Table, durable: bool = False) -> "Part":
-        """Write the file in one step: readers see all of it or nothing.
-
-        Args:
-            table: rows of the part.
-            durable: whether to return only when the file would survive a power failure.
-
-        Returns:
-            The same part with its size.
-
-        Raises:
-            OSError: the disk is full or missing, or the object store does not answer. No file is
-                left behind.
-        """
-        content = pa.BufferOutputStream()
-        pq.write_table(table, content, compression="zstd", write_page_checksum=True)
-        buffer = content.getvalue()
-        storage.write(self.path, memoryview(buffer), durable)
-        return replace(self, known_size=buffer.size)
+        """Return whether this part supersedes another: a longer range of the same author has it."""
+        longer = (self.first, self.last) != (other.first, other.last)
+        inside = self.first <= other.first and other.last <= self.last
+        return self.author == other.author and inside and longer
 
     @property
     def size(self) -> int:
@@ -79,6 +92,32 @@ class Part:
             return self.known_size
         path = self.path
         return path.stat().st_size if isinstance(path, Path) and path.exists() else 0
+
+
+def write_part(
+    folder: Location, author: str, first: int, last: int, table: pa.Table, durable: bool = False
+) -> Part:
+    """Write a part in one step: readers see all of it or nothing.
+
+    Args:
+        folder: folder of the dataset and cell; it must exist.
+        author: run that writes it, see :func:`author_of`.
+        first: first sequence number of its range.
+        last: last sequence number of its range.
+        table: rows of the part.
+        durable: whether to return only when the file would survive a power failure.
+
+    Raises:
+        OSError: the disk is full or missing, or the object store does not answer. No file is left
+            behind.
+    """
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd", write_page_checksum=True)
+    buffer = content.getvalue()
+    checksum = zlib.crc32(buffer)
+    name = f"part-{author}-{first:019d}-{last:019d}-{checksum:08x}.parquet"
+    storage.write(folder / name, memoryview(buffer), durable)
+    return Part(first, last, folder, name, author, checksum, buffer.size)
 
 
 def parts(folder: Location, dataset: Dataset, cell: str | None = None) -> list[Part]:
@@ -139,19 +178,26 @@ def _list_cell(folder: Location) -> list[Part]:
 
 
 def _part(folder: Location, name: str, size: int | None) -> Part | None:
-    match = _NAME.fullmatch(name)
-    return Part(int(match[1]), int(match[2]), folder, size) if match else None
+    match = _NAME.fullmatch(name) or _OLD_NAME.fullmatch(name)
+    if match is None:
+        return None
+    author, checksum = "", None
+    if match.re is _NAME:
+        author, checksum = match["author"], int(match["crc"], 16)
+    return Part(int(match["first"]), int(match["last"]), folder, name, author, checksum, size)
 
 
 def _mark_superseded(cell_parts: Iterable[Part]) -> Iterator[tuple[Part, bool]]:
     """Yield the parts of one cell in the order of their ranges, each with whether it is superseded.
 
-    In this order a merged part comes before the parts that it supersedes: it has the same first
-    number as the first of them, and of two such parts the one with the longer range comes first.
+    In this order a merged part comes before the parts of its author that it supersedes: it has the
+    same first number as the first of them, and of two such parts the one with the longer range
+    comes first.
     """
-    current: Part | None = None  # the last part that is not superseded
-    for part in sorted(cell_parts, key=lambda part: (part.first, -part.last)):
-        is_superseded = current is not None and current.stands_for(part)
+    current: dict[str, Part] = {}  # the last part of each author that is not superseded
+    for part in sorted(cell_parts, key=lambda part: (part.first, -part.last, part.name)):
+        last = current.get(part.author)
+        is_superseded = last is not None and last.stands_for(part)
         yield part, is_superseded
         if not is_superseded:
-            current = part
+            current[part.author] = part

@@ -1,6 +1,8 @@
 """Reads a ledger: skips damaged files and returns each trial and each (trial, step) once."""
 
 import logging
+import re
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,12 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger.parts import Part, parts
 from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY, Dataset
 from trainables import storage
-from trainables.storage import Location
+from trainables.storage import Location, ObjectPath, StoreError
 
+MAGIC = b"PAR1"  # first and last bytes of a Parquet file
+CHUNK = 1024**2  # bytes that are read at once to compute a checksum
+MOST_MEMORY = 2**42  # bytes: no machine is asked for more by a file that is whole
 ASIDE = "_damaged-{name}.aside"  # new name of a damaged file, at which no reader looks
 log = logging.getLogger("soundings")
 
@@ -150,15 +155,20 @@ class Ledger:
         The first table is empty, so that the tables can be put together even if there are no files.
         """
         cell_field = pa.field("cell", pa.string())
+        listed_before: list[Part] = []
         while True:
             tables = [schema.append(cell_field).empty_table()]
+            listed = self._parts(dataset, cells)
             try:
-                listed = self._parts(dataset, cells)
                 contents = storage.side_by_side(
                     self.folder, lambda part: read_part(part, schema), listed
                 )
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 # A run at work merged the part into another one and removed it: list them again.
+                # A file that is listed all the same cannot be opened.
+                if listed == listed_before:
+                    raise missing_content(listed) from error
+                listed_before = listed
                 continue
             for part, table in zip(listed, contents, strict=True):
                 if table is not None:
@@ -182,19 +192,83 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
         FileNotFoundError: the file does not exist.
         BadInput: the file was written in another version of the ledger.
         OSError: the disk or the object store has failed.
+        RunFailed: the file could not be read although it is whole, for want of memory for example.
     """
     path = part.path
-    source = path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
     try:
+        source = path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
         with pq.ParquetFile(source, page_checksum_verification=True) as file:
             _check_version(path, file.schema_arrow)
             table = file.read(columns=schema.names).select(schema.names).cast(schema)
-    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the operating system: the file itself may be whole
-        _set_aside(path, str(error).splitlines()[0])
+        if isinstance(error, StoreError):
+            raise
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        if not damaged(part, error):
+            raise RunFailed(
+                f"{path}: could not be read ({reason}), although the file is whole: this machine "
+                "is short of memory, or of another resource; nothing was changed"
+            ) from error
+        _set_aside(path, reason)
         return None
     return table
+
+
+def damaged(part: Part, error: Exception | None = None) -> bool:
+    """Return whether the file of a part is proven not to be whole.
+
+    The checksum in its name decides. A name of release 0.1.0 has none. Such a file is damaged if
+    its first and last bytes are not those of a Parquet file, or if reading it failed, unless that
+    was for want of memory.
+
+    Args:
+        part: the part.
+        error: error with which reading it failed, if it did.
+
+    Raises:
+        OSError: the file cannot be read to the end.
+    """
+    path = part.path
+    if isinstance(path, ObjectPath):
+        content = path.read_bytes()
+        checksum, ends = zlib.crc32(content), content[:4] + content[-4:]
+    else:
+        checksum, ends = 0, b""
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                checksum = zlib.crc32(chunk, checksum)
+                ends = (ends or chunk[:4])[:4] + chunk[-4:]
+    if part.checksum is not None:
+        return checksum != part.checksum
+    return ends != MAGIC * 2 or (error is not None and not _out_of_memory(error))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Return whether an error of Arrow was for want of memory that the machine might have had."""
+    if asked := re.search(r"of size (\d+) failed", str(error)):  # a damaged file may ask for any
+        return int(asked[1]) < MOST_MEMORY
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "memory" in text or "alloc" in text
+
+
+def missing_content(listed: Sequence[Part]) -> BadInput:
+    """Return the error of parts that a folder lists although they cannot be opened.
+
+    Args:
+        listed: all parts that were to be read.
+    """
+    paths = [part.path for part in listed if isinstance(part.path, Path)]
+    lost = [path for path in paths if not path.exists()]
+    first = lost[0] if lost else listed[0].path
+    target = (
+        f", a link to {first.readlink()}" if isinstance(first, Path) and first.is_symlink() else ""
+    )
+    return BadInput(
+        f"{first}{target}: listed, but there is no such file ({len(lost) or 1} of them); fetch the "
+        "content of the ledger ('git annex get', 'dvc pull'), or copy it without links"
+    )
 
 
 def _check_version(path: Location, schema: pa.Schema) -> None:

@@ -6,9 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.ledger.parts import parts
 from orchestrator.ledger.reader import Ledger
-from orchestrator.ledger.schema import DATASETS
 from orchestrator.outcome import FINAL
 from trainables.storage import Location
 
@@ -23,14 +21,12 @@ class Record:
         starts: one row for each trial that began, its last start.
         curves: all reports of each trial that reported and has no final outcome, by trial, in the
             order in which they arrived.
-        sequence: sequence number of the next row that a writer adds.
     """
 
     trials: pd.DataFrame
     reports: pd.DataFrame
     starts: pd.DataFrame
     curves: Mapping[str, list[dict[str, Any]]]
-    sequence: int
 
     @property
     def errored(self) -> pd.DataFrame:
@@ -56,13 +52,9 @@ def read_record(folder: Location) -> Record:
     trials, reports, starts = ledger.trials(), ledger.results(["objective"]), ledger.starts()
     final = trials.loc[trials["outcome"].isin(FINAL), "trial"]
     unfinished = set(reports["trial"]) - set(final)
-    # Take the last sequence number from file names: a part keeps its range after rows are dropped,
-    # and new rows in that range would be treated as superseded.
-    last_numbers = [part.last for dataset in DATASETS for part in parts(folder, dataset)]
     return Record(
         trials=trials,
         reports=reports,
         starts=starts,
         curves=ledger.curves(unfinished) if unfinished else {},
-        sequence=1 + max(last_numbers, default=-1),
     )

@@ -2,43 +2,62 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestrator.ledger.parts import Part, parts, superseded
-from orchestrator.ledger.reader import read_part
-from orchestrator.ledger.schema import DATASETS, Dataset
+from orchestrator.ledger.parts import (
+    SEQUENCES,
+    Part,
+    author_of,
+    parts,
+    superseded,
+    write_part,
+)
+from orchestrator.ledger.reader import missing_content, read_part
+from orchestrator.ledger.schema import DATASETS, KEYS, Dataset
 from trainables import storage
 from trainables.storage import Location
 
 MERGED_AT_ONCE = 16  # least number of parts of similar size that are merged into one
+NOBODY = author_of(0, "")  # author of rows that no run writes
 LARGEST_MERGED = 16 * 1024**2  # bytes; a larger part is not merged any more
 
 
 class LedgerWriter:
     """Writes rows of all datasets; :meth:`flush` writes what :meth:`add` has collected.
 
-    A ledger has one writer at a time. When a dataset and cell has many parts, the writer merges
-    them: it then has some dozens of files, however many trials it has. A new writer first removes
-    what an earlier one left behind when it was killed.
+    A ledger has one writer at a time. Should a run that was paused write beside the one that took
+    over, nothing is lost: no run replaces a file of another, and none removes rows that it has not
+    written again. When a dataset and cell has many parts, the writer merges them: it then has some
+    dozens of files, however many trials it has. A new writer first removes what an earlier one left
+    behind when it was killed.
 
     Args:
         folder: folder of the ledger.
-        sequence: sequence number of the first row to be added.
+        sequence: sequence number of the first row to be added. No other run may use it or a
+            higher one, see :func:`first_sequence`.
+        author: name of the run in the names of its files, see :func:`.parts.author_of`.
+        confirm: called before each file is written; it raises an OSError if this run may no longer
+            write, because another one has taken over.
     """
 
-    def __init__(self, folder: Location, sequence: int = 0) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Location,
+        sequence: int = 0,
+        author: str = NOBODY,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._folder, self._author, self._confirm = folder, author, confirm
         if isinstance(folder, Path):  # an object store never shows an unfinished object
             for unfinished in folder.glob("*/cell=*/.*.tmp"):
-                unfinished.unlink()
+                unfinished.unlink(missing_ok=True)
         for part in superseded(folder):
-            part.path.unlink()
+            part.path.unlink(missing_ok=True)
         self._sequence = sequence
         self._rows: dict[Dataset, dict[str, list[dict[str, Any]]]] = {
             dataset: defaultdict(list) for dataset in DATASETS
@@ -124,8 +143,10 @@ class LedgerWriter:
         existing_parts = self._parts_of(dataset, cell)
         folder = self._folder / dataset / f"cell={cell}"
         storage.make_folder(folder)
-        part = Part(rows[0]["sequence"], rows[-1]["sequence"], folder)
-        existing_parts.append(part.write(pa.table(columns, schema=schema), durable))
+        first, last = rows[0]["sequence"], rows[-1]["sequence"]
+        table = pa.table(columns, schema=schema)
+        self._confirm()
+        existing_parts.append(write_part(folder, self._author, first, last, table, durable))
 
     def _parts_of(self, dataset: Dataset, cell: str) -> list[Part]:
         if (dataset, cell) not in self._parts:
@@ -184,13 +205,20 @@ class LedgerWriter:
         """
         tables = []
         for part in old:
-            with suppress(FileNotFoundError):  # a reader found it damaged and set it aside
+            try:
                 tables.append(read_part(part, DATASETS[dataset]))
+            except FileNotFoundError as error:
+                # Set aside by a reader, or merged by another run. A link that leads nowhere must
+                # stay: its content may be fetched yet.
+                if isinstance(part.path, Path) and part.path.is_symlink():
+                    raise missing_content([part]) from error
         table = pa.concat_tables([DATASETS[dataset].empty_table(), *filter(None, tables)])
         table = table.filter(pc.invert(pc.is_in(table["trial"], pa.array(without, pa.string()))))
-        table = table.combine_chunks()
+        table = _once(table, dataset).combine_chunks()
+        self._confirm()
         # Written durably, because the only other copies of these rows are removed next.
-        merged = Part(old[0].first, old[-1].last, old[0].folder).write(table, durable=True)
+        first, last = old[0].first, max(part.last for part in old)
+        merged = write_part(old[0].folder, self._author, first, last, table, durable=True)
         storage.side_by_side(
             self._folder,
             lambda part: part.path.unlink(missing_ok=True),
@@ -198,6 +226,26 @@ class LedgerWriter:
         )
         kept = [part for part in self._parts_of(dataset, cell) if part not in old]
         self._parts[dataset, cell] = sorted([*kept, merged])
+
+
+def first_sequence(folder: Location, token: int) -> int:
+    """Return the first sequence number of a new run, which is higher than all that are recorded.
+
+    Each run has ``SEQUENCES`` numbers of its own. A row of a run that took over therefore counts
+    more than a row of the run before it, whichever was written last.
+
+    Args:
+        folder: folder of the ledger.
+        token: number of the run. A higher one is taken if the ledger has rows of this one.
+    """
+    last = max((part.last for name in DATASETS for part in parts(folder, name)), default=-1)
+    return max(token, last // SEQUENCES + 1) * SEQUENCES
+
+
+def _once(table: pa.Table, dataset: Dataset) -> pa.Table:
+    """Return the rows of a table without repetitions, which two runs at once can have left."""
+    repeated = table.select([*KEYS[dataset], "sequence"]).to_pandas().duplicated()
+    return table.filter(pa.array(~repeated.to_numpy())) if repeated.any() else table
 
 
 def _null_if_nan(value: Any) -> Any:

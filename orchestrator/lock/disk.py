@@ -1,20 +1,33 @@
-"""Locks a sweep on a disk by a file lock, which the system releases when its process ends."""
+"""Locks a sweep on a disk by a file lock, which the system releases when its process ends.
+
+A file server may also release it while the process is suspended. The file therefore names the run
+that holds the lock, and a run looks there before it writes.
+"""
 
 import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.errors import BadInput
-from orchestrator.lock.holder import NOBODY, Holder, already_running, parse, this_process
+from orchestrator.lock.holder import (
+    NOBODY,
+    Holder,
+    LockLost,
+    already_running,
+    parse,
+    this_process,
+)
 from orchestrator.paths import SweepPaths
 from orchestrator.waiting import wait_until
 from trainables import storage
 
 # Seconds to wait for the lock: `soundings status` holds it for a moment to look at it.
 PATIENCE_SECONDS = 1.0
+# Seconds in which a run that takes the lock writes its name into the file.
+NAMING_SECONDS = 5.0
 
 
 class DiskLock:
@@ -35,14 +48,14 @@ class DiskLock:
     def hold(self) -> Iterator[Holder]:
         """Hold the lock while the block runs; see :class:`SweepLock`."""
         self._paths.make_writable()
-        run = this_process()
         with self._file.open("a+", encoding="utf-8") as file:
             wait_until(
-                lambda: _locked(file.fileno(), fcntl.LOCK_EX),
+                lambda: self._locked_for_writing(file.fileno()),
                 PATIENCE_SECONDS,
                 lambda: already_running(str(self._paths.folder), self._recorded()),
                 BadInput,
             )
+            run = replace(this_process(), token=self._recorded().token + 1)
             # An existing request to stop was meant for a run that has ended.
             self._paths.stop_request.unlink(missing_ok=True)
             file.truncate(0)
@@ -56,9 +69,25 @@ class DiskLock:
             with self._file.open(encoding="utf-8") as file:
                 if _locked(file.fileno(), fcntl.LOCK_SH):
                     return None
-        except FileNotFoundError:
+        except OSError:
+            # There is no file, or its file system has no locks, so that no run can hold one.
             return None
         return self._recorded()
+
+    def confirm(self, run: Holder) -> None:
+        """Return if a run may write; see :class:`SweepLock`."""
+        if run == NOBODY or run == (recorded := self._recorded()):
+            return
+        if recorded == NOBODY and self._file.exists():  # another run is about to write its name
+            with suppress(TimeoutError):
+                named = lambda: self._recorded() != NOBODY  # noqa: E731
+                wait_until(named, NAMING_SECONDS, "", TimeoutError)
+            recorded = self._recorded()
+        if run != recorded:
+            raise LockLost(
+                f"its lock {self._file} was taken away, and another run ({recorded}) may be at "
+                "work; this one wrote nothing after that"
+            )
 
     def request_stop(self, run: Holder) -> None:
         """Ask a run to end; see :class:`SweepLock`."""
@@ -74,6 +103,16 @@ class DiskLock:
         if run in (NOBODY, recorded) or (recorded == NOBODY and self._file.exists()):
             return ""
         return f"for its lock {self._file} was taken away and another run may be at work"
+
+    def _locked_for_writing(self, file: int) -> bool:
+        try:
+            return _locked(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise BadInput(
+                f"{self._paths.folder}: its file system has no file locks "
+                f"({error.strerror or error}), without which two runs of a sweep could work at the "
+                "same time; name a folder on another file system, or a URL, with --results"
+            ) from error
 
     def _recorded(self) -> Holder:
         try:

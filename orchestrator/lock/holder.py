@@ -17,12 +17,15 @@ class Holder:
         pid: number of the run's process; 0 if it is not known.
         run: unique name of the run.
         began: time at which the run began, in ISO format.
+        token: number of the run. It grows with every run of the sweep, so that of two runs the one
+            that took over can be told; 0 for a run of release 0.1.0.
     """
 
     host: str
     pid: int
     run: str
     began: str
+    token: int = 0
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" if self.pid else "a process that just began"
@@ -44,8 +47,12 @@ def parse(text: str) -> Holder:
     Raises:
         ValueError, KeyError, TypeError: the text does not record a holder.
     """
-    record = json.loads(text)
+    record = {"token": 0} | json.loads(text)
     return Holder(**{field.name: record[field.name] for field in fields(Holder)})
+
+
+class LockLost(OSError):
+    """A run may not write any more, because another one may be at work on the same results."""
 
 
 def already_running(folder: str, run: Holder) -> str:

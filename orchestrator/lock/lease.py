@@ -1,10 +1,19 @@
-"""Locks a sweep in an object store, which has no file locks, by a lease that a run keeps renewing.
+"""Locks a sweep in an object store, which has no file locks, by a claim that its run keeps renewing.
 
-Every run writes a lease file of its own into the sweep's lock folder and writes it again every few
-seconds. A run whose file was not renewed for ``LEASE`` counts as dead. A new run writes its file,
-then lists the folder, and begins only if the listing shows no other live file. Object stores show
-an object in every listing that begins after its write, so of two runs that begin together at least
-one sees the other. Ages of files are differences of times by the store's own clock.
+The claim is one object. It names the run that holds the lock, and the run's token, a number that
+grows with every run. Every write of the claim is conditional: it succeeds only if nobody has
+written the claim since the writer read it. So of two runs that want it, one gets it.
+
+- A run renews its claim every few seconds. A claim that was not renewed for ``LEASE``, by the
+  store's own clock, belongs to a run that is dead, paused or cut off: another run may take it.
+- A run writes results only if it renewed its claim a short time ago. Otherwise it first waits until
+  the store tells whose the claim is (:meth:`Lease.confirm`). So a run that was paused writes nothing
+  once another one has taken over.
+- Between that question and the write the run may be paused once more. Such a late write does no
+  harm: files of the ledger bear the token of the run, see :mod:`orchestrator.ledger.parts`.
+
+A store that knows no conditional writes is asked for the claim before each write of it, and once
+more after a while; then only the last of these three holds strictly.
 """
 
 import json
@@ -13,41 +22,144 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import timedelta
 
 from orchestrator.errors import BadInput
-from orchestrator.lock.holder import NOBODY, Holder, already_running, parse, this_process
+from orchestrator.lock.holder import (
+    NOBODY,
+    Holder,
+    LockLost,
+    already_running,
+    parse,
+    this_process,
+)
 from orchestrator.paths import SweepPaths
-from trainables.storage import ObjectPath
+from trainables.storage import Changed, ObjectPath, Patience
 from trainables.storage.objects import Found
 
-RENEW_SECONDS = 10.0  # time after which a run renews its lease
-LEASE = timedelta(seconds=60)  # age of a lease file from which its run counts as dead
-LOOK_SECONDS = 2.0  # pause between two looks at the lock folder
-LEASE_FILE, STOP_FILE = ".claim", ".stop"  # suffixes; the name of a file begins with a run's name
+LEASE = timedelta(seconds=60)  # age of a claim from which its run counts as dead
+RENEW_SECONDS = 10.0  # time after which a run renews its claim
+SURE_SECONDS = 45.0  # time after a renewal during which no other run can have taken the claim
+LOOK_SECONDS = 2.0  # pause between two looks at the claim
+CLAIM, STOP_FILE = "sweep.claim", ".stop"  # name of the claim; suffix of requests to stop
+ONCE = Patience(0.0)  # a look that fails is followed by the next one
 log = logging.getLogger("soundings")
+
+
+def clock() -> float:
+    """Return seconds since some moment, counting the time in which this machine slept."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim is the content of the object that names the holder of the lock.
+
+    Attributes:
+        holder: run that holds the lock, or held it last; NOBODY if the content is damaged.
+        released: whether the run has given it back.
+    """
+
+    holder: Holder
+    released: bool = False
+
+    def content(self, number: int) -> bytes:
+        """Return the content of the object.
+
+        Args:
+            number: number of the renewal; two versions of a claim must differ in their content.
+        """
+        record = {each.name: getattr(self.holder, each.name) for each in fields(Holder)}
+        # Release 0.1.0 looks for "waiting".
+        record |= {"released": self.released, "renewal": number, "waiting": False}
+        return json.dumps(record).encode()
+
+
+class Lease:
+    """A lease is the right of a run of this process to write, as long as it renews its claim.
+
+    Args:
+        claim: object that names the holder.
+        holder: the run, with its token.
+        renewed: time by :func:`clock` before the claim was written.
+    """
+
+    def __init__(self, claim: ObjectPath, holder: Holder, renewed: float) -> None:
+        self._claim, self._holder, self._renewed = claim, holder, renewed
+        self._renewals = 0
+        self._changed = threading.Condition()
+        self.stop_reason = ""  # why the run has to end
+        self._lost = ""  # why it may not write any more
+
+    def look(self) -> None:
+        """Look whose the claim is, renew it if it is time, and look for a request to stop."""
+        began = clock()
+        try:
+            content, found = self._claim.read_version(ONCE)
+            claim = read_claim(content)
+            if claim.holder.run != self._holder.run:
+                self._end(f"another run of this sweep ({claim.holder}) has taken over")
+            elif began - self._renewed > RENEW_SECONDS:
+                self._renewals += 1
+                self._claim.write_if(
+                    Claim(self._holder).content(self._renewals), found.version, ONCE
+                )
+                with self._changed:
+                    self._renewed = began
+                    self._changed.notify_all()
+        except FileNotFoundError:
+            self._end("its claim was removed and another run may be at work")
+        except (OSError, Changed):
+            return  # the next look tells more
+        request = self._claim.with_name(f"{self._holder.run}{STOP_FILE}")
+        with suppress(OSError):
+            request.read_version(ONCE)
+            self.stop_reason = self.stop_reason or "as 'soundings stop' asks"
+
+    def confirm(self) -> None:
+        """Return once it is certain that no other run has taken over.
+
+        Raises:
+            LockLost: another run has, or the store did not tell for as long as its patience lasts.
+        """
+        patience, began = self._claim.store.patience, clock()
+        with self._changed:
+            while True:
+                if self._lost:
+                    raise LockLost(f"{self._lost}; this one wrote nothing after that")
+                if clock() - self._renewed < SURE_SECONDS:
+                    return
+                if clock() - began > max(patience.seconds, LOOK_SECONDS) or patience.over():
+                    raise LockLost(
+                        f"{self._claim.shown}: could not be renewed for "
+                        f"{clock() - self._renewed:.0f} s, and another run may have taken over"
+                    )
+                self._changed.wait(LOOK_SECONDS / 4)
+
+    def release(self) -> None:
+        """Give the claim back; one that the store does not take back expires."""
+        with suppress(OSError, Changed):
+            content, found = self._claim.read_version()
+            if read_claim(content).holder.run == self._holder.run:
+                self._claim.write_if(
+                    Claim(self._holder, released=True).content(self._renewals), found.version
+                )
+
+    def _end(self, reason: str) -> None:
+        with self._changed:
+            self._lost = self._lost or reason
+            self.stop_reason = self.stop_reason or f"for {reason}"
+            self._changed.notify_all()
 
 
 @dataclass(frozen=True)
 class LeaseHolder(Holder):
-    """A lease holder is the run of this process that holds a lease.
+    """A lease holder is the run of this process that holds a lease."""
 
-    Attributes:
-        reasons: reasons why the run has to end, added by the thread that renews the lease.
-    """
-
-    reasons: list[str] = field(default_factory=list, compare=False)
-
-    def content(self, waiting: bool) -> bytes:
-        """Return the content of the run's lease file.
-
-        Args:
-            waiting: whether the run still waits for the lease.
-        """
-        record = {attribute.name: getattr(self, attribute.name) for attribute in fields(Holder)}
-        return json.dumps(record | {"waiting": waiting}).encode()
+    lease: Lease | None = field(default=None, compare=False)
 
 
 class StoreLock:
@@ -60,40 +172,41 @@ class StoreLock:
     def __init__(self, paths: SweepPaths) -> None:
         assert isinstance(paths.lock, ObjectPath) and isinstance(paths.folder, ObjectPath)
         self._paths, self._folder, self._shown = paths, paths.lock, paths.folder.shown
+        self._claim = self._folder / CLAIM
 
     @contextmanager
     def hold(self) -> Iterator[Holder]:
         """Hold the lease while the block runs; see :class:`SweepLock`."""
         self._paths.make_writable()
-        run = LeaseHolder(**asdict(this_process()))
-        lease_file = self._folder / f"{run.run}{LEASE_FILE}"
+        lease, holder = self._acquire()
+        released = threading.Event()
+
+        def renew() -> None:
+            while not released.wait(LOOK_SECONDS):
+                lease.look()
+
+        thread = threading.Thread(target=renew, name="lease", daemon=True)
+        thread.start()
         try:
-            self._acquire(run, lease_file)
-            released = threading.Event()
-            renew = partial(self._renew, run, lease_file, released)
-            thread = threading.Thread(target=renew, daemon=True)
-            thread.start()
-            try:
-                yield run
-            finally:
-                released.set()
-                thread.join(RENEW_SECONDS)
+            yield holder
         finally:
-            for name in (lease_file.name, f"{run.run}{STOP_FILE}"):
-                with suppress(OSError):  # a lease file that cannot be removed expires
-                    (self._folder / name).unlink(missing_ok=True)
+            released.set()
+            thread.join(RENEW_SECONDS)
+            lease.release()
+            with suppress(OSError):
+                (self._folder / f"{holder.run}{STOP_FILE}").unlink(missing_ok=True)
 
     def holder(self) -> Holder | None:
-        """Return the run at work, or None; see :class:`SweepLock`.
+        """Return the run at work, or None; see :class:`SweepLock`."""
+        claim, found = self._read()
+        if found is None or claim.released or self._expired(found):
+            return None
+        return claim.holder
 
-        The age of a lease is measured by this host's clock, which may differ from the store's clock
-        by half a lease.
-        """
-        for lease_file in self._lease_files():
-            run, waiting = _read(lease_file.path)
-            if not waiting and datetime.now(UTC) - lease_file.modified < 1.5 * LEASE:
-                return run
-        return None
+    def confirm(self, run: Holder) -> None:
+        """Return if a run may write; see :class:`SweepLock`."""
+        if isinstance(run, LeaseHolder) and run.lease is not None:
+            run.lease.confirm()
 
     def request_stop(self, run: Holder) -> None:
         """Ask a run to end; it looks for such requests every ``LOOK_SECONDS``."""
@@ -101,73 +214,78 @@ class StoreLock:
 
     def reason_to_stop(self, run: Holder) -> str:
         """Return why a run has to end, or an empty text; see :class:`SweepLock`."""
-        return "".join(run.reasons[:1]) if isinstance(run, LeaseHolder) else ""
+        return run.lease.stop_reason if isinstance(run, LeaseHolder) and run.lease else ""
 
-    def _acquire(self, run: LeaseHolder, lease_file: ObjectPath) -> None:
-        """Return once this run has the lease; wait while the holder of another one may be dead.
+    def _acquire(self) -> tuple[Lease, LeaseHolder]:
+        """Return the lease of a new run; wait while the holder of the claim may be dead.
 
         Raises:
-            BadInput: another run renews its lease, or waits for the lease and takes precedence.
+            BadInput: another run renews its claim, or was faster.
         """
-        # Times at which other lease files were written, by name, when this run saw them first. A
-        # file with a later time belongs to a run that is alive.
-        first_times: dict[str, datetime] = {}
+        self._refuse_older_releases()
+        run = this_process()
+        first: Found | None = None  # the claim when this run saw it first
         while True:
-            lease_file.write_bytes(run.content(waiting=True))
-            others = {entry.path.name: entry for entry in self._lease_files()}
-            own = others.pop(lease_file.name)
-            live = [other for other in others.values() if own.modified - other.modified < LEASE]
-            if not live:
-                for expired in others.values():
-                    expired.path.unlink(missing_ok=True)
-                lease_file.write_bytes(run.content(waiting=False))
-                return
-            waited = bool(first_times)
-            for other in live:
-                other_run, waiting = _read(other.path)
-                renewed = other.modified != first_times.setdefault(other.path.name, other.modified)
-                # Of two runs that wait at the same time, the one with the lower name goes first.
-                lower_name = other.path.name < lease_file.name
-                other_goes_first = lower_name if waiting else renewed
-                if other_goes_first:
-                    raise BadInput(already_running(self._shown, other_run))
-                if not waited:
+            began = clock()
+            claim, found = self._read()
+            if found is not None and not claim.released and not self._expired(found):
+                if first is None:
                     log.warning(
                         "%s: %s was at work less than %.0f s ago; "
                         "waiting to see whether it still is",
                         self._shown,
-                        other_run,
+                        claim.holder,
                         LEASE.total_seconds(),
                     )
-            time.sleep(LOOK_SECONDS)
+                elif found.version != first.version:
+                    raise BadInput(already_running(self._shown, claim.holder))
+                first = first or found
+                time.sleep(LOOK_SECONDS)
+                continue
+            run = replace(run, token=claim.holder.token + 1)
+            with suppress(Changed):
+                self._claim.write_if(Claim(run).content(0), found.version if found else None)
+            if self._claim.store.unconditional:  # give another run time to overwrite it
+                time.sleep(LOOK_SECONDS)
+            # A request that failed may have written the claim nevertheless: read whose it is.
+            claim, _ = self._read()
+            if claim.holder != run:
+                raise BadInput(already_running(self._shown, claim.holder))
+            lease = Lease(self._claim, run, began)
+            return lease, LeaseHolder(**asdict(run), lease=lease)
 
-    def _renew(self, run: LeaseHolder, lease_file: ObjectPath, released: threading.Event) -> None:
-        """Renew the lease until its release; look for requests to stop and for other runs."""
-        renewed = time.monotonic()
-        while not released.wait(LOOK_SECONDS):
-            # If the store does not answer, the run notices by its own writes: try again here.
-            with suppress(OSError):
-                names = {entry.path.name for entry in self._folder.listed()}
-                if f"{run.run}{STOP_FILE}" in names:
-                    run.reasons.append("as 'soundings stop' asks")
-                # Another run removes the file of a run that looks dead to it.
-                if lease_file.name not in names:
-                    run.reasons.append(
-                        "for its claim was taken away and another run may be at work"
+    def _expired(self, found: Found) -> bool:
+        """Return whether a claim was not renewed for so long that its run counts as dead."""
+        assert found.modified is not None
+        return self._claim.store.now() - found.modified > LEASE
+
+    def _read(self) -> tuple[Claim, Found | None]:
+        """Return the claim and its version; nobody's and None if there is none."""
+        try:
+            content, found = self._claim.read_version()
+        except FileNotFoundError:
+            return Claim(NOBODY), None
+        return read_claim(content), found
+
+    def _refuse_older_releases(self) -> None:
+        """Remove claims of release 0.1.0, which had one object for each run.
+
+        Raises:
+            BadInput: such a run may be at work.
+        """
+        for entry in self._folder.listed():
+            if entry.path.name.endswith(".claim") and entry.path.name != CLAIM:
+                if not self._expired(entry):
+                    raise BadInput(
+                        already_running(self._shown, read_claim(entry.path.read_bytes()).holder)
                     )
-                    return
-                if time.monotonic() - renewed > RENEW_SECONDS:
-                    lease_file.write_bytes(run.content(waiting=False))
-                    renewed = time.monotonic()
-
-    def _lease_files(self) -> list[Found]:
-        return [entry for entry in self._folder.listed() if entry.path.name.endswith(LEASE_FILE)]
+                entry.path.unlink(missing_ok=True)
 
 
-def _read(lease_file: ObjectPath) -> tuple[Holder, bool]:
-    """Return the run to which a lease file belongs, and whether it still waits for the lease."""
+def read_claim(content: bytes) -> Claim:
+    """Return the claim that an object holds; nobody's if its content is damaged."""
     try:
-        text = lease_file.read_text()
-        return parse(text), bool(json.loads(text)["waiting"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # the file was just removed
-        return NOBODY, True
+        text = content.decode()
+        return Claim(parse(text), bool(json.loads(text).get("released")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Claim(NOBODY)

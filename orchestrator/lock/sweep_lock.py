@@ -30,6 +30,16 @@ class SweepLock(typing.Protocol):
     def holder(self) -> Holder | None:
         """Return the run that holds the lock, or None."""
 
+    def confirm(self, run: Holder) -> None:
+        """Return if a run of this process may write, after waiting until that is certain.
+
+        A run asks before every write. It may have been paused or cut off for so long that another
+        run took over.
+
+        Raises:
+            LockLost: another run has taken over, or whether one has cannot be found out.
+        """
+
     def request_stop(self, run: Holder) -> None:
         """Ask a run to end; every run looks for such requests every few seconds."""
 

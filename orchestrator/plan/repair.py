@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger.record import Record, read_record
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan
@@ -17,28 +17,35 @@ from trainables import checkpoints, storage
 log = logging.getLogger("soundings")
 
 
-def repair(plan: Plan, paths: SweepPaths) -> Record:
+def repair(plan: Plan, paths: SweepPaths, writer: LedgerWriter) -> Record:
     """Drop the records of trials that must start over, and return the record that is left.
 
-    A trial starts over if a part of its record is missing: reports that were in a damaged file, or
-    with search method ``gp`` the start that recorded its configuration.
+    A trial starts over if a part of its record is missing: reports, which were in a file that was
+    damaged, deleted or never copied, or with search method ``gp`` the start that recorded its
+    configuration.
+
+    Args:
+        plan: plan of the sweep.
+        paths: files of the sweep.
+        writer: writer of the ledger.
     """
     record = read_record(paths.ledger)
-    if broken := _broken(plan, Ledger(paths.ledger), record):
+    if broken := lacking_trials(plan, record):
         log.warning(
             "%s: %d trials lack a part of their record and start over", paths.ledger, len(broken)
         )
-        _forget(broken, paths)
+        _forget(broken, paths, writer)
         record = read_record(paths.ledger)
     return record
 
 
-def start_errored_over(paths: SweepPaths, left: Remaining) -> Remaining:
+def start_errored_over(paths: SweepPaths, left: Remaining, writer: LedgerWriter) -> Remaining:
     """Drop the records of errored trials, so that they are trained from their first step again.
 
     Args:
         paths: files of the sweep.
         left: trials that are still to be run.
+        writer: writer of the ledger.
 
     Returns:
         The same trials to run, with the record that is left.
@@ -46,7 +53,7 @@ def start_errored_over(paths: SweepPaths, left: Remaining) -> Remaining:
     errored = dict(zip(left.record.errored["trial"], left.record.errored["cell"], strict=True))
     if not errored:
         return left
-    _forget(errored, paths)
+    _forget(errored, paths, writer)
     undecided = {trial: step for trial, step in left.undecided.items() if trial not in errored}
     return replace(left, record=read_record(paths.ledger), undecided=undecided)
 
@@ -75,26 +82,31 @@ def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
         checkpoints.discard_after(folder, (last_step // interval + 1) * interval - 1)
 
 
-def _broken(plan: Plan, ledger: Ledger, record: Record) -> dict[str, str]:
-    """Return the trials whose record lacks a part, by name; the value is the id of their cell."""
+def lacking_trials(plan: Plan, record: Record) -> dict[str, str]:
+    """Return the trials whose record lacks a part, by name; the value is the id of their cell.
+
+    A trial reports after every evaluation interval and at its end. It lacks reports if it has fewer
+    than its last step, which its row or its last report tells, demands.
+    """
     intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
     ended = record.final[["trial", "cell", "step"]]
     reported = record.reports[["trial", "cell", "step"]]
     last = pd.concat([ended, reported]).groupby(["trial", "cell"], as_index=False)["step"].max()
     expected = np.ceil(last["step"] / last["cell"].map(intervals).astype(float))
-    counted = reported.groupby("trial").size().reindex(last["trial"], fill_value=0)
+    numbers = np.ceil(reported["step"] / reported["cell"].map(intervals).astype(float))
+    distinct = reported.assign(number=numbers).drop_duplicates(["trial", "number"])
+    counted = distinct.groupby("trial").size().reindex(last["trial"], fill_value=0)
     lacking = counted.to_numpy() < expected.to_numpy()
-    lacking &= last["cell"].isin(ledger.damaged("results")).to_numpy()
     if plan.spec.search.method == "gp":
         configured = set(record.starts["trial"]) | set(record.trials["trial"])
         lacking |= ~last["trial"].isin(configured).to_numpy()
     return dict(zip(last.loc[lacking, "trial"], last.loc[lacking, "cell"], strict=True))
 
 
-def _forget(trials: Mapping[str, str], paths: SweepPaths) -> None:
+def _forget(trials: Mapping[str, str], paths: SweepPaths, writer: LedgerWriter) -> None:
     """Drop the rows and checkpoints of some trials, which are given with the ids of their cells."""
     by_cell: dict[str, set[str]] = {}
     for trial, cell in trials.items():
         storage.remove(paths.checkpoints_of(trial))
         by_cell.setdefault(cell, set()).add(trial)
-    LedgerWriter(paths.ledger).forget(by_cell)
+    writer.forget(by_cell)

@@ -49,6 +49,7 @@ class Driver:
     Attributes:
         plan: the sweep's plan.
         paths: the sweep's files.
+        writer: the ledger's writer, see :func:`.writer.ledger_writer`.
         listeners: told of every trial that starts or ends.
         holder: the run that holds the sweep's lock; it is asked whether it has to stop.
         trainable: the Tune trainable of a trial; its reports have to be those of :class:`Trial`.
@@ -56,6 +57,7 @@ class Driver:
 
     plan: Plan
     paths: SweepPaths
+    writer: LedgerWriter
     listeners: Sequence[Listener]
     holder: Holder = NOBODY
     trainable: type = Trial
@@ -82,11 +84,11 @@ class Driver:
             lambda: next(filter(None, (reason() for reason in reasons)), "")
         )
         storage.be_patient(
-            self.paths.results, storage.Patience(PATIENCE_SECONDS, lambda: interruption.happened)
+            self.paths.results,
+            storage.Patience(PATIENCE_SECONDS, lambda: interruption.happened or bool(reasons[0]())),
         )
-        writer = LedgerWriter(self.paths.ledger, left.record.sequence)
         recorder = Recorder(
-            self.plan, self.paths, writer, self.listeners, left.record.curves, self.holder.run
+            self.plan, self.paths, self.writer, self.listeners, left.record.curves, self.holder.run
         )
         scheduler, stopped = self._replay(left)
         settled = list(settled_trials(self.plan, left, stopped))
@@ -112,7 +114,7 @@ class Driver:
                 tuner.fit()
                 recorder.flush()
                 if not interruption.happened:
-                    writer.compact()
+                    self.writer.compact()
             except Exception as error:
                 raise self._broken_off(error, recorder) from error
         return not interruption.happened

@@ -57,7 +57,7 @@ def write(
     for row in rows:
         writer.add(dataset, cell, row)
     writer.flush()
-    (path,) = [p for p in files(folder, dataset) if f"-{sequence:012d}-" in p.name]
+    (path,) = [p for p in files(folder, dataset) if f"-{sequence:019d}-" in p.name]
     return path
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import duckdb
 
-from orchestrator.ledger import LedgerWriter
+from orchestrator.ledger.schema import MEASURES
+from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, PlannedTrial
@@ -24,6 +25,7 @@ from orchestrator.plan.remaining import (
     require_feasible_size,
 )
 from orchestrator.plan.repair import repair, start_errored_over
+from orchestrator.running.writer import ledger_writer
 from orchestrator.views.study.study import Study
 from tests.support.rows import NOON
 from tests.support.small import small_plan
@@ -84,14 +86,16 @@ class Folder:
 
         Args:
             ends: row of each trial by its name; its key ``reports`` holds the rows of its reports.
-                A trial without an outcome has begun and not ended.
+                Without this key a trial that ended for good gets the numbers of its row as every
+                report. A trial without an outcome has begun and not ended.
         """
         trials = {trial.id: trial for trial in self.plan.trials()}
-        writer = LedgerWriter(self.paths.ledger, subtracted(self.plan, self.paths).record.sequence)
+        writer = ledger_writer(self.paths)
         for trial, end in ends.items():
             cell = trials[trial].cell
             writer.add("starts", cell.id, _started(trials[trial], self.plan))
-            for report in end.get("reports", ()):
+            interval = cell.training.evaluation_interval
+            for report in end.get("reports", _reports(end, interval)):
                 row = {"sweep": self.plan.spec.name, "trial": trial, "reported": NOON}
                 writer.add("results", cell.id, row | report)
             if "outcome" in end:
@@ -132,8 +136,18 @@ def subtracted(
 ) -> Remaining:
     """Return the trials that a run of the plan takes up, as the command finds them."""
     require_feasible_size(plan)
-    left = remaining(plan, repair(plan, paths), selection)
-    return start_errored_over(paths, left) if fresh else left
+    writer = ledger_writer(paths)
+    left = remaining(plan, repair(plan, paths, writer), selection)
+    return start_errored_over(paths, left, writer) if fresh else left
+
+
+def _reports(end: dict[str, Any], interval: int) -> list[dict[str, Any]]:
+    """Return a report after every ``interval`` steps of a trial that ended for good."""
+    if end.get("outcome") not in FINAL:
+        return []
+    measures = {name: end[name] for name, _ in MEASURES if name in end}
+    steps = [*range(interval, end["step"], interval), end["step"]]
+    return [measures | {"step": step} for step in steps if step]
 
 
 def _started(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
@@ -289,6 +303,7 @@ def _random_end(chance: random.Random) -> dict[str, Any]:
         outcome,
         validation,
         evaluation,
+        step=reports[-1]["step"],
         lanes=lanes(),
         metrics=lanes(),
         reports=reports,

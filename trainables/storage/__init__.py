@@ -162,9 +162,9 @@ def make_folder(where: Location) -> None:
     """
     if not isinstance(where, Path) or where.is_dir():
         return
-    if where.parent != where:
+    if where.parent != where and not where.parent.exists():
         make_folder(where.parent)
-    where.mkdir(exist_ok=True)
+    where.mkdir(exist_ok=True)  # raises if a file has this name
     _sync_folder(where.parent)
 
 

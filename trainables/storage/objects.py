@@ -36,7 +36,7 @@ class StoreError(OSError):
     """An object store did not fulfil a request, although it was retried."""
 
 
-class Changed(Exception):  # noqa: N818, no error: somebody else was faster
+class Changed(Exception):
     """An object is not the version that was to be replaced: somebody else has written it."""
 
 
@@ -76,7 +76,7 @@ class ObjectStore:
     # Whether a failure was logged and no request has succeeded since.
     _away: bool = field(default=False, init=False, compare=False)
     # Whether the store has shown that it knows no conditional writes.
-    _unconditional: bool = field(default=False, init=False, compare=False)
+    unconditional: bool = field(default=False, init=False, compare=False)
 
     def __hash__(self) -> int:
         return hash((self.scheme, self.bucket, self.query))
@@ -183,9 +183,7 @@ class ObjectStore:
 
         return self.attempt(ask, f"{self.scheme}://{self.bucket}: cannot be asked for its time")
 
-    def attempt(
-        self, action: Callable[[Any], T], what: str, patience: Patience | None = None
-    ) -> T:
+    def attempt(self, action: Callable[[Any], T], what: str, patience: Patience | None = None) -> T:
         """Return ``action(client)``; retry the action while it fails and patience lasts.
 
         Args:
@@ -242,15 +240,17 @@ class ObjectStore:
         """
         from obstore.exceptions import BaseError, NotSupportedError, PreconditionError
 
-        if not self._unconditional:
+        if not self.unconditional:
             try:
                 mode = "create" if version is None else {"e_tag": version, "version": version}
                 client.put(key, content, mode=mode)
                 return
             except BaseError as error:
-                if not isinstance(error, NotSupportedError) and "status code: 501" not in str(error):
+                if not isinstance(error, NotSupportedError) and "status code: 501" not in str(
+                    error
+                ):
                     raise
-                self._unconditional = True
+                self.unconditional = True
         try:
             found = client.head(key)["e_tag"]  # Google's store knows conditional writes
         except FileNotFoundError:

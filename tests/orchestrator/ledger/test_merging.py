@@ -203,7 +203,7 @@ def test_a_merge_killed_before_its_file_appears_leaves_all_rows_as_they_were(tmp
     rename = Path.rename
 
     def kill_the_merged(path, target):
-        if Path(target).name == "part-000000000000-000000000015.parquet":
+        if f"-{0:019d}-{15:019d}-" in Path(target).name:
             raise Killed
         return rename(path, target)
 
@@ -440,8 +440,11 @@ def test_a_ledger_can_be_written_on_after_all_trials_are_forgotten(tmp_path):
     assert rows_by_duckdb(tmp_path) == rows_by_ledger(tmp_path) == rows
 
 
-def test_a_part_stands_for_parts_inside_its_range_but_not_for_itself(tmp_path):
-    part = Part(3, 7, tmp_path)
-    assert not part.stands_for(part)
-    assert part.stands_for(Part(3, 3, tmp_path)) and part.stands_for(Part(4, 7, tmp_path))
-    assert not part.stands_for(Part(2, 4, tmp_path)) and not part.stands_for(Part(7, 8, tmp_path))
+def test_a_part_stands_for_parts_of_its_author_inside_its_range_but_not_for_itself(tmp_path):
+    def part(first, last, author="000001-0000000a"):
+        return Part(first, last, tmp_path, f"{author}-{first}-{last}", author)
+
+    assert not part(3, 7).stands_for(part(3, 7))
+    assert part(3, 7).stands_for(part(3, 3)) and part(3, 7).stands_for(part(4, 7))
+    assert not part(3, 7).stands_for(part(2, 4)) and not part(3, 7).stands_for(part(7, 8))
+    assert not part(3, 7).stands_for(part(4, 5, "000002-0000000b"))

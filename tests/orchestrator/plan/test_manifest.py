@@ -77,8 +77,7 @@ def test_a_new_sweep_is_written_to_the_manifest_and_all_its_trials_are_left(path
         left.count,
         len(left.record.trials),
         len(left.record.reports),
-        left.record.sequence,
-    ) == (12, 0, 0, 0)
+    ) == (12, 0, 0)
     written = json.loads(paths.manifest.read_text())
     assert {cell: record["hidden"] for cell, record in written["cells"].items()} == {
         cell.id: cell.hidden for cell in plan.cells

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
+from orchestrator.ledger.parts import SEQUENCES
+from orchestrator.ledger.writer import first_sequence
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.remaining import TrialSelection
 from orchestrator.plan.repair import clear_checkpoints
@@ -113,17 +115,20 @@ def test_a_trial_is_undecided_if_its_last_report_is_later_than_any_end(folder):
     }
 
 
-def test_sequence_numbers_go_on_after_the_highest_of_any_dataset(folder):
+def test_every_run_has_sequence_numbers_above_those_of_the_runs_before_it(folder):
     def highest():
         return max(
             folder.sql(f"select max(sequence) from {dataset}")[0][0]
             for dataset in ("trials", "results", "starts")
         )
 
-    before = highest()
-    assert subtracted(folder.plan, folder.paths).record.sequence == before + 1
+    before, ledger = highest(), folder.paths.ledger
+    run = before // SEQUENCES
+    assert first_sequence(ledger, 0) == first_sequence(ledger, run) == (run + 1) * SEQUENCES
+    assert first_sequence(ledger, run + 7) == (run + 7) * SEQUENCES
     # The numbers of forgotten rows are not used again.
-    assert subtracted(folder.plan, folder.paths, fresh=True).record.sequence == before + 1
+    subtracted(folder.plan, folder.paths, fresh=True)
+    assert first_sequence(ledger, 0) == (run + 1) * SEQUENCES
     assert highest() < before
 
 
@@ -133,7 +138,8 @@ def test_reports_are_in_the_order_of_their_arrival_with_their_cells(folder):
     wanted = folder.sql(
         "select cell, trial, step, objective, sequence from results order by sequence"
     )
-    assert [tuple(row) for row in frame[columns].to_numpy().tolist()] == wanted
+    rows = frame[columns].astype(object).where(frame[columns].notna(), None)
+    assert [tuple(row) for row in rows.to_numpy().tolist()] == wanted
 
 
 def test_configurations_of_trials_that_began_are_those_of_the_ledger(tmp_path):

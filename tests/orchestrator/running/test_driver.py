@@ -10,6 +10,7 @@ from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from tests.support.rows import records
 from tests.support.small import small_plan
 from tests.support.studies import left_of
@@ -50,7 +51,7 @@ def follow(plan, results, trainable=Trial):
     """Run the trials that are left of the plan; return the listener that followed them."""
     paths = SweepPaths(results, plan.spec.name)
     listener = Listener(paths)
-    assert Driver(plan, paths, [listener], trainable=trainable).run(
+    assert Driver(plan, paths, ledger_writer(paths), [listener], trainable=trainable).run(
         left_of(plan, paths), pytest.fail
     )
     assert not listener.running

@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from orchestrator import ray_internals
 from orchestrator.paths import SweepPaths
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from orchestrator.search.scheduler import PerCellASHA, PerCellFIFO
 from orchestrator.spec.scheduler import SchedulerSpec
 from tests.support.small import small_plan
@@ -48,7 +49,9 @@ def test_a_run_of_many_trials_holds_few_in_memory_and_records_all(tmp_path, monk
         recovery={"retries": 0},
     )
     paths = SweepPaths(tmp_path / "results", "small")
-    assert Driver(plan, paths, [], trainable=Idle).run(left_of(plan, paths), pytest.fail)
+    assert Driver(plan, paths, ledger_writer(paths), [], trainable=Idle).run(
+        left_of(plan, paths), pytest.fail
+    )
     assert turns[0] >= 140
     # Two trials run, and each may have a successor that waits.
     assert max(most.values()) <= HELD + 2 * 4 + 1, most

@@ -13,6 +13,7 @@ import ray
 from ray import tune
 from orchestrator.paths import SweepPaths
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from tests.support.small import small_plan
 from tests.support.studies import left_of
 from tests.support.trainables import Idle
@@ -36,7 +37,7 @@ def note(event):
 ray.init(num_cpus=8, num_gpus=2, include_dashboard=False, object_store_memory=80 * 1024**2)
 plan = small_plan(resources={"cpus": 1, "gpus": 0.5}, scheduler="none", search={"samples": 7})
 paths = SweepPaths(Path(sys.argv[1]) / "results", "small")
-assert Driver(plan, paths, [], trainable=Placed).run(left_of(plan, paths), lost=print)
+assert Driver(plan, paths, ledger_writer(paths), [], trainable=Placed).run(left_of(plan, paths), lost=print)
 """
 
 

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from datetime import timedelta
 
 import duckdb
 import pyarrow as pa
@@ -11,12 +10,11 @@ import pytest
 
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger
-from orchestrator.lock import lease
-from orchestrator.lock.holder import this_process
 from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 from orchestrator.running import driver
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from tests.support.command import soundings
 from tests.support.rows import records
 from tests.support.s3 import BUCKET
@@ -133,7 +131,7 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     paths = SweepPaths(location(s3.url("expired")), "small")
     expires = Expires(s3)
     with pytest.raises(RunFailed, match=r"cannot be .* expired, on purpose"):
-        Driver(plan, paths, [expires]).run(left_of(plan, paths), pytest.fail)
+        Driver(plan, paths, ledger_writer(paths), [expires]).run(left_of(plan, paths), pytest.fail)
     assert "trying again for up to 11 s" in caplog.text
     s3.expired = False
     ended = len(Ledger(paths.ledger).trials())
@@ -141,7 +139,7 @@ def test_a_run_whose_credentials_expire_ends_resumable_and_goes_on(
     left = left_of(plan, paths)
     assert left.count == plan.trial_count - ended
     monkeypatch.setattr(Expires, "ended", lambda *_: None)
-    assert Driver(plan, paths, [expires]).run(left, pytest.fail)
+    assert Driver(plan, paths, ledger_writer(paths), [expires]).run(left, pytest.fail)
     assert rows(Ledger(paths.ledger).results()) == rows(Ledger(on_disk.ledger).results())
     assert rows(Ledger(paths.ledger).trials()) == rows(Ledger(on_disk.ledger).trials())
 
@@ -162,94 +160,12 @@ def test_a_results_url_with_a_mistake_is_refused_with_one_sentence(tmp_path, res
 def test_a_store_that_cannot_be_written_to_is_refused_before_anything_runs(s3):
     s3.read_only = True
     paths = SweepPaths(location(s3.url("refused")), "small")
-    with pytest.raises(BadInput, match=r"cannot write results there .*ACCESS_DENIED"):
+    with pytest.raises(BadInput, match=r"cannot write results there .*AccessDenied"):
         paths.make_writable()
     missing = location(s3.url("x").replace(BUCKET, "no-such-bucket"))
     s3.read_only = False
-    with pytest.raises(BadInput, match="NO_SUCH_BUCKET"):
+    with pytest.raises(BadInput, match="NoSuchBucket"):
         SweepPaths(missing, "small").make_writable()
-
-
-# -- one run at a time ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hasty(monkeypatch):
-    """Shorten leases to seconds; not further, because the store's times are whole seconds."""
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 1.0)
-    monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(lease, "LEASE", timedelta(seconds=4))
-
-
-def test_a_second_run_is_refused_while_the_first_is_alive(s3, hasty):
-    paths = SweepPaths(location(s3.url("lease")), "small")
-    with sweep_lock(paths).hold() as holder:
-        assert (
-            sweep_lock(paths).holder().run == holder.run
-            and sweep_lock(paths).reason_to_stop(holder) == ""
-        )
-        with (
-            pytest.raises(BadInput, match="another run of this sweep is at work"),
-            sweep_lock(paths).hold(),
-        ):
-            pass
-        assert sweep_lock(paths).holder().run == holder.run
-    assert sweep_lock(paths).holder() is None
-    with sweep_lock(paths).hold() as other:
-        assert other.run != holder.run
-
-
-def test_the_lease_of_a_dead_run_expires_and_the_next_run_takes_the_lock(s3, hasty):
-    paths = SweepPaths(location(s3.url("dead")), "small")
-    dead = lease.LeaseHolder(*vars(this_process()).values())
-    (paths.lock / f"{dead.run}{lease.LEASE_FILE}").write_bytes(dead.content(waiting=False))
-    assert sweep_lock(paths).holder().run == dead.run
-    with sweep_lock(paths).hold() as holder:
-        assert sweep_lock(paths).holder().run == holder.run
-        leases = [key for key in s3.keys("dead/small/.lock/") if key.endswith(lease.LEASE_FILE)]
-        assert leases == [f"dead/small/.lock/{holder.run}{lease.LEASE_FILE}"]
-
-
-def test_of_four_runs_that_begin_together_one_runs_and_three_are_refused(s3, hasty):
-    paths = SweepPaths(location(s3.url("together")), "small")
-    barrier, over, began, refused = threading.Barrier(4), threading.Event(), [], []
-
-    def begin():
-        barrier.wait()
-        try:
-            with sweep_lock(paths).hold() as holder:
-                began.append(holder.run)
-                over.wait(30)
-        except BadInput as error:
-            refused.append(error)
-            if len(refused) == 3:
-                over.set()
-
-    threads = [threading.Thread(target=begin) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(began) == 1 and len(refused) == 3
-
-
-def test_a_run_ends_if_it_is_asked_to_stop_or_if_its_lease_is_deleted(s3, hasty):
-    paths = SweepPaths(location(s3.url("asked")), "small")
-
-    def ends(holder):
-        return holder.reasons or not threading.Event().wait(0.05)
-
-    with sweep_lock(paths).hold() as holder:
-        sweep_lock(paths).request_stop(sweep_lock(paths).holder())
-        while not holder.reasons:
-            assert ends(holder)
-        assert sweep_lock(paths).reason_to_stop(holder) == "as 'soundings stop' asks"
-    assert s3.keys("asked/small/.lock/") in ([], ["asked/small/.lock/"])
-    with sweep_lock(paths).hold() as holder:
-        (paths.lock / f"{holder.run}{lease.LEASE_FILE}").unlink()
-        while not holder.reasons:
-            assert ends(holder)
-        assert "its claim was taken away" in sweep_lock(paths).reason_to_stop(holder)
 
 
 def test_the_first_run_of_a_sweep_records_its_manifest_in_the_store(s3):

@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.running.driver import Driver
+from orchestrator.running.writer import ledger_writer
 from orchestrator.views.mlflow.view import MLflowView
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables.matched import parameter_matched
@@ -55,7 +56,7 @@ def results(tmp_path_factory, one_ray):
 
 def complete(results, plan):
     paths = SweepPaths(results, plan.spec.name)
-    assert Driver(plan, paths, []).run(left_of(plan, paths), pytest.fail)
+    assert Driver(plan, paths, ledger_writer(paths), []).run(left_of(plan, paths), pytest.fail)
     assert left_of(plan, paths).count == 0
 
 
