@@ -28,12 +28,15 @@ MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 class Checkpointing(TypedDict):
     """Says where a trial keeps its checkpoints, and when it writes one.
 
-    ``folder`` is a path or a URL. A checkpoint is written after ``seconds`` of training since the
+    ``folder`` is a path or a URL. ``token`` is the number of the run of the sweep; the trial goes
+    on from a checkpoint of another run only up to the step ``others_until``. A checkpoint is written after ``seconds`` of training since the
     last one, and before a trial goes on from the first report at or behind one of ``rungs``
     (training steps), unless the last checkpoint is less than ``LEAST_SECONDS`` old.
     """
 
     folder: str
+    token: int
+    others_until: int
     seconds: float
     rungs: Sequence[float]
 
@@ -93,8 +96,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             except MACHINE_ERRORS:
                 raise
             except (Exception, SystemExit) as error:
-                if isinstance(error, RuntimeError) and "allocate memory" in str(error):
-                    raise  # torch raises a plain RuntimeError when a CPU is out of memory
+                if checkpoints.is_out_of_memory(error):
+                    raise
                 if self._failed:
                     return Failure(error=traceback.format_exc(), objective=math.nan, done=True)
                 self._failed, self._begun = True, False
@@ -105,7 +108,13 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         self._spent = 0.0  # seconds between the last report and the checkpoint
         self._warnings: list[str] = []
         if self._checkpointing is not None:
-            used, self._warnings = checkpoints.load(self._folder, self._identity, self._go_on_from)
+            used, self._warnings = checkpoints.load(
+                self._folder,
+                self._identity,
+                self._go_on_from,
+                self._checkpointing["token"],
+                self._checkpointing["others_until"],
+            )
             if self._warnings and not used:
                 # A checkpoint that did not fit may have been loaded in part.
                 self._trainer, self._spent = self._make_trainer(), 0.0
@@ -203,7 +212,13 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             try:
                 spent = time.perf_counter() - self._started
                 state = {"trainer": self._trainer.state_dict(), "spent": spent}
-                checkpoints.write(self._folder, self._trainer.step, self._identity, state)
+                checkpoints.write(
+                    self._folder,
+                    self._trainer.step,
+                    self._identity,
+                    state,
+                    self._checkpointing["token"],
+                )
             except OSError as error:
                 self._warnings.append(f"the checkpoint could not be written: {error}")
             self._checkpointed = time.monotonic()

@@ -43,6 +43,9 @@ class LedgerWriter:
         author: name of the run in the names of its files, see :func:`.parts.author_of`.
         confirm: called before each file is written; it raises an OSError if this run may no longer
             write, because another one has taken over.
+
+    Attributes:
+        token: number of the run, which its sequence numbers begin with.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class LedgerWriter:
                 unfinished.unlink(missing_ok=True)
         for part in superseded(folder):
             part.path.unlink(missing_ok=True)
-        self._sequence = sequence
+        self._sequence, self.token = sequence, sequence // SEQUENCES
         self._rows: dict[Dataset, dict[str, list[dict[str, Any]]]] = {
             dataset: defaultdict(list) for dataset in DATASETS
         }

@@ -1,4 +1,4 @@
-"""Locks a sweep in an object store, which has no file locks, by a claim that its run keeps renewing.
+"""Locks a sweep in an object store, which has no file locks, by a claim that its run renews.
 
 The claim is one object. It names the run that holds the lock, and the run's token, a number that
 grows with every run. Every write of the claim is conditional: it succeeds only if nobody has
@@ -7,8 +7,8 @@ written the claim since the writer read it. So of two runs that want it, one get
 - A run renews its claim every few seconds. A claim that was not renewed for ``LEASE``, by the
   store's own clock, belongs to a run that is dead, paused or cut off: another run may take it.
 - A run writes results only if it renewed its claim a short time ago. Otherwise it first waits until
-  the store tells whose the claim is (:meth:`Lease.confirm`). So a run that was paused writes nothing
-  once another one has taken over.
+  the store tells whose the claim is (:meth:`Lease.confirm`). So a run that was paused writes
+  nothing once another one has taken over.
 - Between that question and the write the run may be paused once more. Such a late write does no
   harm: files of the ledger bear the token of the run, see :mod:`orchestrator.ledger.parts`.
 

@@ -79,7 +79,17 @@ def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
         curve = left.record.curves.get(trial)
         last_step = curve[-1]["step"] if curve else 0
         interval = plan.by_id[begun[trial]].training.evaluation_interval
-        checkpoints.discard_after(folder, (last_step // interval + 1) * interval - 1)
+        checkpoints.discard_after(folder, last_usable_step(last_step, interval))
+
+
+def last_usable_step(reported: int, interval: int) -> int:
+    """Return the last step from which a trial can go on and make its next report.
+
+    Args:
+        reported: step of its last recorded report, 0 if there is none.
+        interval: its evaluation interval.
+    """
+    return (reported // interval + 1) * interval - 1
 
 
 def lacking_trials(plan: Plan, record: Record) -> dict[str, str]:

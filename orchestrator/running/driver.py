@@ -6,7 +6,7 @@ reports ended, and let Tune train the rest.
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +26,7 @@ from orchestrator.outcome import Outcome
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.remaining import Remaining
-from orchestrator.plan.repair import clear_checkpoints
+from orchestrator.plan.repair import clear_checkpoints, last_usable_step
 from orchestrator.plan.resources import GPU_BYTES, TrialResources, trial_resources
 from orchestrator.running.interruption import Interruption
 from orchestrator.running.recorder import Listener, Recorder
@@ -156,7 +156,13 @@ class Driver:
             left,
             proposals,
             # Tune pickles its searcher: it must not refer to the listeners, which hold threads.
-            partial(_checkpointing, self.plan, self.paths),
+            partial(
+                _checkpointing,
+                self.plan,
+                self.paths,
+                self.writer.token,
+                {trial: curve[-1]["step"] for trial, curve in left.record.curves.items()},
+            ),
             recorder.given,
             capacity,
             resources,
@@ -249,10 +255,25 @@ def _folder_of_tune(paths: SweepPaths) -> Iterator[str]:
         shutil.rmtree(paths.tune, ignore_errors=True)
 
 
-def _checkpointing(plan: Plan, paths: SweepPaths, definition: Definition) -> Checkpointing:
-    """Return where a trial keeps its checkpoints, and when it writes one."""
+def _checkpointing(
+    plan: Plan,
+    paths: SweepPaths,
+    token: int,
+    recorded: Mapping[str, int],
+    definition: Definition,
+) -> Checkpointing:
+    """Return where a trial keeps its checkpoints, and when it writes one.
+
+    Args:
+        token: number of the run.
+        recorded: step of the last recorded report of each trial that began, by its name.
+    """
     return {
         "folder": str(paths.checkpoints_of(definition["trial"]).absolute()),
+        "token": token,
+        "others_until": last_usable_step(
+            recorded.get(definition["trial"], 0), definition["evaluation_interval"]
+        ),
         "seconds": plan.spec.recovery.checkpoint_seconds,
         "rungs": plan.spec.scheduler.rungs(definition["steps"]),
     }

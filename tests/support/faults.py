@@ -32,7 +32,7 @@ from orchestrator.spec.sweep import load
 from tests.support import own_task
 from tests.support.command import SOUNDINGS, environment
 from tests.support.rows import records
-from trainables import checkpoints
+from tests.support.trials import checkpoint_steps
 
 T = TypeVar("T")
 
@@ -432,7 +432,7 @@ def waiting(place: Place, process: Command, first: int, limit: int, since: int =
     begun = sorted(place.trained(since))
 
     def has_checkpoints(trial: str) -> bool:
-        return checkpoints.steps(place.paths.checkpoints_of(trial)) == [limit, limit - 1]
+        return checkpoint_steps(place.paths.checkpoints_of(trial)) == [limit, limit - 1]
 
     for trial in begun:
         place.until(partial(has_checkpoints, trial), process)

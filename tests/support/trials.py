@@ -6,7 +6,9 @@ from typing import Any, cast
 from ray.tune.result import DONE
 
 from tests.support.networks import configuration
+from trainables import checkpoints
 from trainables.definition import Definition
+from trainables.storage import Location
 from trainables.trial import Trial
 
 MEASURED = (
@@ -26,6 +28,11 @@ MEASURED = (
     "lane_evaluation_metrics",
     DONE,
 )
+
+
+def checkpoint_steps(folder: Location) -> list[int]:
+    """Return the training steps of the checkpoints in a folder, newest first."""
+    return [each.step for each in checkpoints.listed(folder)]
 
 
 def definition(architecture: str = "gru", **changed: Any) -> Definition:

@@ -5,6 +5,8 @@ import hashlib
 import io
 import os
 import random
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -12,8 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.paths import ROOT
+from tests.support.trials import checkpoint_steps as steps
 from trainables import checkpoints
-from trainables.checkpoints import discard_after, load, steps, write
+from trainables.checkpoints import discard_after, load, write
 
 ODD = [0.0, -0.0, 1e-45, float("inf"), float("-inf"), float("nan"), 1 / 3]
 TREES = st.recursive(
@@ -87,7 +91,7 @@ def test_the_two_newest_checkpoints_are_kept_and_the_newest_is_used(tmp_path):
 
 def test_a_folder_without_checkpoints_loads_nothing_and_gives_no_warning(tmp_path):
     (tmp_path / "step-5.pt").write_text("not a name of ours")
-    (tmp_path / "step-000000000005.pt.aside").write_text("nor is this")
+    (tmp_path / "step-000000000005-run-000000.pt.aside").write_text("nor is this")
     for folder in (tmp_path / "none", tmp_path):
         assert steps(folder) == []
         assert read(folder) == (None, [])
@@ -120,29 +124,29 @@ def test_a_damaged_checkpoint_is_set_aside_with_a_warning_and_the_previous_one_i
         folder = tmp_path / f"{attempt}"
         for step in (4, 8):
             write(folder, step, "me", state(step))
-        newest = folder / "step-000000000008.pt"
+        newest = folder / "step-000000000008-run-000000.pt"
         damaged_bytes = damaged(newest.read_bytes(), damage, rng)
         newest.write_bytes(damaged_bytes)
         loaded, warnings = read(folder)
         assert same(loaded, state(4))
-        aside = folder / "_damaged-step-000000000008.pt.aside"
+        aside = folder / "_damaged-step-000000000008-run-000000.pt.aside"
         assert warnings == [
             f"{newest}: not a checkpoint that can be used (damaged); set aside as {aside.name}"
         ]
         assert aside.read_bytes() == damaged_bytes  # its bytes are kept
-        assert names(folder) == [aside.name, "step-000000000004.pt"]
+        assert names(folder) == [aside.name, "step-000000000004-run-000000.pt"]
         assert read(folder)[1] == []  # it warns only once
 
 
 def test_no_checkpoint_is_used_and_each_is_warned_of_when_all_are_damaged(tmp_path):
     for step in (4, 8):
         write(tmp_path, step, "me", state(step))
-        (tmp_path / f"step-{step:012d}.pt").write_bytes(b"PK")
+        (tmp_path / f"step-{step:012d}-run-000000.pt").write_bytes(b"PK")
     loaded, warnings = read(tmp_path)
     assert loaded is None
     assert [w.split(":")[0].rpartition("/")[2] for w in warnings] == [
-        "step-000000000008.pt",
-        "step-000000000004.pt",
+        "step-000000000008-run-000000.pt",
+        "step-000000000004-run-000000.pt",
     ]
 
 
@@ -189,10 +193,10 @@ def test_code_in_a_checkpoint_file_is_never_executed(tmp_path, where):
     content = io.BytesIO()
     torch.save(bomb if where == "instead" else checkpoint, content)
     write(tmp_path, 4, "me", state(4))
-    (tmp_path / "step-000000000008.pt").write_bytes(sealed(content.getvalue()))
+    (tmp_path / "step-000000000008-run-000000.pt").write_bytes(sealed(content.getvalue()))
     loaded, (warning,) = read(tmp_path)
     assert same(loaded, state(4))
-    assert "step-000000000008.pt: not a checkpoint that can be used (damaged)" in warning
+    assert "step-000000000008-run-000000.pt: not a checkpoint that can be used (damaged)" in warning
     assert not bomb.path.exists()
 
 
@@ -202,7 +206,7 @@ def test_code_in_a_checkpoint_file_is_never_executed(tmp_path, where):
 def test_a_file_with_a_valid_seal_but_other_content_is_set_aside(tmp_path, other):
     content = io.BytesIO()
     torch.save(other, content)
-    (tmp_path / "step-000000000008.pt").write_bytes(sealed(content.getvalue()))
+    (tmp_path / "step-000000000008-run-000000.pt").write_bytes(sealed(content.getvalue()))
     loaded, (warning,) = read(tmp_path)
     assert loaded is None and "not a checkpoint that can be used" in warning
 
@@ -247,7 +251,7 @@ def test_checkpoints_after_a_step_can_be_discarded(tmp_path, after, left):
 def test_a_checkpoint_file_is_a_seal_and_a_torch_archive(tmp_path):
     """The file is hardly larger than the state: torch adds about a kilobyte per tensor."""
     write(tmp_path, 8, "me", {"weights": torch.zeros(10_000)})
-    content = (tmp_path / "step-000000000008.pt").read_bytes()
+    content = (tmp_path / "step-000000000008-run-000000.pt").read_bytes()
     assert zipfile.is_zipfile(io.BytesIO(content[32:]))
     assert 40_000 < len(content) < 42_000
     assert checkpoints.KEPT == 2
@@ -257,7 +261,7 @@ def test_unfinished_files_of_killed_writers_are_deleted_by_the_next_write(tmp_pa
     for number in (1, 2, 3):
         (tmp_path / f".step-00000000000{number}.pt.{number}.tmp").write_bytes(b"half of one")
     write(tmp_path, 4, "me", state(4))
-    assert [path.name for path in tmp_path.iterdir()] == ["step-000000000004.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000000004-run-000000.pt"]
 
 
 def test_a_memory_error_during_loading_sets_no_checkpoint_aside(tmp_path):
@@ -269,3 +273,84 @@ def test_a_memory_error_during_loading_sets_no_checkpoint_aside(tmp_path):
     with pytest.raises(MemoryError):
         load(tmp_path, "me", use)
     assert steps(tmp_path) == [1]
+
+
+# -- two runs ------------------------------------------------------------------------------------
+
+
+def test_checkpoints_of_another_run_are_used_up_to_the_first_unrecorded_report_only(tmp_path):
+    """A paused run may write a checkpoint behind reports that it has not recorded."""
+    for step in (4, 8):
+        write(tmp_path, step, "me", state(step), token=1)
+    for limit, expected in [(7, 4), (8, 8), (3, None)]:
+        used = []
+        load(tmp_path, "me", used.append, token=2, others_until=limit)
+        assert [each["step"] for each in used] == ([] if expected is None else [expected])
+    assert steps(tmp_path) == [8, 4]  # those that are not used stay
+    write(tmp_path, 6, "me", state(6), token=2)
+    used = []
+    load(tmp_path, "me", used.append, token=2, others_until=3)
+    assert [each["step"] for each in used] == [6]  # its own is used wherever it is
+
+
+def test_a_run_that_was_taken_over_removes_no_checkpoint_of_the_next(tmp_path):
+    for step in (4, 6):
+        write(tmp_path, step, "me", state(step), token=2)
+    for step in (8, 12, 16):
+        write(tmp_path, step, "me", state(step), token=1)
+    assert names(tmp_path) == [f"step-{step:012d}-run-000002.pt" for step in (4, 6)]
+
+
+def test_a_checkpoint_of_release_0_1_0_is_read(tmp_path):
+    """Its name has no run."""
+    write(tmp_path, 8, "me", state(8))
+    (file,) = tmp_path.iterdir()
+    file.rename(tmp_path / "step-000000000008.pt")
+    used = []
+    assert load(tmp_path, "me", used.append, token=3, others_until=11) == (True, [])
+    assert same(used[0], state(8))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] can't allocate memory: 100 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_a_checkpoint_is_not_set_aside_for_want_of_memory(tmp_path, error):
+    write(tmp_path, 8, "me", state(8))
+
+    def use(_):
+        raise error
+
+    with pytest.raises(type(error)):
+        load(tmp_path, "me", use)
+    assert steps(tmp_path) == [8]
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+import torch
+from trainables import checkpoints
+
+folder = Path(sys.argv[1])
+checkpoints.write(folder, 10, "me", {"weights": torch.rand(10_000_000)})
+target = torch.zeros(10_000_000)
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+for megabytes in range(10, 150, 20):
+    resource.setrlimit(resource.RLIMIT_AS, (held + megabytes * 2**20, -1))
+    try:
+        checkpoints.load(folder, "me", lambda state: target.copy_(state["weights"]))
+    except (MemoryError, RuntimeError, OSError):
+        pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    assert [path.name[:17] for path in folder.iterdir()] == ["step-000000000010"], megabytes
+"""
+
+
+def test_a_checkpoint_stays_whatever_memory_a_real_process_has(tmp_path):
+    subprocess.run([sys.executable, "-c", MEMORY, tmp_path], check=True, cwd=ROOT)

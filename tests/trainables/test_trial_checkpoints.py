@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.result import DONE
 
-from tests.support.trials import CELLS, definition, measured, plain, run
+from tests.support.trials import CELLS, checkpoint_steps, definition, measured, plain, run
 from trainables import checkpoints, tasks
 from trainables import trial as module
 from trainables.space import OPTIMIZERS
@@ -46,7 +46,13 @@ def clock(monkeypatch):
 
 
 def config(d, folder, seconds=1e9, rungs=()):
-    keeping = {"folder": str(folder), "seconds": seconds, "rungs": list(rungs)}
+    keeping = {
+        "folder": str(folder),
+        "token": 0,
+        "others_until": 0,
+        "seconds": seconds,
+        "rungs": list(rungs),
+    }
     return {"definition": d, "checkpointing": keeping}
 
 
@@ -83,7 +89,7 @@ def test_a_trial_killed_at_any_step_resumes_bit_for_bit(index, tmp_path, monkeyp
         folder = tmp_path / f"{step}"
         before = killed_at(monkeypatch, config(d, folder, seconds=2.0), step)
         assert plain(before) == plain(expected[: len(before)])
-        kept_steps = checkpoints.steps(folder)
+        kept_steps = checkpoint_steps(folder)
         offsets |= {kept_step % d["evaluation_interval"] for kept_step in kept_steps}
         after = run(Trial(config=config(d, folder, seconds=2.0)))
         first = (kept_steps[0] if kept_steps else 0) // d["evaluation_interval"]
@@ -96,7 +102,7 @@ def test_a_killed_trial_of_every_optimizer_resumes_bit_for_bit(kind, tmp_path, m
     d = definition(learning={"learning_rate": 1e-2, "optimizer": kind}, replicates=1)
     expected = undisturbed(d)
     killed_at(monkeypatch, config(d, tmp_path, seconds=2.0), 8)
-    assert checkpoints.steps(tmp_path) == [6, 3]
+    assert checkpoint_steps(tmp_path) == [6, 3]
     assert plain(run(Trial(config=config(d, tmp_path)))) == plain(expected[1:])
 
 
@@ -133,7 +139,7 @@ def test_a_trial_killed_again_and_again_makes_the_reports_of_an_undisturbed_one(
         expected = {report["step"]: plain(report) for report in undisturbed(d)}
         reports = []
         for step in kills:
-            if step > max(checkpoints.steps(folder), default=0):
+            if step > max(checkpoint_steps(folder), default=0):
                 reports += killed_at(patch, config(d, folder, seconds), step)
         reports += run(Trial(config=config(d, folder, seconds)))
     assert all(plain(report) == expected[report["step"]] for report in reports)
@@ -144,16 +150,16 @@ def test_checkpoints_lie_the_stated_seconds_apart(tmp_path, monkeypatch):
     Clock(monkeypatch, step_seconds=10.0)
     written, write = [], checkpoints.write
 
-    def note(folder, step, identity, state):
+    def note(folder, step, *others):
         written.append(step)
-        write(folder, step, identity, state)
+        write(folder, step, *others)
 
     monkeypatch.setattr(checkpoints, "write", note)
     d = definition(steps=20, evaluation_interval=5)
     reports = run(Trial(config=config(d, tmp_path, seconds=60.0)))
     assert [report["step"] for report in reports] == [5, 10, 15, 20]
     assert written == [7, 14]  # after more than 60 s, that is, 70 s
-    assert checkpoints.steps(tmp_path) == [14, 7]
+    assert checkpoint_steps(tmp_path) == [14, 7]
 
 
 def test_no_checkpoint_is_written_at_or_beyond_a_report_before_it_is_returned(tmp_path, clock):
@@ -164,7 +170,7 @@ def test_no_checkpoint_is_written_at_or_beyond_a_report_before_it_is_returned(tm
     trial = Trial(config=config(d, tmp_path, seconds=0.5))
     for step, newest in [(4, 3), (8, 7), (12, 11)]:
         assert trial.train()["step"] == step
-        assert checkpoints.steps(tmp_path)[0] == newest
+        assert checkpoint_steps(tmp_path)[0] == newest
 
 
 def test_a_checkpoint_at_a_rung_is_written_only_once_it_is_known_that_the_trial_goes_on(
@@ -174,7 +180,7 @@ def test_a_checkpoint_at_a_rung_is_written_only_once_it_is_known_that_the_trial_
     trial = Trial(config=config(d, tmp_path, rungs=[4, 12.0, 16]))
     for step, kept_steps in [(4, []), (8, [4]), (12, [4]), (16, [12, 4])]:
         assert trial.train()["step"] == step
-        assert checkpoints.steps(tmp_path) == kept_steps
+        assert checkpoint_steps(tmp_path) == kept_steps
 
 
 def test_a_rung_between_two_reports_counts_at_the_report_that_passed_it(tmp_path, clock):
@@ -182,7 +188,7 @@ def test_a_rung_between_two_reports_counts_at_the_report_that_passed_it(tmp_path
     trial = Trial(config=config(d, tmp_path, rungs=[5, 6.75]))
     for kept_steps in [[], [], [8], [8]]:
         trial.train()
-        assert checkpoints.steps(tmp_path) == kept_steps
+        assert checkpoint_steps(tmp_path) == kept_steps
 
 
 def test_rungs_close_together_cost_one_checkpoint_a_second(tmp_path, monkeypatch):
@@ -201,7 +207,7 @@ def test_a_checkpoint_that_a_rung_asks_for_too_early_comes_a_little_later(tmp_pa
     Clock(monkeypatch, step_seconds=0.3)
     d = definition(steps=16, evaluation_interval=1)
     run(Trial(config=config(d, tmp_path, rungs=[2])))
-    assert checkpoints.steps(tmp_path) == [4]  # at 1.2 s
+    assert checkpoint_steps(tmp_path) == [4]  # at 1.2 s
 
 
 def test_a_trial_without_a_checkpoint_folder_writes_no_checkpoints(tmp_path, clock, monkeypatch):
@@ -220,8 +226,8 @@ def test_an_actor_reused_keeps_each_trials_checkpoints_apart(tmp_path, clock):
     trial.train()
     assert trial.reset(second)
     assert plain(run(trial)) == plain(expected)
-    assert checkpoints.steps(tmp_path / "one") == [3]
-    assert checkpoints.steps(tmp_path / "other") == [9, 6]
+    assert checkpoint_steps(tmp_path / "one") == [3]
+    assert checkpoint_steps(tmp_path / "other") == [9, 6]
 
 
 @pytest.mark.parametrize("damage", ["both", "newest", "another definition"])
@@ -232,7 +238,9 @@ def test_a_checkpoint_that_cannot_be_used_is_warned_of_in_the_next_report(
     expected = undisturbed(d)
     earlier = definition(network_seed=77) if damage == "another definition" else d
     killed_at(monkeypatch, config(earlier, tmp_path, seconds=2.0), 8)
-    newest, older = (tmp_path / f"step-{step:012d}.pt" for step in checkpoints.steps(tmp_path))
+    newest, older = (
+        tmp_path / f"step-{step:012d}-run-000000.pt" for step in checkpoint_steps(tmp_path)
+    )
     broken = {"both": [newest, older], "newest": [newest], "another definition": []}[damage]
     for path in broken:
         path.write_bytes(path.read_bytes()[:-1])
@@ -252,11 +260,11 @@ def test_a_state_that_is_loaded_only_in_part_leaves_the_trial_unchanged(
     expected = undisturbed(d)
     killed_at(monkeypatch, config(d, tmp_path, seconds=2.0), 8)
 
-    def load_without_optimizer(folder, identity, use):
+    def load_without_optimizer(folder, identity, use, *others):
         def use_without_optimizer(state):
             use({**state, "trainer": {**state["trainer"], "optimizer": {"nonsense": 1}}})
 
-        return load(folder, identity, use_without_optimizer)
+        return load(folder, identity, use_without_optimizer, *others)
 
     load = checkpoints.load
     with monkeypatch.context() as patch:
@@ -404,7 +412,7 @@ def test_seconds_before_a_checkpoint_count_in_the_report_after_it(tmp_path, monk
 
     monkeypatch.setattr(module.Trainer, "_train_one", train_and_advance)
     killed_at(monkeypatch, config(d, tmp_path, seconds=80.0), 4)
-    assert checkpoints.steps(tmp_path) == [3]
+    assert checkpoint_steps(tmp_path) == [3]
     now[0] += 1e6  # while nothing ran
     seconds = [report["seconds"] for report in run_raw(Trial(config=config(d, tmp_path)))]
     assert seconds == [150.0, 150.0]

@@ -1,6 +1,8 @@
 """Files of a ledger that cannot be read are named and set aside; the rest is read."""
 
 import logging
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import BadInput
-from orchestrator.ledger import Ledger
+from orchestrator.errors import BadInput, RunFailed
+from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.ledger.schema import RESULTS
+from tests.support.paths import ROOT
 from tests.support.rows import files, report, write
 
 
@@ -126,3 +129,91 @@ def test_flipped_bits_change_no_number_and_do_not_break_the_reader(tmp_path_fact
         assert str(error).startswith(f"{path}: written in version")
     else:
         assert read.equals(original if path.exists() else original.head(0))
+
+
+# -- files that are whole ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pa.lib.ArrowMemoryError("malloc of size 4194304 failed"),
+        pa.lib.ArrowCancelled("Operation cancelled"),
+        OSError("ZSTD decompression failed: Allocation error : not enough memory"),
+        MemoryError(),
+    ],
+)
+@pytest.mark.parametrize("old_name", [False, True])
+def test_a_whole_file_that_cannot_be_read_is_an_error_of_the_machine(
+    folder_and_file, monkeypatch, error, old_name
+):
+    folder, path = folder_and_file
+    if old_name:  # release 0.1.0 wrote no checksum: only want of memory is no proof of damage
+        path = path.rename(path.with_name("part-000000000002-000000000003.parquet"))
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    if old_name and isinstance(error, pa.lib.ArrowCancelled):
+        return
+    with pytest.raises(RunFailed, match="although the file is whole"):
+        Ledger(folder).results()
+    assert path.exists()
+
+
+def test_a_file_that_asks_for_absurd_memory_is_damaged(folder_and_file, monkeypatch):
+    """A flipped bit in a size is not the machine's want of memory."""
+    folder, path = folder_and_file
+    path = path.rename(path.with_name("part-000000000002-000000000003.parquet"))
+
+    def fail(source, **options):
+        if source == path:
+            raise pa.lib.ArrowMemoryError("malloc of size 1152921504606846976 failed")
+        return real(source, **options)
+
+    real = pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    assert [*Ledger(folder).results()["trial"]] == ["whole", "whole"]
+    assert not path.exists()
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from orchestrator.errors import RunFailed
+from orchestrator.ledger import Ledger
+
+folder = Path(sys.argv[1])
+files = sorted(folder.rglob("*"))
+expected = len(Ledger(folder).results())
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+for megabytes in (1, 2, 4, 8, 16, 32, 64, 128):
+    resource.setrlimit(resource.RLIMIT_AS, (held + megabytes * 2**20, -1))
+    try:
+        assert len(Ledger(folder).results()) == expected
+    except (RunFailed, MemoryError, OSError, RuntimeError):
+        pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+    assert sorted(folder.rglob("*")) == files, megabytes
+"""
+
+
+def test_no_file_is_set_aside_whatever_memory_a_real_process_has(tmp_path):
+    lanes = {"lane_validation_losses": [number / 7 for number in range(300)]}
+    write(tmp_path, "results", [report(f"t{n}", 1, n / 3, **lanes) for n in range(9000)])
+    subprocess.run([sys.executable, "-c", MEMORY, tmp_path], check=True, cwd=ROOT)
+
+
+def test_a_link_that_leads_nowhere_is_named_and_stays(folder_and_file, tmp_path):
+    """As git-annex and DVC leave them where the content was not fetched."""
+    folder, path = folder_and_file
+    path.unlink()
+    path.symlink_to(tmp_path / "annex" / "objects" / "x")
+    with pytest.raises(BadInput, match=f"{path}, a link to .*/annex/objects/x: listed, but"):
+        Ledger(folder).results()
+    writer = LedgerWriter(folder, 10)
+    with pytest.raises(BadInput, match="a link to"):
+        writer.forget({"b": {"other"}})
+    assert path.is_symlink()

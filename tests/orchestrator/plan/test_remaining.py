@@ -23,6 +23,7 @@ from tests.support.studies import (
     stopped,
     subtracted,
 )
+from tests.support.trials import checkpoint_steps
 from trainables import checkpoints
 
 BEGUN = {}  # a trial that was given out and has not reported
@@ -212,8 +213,8 @@ def test_clear_checkpoints_deletes_those_from_the_next_report_on(
     if kept is None:
         assert not checkpoints_folder.exists()
     else:
-        assert checkpoints.steps(checkpoints_folder)[:2] == kept
-        assert checkpoints.steps(checkpoints_folder) == [
+        assert checkpoint_steps(checkpoints_folder)[:2] == kept
+        assert checkpoint_steps(checkpoints_folder) == [
             s for s in (13, 8, 7, 6, 4, 3, 1) if s <= kept[0]
         ]
 

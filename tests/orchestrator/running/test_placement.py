@@ -37,7 +37,8 @@ def note(event):
 ray.init(num_cpus=8, num_gpus=2, include_dashboard=False, object_store_memory=80 * 1024**2)
 plan = small_plan(resources={"cpus": 1, "gpus": 0.5}, scheduler="none", search={"samples": 7})
 paths = SweepPaths(Path(sys.argv[1]) / "results", "small")
-assert Driver(plan, paths, ledger_writer(paths), [], trainable=Placed).run(left_of(plan, paths), lost=print)
+writer = ledger_writer(paths)
+assert Driver(plan, paths, writer, [], trainable=Placed).run(left_of(plan, paths), lost=print)
 """
 
 

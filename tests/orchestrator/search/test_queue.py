@@ -15,7 +15,7 @@ from orchestrator.search.queue import TrialQueue
 from tests.support.small import small_plan
 from tests.support.studies import Folder, completed, errored, stopped, subtracted
 
-KEEPING = {"folder": "somewhere", "seconds": 1.0, "rungs": []}
+KEEPING = {"folder": "somewhere", "token": 1, "others_until": 0, "seconds": 1.0, "rungs": []}
 
 
 class FakeProposals:
