@@ -29,9 +29,10 @@ class Checkpointing(TypedDict):
     """Says where a trial keeps its checkpoints, and when it writes one.
 
     ``folder`` is a path or a URL. ``token`` is the number of the run of the sweep; the trial goes
-    on from a checkpoint of another run only up to the step ``others_until``. A checkpoint is written after ``seconds`` of training since the
-    last one, and before a trial goes on from the first report at or behind one of ``rungs``
-    (training steps), unless the last checkpoint is less than ``LEAST_SECONDS`` old.
+    on from a checkpoint of another run only up to the step ``others_until``. A checkpoint is
+    written after ``seconds`` of training since the last one, and before a trial goes on from the
+    first report at or behind one of ``rungs`` (training steps), unless the last checkpoint is less
+    than ``LEAST_SECONDS`` old.
     """
 
     folder: str

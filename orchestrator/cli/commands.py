@@ -363,6 +363,20 @@ def report(
 
 
 @app.command()
+def check(
+    sweep: SweepName,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Drop what is not whole, so that it runs again.")
+    ] = False,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Say whether everything that is recorded of a sweep is whole, and what is missing."""
+    from orchestrator.cli.checking import print_check
+
+    print_check(paths_of(sweep, results), repair)
+
+
+@app.command()
 def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = None) -> None:
     """Write to MLflow what it lacks of a sweep's ledger."""
     from orchestrator.ledger import Ledger

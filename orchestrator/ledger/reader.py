@@ -5,6 +5,7 @@ import re
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,14 @@ class Ledger:
             curves[row["trial"]][row["step"]] = row
         return {trial: list(curve.values()) for trial, curve in curves.items()}
 
-    def starts(self) -> pd.DataFrame:
-        """Return the last start of each trial, in the order in which they started first."""
-        return self._read("starts")
+    def starts(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the last start of each trial, in the order in which they started first.
+
+        Args:
+            columns: names of the columns to read; all by default. ``cell``, ``trial`` and
+                ``sequence`` are always read.
+        """
+        return self._read("starts", columns)
 
     def damaged(self, dataset: Dataset) -> set[str]:
         """Return the ids of the cells with a damaged file in a dataset."""
@@ -214,6 +220,29 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
         _set_aside(path, reason)
         return None
     return table
+
+
+def verify(part: Part) -> None:
+    """Set a part aside if its file is proven not to be whole. One that is gone is passed over.
+
+    A file of release 0.1.0, whose name has no checksum, is read to its end instead.
+
+    Raises:
+        OSError: the disk or the object store has failed.
+        BadInput: the file was written in another version of the ledger.
+        RunFailed: the file could not be read although it is whole.
+    """
+    with suppress(FileNotFoundError):
+        if part.checksum is None:
+            read_part(part, DATASETS[_dataset(part)])
+        elif damaged(part):
+            _set_aside(part.path, "its checksum is wrong")
+
+
+def _dataset(part: Part) -> Dataset:
+    """Return the dataset of a part, which the folder of its cell's folder is called."""
+    (dataset,) = [name for name in DATASETS if name == part.folder.parent.name]
+    return dataset
 
 
 def damaged(part: Part, error: Exception | None = None) -> bool:

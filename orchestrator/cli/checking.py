@@ -1,0 +1,76 @@
+"""Says whether what is recorded of a sweep is whole, and repairs it on request."""
+
+from orchestrator.cli.options import recorded_plan
+from orchestrator.cli.terminal import command, options, say
+from orchestrator.errors import RunFailed
+from orchestrator.lock.sweep_lock import sweep_lock
+from orchestrator.paths import SweepPaths
+from orchestrator.plan.check import Check, check
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.repair import repair
+from orchestrator.running.writer import ledger_writer
+
+SHOWN = 5  # names of trials and files that are printed; the others are counted
+
+
+def print_check(paths: SweepPaths, with_repair: bool) -> None:
+    """Check a sweep's record, print what was found, and repair the record if that is asked for.
+
+    Args:
+        paths: files of the sweep.
+        with_repair: whether trials whose record lacks a part are dropped, so that they run again.
+
+    Raises:
+        BadInput: there is no such sweep; with repair also if a run of it is at work.
+        RunFailed: something is missing or damaged, and was not repaired.
+    """
+    plan = recorded_plan(paths)
+    found = check(plan, paths)
+    _print(paths, found)
+    same_options = options(paths.results, None)
+    if found.is_whole:
+        say("Whole: nothing is missing.")
+        return
+    if not with_repair:
+        raise RunFailed(
+            f"{paths.folder}: not whole. Repair it with: "
+            f"{command()} check {paths.sweep}{same_options} --repair"
+        )
+    _repair(plan, paths)
+    say(
+        f"Repaired: {len(found.lacking)} trials whose record lacked a part were dropped. Run them "
+        f"again with: {command()} resume {paths.sweep}{same_options}"
+    )
+
+
+def _repair(plan: Plan, paths: SweepPaths) -> None:
+    lock = sweep_lock(paths)
+    with lock.hold() as holder:
+        writer = ledger_writer(paths, holder)
+        repair(plan, paths, writer)
+        writer.compact()
+
+
+def _print(paths: SweepPaths, found: Check) -> None:
+    rows = found.rows
+    say(f"Sweep '{paths.sweep}' in {paths.folder}")
+    say(
+        f"  ledger   {found.files:,} files, {found.size / 1e6:,.1f} MB: {rows['trials']:,} trials, "
+        f"{rows['results']:,} reports, {rows['starts']:,} starts; every checksum was computed"
+    )
+    say(
+        f"  trials   {found.ended:,} of {found.planned:,} ended, {found.errored:,} errored; "
+        f"{len(found.lacking):,} lack a part of their record"
+    )
+    if found.lacking:
+        say(f"  lacking  {_first(list(found.lacking))}")
+    if found.set_aside:
+        say(f"  damaged  {_first([str(path) for path in found.set_aside])}")
+    if found.unknown:
+        say(f"  unknown  {found.unknown:,} trials are not of this sweep: is it its ledger?")
+
+
+def _first(names: list[str]) -> str:
+    """Return the first names, and how many there are beside them."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,101 @@
+"""Checks whether what is recorded of a sweep is whole: every file, and every report of a trial."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from orchestrator.ledger import Ledger
+from orchestrator.ledger.parts import Part, parts
+from orchestrator.ledger.reader import verify
+from orchestrator.ledger.record import Record
+from orchestrator.ledger.schema import DATASETS, Dataset
+from orchestrator.paths import SweepPaths
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.repair import lacking_trials
+from trainables.storage import Location
+
+FILES_AT_ONCE = 4  # files whose checksums are computed at the same time
+
+
+@dataclass(frozen=True)
+class Check:
+    """Holds what a check found.
+
+    Attributes:
+        files: number of files of the ledger.
+        size: their size in bytes.
+        rows: number of rows by dataset. A row that two runs wrote counts once.
+        set_aside: files of the ledger that are damaged, under the names that readers ignore.
+        ended: number of trials that ended for good.
+        errored: number of trials that errored.
+        planned: number of trials of the sweep.
+        lacking: trials that lack reports, or the record of their configuration, by name; the value
+            is the id of their cell.
+        unknown: number of ended trials that are no trials of the sweep.
+    """
+
+    files: int
+    size: int
+    rows: Mapping[Dataset, int]
+    set_aside: Sequence[Location]
+    ended: int
+    errored: int
+    planned: int
+    lacking: Mapping[str, str]
+    unknown: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether nothing is missing or damaged, and nothing is recorded that is unknown."""
+        return not (self.set_aside or self.lacking or self.unknown)
+
+
+def check(plan: Plan, paths: SweepPaths) -> Check:
+    """Read all files of a ledger, prove each by its checksum, and compare the rows with the plan.
+
+    A file that is proven to be damaged is renamed to a name that readers ignore. Nothing else is
+    changed. A run may be at work: its reports are in the ledger before the rows of their trials.
+
+    Args:
+        plan: plan of the sweep, as its manifest records it.
+        paths: files of the sweep.
+
+    Raises:
+        BadInput: a file was written in another version of the ledger, or cannot be opened.
+        OSError: the disk or the object store has failed.
+    """
+    ledger = Ledger(paths.ledger)
+    files = [part for dataset in DATASETS for part in parts(paths.ledger, dataset)]
+    _verify_all(files)
+    columns = ["outcome", "step", "index"]
+    trials = ledger.trials(columns)
+    reports = ledger.results(["objective"])
+    starts = ledger.starts(["index"])
+    record = Record(trials=trials, reports=reports, starts=starts, curves={})
+    return Check(
+        files=len(files),
+        size=sum(part.size for part in files),
+        rows={"trials": len(trials), "results": len(reports), "starts": len(starts)},
+        set_aside=[path for dataset in DATASETS for path in ledger.set_aside(dataset)],
+        ended=len(record.final),
+        errored=len(record.errored),
+        planned=plan.trial_count,
+        lacking=lacking_trials(plan, record),
+        unknown=_unknown(plan, trials),
+    )
+
+
+def _verify_all(files: Sequence[Part]) -> None:
+    """Set aside the files that are damaged; files that a run at work has merged are passed over."""
+    with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+        for _ in threads.map(verify, files):
+            pass
+
+
+def _unknown(plan: Plan, trials: pd.DataFrame) -> int:
+    """Return the number of trials that the plan does not have."""
+    known = trials["cell"].isin(plan.by_id) & (trials["index"] < plan.spec.search.samples)
+    return int(np.count_nonzero(~known))

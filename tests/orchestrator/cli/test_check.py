@@ -1,0 +1,152 @@
+"""`soundings check` finds what is damaged or missing, and a copy of a running ledger is whole."""
+
+import random
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+from orchestrator.cli.checking import print_check
+from orchestrator.errors import BadInput, RunFailed
+from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger import writer as writer_module
+from orchestrator.lock.sweep_lock import sweep_lock
+from orchestrator.paths import SweepPaths
+from orchestrator.plan.check import check
+from tests.support.paths import ROOT
+from tests.support.rows import files
+from tests.support.studies import Folder, completed, errored, infeasible, stopped, subtracted
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return the folder of a sweep with trials of every outcome, in two cells."""
+    folder = Folder.of(tmp_path / "results")
+    for architecture in ("rnn", "gru"):
+        folder.fill(
+            architecture, completed(1.0, 2.0), stopped(), infeasible(), errored(), completed(3, 4)
+        )
+    return folder
+
+
+def printed(folder, capsys, repair=False):
+    """Return whether a check says that all is whole, and what it prints."""
+    try:
+        print_check(folder.paths, repair)
+    except RunFailed as error:
+        return False, capsys.readouterr().out + str(error)
+    return True, capsys.readouterr().out
+
+
+def test_a_whole_ledger_is_whole_and_is_not_changed(folder, capsys):
+    before = {path: path.read_bytes() for path in folder.paths.folder.rglob("*") if path.is_file()}
+    whole, text = printed(folder, capsys)
+    assert whole and "10 trials, 28 reports, 10 starts" in text and "8 of 12 ended" in text
+    assert "2 errored" in text and text.endswith("Whole: nothing is missing.\n")
+    after = {path: path.read_bytes() for path in folder.paths.folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_lost_file_of_reports_is_noticed_and_exactly_its_trials_run_again(
+    tmp_path, seed, capsys
+):
+    """The files are deleted, truncated or changed by one bit, as copies and disks do."""
+    chance = random.Random(seed)
+    folder = Folder.of(tmp_path)
+    names = [f"{cell.id}_{index:05d}" for cell in folder.plan.cells for index in range(6)]
+    for name in names:  # one file each
+        folder.write({name: chance.choice([completed(1.0, 1.0), stopped(), infeasible()])})
+    lost = chance.sample(files(folder.paths.ledger, "results"), chance.randint(1, 5))
+    trials = {row["trial"] for path in lost for row in rows_of(path)}
+    for path in lost:
+        content = bytearray(path.read_bytes())
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        how = chance.choice(["deleted", "cut", "flipped"])
+        path.write_bytes(content[:100] if how == "cut" else content)
+        if how == "deleted":
+            path.unlink()
+    whole, text = printed(folder, capsys)
+    assert not whole and f"{len(trials)} lack a part of their record" in text
+    assert "--repair" in text
+    whole, text = printed(folder, capsys, repair=True)
+    assert whole and f"Repaired: {len(trials)} trials" in text
+    left = subtracted(folder.plan, folder.paths)
+    assert left.count == len(trials)
+    assert set(left.record.trials["trial"]) == set(names) - trials
+    assert check(folder.plan, folder.paths).lacking == {}
+
+
+def rows_of(path):
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path).read(["trial"]).to_pylist()
+
+
+def test_a_resume_notices_lost_reports_by_itself(folder, caplog):
+    ledger = folder.paths.ledger
+    shutil.rmtree(ledger / "results" / f"cell={folder.plan.cells[0].id}")
+    left = subtracted(folder.plan, folder.paths)
+    assert "4 trials lack a part of their record and start over" in caplog.text
+    assert left.count == 12 - 4  # four of the other cell ended for good
+    assert len(Ledger(ledger).trials()) == 6  # the errored trial had no report to lose
+
+
+def test_a_ledger_of_another_sweep_is_not_taken_for_this_one(folder, tmp_path, capsys):
+    other = Folder.of(tmp_path / "other", architectures=["lstm"])
+    other.fill("lstm", completed(1.0, 1.0))
+    name = "trials/cell=" + other.plan.cells[0].id
+    shutil.copytree(other.paths.ledger / name, folder.paths.ledger / name)
+    whole, text = printed(folder, capsys)
+    assert not whole and "1 trials are not of this sweep" in text
+
+
+def test_a_repair_waits_for_no_run_but_is_refused_beside_one(folder, capsys):
+    files(folder.paths.ledger, "results")[0].unlink()
+    with sweep_lock(folder.paths).hold(), pytest.raises(BadInput, match="another run"):
+        print_check(folder.paths, True)
+
+
+def recipe():
+    """Return the shell text of the documents' recipe for a backup, without its check."""
+    text = (ROOT / "docs" / "operating.md").read_text().partition("## Backup")[2]
+    (block,) = re.findall(r"```sh\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
+    lines = [line for line in block.splitlines() if not line.startswith("soundings")]
+    assert len(lines) > 3
+    return "\n".join(lines)
+
+
+def test_a_backup_that_is_made_while_a_run_writes_and_merges_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer_module, "MERGED_AT_ONCE", 3)
+    folder = Folder.of(tmp_path / "results", search={"samples": 2000}, name="mine")
+    cell = folder.plan.cells[0]
+    begun, enough = threading.Event(), threading.Event()
+
+    def work():
+        writer = LedgerWriter(folder.paths.ledger)
+        for index in range(2000):
+            trial = f"{cell.id}_{index:05d}"
+            row = {"trial": trial, "index": index, "outcome": "completed", "step": 16}
+            writer.add("starts", cell.id, row)
+            for step in (4, 8, 12, 16):
+                writer.add("results", cell.id, row | {"step": step, "objective": 1.0})
+            writer.add("trials", cell.id, row)
+            writer.flush()
+            if index > 20:
+                begun.set()
+            if enough.is_set():
+                return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    copies = []
+    for _ in range(5):
+        shutil.rmtree(tmp_path / "backup", ignore_errors=True)
+        subprocess.run(["bash", "-c", recipe()], cwd=tmp_path, check=True, capture_output=True)
+        copies.append(check(folder.plan, SweepPaths(tmp_path / "backup", "mine")))
+    enough.set()
+    thread.join()
+    assert all(copy.is_whole and copy.ended > 20 for copy in copies)
