@@ -28,8 +28,9 @@ from recording import record
 
 from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger import writer as writing
-from orchestrator.ledger.parts import Part
+from orchestrator.ledger.parts import write_part
 from orchestrator.ledger.schema import DATASETS
+from orchestrator.ledger.writer import NOBODY
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.cells import Cell
 from orchestrator.plan.manifest import write_manifest
@@ -198,7 +199,8 @@ def write_ledger(plan: Plan, paths: SweepPaths, reports: int) -> dict[str, float
             first = int(table["sequence"][0].as_py())
             for start in range(0, len(table), ROWS):
                 piece = table.slice(start, ROWS)
-                Part(first + start, first + start + len(piece) - 1, folder).write(piece)
+                last = first + start + len(piece) - 1
+                write_part(folder, NOBODY, first + start, last, piece)
         sequence += plan.spec.search.samples * (reports + 1)
     seconds = time.perf_counter() - begin
     size = sum(path.stat().st_size for path in ledger.rglob("*.parquet"))
@@ -275,7 +277,8 @@ def compaction(files: int) -> dict[str, float]:
         for number in range(files):
             row = {"sweep": "s", "trial": f"t{number}", "sequence": number, "index": number}
             row |= {"configuration": "{}", "run": "r", "started": NOON}
-            Part(number, number, cell_folder).write(pa.Table.from_pylist([row], schema=schema))
+            table = pa.Table.from_pylist([row], schema=schema)
+            write_part(cell_folder, NOBODY, number, number, table)
         query = f"select count(*), sum(sequence) from read_parquet('{cell_folder}/*.parquet')"
         before = duckdb.execute(query).fetchall()
         begin = time.perf_counter()

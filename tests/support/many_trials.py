@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from orchestrator.ledger.parts import Part
+from orchestrator.ledger.parts import write_part
 from orchestrator.ledger.schema import TRIALS
+from orchestrator.ledger.writer import NOBODY
 from orchestrator.plan.cells import Cell
 from tests.support.rows import NOON
 from tests.support.studies import MEMORY, PARENTHESES, Folder, wcrnn
@@ -73,6 +74,6 @@ def _write(folder: Folder, cell: Cell, count: int, first: int) -> None:
         else pa.nulls(count, field.type)
         for field in TRIALS
     ]
-    part = Part(first, first + count - 1, folder.paths.ledger / "trials" / f"cell={cell.id}")
-    storage.make_folder(part.folder)
-    part.write(pa.table(arrays, TRIALS))
+    cell_folder = folder.paths.ledger / "trials" / f"cell={cell.id}"
+    storage.make_folder(cell_folder)
+    write_part(cell_folder, NOBODY, first, first + count - 1, pa.table(arrays, TRIALS))
