@@ -19,14 +19,16 @@ from unittest import mock
 from recording import record
 
 from orchestrator.cluster.local import local_ray
-from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger import LedgerWriter
 from orchestrator.paths import SweepPaths
+from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
 from orchestrator.running.driver import Driver
 from orchestrator.spec.sweep import load
 from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.shown import ShownSweep
 
 QUICKSTART = Path(__file__).parent.parent / "sweeps" / "quickstart.yaml"
 
@@ -65,8 +67,8 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
         left = remaining(plan, repair(plan, paths))
         begin, driver = time.perf_counter(), time.process_time()
         if recorded:
-            ledger = Ledger(paths.ledger)
-            view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.record.trials)
+            write_manifest(plan, paths)
+            view = BackgroundView(paths.mlflow_store, ShownSweep.of(paths), 0)
             assert Driver(plan, paths, [work, view]).run(left, lost)
             assert view.close() is None
         else:
