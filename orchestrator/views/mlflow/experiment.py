@@ -47,22 +47,18 @@ def make_experiment(client: MlflowClient, uri: str, sweep: ShownSweep) -> Experi
     Raises:
         MlflowException: the store does not answer, or refuses the experiment.
     """
-    for attempt in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
         experiment = find_experiment(client, sweep)
         if experiment is None:
-            try:
-                return _create(client, uri, sweep)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS" or attempt + 1 == ATTEMPTS:
-                    raise
-                continue
-        if experiment.lifecycle_stage == "deleted":
+            _create(client, uri, sweep)
+        elif experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
-        if experiment.tags.get(IDENTITY) == sweep.identity:
+        elif experiment.tags.get(IDENTITY) == sweep.identity:
             return experiment
-        client.set_experiment_tag(experiment.experiment_id, IDENTITY, sweep.identity)
-        # Looked for again: another sweep of this name may have tagged it at the same time.
-    raise TimeoutError(f"other sweeps take the experiments called '{sweep.name}'")
+        else:
+            client.set_experiment_tag(experiment.experiment_id, IDENTITY, sweep.identity)
+        # Looked for again: another writer may have done the same, for this sweep or for another.
+    raise TimeoutError(f"others change the experiments called '{sweep.name}' all the time")
 
 
 def artifacts_beside(uri: str) -> str | None:
@@ -103,13 +99,22 @@ def _may_become(client: MlflowClient, experiment: Experiment, sweep: ShownSweep)
     return empty or shown
 
 
-def _create(client: MlflowClient, uri: str, sweep: ShownSweep) -> Experiment:
+def _create(client: MlflowClient, uri: str, sweep: ShownSweep) -> None:
+    """Create the sweep's experiment unless another writer of the sweep has done so meanwhile."""
     for name in _names(sweep):
-        if client.get_experiment_by_name(name) is None:
+        taken = client.get_experiment_by_name(name)
+        if taken is None:
             break
-    created = client.create_experiment(
-        name, artifacts_beside(uri), tags={**KIND, IDENTITY: sweep.identity}
-    )
+        if taken.tags.get(IDENTITY) == sweep.identity:
+            return
+    try:
+        client.create_experiment(
+            name, artifacts_beside(uri), tags={**KIND, IDENTITY: sweep.identity}
+        )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or taken is not None:
+            raise
+        return
     if name != sweep.name:
         log.warning(
             "MLflow has an experiment '%s' of another sweep of this name, or a deleted one: "
@@ -117,7 +122,6 @@ def _create(client: MlflowClient, uri: str, sweep: ShownSweep) -> Experiment:
             sweep.name,
             name,
         )
-    return client.get_experiment(created)
 
 
 def _names(sweep: ShownSweep) -> Iterator[str]:
