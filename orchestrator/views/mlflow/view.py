@@ -17,9 +17,10 @@ such a look, hence at the end each trial has one run, of the ledger's last row.
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -240,7 +241,8 @@ class MLflowView:
         changed = False
         for trial, known in self._runs.items():
             if known.recorded and known.parent != runs[0]:
-                self._client.set_tag(known.run_id, PARENT, runs[0])
+                adopt = partial(self._client.set_tag, known.run_id, PARENT, runs[0])
+                unless_deleted(self._client, known.run_id, adopt)
                 self._runs[trial], changed = replace(known, parent=runs[0]), True
         for other in runs[1:]:
             self._client.delete_run(other)
@@ -263,12 +265,9 @@ class MLflowView:
                 PARENT: self._parent,
             },
         )
-        try:
-            self._fill(run.info.run_id, trial, list(curve))
-        except MlflowException:
-            if self._is_deleted(run.info.run_id):  # by a writer that has finished this trial's run
-                return False
-            raise
+        fill = partial(self._fill, run.info.run_id, trial, list(curve))
+        if not unless_deleted(self._client, run.info.run_id, fill):
+            return False  # another writer has finished this trial's run
         if known:  # deleted only now, so that the trial has a run at any time
             self._others.setdefault(name, []).append(known.run_id)
         self._runs[name] = _Known(run.info.run_id, version, self._parent, recorded=True)
@@ -295,9 +294,6 @@ class MLflowView:
         # MLFLOW_ENABLE_ASYNC_LOGGING must not put the batches behind the end of the run.
         self._client.log_batch(run_id, **batch, synchronous=True)
 
-    def _is_deleted(self, run_id: str) -> bool:
-        return bool(self._client.get_run(run_id).info.lifecycle_stage == "deleted")
-
     def _delete_others(self, trial: str) -> bool:
         """Delete the runs of a trial that do not count; return whether there were any."""
         others = self._others.pop(trial, [])
@@ -314,14 +310,35 @@ def _newest(run: TrialRun) -> tuple[Version, str]:
     return run.version, run.run_id
 
 
+def unless_deleted(client: MlflowClient, run_id: str, action: Callable[[], object]) -> bool:
+    """Change a run; return False if it could not be changed because it has been deleted.
+
+    Args:
+        client: client of the store.
+        run_id: id of the run.
+        action: changes the run.
+
+    Raises:
+        MlflowException: the store does not answer, or refuses the change for another reason.
+    """
+    try:
+        action()
+    except MlflowException:
+        if client.get_run(run_id).info.lifecycle_stage != "deleted":
+            raise
+        return False
+    return True
+
+
 def sweep_run(client: MlflowClient, experiment_id: str, sweep: str) -> str:
     """Return the id of the sweep's run, the parent of its trials' runs; create it if missing."""
     if runs := runs_of_sweep(client, experiment_id):
         return runs[0]
     run = client.create_run(experiment_id, run_name=sweep, tags=OF_A_SWEEP)
-    client.set_terminated(run.info.run_id)
     run_id: str = run.info.run_id
-    return run_id
+    if unless_deleted(client, run_id, partial(client.set_terminated, run_id)):
+        return run_id
+    return runs_of_sweep(client, experiment_id)[0]  # another writer has left its own
 
 
 def log_report(uri: str, sweep: ShownSweep, page: bytes) -> None:

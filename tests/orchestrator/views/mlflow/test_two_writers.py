@@ -1,12 +1,13 @@
 """Lets several writers of one experiment take turns at every call of the store, in any order."""
 
 import itertools
+import random
 import threading
 from collections import defaultdict
 from types import SimpleNamespace as Namespace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -218,9 +219,14 @@ def write(monkeypatch, make_client, order, runs, dies_after=None):
         f"run {number}": lambda number=number, rows=rows: run(f"run {number}", rows)
         for number, rows in enumerate(runs)
     }
-    errors = turns.run(actions | {"sync": lambda: view("sync").sync()})
+    errors = turns.run(actions | {"sync": lambda: [view("sync").sync() for _ in range(3)]})
     assert [error for error in errors if not isinstance(error, Stopped)] == []
     return ledger
+
+
+def in_bursts(draw, longest):
+    """Return an order of turns in which a thread has up to ``longest`` turns in a row."""
+    return [thread for _ in range(200) for thread in [draw.randrange(3)] * draw.randint(1, longest)]
 
 
 class OneThread:
@@ -272,14 +278,15 @@ RUNS = [
 
 @settings(max_examples=100, deadline=None)
 @given(
-    order=st.lists(st.integers(0, 2), max_size=150),
+    seed=st.integers(0, 2**32),
+    longest=st.sampled_from([1, 3, 10, 30]),
     dies_after=st.none() | st.integers(1, 40),
 )
-@example(order=[0] * 100 + [1] * 100, dies_after=None)
-@example(order=[0, 1, 2] * 50, dies_after=None)
-def test_two_runs_and_a_sync_leave_one_run_of_each_trial_in_a_model_of_a_store(order, dies_after):
+def test_two_runs_and_a_sync_leave_one_run_of_each_trial_in_a_model_of_a_store(
+    seed, longest, dies_after
+):
     """A run that was killed may leave something behind, which the next sync mends."""
-    store = ModelOfAStore()
+    store, order = ModelOfAStore(), in_bursts(random.Random(seed), longest)
     with pytest.MonkeyPatch.context() as patch:
         ledger = write(patch, lambda: store, order, RUNS, dies_after)
         patch.setattr(view_module, "MlflowClient", lambda tracking_uri: store)
