@@ -89,3 +89,40 @@ def test_a_folder_in_the_place_of_the_store_is_an_error_that_closing_returns(tmp
     view = BackgroundView(f"sqlite:///{tmp_path}", shown(), 0)
     view.ended(trial_row(1), curve(1))
     assert str(view.close()) == "unable to open database file"
+
+
+def test_a_view_that_is_told_to_stop_sends_no_further_request_and_is_not_waited_for(
+    store, monkeypatch
+):
+    """Another run has taken over the sweep while this one's view was in the middle of a trial."""
+    inside, go_on, later = threading.Event(), threading.Event(), []
+
+    def log_batch(self, *arguments, **options):
+        inside.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
+    monkeypatch.setattr(MlflowClient, "set_terminated", lambda *a, **k: later.append(a))
+    view = BackgroundView(f"sqlite:///{store}", shown(1, 2), 2)
+    assert inside.wait(60)
+    later.clear()  # the sweep's own run was ended before
+    view.stop()
+    view.ended(trial_row(3), curve(3))
+    go_on.set()
+    view.close()
+    assert later == []
+    monkeypatch.undo()
+    assert open_view(f"sqlite:///{store}", shown(1, 2, 3)).sync() == 3
+    assert trials_in(store) == ["t1", "t2", "t3"]
+
+
+def test_trials_that_found_no_place_in_the_queue_are_written_at_the_end(store, monkeypatch):
+    monkeypatch.setattr(background, "MOST_QUEUED", 0)
+    sweep = shown(1)
+    view = BackgroundView(f"sqlite:///{store}", sweep, 1)
+    for number in (2, 3):
+        sweep.ledger.rows.append(trial_row(number))
+        view.ended(trial_row(number), curve(number))
+    assert view.close() is None
+    assert view.unwritten == 0
+    assert trials_in(store) == ["t1", "t2", "t3"]
