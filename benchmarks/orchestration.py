@@ -36,6 +36,7 @@ from orchestrator.running.driver import Driver
 from orchestrator.running.writer import ledger_writer
 from orchestrator.spec.sweep import SweepSpec
 from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.shown import ShownSweep
 
 if TYPE_CHECKING:  # at run time every worker process would import torch with them
     from trainables.report import Report
@@ -131,7 +132,7 @@ def soundings(trials: int, folder: Path) -> Clock:
     paths.make_writable()
     write_manifest(plan, paths, extend=True)
     left = remaining(plan, repair(plan, paths, ledger_writer(paths)))
-    view = BackgroundView(paths.mlflow_store, "idle", Ledger(paths.ledger), left.record.trials)
+    view = BackgroundView(paths.mlflow_store, ShownSweep.of(paths), len(left.record.trials))
     assert Driver(plan, paths, ledger_writer(paths), [clock, view], trainable=Idle).run(left, lost)
     assert view.close() is None
     assert len(Ledger(paths.ledger).trials()) == plan.trial_count

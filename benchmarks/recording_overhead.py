@@ -14,13 +14,13 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from recording import record
 
 from orchestrator.cluster.local import local_ray
-from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger import LedgerWriter
 from orchestrator.paths import SweepPaths
+from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.remaining import remaining
 from orchestrator.plan.repair import repair
@@ -28,6 +28,7 @@ from orchestrator.running.driver import Driver
 from orchestrator.running.writer import ledger_writer
 from orchestrator.spec.sweep import load
 from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.shown import ShownSweep
 
 QUICKSTART = Path(__file__).parent.parent / "sweeps" / "quickstart.yaml"
 
@@ -66,13 +67,12 @@ def quickstart(plan: Plan, recorded: bool) -> dict[str, float]:
         left = remaining(plan, repair(plan, paths, ledger_writer(paths)))
         begin, driver = time.perf_counter(), time.process_time()
         if recorded:
-            ledger = Ledger(paths.ledger)
-            view = BackgroundView(paths.mlflow_store, plan.spec.name, ledger, left.record.trials)
+            write_manifest(plan, paths)
+            view = BackgroundView(paths.mlflow_store, ShownSweep.of(paths), 0)
             assert Driver(plan, paths, ledger_writer(paths), [work, view]).run(left, lost)
             assert view.close() is None
         else:
-            with mock.patch("orchestrator.running.driver.LedgerWriter", NoLedger):
-                assert Driver(plan, paths, ledger_writer(paths), [work]).run(left, lost)
+            assert Driver(plan, paths, NoLedger(paths.ledger), [work]).run(left, lost)
         seconds = time.perf_counter() - begin
     assert work.trials == plan.trial_count
     return {

@@ -36,7 +36,7 @@ from orchestrator.plan.cells import Cell
 from orchestrator.plan.manifest import write_manifest
 from orchestrator.plan.plan import Plan, make_plan, trial_id
 from orchestrator.spec.sweep import SweepSpec, load
-from orchestrator.views.mlflow.store import open_view
+from orchestrator.views.mlflow.store import prepare_store
 
 SWEEP = {
     "name": "million",
@@ -260,7 +260,7 @@ def quickstart(folder: Path) -> dict[str, float]:
     paths.make_writable()
     write_manifest(plan, paths)
     write_ledger(plan, paths, 5)
-    open_view(paths.mlflow_store, paths.sweep)  # a run makes the store
+    prepare_store(paths.mlflow_store)  # a run makes the store
     soundings = Path(sys.executable).with_name("soundings")
     command: list[str | Path] = [soundings, "report", paths.sweep, "--results", folder]
     begin = time.perf_counter()

@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from recording import record
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.running.recorder import FLUSH_SECONDS, FLUSH_SHARE
 from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.store import open_view
 
 sys.path.append(str(Path(__file__).parent.parent))
@@ -136,7 +138,8 @@ def most_in_ledger(results: int, rate: int) -> dict[str, float]:
 
 def most_in_view(uri: str, trials: int, reports: int) -> dict[str, float]:
     """Return the largest rate of the view, with ``trials`` trials of ``reports`` reports."""
-    view = open_view(uri, f"most-{reports}")
+    nothing = Ledger(Path("no-folder"))
+    view = open_view(uri, ShownSweep(f"most-{reports}", uuid.uuid4().hex, nothing))
     rows = [whole(number, reports) for number in range(trials)]
     view.write_all(rows[:4])  # opens connections and makes tables
     begin = time.perf_counter()
@@ -160,7 +163,8 @@ def sweep(uri: str | None, rate: int, seconds: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
         writer = LedgerWriter(Path(folder))
-        view = BackgroundView(uri, "sweep", ledger, ledger.trials()) if uri else None
+        shown = ShownSweep("sweep", uuid.uuid4().hex, ledger)
+        view = BackgroundView(uri, shown, 0) if uri else None
         begin = flushed = time.perf_counter()
         flushing = late = longest = 0.0
         pause, results, finished = FLUSH_SECONDS, 0, 0

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from trainables.storage import Location, ObjectPath
 
 LONGEST_NAME = 100  # characters of a selection's folder; a longer name is shortened with a hash
 MANIFEST_KEYS = {"cells", "impossible", "search"}  # keys that every manifest has
+IDENTITY = "identity"  # key of the manifest that tells a sweep from others of its name
 AT_HOME = Path.home() / "soundings"  # folder of the default MLflow store for results at a URL
 
 
@@ -95,7 +96,7 @@ class SweepPaths:
     @property
     def mlflow_store(self) -> str:
         """Return the tracking URI of the default MLflow store."""
-        return f"sqlite:///{self.default_store}"
+        return sqlite_uri(self.default_store)
 
     @property
     def default_store(self) -> Path:
@@ -136,6 +137,14 @@ class SweepPaths:
             ) from error
         return manifest
 
+    def identity(self) -> str:
+        """Return the identity of the sweep; see :func:`identity_of`.
+
+        Raises:
+            BadInput: the manifest does not exist or is damaged.
+        """
+        return identity_of(self.read_manifest())
+
     def make_writable(self) -> None:
         """Create the sweep's folder and check that it can be written to.
 
@@ -157,6 +166,32 @@ class SweepPaths:
                 "name another folder with --results"
             ) from error
         storage.be_patient(self.results, storage.PATIENCE)
+
+
+def sqlite_uri(file: Path) -> str:
+    """Return the URI of a SQLite file."""
+    if "%" in str(file):  # SQLAlchemy knows whether its release reads %20 as a space
+        from sqlalchemy import URL
+
+        return URL.create("sqlite", database=str(file)).render_as_string()
+    return f"sqlite:///{file}"
+
+
+def identity_of(manifest: Mapping[str, Any]) -> str:
+    """Return the identity of the sweep that a manifest records, 32 hexadecimal digits.
+
+    Two sweeps of one name have different identities; copies of a results folder have the same one.
+    A manifest of release 0.1.0 records none. Its identity follows from its content, so that it can
+    be found in a folder that must not be written to; the next run records it.
+
+    Args:
+        manifest: content of ``sweep.json``.
+    """
+    recorded = manifest.get(IDENTITY)
+    if isinstance(recorded, str) and re.fullmatch(r"[0-9a-f]{32}", recorded):
+        return recorded
+    content = {key: value for key, value in manifest.items() if key != IDENTITY}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _in_words(where: str) -> str:

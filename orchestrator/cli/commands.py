@@ -379,22 +379,23 @@ def check(
 @app.command()
 def sync(sweep: SweepName, results: Results = DEFAULT_RESULTS, mlflow: MLflow = None) -> None:
     """Write to MLflow what it lacks of a sweep's ledger."""
-    from orchestrator.ledger import Ledger
+    from orchestrator.views.mlflow.shown import ShownSweep
     from orchestrator.views.mlflow.store import open_view, why_not
 
     paths = paths_of(sweep, results)
-    ledger, uri = Ledger(paths.ledger), mlflow or paths.mlflow_store
-    trials = ledger.trials()
+    shown, uri = ShownSweep.of(paths), mlflow or paths.mlflow_store
+    trials = shown.ledger.trials(["outcome"])
     if trials.empty:
         raise BadInput(f"{paths.ledger} holds no finished trial: there is nothing to sync")
     try:
-        added = open_view(uri, paths.sweep).sync(trials, ledger.curves)
+        view = open_view(uri, shown)
+        added = view.sync()
     except Exception as error:  # a store, a network or a driver may raise anything
         store = without_password(uri)
         raise RunFailed(f"cannot write to the MLflow store {store}: {why_not(error)}") from error
-    already_there = len(trials) - added
-    store = without_password(uri)
-    say(f"{added} runs written to {store}, experiment '{paths.sweep}'; {already_there} were there.")
+    already_there = max(0, len(trials) - added)  # a run beside this may have ended more trials
+    store, name = without_password(uri), view.experiment_name
+    say(f"{added} runs written to {store}, experiment '{name}'; {already_there} were there.")
 
 
 @app.command()
@@ -408,9 +409,11 @@ def browse(
 ) -> None:
     """Open MLflow's own pages on the runs, until Ctrl-C."""
     from orchestrator.views.mlflow.browse import serve
+    from orchestrator.views.mlflow.shown import ShownSweep
 
     paths = paths_of(sweep, results) if sweep else SweepPaths(results, "")
-    serve(mlflow or paths.mlflow_store, paths.sweep, port, say)
+    shown = ShownSweep.of(paths) if sweep else None
+    serve(mlflow or paths.mlflow_store, shown, port, say)
 
 
 class Listed(StrEnum):

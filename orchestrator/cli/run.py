@@ -28,6 +28,7 @@ from orchestrator.plan.remaining import (
 )
 from orchestrator.plan.repair import repair, start_errored_over
 from orchestrator.running.writer import ledger_writer
+from orchestrator.views.mlflow.store import check_store
 from orchestrator.views.mlflow.uri import without_password
 from trainables import tasks
 from trainables.data import DataError
@@ -72,6 +73,8 @@ def execute(
     same_options = options(results, mlflow)
     again = _again(paths.sweep, same_options, address, insecure)
     uri = mlflow or paths.mlflow_store
+    if mlflow is not None:  # a store that nobody named is only reported, for it is but a view
+        check_store(mlflow)
     with sweep_lock(paths).hold() as holder:
         try:
             writer = ledger_writer(paths, holder)
@@ -85,7 +88,7 @@ def execute(
                     lock=paths.lock,
                     run=holder.run,
                 )
-            trouble = _finish(
+            experiment, trouble = _finish(
                 plan,
                 paths,
                 uri,
@@ -100,7 +103,7 @@ def execute(
                 f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
-    _show(paths, uri, same_options, trouble)
+    _show(paths, uri, same_options, experiment, trouble)
     _fail_if_errored(paths, again)
 
 
@@ -145,8 +148,11 @@ def _finish(
     holder: Holder,
     writer: LedgerWriter,
     connect: Connect,
-) -> str:
-    """Run what is left; return why the MLflow view is incomplete, or an empty text.
+) -> tuple[str, str]:
+    """Run what is left.
+
+    Returns:
+        The name of the MLflow experiment, and why it is incomplete, or an empty text.
 
     Raises:
         RunFailed: the run was interrupted or broke off.
@@ -154,10 +160,11 @@ def _finish(
     from orchestrator.cli.progress import Progress
     from orchestrator.running.driver import Driver
     from orchestrator.views.mlflow.background import BackgroundView
+    from orchestrator.views.mlflow.shown import ShownSweep
     from orchestrator.views.mlflow.store import why_not
 
     trials = left.record.trials
-    view = BackgroundView(uri, paths.sweep, Ledger(paths.ledger), trials)
+    view = BackgroundView(uri, ShownSweep.of(paths), len(trials))
     if not left.count:
         say(
             f"Sweep '{paths.sweep}' is complete: all {len(trials)} trials are recorded."
@@ -170,7 +177,11 @@ def _finish(
         _announce(plan, left)
         with Progress(plan, trials, console) as progress:
             driver = Driver(plan, paths, writer, [progress, view], holder)
-            finished = driver.run(left, lost, connect)
+            try:
+                finished = driver.run(left, lost, connect)
+            except BaseException:
+                view.stop()  # another run may have taken the sweep over
+                raise
             say(progress.line())
         if not finished:
             raise RunFailed("interrupted")
@@ -180,14 +191,18 @@ def _finish(
         trouble = view.close()
     except KeyboardInterrupt:
         trouble = InterruptedError("interrupted")
-    return f"lacks {view.unwritten} trials: {why_not(trouble)}" if trouble else ""
+    if trouble is None:
+        return view.experiment, ""
+    lacking = f"lacks {view.unwritten} trials" if view.unwritten else "could not be checked"
+    return view.experiment, f"{lacking}: {why_not(trouble)}"
 
 
-def _show(paths: SweepPaths, uri: str, same_options: str, trouble: str) -> None:
+def _show(paths: SweepPaths, uri: str, same_options: str, experiment: str, trouble: str) -> None:
     """Write and print the tables, write the report, and say where everything is.
 
     Args:
         same_options: options with which another command finds the same results.
+        experiment: name of the MLflow experiment.
         trouble: why the MLflow view is incomplete, or an empty text.
     """
     views = Views([paths])
@@ -203,7 +218,7 @@ def _show(paths: SweepPaths, uri: str, same_options: str, trouble: str) -> None:
             f"{command()} sync {paths.sweep}{same_options}"
         )
     else:
-        say(f"MLflow  {without_password(uri)}, experiment '{paths.sweep}'")
+        say(f"MLflow  {without_password(uri)}, experiment '{experiment}'")
         say(f"Open the MLflow runs with: {command()} browse {paths.sweep}{same_options}")
 
 

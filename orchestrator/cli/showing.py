@@ -87,6 +87,7 @@ class Views:
             BadInput: the files cannot be written.
         """
         from orchestrator.views import report
+        from orchestrator.views.mlflow.shown import ShownSweep
         from orchestrator.views.mlflow.store import why_not
 
         _ = self._written_tables  # the page links to them
@@ -94,7 +95,7 @@ class Views:
             page, *_ = report.write(self._study, self._tables, self._folder, uri)
         if log and self._folder == self._sweeps[0].folder:
             try:
-                report.log_to_mlflow(page, uri, self._sweeps[0].sweep)
+                report.log_to_mlflow(page, uri, ShownSweep.of(self._sweeps[0]))
             except Exception as error:  # a store, a network or a driver may raise anything
                 return page, f"lacks the report: {why_not(error)}"
         return page, ""

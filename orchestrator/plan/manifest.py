@@ -2,22 +2,24 @@
 
 The first run of a sweep writes this manifest. It holds the sweep file with every default filled in
 and, under ``cells`` and ``impossible``, the cells that follow from the file, with their widths,
-search spaces and training settings.
+search spaces and training settings. Its ``identity`` is made at random with the sweep's first run
+and tells the sweep from others of its name, in MLflow for example.
 """
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.errors import BadInput
-from orchestrator.paths import SweepPaths
+from orchestrator.paths import IDENTITY, SweepPaths, identity_of
 from orchestrator.plan.plan import Plan
 from orchestrator.spec.differences import ABSENT, Difference, differences
 from orchestrator.spec.sweep import SweepSpec
 from trainables import storage
 
-# Keys of the manifest that are not keys of the sweep file, but follow from it.
-DERIVED = ("cells", "impossible")
+# Keys of the manifest that are not keys of the sweep file: two follow from it, and one is made.
+DERIVED = ("cells", "impossible", IDENTITY)
 # Keys that only say where and how carefully a sweep runs. Any run may change them.
 FREE = ("resources", "recovery")
 # Keys that the recorded cells express in full. The file may word them in another way, or add to
@@ -41,7 +43,7 @@ def check_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     Raises:
         BadInput: the results folder holds another sweep of this name, or a smaller one.
     """
-    if not any(file.name.endswith(".parquet") for file, _ in storage.files(paths.ledger)):
+    if not _has_ledger(paths):
         return
     if not paths.manifest.exists():
         raise BadInput(
@@ -65,6 +67,8 @@ def check_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
 def write_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     """Write the manifest of the planned sweep unless it contradicts the recorded one.
 
+    The identity of a sweep with a ledger is kept. A folder without one begins another sweep.
+
     Args:
         plan: plan of the sweep.
         paths: files of the sweep.
@@ -75,7 +79,8 @@ def write_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
         BadInput: the results folder holds another sweep of this name, or a smaller one.
     """
     check_manifest(plan, paths, extend)
-    text = json.dumps(_manifest(plan), indent=1)
+    identity = identity_of(paths.read_manifest()) if _has_ledger(paths) else uuid.uuid4().hex
+    text = json.dumps(_manifest(plan) | {IDENTITY: identity}, indent=1)
     if paths.manifest.exists() and paths.manifest.read_text(encoding="utf-8") == text:
         return
     # Written durably: without sweep.json nobody can tell which sweep the ledger belongs to.
@@ -102,7 +107,12 @@ def recorded_spec(paths: SweepPaths) -> SweepSpec:
         ) from error
 
 
+def _has_ledger(paths: SweepPaths) -> bool:
+    return any(file.name.endswith(".parquet") for file, _ in storage.files(paths.ledger))
+
+
 def _manifest(plan: Plan) -> Manifest:
+    """Return what the planned sweep has in a manifest, which is everything but its identity."""
     cells = {cell.id: cell.record() for cell in plan.cells}
     impossible = [cell.record() for cell in plan.impossible]
     spec = plan.spec.model_dump(mode="json")

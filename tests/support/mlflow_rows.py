@@ -1,12 +1,15 @@
 """Makes rows of a ledger by hand, in the form in which the MLflow view gets them."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
+
+from orchestrator.ledger import Ledger
+from orchestrator.views.mlflow.shown import ShownSweep
 
 Row = dict[str, Any]
 Curves = Callable[[Iterable[str]], dict[str, list[Row]]]
@@ -72,28 +75,42 @@ def curve(number: int, reports: int = 3) -> list[Row]:
     ]
 
 
-def frames(*numbers: int) -> tuple[pd.DataFrame, Curves]:
-    """Return the rows of trials, and a function that returns the reports of given trials."""
-    trials = pd.DataFrame([trial_row(number) for number in numbers])
-
-    def curves(names: Iterable[str]) -> dict[str, list[Row]]:
-        return {trial: curve(int(trial[1:])) for trial in names}
-
-    return trials, curves
-
-
-@dataclass(frozen=True)
+@dataclass
 class HeldLedger:
-    """Stands in for a ledger, and can only return reports.
+    """Stands in for a ledger; rows may be added while a view reads it.
 
     Attributes:
+        rows: rows of the trials, the last of a trial counts.
         curves: returns the reports of given trials.
     """
 
+    rows: list[Row]
     curves: Curves
 
+    def trials(
+        self, columns: Sequence[str] | None = None, trials: Collection[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the newest row of each trial, or of some of them, with all columns."""
+        newest: dict[str, Row] = {}
+        for row in list(self.rows):
+            if row["sequence"] >= newest.get(row["trial"], row)["sequence"]:
+                newest[row["trial"]] = row
+        chosen = [row for row in newest.values() if trials is None or row["trial"] in trials]
+        return pd.DataFrame(chosen, columns=list(trial_row(0)))
 
-def held(*numbers: int) -> tuple[HeldLedger, pd.DataFrame]:
-    """Return the stand-in for a ledger that holds some trials, and the rows of these trials."""
-    trials, curves = frames(*numbers)
-    return HeldLedger(curves), trials
+
+def reports_of(names: Iterable[str]) -> dict[str, list[Row]]:
+    """Return the reports of trials that are called ``t<number>``."""
+    return {trial: curve(int(trial[1:])) for trial in names}
+
+
+def shown(*ended: int | Row, name: str = "s", identity: str = "5" * 32) -> ShownSweep:
+    """Return a sweep whose ledger holds some trials.
+
+    Args:
+        ended: numbers of the trials, or their rows.
+        name: name of the sweep.
+        identity: its identity.
+    """
+    rows = [trial_row(each) if isinstance(each, int) else each for each in ended]
+    return ShownSweep(name, identity, cast(Ledger, HeldLedger(rows, reports_of)))

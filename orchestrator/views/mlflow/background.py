@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
-
-from orchestrator.ledger import Ledger
+from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.store import open_view, why_not
 from orchestrator.views.mlflow.uri import absolute
 
@@ -33,25 +31,21 @@ class BackgroundView:
 
     Args:
         uri: tracking URI of the store.
-        sweep: name of the sweep and of its MLflow experiment.
-        ledger: ledger of the sweep.
-        trials: trials that were in the ledger when the sweep began. The thread first writes those
-            of them that the store lacks.
+        sweep: the sweep. The thread first writes what the store lacks of its ledger.
+        ended: number of trials that the ledger has when the run begins.
     """
 
-    def __init__(self, uri: str, sweep: str, ledger: Ledger, trials: pd.DataFrame) -> None:
+    def __init__(self, uri: str, sweep: ShownSweep, ended: int) -> None:
         # The thread may outlive a change of the current folder.
-        self._uri, self._sweep = absolute(uri), sweep
-        self._ledger, self._trials = ledger, trials
+        self._uri, self._sweep, self._ended = absolute(uri), sweep, ended
         self._queue: queue.Queue[tuple[Row, Sequence[Row]] | None] = queue.Queue()
-        self._closing = threading.Event()
+        self._closing, self._stopped = threading.Event(), threading.Event()
         self._trouble: Exception | None = None
         self._view: MLflowView | None = None
         self._left_out = False
-        self._handed, self._written = (
-            len(trials),
-            0,
-        )  # Each is changed by one thread alone, so they need no lock.
+        self._checked = 0  # runs that the view had written when it last looked for others' writes
+        # Each is changed by one thread alone, so they need no lock.
+        self._handed, self._written = ended, 0
         self._thread = threading.Thread(target=self._work, name="mlflow-view", daemon=True)
         self._thread.start()
 
@@ -79,8 +73,17 @@ class BackgroundView:
         else:
             self._left_out = True
 
+    def stop(self) -> None:
+        """Write no more, and wait for nothing: the run is over, or another has taken over.
+
+        At most the one request that has been sent already takes effect.
+        """
+        self._stopped.set()
+        self._closing.set()
+        self._queue.put(None)
+
     def close(self) -> Exception | None:
-        """Wait until the queued trials are written, or no run was written for a while.
+        """Wait until the queued trials are written, or the store has not answered for a while.
 
         Returns:
             None if the view is complete, else the error that kept it from being so.
@@ -88,26 +91,30 @@ class BackgroundView:
         self._queue.put(None)
         self._closing.set()
         while self._thread.is_alive():
-            before = self._runs_written()
+            before = self._progress()
             self._thread.join(PATIENCE_SECONDS)
-            if self._thread.is_alive() and self._runs_written() == before:
+            if self._thread.is_alive() and self._progress() == before:
                 return self._trouble or TimeoutError(f"no answer for {PATIENCE_SECONDS:.0f} s")
         return self._trouble
 
-    def _runs_written(self) -> int:
-        return self._view.written if self._view is not None else 0
+    @property
+    def experiment(self) -> str:
+        """Return the name of the sweep's MLflow experiment."""
+        return self._view.experiment_name if self._view is not None else self._sweep.name
+
+    def _progress(self) -> int:
+        return self._view.progress if self._view is not None else 0
 
     def _work(self) -> None:
         view = self._retry(self._open)
-        while view is not None:
-            batch = self._next()
-            if not batch:
-                if self._left_out:
-                    self._retry(partial(self._catch_up, view))
-                return
+        if view is None:
+            return
+        while batch := self._next():
             if self._retry(partial(view.write_all, batch)) is None:
                 return
             self._written += len(batch)
+        if self._left_out or view.written > self._checked:
+            self._retry(partial(self._sync, view))
 
     def _next(self) -> list[tuple[Row, Sequence[Row]]]:
         """Wait for queued trials and return up to ``AT_ONCE`` of them; an empty list at the end."""
@@ -121,30 +128,32 @@ class BackgroundView:
         return batch
 
     def _open(self) -> "MLflowView":
-        view = self._view = open_view(self._uri, self._sweep)
-        view.sync(self._trials, self._ledger.curves)
-        self._written += len(self._trials)
+        view = self._view = open_view(self._uri, self._sweep, self._stopped)
+        view.sync()
+        self._written, self._checked = self._ended, view.written
         return view
 
-    def _catch_up(self, view: "MLflowView") -> bool:
-        view.sync(self._ledger.trials(), self._ledger.curves)
+    def _sync(self, view: "MLflowView") -> bool:
+        """Write trials that were left out of the queue, and see to it that others' writes fit."""
+        view.sync()
         self._written = self._handed
         return True
 
     def _retry(self, action: Callable[[], T]) -> T | None:
         """Retry the action and return its result; None if it still fails after the sweep ended."""
-        while True:
+        while not self._stopped.is_set():
             last = self._closing.is_set()
             try:
                 result = action()
                 self._trouble = None
                 return result
             except Exception as error:  # a store, a network or a database driver may raise anything
-                if self._trouble is None:
+                if self._trouble is None and not self._stopped.is_set():
                     log.warning(
                         "MLflow view: %s; trying again until the sweep ends", why_not(error)
                     )
                 self._trouble = error
             if last:
-                return None
+                break
             self._closing.wait(RETRY_SECONDS)
+        return None

@@ -14,45 +14,56 @@ from types import FrameType
 from typing import IO
 
 from orchestrator.errors import BadInput, RunFailed
-from orchestrator.views.mlflow.store import open_view
-from orchestrator.views.mlflow.uri import without_password
+from orchestrator.views.mlflow.shown import ShownSweep
+from orchestrator.views.mlflow.store import prepare_store, why_not
+from orchestrator.views.mlflow.uri import file_of, without_password
 from orchestrator.waiting import wait_until
 
 START_SECONDS = 60
 ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # runs jobs of features that sweeps do not use
 }
+# Variables by which a user's own server is set up: with them this one would show another store,
+# or be at another address.
+OF_ANOTHER_SERVER = (
+    "MLFLOW_READ_REPLICA_BACKEND_STORE_URI",
+    "MLFLOW_REGISTRY_STORE_URI",
+    "MLFLOW_ARTIFACTS_ONLY",
+    "MLFLOW_STATIC_PREFIX",
+    "MLFLOW_GUNICORN_OPTS",
+    "MLFLOW_UVICORN_OPTS",
+    "MLFLOW_SERVER_ALLOWED_HOSTS",
+)
 
 
-def serve(uri: str, sweep: str, port: int, say: Callable[[str], None]) -> None:
+def serve(uri: str, sweep: ShownSweep | None, port: int, say: Callable[[str], None]) -> None:
     """Run ``mlflow ui`` on loopback until it is interrupted.
 
     Args:
         uri: tracking URI of the store. An MLflow server has pages of its own: then only their
             address is printed.
-        sweep: name of the sweep whose page is printed, or empty for the start page.
+        sweep: the sweep whose page is printed, or None for the start page.
         port: port on 127.0.0.1 that the pages are served on.
         say: prints a line for the user.
 
     Raises:
         BadInput: the store does not exist, or the port is taken.
-        RunFailed: the server did not start.
+        RunFailed: the store cannot be read, or the server did not start.
     """
     if uri.startswith(("http://", "https://")):
         say(f"MLflow is at {uri}{_page(uri, sweep)}")
         return
-    database = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not database.exists():
-        raise BadInput(
-            f"{database} does not exist: run a sweep first, or name the store with --mlflow"
-        )
+    file = file_of(uri)
+    if file is not None and not Path(file).exists():
+        raise BadInput(f"{file} does not exist: run a sweep first, or name the store with --mlflow")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise BadInput(f"port {port} is taken on this machine: name another with --port")
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     # A command line is shown to every user of the machine, and the URI may hold a password.
-    environment = {**os.environ, **ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {k: v for k, v in os.environ.items() if k not in OF_ANOTHER_SERVER}
+    environment |= {**ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri}
     page = _page(uri, sweep)
     with tempfile.TemporaryFile() as output:
         server = subprocess.Popen(
@@ -114,8 +125,37 @@ def _terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _page(uri: str, sweep: str) -> str:
-    return runs_page(open_view(uri, sweep).experiment_id) if sweep else ""
+def _page(uri: str, sweep: ShownSweep | None) -> str:
+    """Return the path of the sweep's runs; that of the start page if the store has none of it.
+
+    Raises:
+        RunFailed: the store cannot be read.
+    """
+    if sweep is None:
+        return ""
+    try:
+        experiment_id = experiment_id_of(uri, sweep)
+    except Exception as error:  # a store, a network or a driver may raise anything
+        store = without_password(uri)
+        raise RunFailed(f"cannot read the MLflow store {store}: {why_not(error)}") from error
+    return runs_page(experiment_id) if experiment_id else ""
+
+
+def experiment_id_of(uri: str, sweep: ShownSweep) -> str:
+    """Return the id of a sweep's experiment, empty if the store has none; writes nothing.
+
+    Raises:
+        Exception: the store is locked or cannot be reached; the type depends on the store.
+    """
+    prepare_store(uri)
+    from mlflow import MlflowClient
+
+    from orchestrator.views.mlflow.experiment import find_experiment
+
+    experiment = find_experiment(MlflowClient(tracking_uri=uri), sweep)
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        return ""
+    return str(experiment.experiment_id)
 
 
 def runs_page(experiment_id: str) -> str:

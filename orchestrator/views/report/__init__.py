@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 
+from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.store import prepare_store
 from orchestrator.views.report.figures import draw
 from orchestrator.views.report.links import run_links
@@ -36,7 +37,7 @@ def write(
     """
     figures = draw(study, {table.name: table for table in tables})
     looks = styles(study.architectures)
-    links = run_links(mlflow, [sweep.name for sweep in study.sweeps])
+    links = run_links(mlflow, [ShownSweep.of(sweep.paths) for sweep in study.sweeps])
     storage.make_folder(folder / "figures")
     contents = {folder / "report.html": page(study, tables, figures, looks, links).encode()}
     for figure in figures:
@@ -55,13 +56,13 @@ def _remove_others(figures: Location, names: Set[str]) -> None:
             (figures / name).unlink(missing_ok=True)
 
 
-def log_to_mlflow(report: Location, mlflow: str, sweep: str) -> None:
+def log_to_mlflow(report: Location, mlflow: str, sweep: ShownSweep) -> None:
     """Store the page with the run of the sweep in MLflow, in place of an earlier page.
 
     Args:
         report: location of ``report.html``.
         mlflow: tracking URI of the store.
-        sweep: name of the sweep, which is the name of its MLflow experiment.
+        sweep: the sweep.
 
     Raises:
         Exception: the store is locked or cannot be reached; the type depends on the store.

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
 
-from orchestrator.views.mlflow.browse import runs_page
-from orchestrator.views.mlflow.store import prepare_store
+from orchestrator.views.mlflow.browse import experiment_id_of, runs_page
+from orchestrator.views.mlflow.shown import ShownSweep
 
 
-def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
+def run_links(mlflow: str | None, sweeps: Iterable[ShownSweep]) -> dict[str, str]:
     """Return the address of each sweep's runs; the page appends a search for a trial to it.
 
     The page searches for the tag of the trial: such a link survives when the view is rebuilt with
@@ -15,7 +15,7 @@ def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
 
     Args:
         mlflow: tracking URI, or None.
-        sweeps: names of the sweeps.
+        sweeps: the sweeps.
 
     Returns:
         Address by sweep, without credentials. Empty if the URI is not that of a server or the
@@ -23,17 +23,12 @@ def run_links(mlflow: str | None, sweeps: Iterable[str]) -> dict[str, str]:
     """
     if not mlflow or not mlflow.startswith(("http://", "https://")):
         return {}
-    prepare_store(mlflow)
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    client, addresses = MlflowClient(tracking_uri=mlflow), {}
+    addresses = {}
     try:
         for sweep in sweeps:
-            experiment = client.get_experiment_by_name(sweep)
-            if experiment is not None:
-                addresses[sweep] = _address(mlflow) + runs_page(experiment.experiment_id)
-    except MlflowException:
+            if experiment_id := experiment_id_of(mlflow, sweep):
+                addresses[sweep.name] = _address(mlflow) + runs_page(experiment_id)
+    except Exception:  # a network or a server may raise anything
         return {}
     return addresses
 

@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from orchestrator.paths import IDENTITY
 from orchestrator.views.study.study import Study
 from orchestrator.views.study.sweeps import Sweep
 
 CELLS_AT_ONCE = 20  # cells whose rows are in memory together
 COLUMNS = ["versions", "host", "seconds", "ended"]
-COMPUTED = ("cells", "impossible")  # keys of the manifest that follow from its other keys
+OF_NO_FILE = ("cells", "impossible", IDENTITY)  # keys of the manifest that a sweep file has not
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _provenance_of(study: Study, sweep: Sweep) -> Provenance:
         ends += [frame["ended"].min(), frame["ended"].max()]
     together = pd.concat(parts, ignore_index=True)
     ended = pd.Series(ends).dropna()
-    manifest = {k: v for k, v in sweep.manifest.items() if k not in COMPUTED}
+    manifest = {k: v for k, v in sweep.manifest.items() if k not in OF_NO_FILE}
     hosts = together.groupby("host")[["size", "sum"]].sum()
     return Provenance(
         sweep=sweep.name,

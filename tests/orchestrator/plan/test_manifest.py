@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -391,6 +392,39 @@ def test_a_write_that_is_cut_off_keeps_the_earlier_manifest(tmp_path, monkeypatc
     assert folder.paths.manifest.read_bytes() == before
     write_manifest(plan, folder.paths, extend=True)
     assert recorded_spec(folder.paths) == plan.spec
+
+
+def test_each_sweep_has_an_identity_of_its_own_which_its_copies_and_later_runs_keep(tmp_path):
+    one, other = begun(tmp_path / "one"), begun(tmp_path / "other")
+    identity = one.paths.identity()
+    assert len({identity, other.paths.identity()}) == 2
+    write_manifest(small_plan(resources={"cpus": 2.0}), one.paths)
+    write_manifest(small_plan(depths=[1, 2]), one.paths, extend=True)
+    assert one.paths.identity() == identity
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    copy = SweepPaths(tmp_path / "copy", "small")
+    write_manifest(small_plan(depths=[1, 2]), copy)
+    assert copy.identity() == identity
+
+
+@pytest.mark.parametrize("removed", [".", "ledger"])
+def test_a_sweep_that_is_run_anew_has_another_identity(tmp_path, removed):
+    paths = begun(tmp_path).paths
+    before = paths.identity()
+    shutil.rmtree(paths.folder / removed)
+    assert begun(tmp_path).paths.identity() != before
+
+
+@pytest.mark.parametrize("edited", [None, 5, "", "x' or ''='", "F" * 32])
+def test_an_identity_that_somebody_edited_is_replaced_by_one_that_follows_from_the_rest(
+    recorded_paths, edited
+):
+    written = json.loads(recorded_paths.manifest.read_text())
+    recorded_paths.manifest.write_text(json.dumps(written | {"identity": edited}))
+    identity = recorded_paths.identity()
+    write_manifest(small_plan(), recorded_paths)
+    assert json.loads(recorded_paths.manifest.read_text())["identity"] == identity
+    assert recorded_spec(recorded_paths) == small_plan().spec
 
 
 METHODS = st.sampled_from(

@@ -11,6 +11,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.running.driver import Driver
 from orchestrator.running.writer import ledger_writer
+from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.view import MLflowView
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables.matched import parameter_matched
@@ -221,8 +222,7 @@ def test_the_matched_table_has_bits_per_parameter_and_the_baseline(results):
 
 def test_mlflow_runs_have_bits_per_parameter_and_the_baselines(results, store):
     uri = f"sqlite:///{store}"
-    ledger = Ledger(results / "small/ledger")
-    assert MLflowView(uri, "small").sync(ledger.trials(), ledger.curves) == 8
+    assert MLflowView(uri, ShownSweep.of(SweepPaths(results, "small"))).sync() == 8
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("small")
     runs = {run.data.tags["trial"]: run for run in runs_of_trials(client, experiment.experiment_id)}

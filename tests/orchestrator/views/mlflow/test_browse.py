@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.support.command import SOUNDINGS, environment, soundings
-from tests.support.mlflow_rows import curve, trial_row
+from tests.support.mlflow_rows import curve, shown, trial_row
 from tests.support.ports import free_port
 
 
@@ -21,8 +21,9 @@ def results(tmp_path):
 
     folder = tmp_path / "results"
     (folder / "s").mkdir(parents=True)
-    (folder / "s" / "sweep.json").write_text("{}")
-    MLflowView(f"sqlite:///{folder / 'mlflow.db'}", "s").write(trial_row(1), curve(1))
+    manifest = {"cells": {}, "impossible": [], "search": {}, "identity": shown().identity}
+    (folder / "s" / "sweep.json").write_text(json.dumps(manifest))
+    MLflowView(f"sqlite:///{folder / 'mlflow.db'}", shown()).write(trial_row(1), curve(1))
     return folder
 
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import psutil
 import psycopg
@@ -18,10 +19,11 @@ from orchestrator.ledger import Ledger
 from orchestrator.ledger.best import best_completed
 from orchestrator.views.mlflow import background
 from orchestrator.views.mlflow.background import BackgroundView
+from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.view import _rows
 from orchestrator.views.tables.matched import parameter_matched
 from tests.support.command import SOUNDINGS, environment, soundings
-from tests.support.mlflow_rows import curve, held, trial_row
+from tests.support.mlflow_rows import HeldLedger, curve, shown, trial_row
 from tests.support.mlflow_search import best_by_search, best_by_sql, runs_of_trials
 from tests.support.mlflow_server import ADMIN, mlflow_server
 from tests.support.ports import free_port
@@ -74,9 +76,11 @@ def folder(server, as_admin, sync, tmp_path_factory):
     ledger = Ledger(folder.paths.ledger)
     trials = ledger.trials()
     half = len(trials) // 2
-    view = BackgroundView(server.uri, folder.paths.sweep, ledger, trials[:0])
+    held = HeldLedger([], ledger.curves)
+    view = BackgroundView(server.uri, replace(ShownSweep.of(folder.paths), ledger=held), 0)
     curves = ledger.curves([*trials["trial"][:half]])
     for row in _rows(trials[:half]):
+        held.rows.append(row)
         view.ended(row, curves.get(row["trial"], []))
     assert view.close() is None
     assert view.unwritten == 0
@@ -209,7 +213,7 @@ def test_trials_that_end_while_the_server_is_killed_are_written_once_it_is_start
     troubled = Troubled()
     logging.getLogger("soundings").addHandler(troubled)
     try:
-        view = BackgroundView(server.uri, "killed", *held())
+        view = BackgroundView(server.uri, shown(name="killed"), 0)
         for number in range(60):
             view.ended(trial_row(number), curve(number))
         client = MlflowClient(tracking_uri=server.uri)

@@ -157,7 +157,7 @@ def test_the_legend_hides_an_architecture_in_all_figures_and_shows_it_again(brow
 
 def test_a_point_names_its_trial_and_opens_its_run(browser, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        report, "run_links", lambda uri, sweeps: {s: f"{uri}/#/experiments/7" for s in sweeps}
+        report, "run_links", lambda uri, sweeps: {s.name: f"{uri}/#/experiments/7" for s in sweeps}
     )
     page_file = write(folder.study, tmp_path, SERVER)
     with opened(browser, page_file) as page:

@@ -30,6 +30,7 @@ from orchestrator.views.report.unmeasured import unmeasured
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
 from tests.support.many_trials import many_trials
+from tests.support.mlflow_rows import shown
 from tests.support.studies import Folder, completed, errored, infeasible, random_folder, stopped
 
 MEGABYTE = 1024**2
@@ -400,8 +401,8 @@ def test_architectures_differ_in_marker_and_dash_and_not_in_colour_alone():
 
 
 def test_links_to_runs_need_an_mlflow_server_that_answers():
-    assert links.run_links(None, ["s"]) == links.run_links("sqlite:///x.db", ["s"]) == {}
-    assert links.run_links("http://127.0.0.1:1", ["s"]) == {}
+    for uri in (None, "sqlite:///x.db", "http://127.0.0.1:1"):
+        assert links.run_links(uri, [shown(1)]) == {}
 
 
 def test_an_address_on_the_page_holds_no_password():
