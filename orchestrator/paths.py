@@ -14,7 +14,6 @@ from trainables.storage import Location, ObjectPath
 
 LONGEST_NAME = 100  # characters of a selection's folder; a longer name is shortened with a hash
 MANIFEST_KEYS = {"cells", "impossible", "search"}  # keys that every manifest has
-AT_HOME = Path.home() / "soundings"  # folder of the default MLflow store for results at a URL
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,11 @@ class SweepPaths:
         """Return the file of the default MLflow store: in the results folder, or for a URL at home.
 
         A database cannot lie in an object store.
+
+        Raises:
+            BadInput: there is no home folder for it.
         """
-        folder = AT_HOME if isinstance(self.results, ObjectPath) else self.results
+        folder = _at_home() if isinstance(self.results, ObjectPath) else self.results
         return folder / "mlflow.db"
 
     def require_sweep(self) -> None:
@@ -157,6 +159,17 @@ class SweepPaths:
                 "name another folder with --results"
             ) from error
         storage.be_patient(self.results, storage.PATIENCE)
+
+
+def _at_home() -> Path:
+    """Return the folder of the default MLflow store for results at a URL."""
+    try:
+        return Path.home() / "soundings"
+    except RuntimeError as error:
+        raise BadInput(
+            "this user has no home folder for the MLflow store of results at a URL: set HOME, or "
+            "name a store with --mlflow"
+        ) from error
 
 
 def _in_words(where: str) -> str:

@@ -15,7 +15,8 @@ from trainables.storage import Location
 DEFAULT_RESULTS = Path("results")
 
 # Without a terminal there is no width to ask for; 120 is more than rich's default of 80 characters.
-console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
+_has_width = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+console = Console(width=None if _has_width else 120)
 
 
 class StderrHandler(logging.Handler):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from orchestrator import ray_internals
 from orchestrator.cluster import auth, hosts
 from orchestrator.cluster.cluster import Cluster, Lost
 from orchestrator.cluster.local import ENVIRONMENT
@@ -68,13 +69,17 @@ def attached_ray(
     Raises:
         BadInput: there is no such cluster, it refuses this process, or one of its hosts is not fit.
     """
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    os.environ.update(ENVIRONMENT)
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # the progress display shows errored trials
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(
+            address=address,
+            job_config=ray_internals.plain_job_config(),
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
     except Exception as error:
         raise BadInput(f"--address {address}: {_reason(error)}") from error
     over = threading.Event()
