@@ -163,13 +163,13 @@ class SweepPaths:
 
 def _at_home() -> Path:
     """Return the folder of the default MLflow store for results at a URL."""
-    try:
-        return Path.home() / "soundings"
-    except RuntimeError as error:
+    home = Path("~").expanduser()
+    if not home.is_dir():
         raise BadInput(
-            "this user has no home folder for the MLflow store of results at a URL: set HOME, or "
-            "name a store with --mlflow"
-        ) from error
+            f"there is no home folder '{home}' for the MLflow store of results at a URL: set HOME, "
+            "or name a store with --mlflow"
+        )
+    return home / "soundings"
 
 
 def _in_words(where: str) -> str:

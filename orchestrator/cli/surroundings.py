@@ -14,6 +14,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, TextIO
 
+from orchestrator.cli.terminal import is_width
 from orchestrator.errors import BadInput
 
 # Variables by which libraries choose threads and bind them to cores. Batch systems and start files
@@ -25,8 +26,7 @@ THREADS = (
     *("NUMEXPR_NUM_THREADS", "NUMEXPR_MAX_THREADS", "NUMBA_NUM_THREADS"),
 )
 THREADS_PREFIXES = ("OMP_", "GOMP_")
-WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # libraries take them for whole numbers over zero
-WIDTH_DIGITS = 4  # of a width that a terminal can have
+WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")  # libraries take them for whole numbers
 OWNER_BITS = 0o700
 
 
@@ -64,17 +64,21 @@ def _prepare_process() -> None:
         if name in THREADS or name.startswith(THREADS_PREFIXES):
             del os.environ[name]
     for name in WIDTHS:
-        width = os.environ.get(name, "1")
-        if not width.strip("0").isdecimal() or len(width) > WIDTH_DIGITS:
+        if name in os.environ and not is_width(os.environ[name]):
             del os.environ[name]
     # Warnings of libraries are no errors, neither here nor in the processes of a run.
     os.environ.pop("PYTHONWARNINGS", None)
-    warnings.filters[:] = [rule for rule in warnings.filters if rule[0] != "error"]
+    kept = [rule for rule in warnings.filters if rule[0] != "error"]
+    warnings.filters[:] = kept  # type: ignore[index]  # it is a list
     os.umask(os.umask(0o077) & ~OWNER_BITS)  # a user can read what he writes
     try:
         getpass.getuser()
     except (KeyError, OSError):  # the user has no name; libraries want to know it
         os.environ["LOGNAME"] = f"uid-{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:  # the user has no home; libraries form paths in it
+        os.environ["HOME"] = os.devnull
 
 
 class Output:
@@ -136,7 +140,7 @@ def _safe_output() -> Iterator[None]:
     _open_closed_streams()
     before = sys.stdout, sys.stderr
     output, errors = Output(sys.stdout), Output(sys.stderr)
-    sys.stdout, sys.stderr = output, errors  # type: ignore[assignment]
+    sys.stdout, sys.stderr = output, errors
     code: Any = 0
     try:
         yield
@@ -164,4 +168,4 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
         if getattr(sys, name) is None:
             mode = "w" if number else "r"
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115, PTH123
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
