@@ -353,9 +353,9 @@ def report(
     from orchestrator.cli.showing import Views
 
     paths = [paths_of(name, results) for name in sweep]
-    default = paths[0].default_store
     page, trouble = Views(paths, where or ()).write_report(
-        mlflow or paths[0].mlflow_store, log=mlflow is not None or default.exists()
+        mlflow or paths[0].mlflow_store,
+        log=mlflow is not None or paths[0].default_store.exists(),
     )
     say(f"Report   {page}")
     say(f"Figures  {page.parent / 'figures'} (SVG and PDF)")

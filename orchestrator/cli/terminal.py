@@ -56,10 +56,12 @@ def say(
 
 
 def command() -> str:
-    """Return how the user can call this program: by name if the PATH has it, else by its path."""
+    """Return how the user can call this program, as shell text: by name if the PATH has it."""
     called = Path(sys.argv[0])
     on_path = shutil.which("soundings")
-    return "soundings" if on_path and Path(on_path).resolve() == called.resolve() else str(called)
+    if on_path and Path(on_path).resolve() == called.resolve():
+        return "soundings"
+    return shlex.quote(str(called))
 
 
 def options(results: Location, mlflow: str | None) -> str:

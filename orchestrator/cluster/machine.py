@@ -146,7 +146,7 @@ def _cgroups() -> Iterator[Path]:
     In a container the list of cgroups may have paths of the host, which do not exist here. The
     container's own cgroup is then the top folder.
     """
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in OWN_CGROUPS.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             tops = [CGROUPS / name for name in controllers.split(",")] if controllers else [CGROUPS]
