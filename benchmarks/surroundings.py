@@ -1,7 +1,8 @@
 """Runs commands in random surroundings and checks that each ends well or with one sentence.
 
 Surroundings are environment variables, limits, folders, standard streams and signals. Each case
-draws a few of them from its own seed, so ``--first N --count 1`` repeats case N alone::
+draws a few of them from its own seed, so ``--first N --count 1`` repeats case N alone. Ctrl-C ends
+it early, and records the cases that have ended::
 
     python benchmarks/surroundings.py --count 2000 --write
 """
@@ -62,6 +63,7 @@ COMMANDS = {
 }
 RUN = ("run", "FILE", "--results", "RESULTS")
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NUMBERS = ["4,2", "2.0", "0", "-1", "abc", "", "16", "99999999999999999999", " 2 ", "2,x"]
 NAMES = ["a b", "a'b", 'a"b', "a\nb", "a%20b", "a#b", "a?b", "a&b", "ä", "语", "a\udcffb", "a*b"]
 NAMES += ["a;b", "a$HOME", "-a", "a\\b", "~", "a:b", "a" * 200, "a{b}", "[a]", "a=b", "a`b"]
@@ -256,7 +258,7 @@ def streams(case: Case) -> None:
 
 def signals(case: Case) -> None:
     """Draw a signal at a random moment."""
-    number = case.random.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    number = case.random.choice(SIGNALS)
     case.signal = number, case.random.uniform(0.0, 8.0)
     case.what.append(f"{number.name} after {case.signal[1]:.2f} s")
 
@@ -342,6 +344,8 @@ def _become(case: Case, logs: dict[str, Path]) -> None:
             target = os.open(path, os.O_WRONLY | os.O_CREAT)
             os.dup2(target, descriptor)
             os.close(target)
+    for number in SIGNALS:  # whoever started this benchmark may ignore some
+        signal.signal(number, signal.SIG_DFL)
     for function in case.before:
         function()
 
@@ -429,13 +433,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="surroundings-") as name:
         prepare(Path(name))
         numbers = range(options.first, options.first + options.count)
-        with ProcessPoolExecutor(options.at_once) as executor:
-            for outcome in executor.map(
-                partial(run_case, top=Path(name), runs=options.runs), numbers
-            ):
-                outcomes.append(outcome)
-                if outcome["trouble"]:
-                    print(json.dumps(outcome), flush=True)
+        one = partial(run_case, top=Path(name), runs=options.runs)
+        ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        with ProcessPoolExecutor(options.at_once, initializer=ignore) as executor:
+            try:
+                for outcome in executor.map(one, numbers):
+                    outcomes.append(outcome)
+                    if outcome["trouble"]:
+                        print(json.dumps(outcome), flush=True)
+            except KeyboardInterrupt:  # what has ended is recorded
+                executor.shutdown(cancel_futures=True)
     figures = {
         "cases": len(outcomes),
         "first": options.first,

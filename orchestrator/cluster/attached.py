@@ -18,6 +18,7 @@ from orchestrator.errors import BadInput, first_line
 from trainables.storage import Location
 
 WATCH_SECONDS = 5.0
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # variable that Ray sets for the driver of a job
 HEAD_GONE_SECONDS = 20.0  # the head counts as gone after this long without an answer
 
 
@@ -76,7 +77,8 @@ def attached_ray(
     try:
         ray.init(
             address=address,
-            job_config=ray_internals.plain_job_config(),
+            # The workers of a job search only the folder that was sent with it.
+            job_config=None if JOB_CONFIG in os.environ else ray_internals.plain_job_config(),
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
