@@ -15,7 +15,6 @@ from trainables.storage import Location, ObjectPath
 LONGEST_NAME = 100  # characters of a selection's folder; a longer name is shortened with a hash
 MANIFEST_KEYS = {"cells", "impossible", "search"}  # keys that every manifest has
 IDENTITY = "identity"  # key of the manifest that tells a sweep from others of its name
-AT_HOME = Path.home() / "soundings"  # folder of the default MLflow store for results at a URL
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,11 @@ class SweepPaths:
         """Return the file of the default MLflow store: in the results folder, or for a URL at home.
 
         A database cannot lie in an object store.
+
+        Raises:
+            BadInput: there is no home folder for it.
         """
-        folder = AT_HOME if isinstance(self.results, ObjectPath) else self.results
+        folder = _at_home() if isinstance(self.results, ObjectPath) else self.results
         return folder / "mlflow.db"
 
     def require_sweep(self) -> None:
@@ -192,6 +194,17 @@ def identity_of(manifest: Mapping[str, Any]) -> str:
         return recorded
     content = {key: value for key, value in manifest.items() if key != IDENTITY}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _at_home() -> Path:
+    """Return the folder of the default MLflow store for results at a URL."""
+    home = Path("~").expanduser()
+    if not home.is_dir():
+        raise BadInput(
+            f"there is no home folder '{home}' for the MLflow store of results at a URL: set HOME, "
+            "or name a store with --mlflow"
+        )
+    return home / "soundings"
 
 
 def _in_words(where: str) -> str:

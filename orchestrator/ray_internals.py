@@ -33,6 +33,17 @@ def dead_ray_processes() -> set[str]:
     return {kind for kind, _ in ray._private.worker._global_node.dead_processes()}
 
 
+def plain_job_config() -> Any:
+    """Return a ``JobConfig`` with which workers do not search the driver's folder for modules.
+
+    Ray would let them search it first, where a ``numpy.py`` would hide the installed NumPy. It
+    leaves that folder out for jobs of Ray Client, and treats them like others otherwise.
+    """
+    from ray.job_config import JobConfig
+
+    return JobConfig(_client_job=True)
+
+
 def server_version(client: Any) -> str:
     """Return the version of Ray that a cluster runs.
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -47,12 +46,16 @@ class TrialConfig(TypedDict, total=False):
 
     ``definition`` is required. A trial without ``checkpointing`` keeps no checkpoints. ``gpus`` is
     the number of GPUs, or the share of one, that the trial occupies; without it or with 0 it trains
-    on a CPU.
+    on a CPU. ``cpus`` is the number of cores, by default 1: it trains with as many threads, and at
+    least with one. ``modules`` are the folders in which the driver searches for modules, where a
+    user's own may lie.
     """
 
     definition: Definition
     checkpointing: Checkpointing
     gpus: float
+    cpus: float
+    modules: Sequence[str]
 
 
 class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
@@ -71,7 +74,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     """
 
     def setup(self, config: Mapping[str, Any]) -> None:
-        worker.prepare(threads=int(os.environ.get("OMP_NUM_THREADS") or 1))
+        # Every trial of a worker has the same resources: Tune starts another worker for others.
+        worker.prepare(threads=max(math.floor(config.get("cpus", 1.0)), 1))
+        worker.search_last(config.get("modules", ()))
         self._take_up(cast(TrialConfig, config))
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:

@@ -2,6 +2,9 @@
 
 import ctypes
 import ctypes.util
+import os
+import sys
+from collections.abc import Iterable
 
 import torch
 
@@ -10,20 +13,38 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _LARGE = 1 << 30
 _PAD = 64 << 20
 
+# Variables from which libraries that are loaded later, and child processes, take their threads.
+THREADS = (
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+    *("NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+)
+
 
 def prepare(threads: int) -> None:
     """Set up this process and the calling thread for training.
+
+    The number of threads is the trial's alone: what the shell says of threads is replaced.
 
     Denormal numbers are replaced by zero. Gradients that vanish over time end as denormal numbers,
     which Intel's processors handle very slowly: a training step of a contracting network took two
     to nine times as long with them.
 
     Args:
-        threads: number of CPU threads that torch uses for one operation.
+        threads: number of CPU threads that torch and other libraries use for one operation.
     """
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     keep_freed_memory()
+
+
+def search_last(folders: Iterable[str]) -> None:
+    """Let this process search further folders for modules, after those that it searches already.
+
+    Args:
+        folders: the folders that the driver searches.
+    """
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
 
 
 def keep_freed_memory() -> bool:

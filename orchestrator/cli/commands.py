@@ -38,6 +38,7 @@ from orchestrator.cli.options import (
     plan_of,
     recorded_plan,
 )
+from orchestrator.cli.surroundings import in_any_surroundings, search_calling_folder_last
 from orchestrator.cli.terminal import StderrHandler, command, console, options, say
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.paths import SweepPaths, sweeps
@@ -352,9 +353,9 @@ def report(
     from orchestrator.cli.showing import Views
 
     paths = [paths_of(name, results) for name in sweep]
-    default = paths[0].default_store
     page, trouble = Views(paths, where or ()).write_report(
-        mlflow or paths[0].mlflow_store, log=mlflow is not None or default.exists()
+        mlflow or paths[0].mlflow_store,
+        log=mlflow is not None or paths[0].default_store.exists(),
     )
     say(f"Report   {page}")
     say(f"Figures  {page.parent / 'figures'} (SVG and PDF)")
@@ -447,15 +448,15 @@ def _from_command_line(context: typer.Context, name: str) -> Any:
     return context.params[name] if source is not None and source.name == "COMMANDLINE" else None
 
 
+@in_any_surroundings
 def main() -> None:
     """Run the command line; 2 for bad input, 1 for a failed run, 0 otherwise."""
     # Skip the last garbage collection: it would take a second of a process that ends anyway.
     atexit.register(gc.freeze)
     handler = StderrHandler()
     logging.getLogger("soundings").addHandler(handler)
-    # A user's own architectures may lie in the current folder. Ray's workers search it, too.
-    sys.path.append(str(Path.cwd()))
     try:
+        search_calling_folder_last()  # a user's own architectures may lie there
         app()
     except (BadInput, OptionError) as error:
         # An OptionError gets here if a user's own class is not found any more.

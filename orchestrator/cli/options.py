@@ -21,9 +21,20 @@ if TYPE_CHECKING:
 
 def _location(text: Any) -> Location:
     try:
-        return location(str(text))
+        results = location(str(text))
     except ValueError as error:
         raise BadInput(str(error)) from error
+    except RuntimeError as error:
+        raise BadInput(f"--results {text}: there is no user with such a home folder") from error
+    if isinstance(results, Path):
+        try:
+            str(results.absolute()).encode()
+        except UnicodeEncodeError as error:  # neither Parquet nor SQLite opens such a path
+            raise BadInput(
+                f"{str(results.absolute())!r}: the path of a results folder must be text in UTF-8; "
+                "name another folder with --results"
+            ) from error
+    return results
 
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]

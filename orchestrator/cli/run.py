@@ -11,7 +11,7 @@ from orchestrator.cli.terminal import command, console, options, say
 from orchestrator.cluster.attached import attached_ray, check_address
 from orchestrator.cluster.cluster import Connect, Lost
 from orchestrator.cluster.jobs import SWEEP_ID
-from orchestrator.cluster.local import local_ray
+from orchestrator.cluster.local import check_machine, local_ray
 from orchestrator.errors import BadInput, RunFailed
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.lock.holder import Holder
@@ -69,6 +69,8 @@ def execute(
     if address is not None:
         # Before anything imports Ray, which reads the mode of authentication once.
         check_address(address)
+    else:
+        check_machine()
     paths = SweepPaths(results, plan.spec.name)
     same_options = options(results, mlflow)
     again = _again(paths.sweep, same_options, address, insecure)

@@ -13,9 +13,26 @@ from orchestrator.views.mlflow.uri import without_password
 from trainables.storage import Location
 
 DEFAULT_RESULTS = Path("results")
+WIDTH = 120  # characters, where there is no terminal to ask; rich's default is 80
+LONGEST_WIDTH = 9_999  # a width beyond that is a mistake, for which tables would be filled up
 
-# Without a terminal there is no width to ask for; 120 is more than rich's default of 80 characters.
-console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
+
+def is_width(text: str) -> bool:
+    """Return whether a text is the width or height of a terminal, as ``COLUMNS`` has it."""
+    return text.isdecimal() and 0 < int(text[:9]) <= LONGEST_WIDTH
+
+
+def _width() -> int | None:
+    """Return the width of the console; None lets rich ask the terminal each time."""
+    columns = os.environ.get("COLUMNS")
+    if columns and is_width(columns):
+        return int(columns)
+    if sys.stdout is None or not sys.stdout.isatty():
+        return WIDTH
+    return None if columns is None else shutil.get_terminal_size((WIDTH, 0)).columns
+
+
+console = Console(width=_width())
 
 
 class StderrHandler(logging.Handler):
@@ -39,10 +56,12 @@ def say(
 
 
 def command() -> str:
-    """Return how the user can call this program: by name if the PATH has it, else by its path."""
+    """Return how the user can call this program, as shell text: by name if the PATH has it."""
     called = Path(sys.argv[0])
     on_path = shutil.which("soundings")
-    return "soundings" if on_path and Path(on_path).resolve() == called.resolve() else str(called)
+    if on_path and Path(on_path).resolve() == called.resolve():
+        return "soundings"
+    return shlex.quote(str(called))
 
 
 def options(results: Location, mlflow: str | None) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from orchestrator import ray_internals
 from orchestrator.cluster import auth, hosts
 from orchestrator.cluster.cluster import Cluster, Lost
 from orchestrator.cluster.local import ENVIRONMENT
@@ -17,6 +18,7 @@ from orchestrator.errors import BadInput, first_line
 from trainables.storage import Location
 
 WATCH_SECONDS = 5.0
+JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # variable that Ray sets for the driver of a job
 HEAD_GONE_SECONDS = 20.0  # the head counts as gone after this long without an answer
 
 
@@ -68,13 +70,18 @@ def attached_ray(
     Raises:
         BadInput: there is no such cluster, it refuses this process, or one of its hosts is not fit.
     """
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
+    os.environ.update(ENVIRONMENT)
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # the progress display shows errored trials
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        ray.init(
+            address=address,
+            # The workers of a job search only the folder that was sent with it.
+            job_config=None if JOB_CONFIG in os.environ else ray_internals.plain_job_config(),
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
     except Exception as error:
         raise BadInput(f"--address {address}: {_reason(error)}") from error
     over = threading.Event()

@@ -23,8 +23,18 @@ log = logging.getLogger("soundings")
 
 
 def token_file() -> Path:
-    """Return the file that Ray reads the token from unless the environment holds the token."""
-    return Path(os.environ.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token").expanduser()
+    """Return the file that Ray reads the token from unless the environment holds the token.
+
+    Raises:
+        BadInput: it would lie in a home folder that does not exist.
+    """
+    path = os.environ.get(TOKEN_PATH) or "~/.ray/auth_token"
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise BadInput(f"{path}: there is no such home folder; name a file in {TOKEN_PATH}") from (
+            error
+        )
 
 
 def use_token() -> bool:

@@ -1,4 +1,4 @@
-"""Interrupts a run cleanly: on Ctrl-C, on SIGTERM, and when `soundings stop` asks."""
+"""Interrupts a run cleanly: on a signal, as by Ctrl-C, and when `soundings stop` asks."""
 
 import signal
 import sys
@@ -11,6 +11,7 @@ from typing import Any
 from ray import tune
 
 LOOK_SECONDS = 0.25
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
 class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types for it
@@ -48,8 +49,13 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Catch SIGINT and SIGTERM while the block runs; call it in the main thread."""
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Catch ``SIGNALS`` while the block runs; call it in the main thread.
+
+        ``nohup`` lets a process ignore that its terminal was closed, which stays so.
+        """
+        previous = {number: signal.getsignal(number) for number in SIGNALS}
+        if previous[signal.SIGHUP] == signal.SIG_IGN:
+            del previous[signal.SIGHUP]
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.happened:
@@ -58,6 +64,7 @@ class Interruption(tune.Stopper):  # type: ignore[misc]  # Ray ships no types fo
             print("Ending the sweep; Ctrl-C again tears it off.", file=sys.stderr)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # kernel and shell may both send it
 
         for number in previous:
             signal.signal(number, handle)

@@ -2,6 +2,7 @@
 
 import heapq
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,8 @@ class TrialQueue(Searcher):  # type: ignore[misc]  # Ray ships no types for it
             definition=definition,
             checkpointing=self._checkpointing(definition),
             gpus=resources.gpus,
+            cpus=resources.cpus,
+            modules=tuple(sys.path),
         )
         return {**config, "resources": resources.as_ray()}
 

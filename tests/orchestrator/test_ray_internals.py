@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 import psutil
 import pytest
+import ray
 from packaging.requirements import Requirement
 from ray.job_submission import JobSubmissionClient
 from ray.tune.execution.tune_controller import TuneController
@@ -124,6 +125,13 @@ def a_dead_part_of_ray_is_noticed(call):
         assert call("dead_ray_processes") == {"monitor"}
 
 
+def a_job_does_not_search_the_folder_of_its_driver(call):
+    source = inspect.getsource(ray._private.worker.connect)
+    assert "if not job_config._client_job and not job_config._runtime_env_has" in source
+    config = call("plain_job_config")
+    assert config._client_job and not config._py_driver_sys_path
+
+
 def a_cluster_tells_its_version(call):
     server = HTTPServer(("127.0.0.1", 0), Versions)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -171,6 +179,7 @@ CHECKS = (
     brackets_take_trials_and_note_reports,
     ended_trials_are_forgotten_where_the_controller_keeps_them,
     a_dead_part_of_ray_is_noticed,
+    a_job_does_not_search_the_folder_of_its_driver,
     a_cluster_tells_its_version,
     the_acquisition_function_sees_settled_points_only,
 )
