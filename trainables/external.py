@@ -4,15 +4,20 @@ import dataclasses
 import importlib
 import sysconfig
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeGuard, TypeVar, get_type_hints
 
 import torch
 
+from trainables.data import DataError
+from trainables.plain_text import text_of
 from trainables.registry import OptionError, describe, lookup, nearest
 
 T = TypeVar("T")
+LONGEST_REASON = 1000  # characters of an exception's message in a sentence
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ class Kind(Generic[T]):
             raise OptionError(f"{self.name} '{path}' is no path such as {self.example}")
         try:
             module = importlib.import_module(module_name)
-        except (Exception, SystemExit) as error:  # a user's module can raise anything
+        except KeyboardInterrupt:  # the user waits no longer
+            raise
+        except BaseException as error:  # a user's module can raise anything
             raise OptionError(
                 f"{self.name} '{path}' cannot be imported: {why(error, module_name)}"
             ) from error
@@ -118,6 +125,29 @@ class Kind(Generic[T]):
             ) from error
 
 
+@contextmanager
+def users_code(what: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn whatever a user's code raises in the block into an OptionError, which is one sentence.
+
+    Errors that say themselves what is wrong, and Ctrl-C, pass.
+
+    Args:
+        what: beginning of the sentence, such as ``task 'own:Mine' does not work``.
+        passing: further errors that pass.
+
+    Raises:
+        OptionError: the code raised another exception.
+    """
+    try:
+        yield
+    except (OptionError, DataError, KeyboardInterrupt):
+        raise
+    except passing:
+        raise
+    except BaseException as error:
+        raise OptionError(f"{what}: {why(error)}") from error
+
+
 def why(error: BaseException, module: str = "") -> str:
     """Return what went wrong and where in the user's files, on one line.
 
@@ -125,13 +155,13 @@ def why(error: BaseException, module: str = "") -> str:
         error: exception that the user's code raised.
         module: dotted name of the module that was being imported, empty if none was.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(text_of(error, LONGEST_REASON).split())
     if isinstance(error, ModuleNotFoundError) and module.split(".")[0] == error.name:
         return (
             f"{text}; its package must be installed, or lie in the folder in which soundings is "
             "called"
         )
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {error.msg}"
     frames = [
         frame
