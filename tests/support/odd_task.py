@@ -8,7 +8,7 @@ import copy
 import os
 import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ class Odd(Regression):
     source = "these tests"
     Options = NoOptions
     protocol = Protocol(steps=6, batch_size=8)
-    hyperparameters: space.Space = {"trouble": space.Integer(0, 10**9)}  # noqa: RUF012
+    hyperparameters: ClassVar[space.Space] = {"trouble": space.Integer(0, 10**9)}
     inputs, outputs, length, first_output, held_out_size = 2, 1, 3, 2, 16
     minimal_performance = 0.1
     trouble = "none"
@@ -153,7 +153,8 @@ class Odd(Regression):
 
     def baseline(self) -> Baseline:
         self.go_wrong("baseline")
-        return BASELINES.get(self.trouble, super().baseline())
+        odd: Baseline = BASELINES.get(self.trouble, super().baseline())
+        return odd
 
     def further(self, metric: float, parameters: int) -> dict[str, float]:
         self.go_wrong("further")
