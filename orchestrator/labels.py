@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.plain_text import fit_text
+
 NARROW = 13  # options of this many characters or more are broken at their equals sign
 
 
@@ -15,7 +17,7 @@ def make_label(name: str, options: Mapping[str, Any]) -> str:
         options: options that the sweep file gives, without those left at their defaults.
     """
     listed = ", ".join(f"{key}={_written(value)}" for key, value in sorted(options.items()))
-    return f"{name}({listed})" if listed else name
+    return fit_text(f"{name}({listed})" if listed else name)
 
 
 def _written(value: Any) -> str:

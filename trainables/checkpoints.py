@@ -29,7 +29,7 @@ from trainables.storage import Location
 # they are raised and no checkpoint is set aside because of them.
 MACHINE_ERRORS = (OSError, MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
 # torch raises a plain RuntimeError when a CPU is out of memory.
-_OUT_OF_MEMORY = ("allocate memory", "alloc_cpu", "not enough memory", "std::bad_alloc")
+OUT_OF_MEMORY = ("allocate memory", "alloc_cpu", "not enough memory", "std::bad_alloc")
 
 DIGEST_SIZE = hashlib.sha256().digest_size
 KEPT = 2  # the second newest is needed if the newest is damaged or ahead of the ledger
@@ -68,7 +68,7 @@ def listed(folder: Location) -> list[Checkpoint]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error is for want of memory, of the machine or of a GPU."""
-    if isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY):
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY):
         return True
     return isinstance(error, MemoryError | torch.OutOfMemoryError)
 

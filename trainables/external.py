@@ -2,17 +2,25 @@
 
 import dataclasses
 import importlib
+import signal
 import sysconfig
+import threading
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Generic, TypeGuard, TypeVar, get_type_hints
 
 import torch
 
+from trainables.data import DataError
+from trainables.plain_text import text_of
 from trainables.registry import OptionError, describe, lookup, nearest
 
 T = TypeVar("T")
+LONGEST_REASON = 1000  # characters of an exception's message in a sentence
 
 
 @dataclass(frozen=True)
@@ -64,12 +72,8 @@ class Kind(Generic[T]):
         module_name, _, name = path.partition(":")
         if not (module_name and name) or module_name.startswith("."):
             raise OptionError(f"{self.name} '{path}' is no path such as {self.example}")
-        try:
+        with users_code(f"{self.name} '{path}' cannot be imported", (), module_name):
             module = importlib.import_module(module_name)
-        except (Exception, SystemExit) as error:  # a user's module can raise anything
-            raise OptionError(
-                f"{self.name} '{path}' cannot be imported: {why(error, module_name)}"
-            ) from error
         candidate = getattr(module, name, None)
         if candidate is None:
             available = [key for key, value in vars(module).items() if self._extends_base(value)]
@@ -118,6 +122,60 @@ class Kind(Generic[T]):
             ) from error
 
 
+@contextmanager
+def users_code(
+    what: str,
+    passing: tuple[type[Exception], ...] = (OptionError, DataError),
+    module: str = "",
+) -> Iterator[None]:
+    """Turn whatever a user's code raises in the block into an OptionError, which is one sentence.
+
+    A Ctrl-C passes; a KeyboardInterrupt that the code itself raises does not.
+
+    Args:
+        what: beginning of the sentence, such as ``task 'own:Mine' does not work``.
+        passing: errors that pass, because they say themselves what is wrong.
+        module: dotted name of the module that is imported in the block, empty if none is.
+
+    Raises:
+        OptionError: the code raised another exception.
+    """
+    with _interrupts_told_apart() as interrupted:
+        try:
+            yield
+        except passing:
+            raise
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and interrupted():
+                raise
+            raise OptionError(f"{what}: {why(error, module)}") from error
+
+
+@contextmanager
+def _interrupts_told_apart() -> Iterator[Callable[[], bool]]:
+    """Provide a function that returns whether a real SIGINT came while the block ran.
+
+    The handler of SIGINT is called as without the block. Only the main thread is interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT) or signal.SIG_DFL
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if callable(handler):
+            handler(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: bool(came)
+    finally:
+        if signal.getsignal(signal.SIGINT) is handle:  # else the handler has put another one there
+            signal.signal(signal.SIGINT, handler)
+
+
 def why(error: BaseException, module: str = "") -> str:
     """Return what went wrong and where in the user's files, on one line.
 
@@ -125,13 +183,13 @@ def why(error: BaseException, module: str = "") -> str:
         error: exception that the user's code raised.
         module: dotted name of the module that was being imported, empty if none was.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(text_of(error, LONGEST_REASON).split())
     if isinstance(error, ModuleNotFoundError) and module.split(".")[0] == error.name:
         return (
             f"{text}; its package must be installed, or lie in the folder in which soundings is "
             "called"
         )
-    if isinstance(error, SyntaxError):
+    if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {error.msg}"
     frames = [
         frame

@@ -1,8 +1,13 @@
 """Defines the reports of a trial, and summarizes the numbers of its lanes."""
 
 import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TypedDict
 
+from trainables.external import why
+from trainables.space import is_name
+from trainables.tasks import Task, finite_number
 from trainables.training import Scores
 
 
@@ -71,11 +76,11 @@ def summarize(
     def loss(lanes: list[float]) -> float:
         if all(math.isnan(lane) for lane in lanes):
             return math.nan
-        return sum(threshold if math.isnan(lane) else lane for lane in lanes) / len(lanes)
+        return mean([threshold if math.isnan(lane) else lane for lane in lanes])
 
     def metric(lanes: list[float]) -> float:
         feasible = [lane for lane in lanes if not math.isnan(lane)]
-        return sum(feasible) / len(feasible) if feasible else math.nan
+        return mean(feasible) if feasible else math.nan
 
     return Summary(
         training_loss=loss([lane if lane < threshold else math.nan for lane in training_losses]),
@@ -88,3 +93,46 @@ def summarize(
         lane_validation_metrics=validation.metrics,
         lane_evaluation_metrics=evaluation.metrics,
     )
+
+
+def mean(numbers: Sequence[float]) -> float:
+    """Return the mean of finite numbers, which is finite even where their sum is not."""
+    total = sum(numbers)
+    if math.isfinite(total):
+        return total / len(numbers)
+    return sum(number / len(numbers) for number in numbers)
+
+
+def further_figures(task: Task, metric: float, parameters: int) -> tuple[dict[str, float], str]:
+    """Return the further figures of a task that are finite numbers, and what was wrong with others.
+
+    A derived figure says nothing that the metric does not say, so one that cannot be had is left
+    out: it decides no outcome.
+
+    Args:
+        task: task of the trial.
+        metric: value of the metric on the evaluation set; nan if there is none.
+        parameters: parameter count of the network.
+
+    Returns:
+        Figures by name, and a sentence on what the task's code raised or returned instead of a
+        number; the sentence is empty if all is well or a figure is only not finite.
+    """
+    if not math.isfinite(metric):
+        return {}, ""
+    try:
+        returned = task.further(metric, parameters)
+        if not isinstance(returned, Mapping):
+            return {}, f"'further' returned a {type(returned).__name__}, but must return a dict"
+        numbers = {name: finite_number(value) for name, value in returned.items()}
+        odd = [
+            name
+            for name, value in returned.items()
+            if not is_name(name) or (numbers[name] is None and not isinstance(value, Real))
+        ]
+    except ArithmeticError:  # no number for this metric
+        return {}, ""
+    except BaseException as error:  # the user's code may raise anything
+        return {}, f"further figures are left out: {why(error)}"
+    figures = {n: v for n, v in numbers.items() if v is not None and n not in odd}
+    return figures, f"a further figure is left out: {odd[0]!r}"[:200] if odd else ""

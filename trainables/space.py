@@ -41,11 +41,14 @@ for the same generator: a resumed sweep draws its configurations again.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 
+from trainables.plain_text import fit_text
 from trainables.seeds import derive
 
 Value = float | int | str
@@ -227,6 +230,86 @@ def active(space: Space, values: Mapping[str, Value]) -> dict[str, Value]:
         return values[domain.on] in domain.values and is_active(domain.on)
 
     return {name: value for name, value in values.items() if is_active(name)}
+
+
+_NAME = re.compile(r"\w[\w .-]{0,99}")
+
+
+def is_name(name: object) -> bool:
+    """Return whether a hyperparameter or a figure can have this name, wherever it is recorded.
+
+    A name has up to 100 letters, digits, '_', '-', '.' and spaces, the first a letter or a digit.
+    """
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def fault_of_space(space: Any, where: str = "") -> str:
+    """Return what is wrong with a search space that a user's code returned, or an empty text.
+
+    Args:
+        space: the search space, of any type.
+        where: words that follow the name of a hyperparameter, such as " of its space".
+    """
+    return fault_of_domains(space, where) or fault_of_conditions(space)
+
+
+def fault_of_domains(space: Any, where: str = "") -> str:
+    """Return why the domains of a space cannot all be drawn from, or an empty text.
+
+    Their conditions are not looked at: a sweep may fix the hyperparameter that another hangs on.
+
+    Args:
+        space: the search space, of any type.
+        where: words that follow the name of a hyperparameter, such as " of its space".
+    """
+    if not isinstance(space, Mapping):
+        return f"its search space is {space!r}, but must be a dict of domains"
+    for name, domain in space.items():
+        if not is_name(name):
+            return (
+                f"hyperparameter {name!r} must have a name of up to 100 letters, digits, '_', '-', "
+                "'.' and spaces"
+            )
+        plain = domain.domain if type(domain) is When else domain
+        # A class of the user's own that extends one of these would run when trials are drawn.
+        if type(plain) not in get_args(Plain):
+            return f"hyperparameter '{name}'{where} is {domain!r}, which is no domain"
+        if fault := _fault_of_domain(plain):
+            return f"hyperparameter '{name}'{where} is {domain!r}, but {fault}"
+    return ""
+
+
+def _fault_of_domain(domain: Plain) -> str:
+    if isinstance(domain, Choice):
+        if not isinstance(domain.values, tuple) or not domain.values:
+            return "must have a tuple of values, at least one"
+        if not all(_is_value(value) for value in domain.values):
+            return "its values must be finite numbers or texts, of Python's own types"
+        return ""
+    whole = isinstance(domain, Integer | LogInteger)
+    if not all(type(end) is int or (type(end) is float and not whole) for end in _ends(domain)):
+        return f"its ends must be {'whole ' if whole else ''}numbers, of Python's own types"
+    if not all(_is_value(end) for end in _ends(domain)):
+        return "its ends must be finite, and whole numbers below 2^63"
+    if domain.low > domain.high:
+        return "its low must not be above its high"
+    if isinstance(domain, Uniform) and not math.isfinite(float(domain.high) - float(domain.low)):
+        return "its ends must not be so far apart"
+    least = {LogUniform: 0.0, LogInteger: 0.5}.get(type(domain), -math.inf)
+    return "" if domain.low > least else "a logarithmic one must begin above zero"
+
+
+def _ends(domain: Uniform | LogUniform | Integer | LogInteger) -> tuple[float, float]:
+    return domain.low, domain.high
+
+
+def _is_value(value: object) -> bool:
+    """Return whether a configuration can hold a value and JSON gives back the same."""
+    if type(value) is int:
+        return abs(value) < 2**63
+    if type(value) is float:
+        return math.isfinite(value)
+    return type(value) is bool or (type(value) is str and fit_text(value) == value)
 
 
 def fault_of_conditions(space: Space) -> str:

@@ -39,7 +39,7 @@ class Scores:
     """Holds the mean loss and the metric of each lane on a held-out set.
 
     Both are NaN for a lane that is infeasible, and for one whose loss on this set is greater than
-    the divergence threshold or not finite.
+    the divergence threshold or not finite. A metric that is not finite is NaN alone.
     """
 
     losses: list[float]
@@ -189,7 +189,7 @@ class Trainer:
         metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))
         return Scores(
             losses=mean_losses.masked_fill(~feasible, torch.nan).tolist(),
-            metrics=metrics.masked_fill(~feasible, torch.nan).tolist(),
+            metrics=metrics.masked_fill(~(feasible & metrics.isfinite()), torch.nan).tolist(),
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import json
 import math
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, cast
 
@@ -13,7 +12,8 @@ from ray import tune
 from trainables import checkpoints, storage, tasks, worker
 from trainables.architectures import build
 from trainables.definition import Definition
-from trainables.report import Failure, Report, summarize
+from trainables.plain_text import traceback_of
+from trainables.report import Failure, Report, further_figures, mean, summarize
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
@@ -22,6 +22,13 @@ LEAST_SECONDS = 1.0  # between two checkpoints, however close the rungs are
 
 # Errors after which a process may be damaged: its trial goes on in a new one.
 MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+
+
+class MachineFailure(Exception):
+    """Reports an error of the process or the machine to Tune, with its traceback as a plain text.
+
+    The error itself may be one that cannot be pickled, or whose class the driver cannot import.
+    """
 
 
 class Checkpointing(TypedDict):
@@ -67,8 +74,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     step.
 
     An error in the code that is trained (a bug in an architecture or a task) is tried once more
-    from that checkpoint; the second one ends the trial with a :class:`Failure`. An error of the
-    process or the machine is raised, so that Tune starts the trial again in a new process.
+    from that checkpoint; the second one ends the trial with a :class:`Failure`. That goes for
+    everything that such code can raise, also to leave the process. An error of the process or the
+    machine is raised, so that Tune starts the trial again in a new process.
 
     Its ``config`` is a :class:`TrialConfig`.
     """
@@ -77,6 +85,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         # Every trial of a worker has the same resources: Tune starts another worker for others.
         worker.prepare(threads=max(math.floor(config.get("cpus", 1.0)), 1))
         worker.search_last(config.get("modules", ()))
+        self._told: set[str] = set()  # troubles with further figures that were reported
         self._take_up(cast(TrialConfig, config))
 
     def reset_config(self, new_config: Mapping[str, Any]) -> bool:
@@ -99,13 +108,12 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
                     self._begin()
                     self._begun = True
                 return self.report()
-            except MACHINE_ERRORS:
-                raise
-            except (Exception, SystemExit) as error:
-                if checkpoints.is_out_of_memory(error):
-                    raise
+            except BaseException as error:
+                text = traceback_of(error)
+                if _is_of_the_machine(error, text):
+                    raise MachineFailure(text) from None
                 if self._failed:
-                    return Failure(error=traceback.format_exc(), objective=math.nan, done=True)
+                    return Failure(error=text, objective=math.nan, done=True)
                 self._failed, self._begun = True, False
 
     def _begin(self) -> None:
@@ -148,7 +156,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             options=definition["architecture_options"],
             device=self._device,
         )
-        self._baseline = task.baseline()
+        self._baseline = tasks.finite_baseline(task)
         return Trainer(
             network,
             task,
@@ -190,11 +198,16 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             training_losses, validation, evaluation, definition["divergence_threshold"]
         )
         infeasible = all(step is not None for step in infeasible_at)
-        further = task.further(summary["evaluation_metric"], definition["parameters"])
+        further, trouble = further_figures(
+            task, summary["evaluation_metric"], definition["parameters"]
+        )
+        if trouble and trouble not in self._told:
+            self._told.add(trouble)
+            self._warnings.append(f"task {definition['task']}: {trouble}")
         report = Report(
             **summary,
             objective=self._objective(validation, summary["validation_loss"]),
-            further=json.dumps(further, sort_keys=True) if further and not infeasible else None,
+            further=json.dumps(further, sort_keys=True) if further else None,
             step=trainer.step,
             infeasible=infeasible,
             lane_infeasible_at=infeasible_at,
@@ -244,5 +257,13 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         if self._definition["objective"] == "loss" or math.isnan(loss):
             return loss
         lanes = [self._baseline.metric if math.isnan(m) else m for m in validation.metrics]
-        mean = sum(lanes) / len(lanes)
-        return -mean if self._trainer.task.higher_is_better else mean
+        return -mean(lanes) if self._trainer.task.higher_is_better else mean(lanes)
+
+
+def _is_of_the_machine(error: BaseException, text: str) -> bool:
+    """Return whether an error with this traceback says that the process may be damaged."""
+    if isinstance(error, MACHINE_ERRORS) or isinstance(error.__cause__, MACHINE_ERRORS):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in checkpoints.OUT_OF_MEMORY
+    )

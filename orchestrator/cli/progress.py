@@ -21,6 +21,8 @@ from orchestrator.cli.cell_progress import (
 )
 from orchestrator.cli.terminal import say
 from orchestrator.plan.plan import Plan
+from trainables.external import LONGEST_REASON
+from trainables.plain_text import fit_text
 
 LIVE_SECONDS = 0.5
 LINE_SECONDS = 10.0
@@ -66,7 +68,7 @@ class Progress:
         progress.running.discard(trial["trial"])
         progress.add(trial)
         if trial["error"]:
-            reason = trial["error"].strip().splitlines()[-1]
+            reason = fit_text(trial["error"].strip().splitlines()[-1], LONGEST_REASON)
             say(f"errored: {trial['trial']}: {reason}", self._console)
         if progress.left == 0 and not self._live.is_started:
             best, objective = progress.best_text or "none", progress.objective

@@ -32,6 +32,8 @@ from orchestrator.views.mlflow.store import check_store
 from orchestrator.views.mlflow.uri import without_password
 from trainables import tasks
 from trainables.data import DataError
+from trainables.external import users_code
+from trainables.registry import OptionError
 from trainables.storage import Location
 
 # Tables that are printed when a run ends.
@@ -237,13 +239,14 @@ def _prepare(plan: Plan, indices: Mapping[str, Sequence[int]]) -> None:
     """Fetch the data of all tasks with trials to run, so that no trial finds them missing.
 
     Raises:
-        BadInput: data are missing or damaged.
+        BadInput: data are missing or damaged, or a user's own task raises an exception.
     """
     needed = {cell.task.label: cell.task for cell in plan.cells if indices[cell.id]}
     for task in needed.values():
         try:
-            tasks.shared(task.name, task.options).prepare()
-        except DataError as error:
+            with users_code("it does not work"):
+                tasks.shared(task.name, task.options).prepare()
+        except (DataError, OptionError) as error:
             raise BadInput(f"task {task.label}: {error}") from error
 
 

@@ -77,7 +77,9 @@ TRIALS = _schema(
     ("configuration", pa.string()),  # JSON object: hyperparameter -> value
     ("outcome", pa.string()),  # completed, stopped, infeasible or errored
     ("metric", pa.string()),  # name of the task's metric, such as accuracy, rms or bits
-    ("baseline_loss", pa.float64()),  # loss of a predictor that ignores its input
+    # Loss of a predictor that ignores its input; this and the next are null if the trial errored
+    # because the task, one of the user's own, could not name them.
+    ("baseline_loss", pa.float64()),
     ("baseline_metric", pa.float64()),  # metric of that predictor
     *MEASURES,
     # Seconds of training and evaluation: the sum over all reports of the trial. Time in which the

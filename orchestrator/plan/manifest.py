@@ -7,14 +7,19 @@ and tells the sweep from others of its name, in MLflow for example.
 """
 
 import json
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from orchestrator.errors import BadInput
 from orchestrator.paths import IDENTITY, SweepPaths, identity_of
 from orchestrator.plan.plan import Plan
 from orchestrator.spec.differences import ABSENT, Difference, differences
+from orchestrator.spec.messages import SpecError
 from orchestrator.spec.sweep import SweepSpec
 from trainables import storage
 
@@ -91,7 +96,8 @@ def recorded_spec(paths: SweepPaths) -> SweepSpec:
     """Return the sweep as its last run recorded it.
 
     Raises:
-        BadInput: the folder holds no sweep, or one that this Soundings does not understand.
+        BadInput: the folder holds no sweep, one that this Soundings does not understand, or one
+            with a class of the user's own that cannot be imported or does not work.
     """
     recorded = paths.read_manifest()
     fields = {key: value for key, value in recorded.items() if key not in DERIVED}
@@ -100,11 +106,32 @@ def recorded_spec(paths: SweepPaths) -> SweepSpec:
         del fields["search"]["samples"]
     try:
         return SweepSpec.model_validate(fields)
-    except ValueError as error:
-        raise BadInput(
-            f"{paths.manifest}: this Soundings does not understand it ({error}); use the release "
-            "that wrote it"
-        ) from error
+    except ValidationError as error:
+        raise BadInput(f"{paths.manifest}: {_why_not(error)}") from error
+
+
+def _why_not(error: ValidationError) -> str:
+    """Return why a recorded sweep is not valid here: for a class of the user's own, or its age."""
+    own = [
+        mistake
+        for detail in error.errors()
+        if isinstance(mistake := detail.get("ctx", {}).get("error"), SpecError)
+        and ":" in _name(detail["input"])
+    ]
+    if not own:
+        return f"this Soundings does not understand it ({error}); use the release that wrote it"
+    reasons = list(dict.fromkeys(str(mistake) for mistake in own))
+    cause = own[0].__cause__ and own[0].__cause__.__cause__
+    if isinstance(cause, ModuleNotFoundError):
+        folders = [folder for folder in sys.path if Path(folder).is_dir()]
+        reasons.append(f"Python looked in {', '.join(dict.fromkeys(folders))}")
+    return "; ".join(reasons)
+
+
+def _name(named: Any) -> str:
+    """Return the name of an architecture or a task as the manifest has it, or an empty text."""
+    name = named.get("name") if isinstance(named, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _has_ledger(paths: SweepPaths) -> bool:

@@ -17,8 +17,11 @@ from orchestrator.plan.repetition import (
 from orchestrator.spec.sweep import SweepSpec
 from trainables import architectures, sizing, tasks
 from trainables.definition import Definition
+from trainables.external import LONGEST_REASON, users_code
+from trainables.plain_text import text_of
+from trainables.registry import OptionError
 from trainables.seeds import derive
-from trainables.space import Configuration, draw
+from trainables.space import Configuration, draw, fault_of_domains
 from trainables.storage import Location
 
 # Number of configurations of a cell whose evaluation sets are measured, if the size of the set
@@ -149,15 +152,36 @@ class Plan:
 
         Returns:
             One number; or, if the size depends on the configuration, a number for each of the
-            first ``SAMPLED_CONFIGURATIONS`` configurations.
+            first ``SAMPLED_CONFIGURATIONS`` configurations with which the task works.
+
+        Raises:
+            BadInput: the task, one of the user's own, works with none of them.
         """
         task = tasks.shared(cell.task.name, cell.task.options)
         if not task.hyperparameters:
             return [task.held_out_size]
-        return [
-            task.configured(self.configuration(cell, index), cell.parameters).held_out_size
-            for index in range(min(self.spec.search.samples, SAMPLED_CONFIGURATIONS))
-        ]
+        sizes, reason = [], ""
+        for index in range(min(self.spec.search.samples, SAMPLED_CONFIGURATIONS)):
+            try:
+                sizes.append(_held_out_size(cell, self.configuration(cell, index)))
+            except OptionError as error:  # the trial will err, and the others run
+                reason = str(error)
+        if not sizes:
+            raise BadInput(reason)
+        return sizes
+
+
+def _held_out_size(cell: Cell, configuration: Configuration) -> int:
+    task = tasks.shared(cell.task.name, cell.task.options)
+    trouble = f"task {cell.task.label} does not work"
+    with users_code(trouble):
+        size = task.configured(configuration, cell.parameters).held_out_size
+    if not isinstance(size, int) or size < 1:
+        raise OptionError(
+            f"{trouble}: its 'held_out_size' is {text_of(size, LONGEST_REASON)}, but must be a "
+            "whole number of 1 or more"
+        )
+    return size
 
 
 def trial_id(cell: str, index: int) -> str:
@@ -193,7 +217,8 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
 
     Raises:
         BadInput: no cell of the grid is possible, two cells have the same id, there is nothing to
-            repeat, or the repeated sweep was trained differently.
+            repeat, the repeated sweep was trained differently, or a class of the user's own does
+            not work in a cell.
     """
     repeated, lacking = None, ""
     if spec.search.of is not None:
@@ -216,6 +241,8 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
                 if repeated is not None:
                     cell = with_repetition(cell, repeated, str(spec.search.of))
                 cells.append(cell)
+            except OptionError as error:
+                raise BadInput(str(error)) from error
             except architectures.Impossible as error:
                 impossible.append(
                     ImpossibleCell(architecture, depth, task_spec, budget, str(error))
@@ -229,22 +256,36 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
             f"sweep '{spec.name}' has {count} cells called '{name}': their options differ only in "
             "signs; put them into sweeps of their own"
         )
-    return Plan(spec, tuple(cells), tuple(impossible), lacking)
+    plan = Plan(spec, tuple(cells), tuple(impossible), lacking)
+    for cell in cells:
+        if ":" in cell.task.name:  # a user's own task may work with no configuration at all
+            plan.held_out_sizes(cell)
+    return plan
 
 
 def _cell(spec: SweepSpec, place: Place) -> Cell:
     task = tasks.shared(place.task.name, place.task.options)
     architecture = place.architecture
-    size = sizing.solve(
-        architecture.name,
-        inputs=task.inputs,
-        outputs=task.outputs,
-        depth=place.depth,
-        options=architecture.options,
-        budget=place.budget,
-    )
+    with users_code(
+        f"architecture {architecture.label} does not work at depth {place.depth} with a budget of "
+        f"{place.budget:,}",
+        passing=(architectures.Impossible, OptionError),
+    ):
+        size = sizing.solve(
+            architecture.name,
+            inputs=task.inputs,
+            outputs=task.outputs,
+            depth=place.depth,
+            options=architecture.options,
+            budget=place.budget,
+        )
     space = architectures.search_space(architecture.name, architecture.options)
     space = {**space, **task.hyperparameters}
+    with users_code(f"task {place.task.label} does not work"):
+        facts = task.facts()
+    space = {name: spec.search.narrow(name, domain) for name, domain in space.items()}
+    if fault := fault_of_domains(space):
+        raise BadInput(f"search.space: {fault}")
     return Cell(
         architecture,
         place.depth,
@@ -253,8 +294,8 @@ def _cell(spec: SweepSpec, place: Place) -> Cell:
         size.hidden,
         size.parameters,
         size.unrounded,
-        {name: spec.search.narrow(name, domain) for name, domain in space.items()},
+        space,
         spec.training_of(place.task),
         spec.replicates,
-        task.facts(),
+        facts,
     )

@@ -21,15 +21,20 @@ from orchestrator.ledger import LedgerWriter
 from orchestrator.ledger.schema import MEASURES
 from orchestrator.outcome import Outcome, outcome_of
 from orchestrator.paths import SweepPaths
+from orchestrator.plan.cells import Cell
 from orchestrator.plan.plan import Plan
 from trainables import storage, tasks
 from trainables.definition import Definition
+from trainables.external import users_code
+from trainables.plain_text import fit_text, traceback_of
+from trainables.registry import OptionError
 from trainables.storage import Location
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # Ray colours the tracebacks of its workers
 FLUSH_SECONDS = 0.5  # a report is in the ledger at most this long after it arrived,
 FLUSH_SHARE = 0.1  # unless writing would take more than this share of the driver's time
 COPIED = [name for name, _ in MEASURES]
+LONGEST_NAME = 255  # characters of a host's name
 
 Row = dict[str, Any]
 log = logging.getLogger("soundings")
@@ -142,7 +147,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
     ) -> None:
         definition = trial.config["definition"]
         for warning in result.get("warnings", ()):
-            log.warning("%s", warning)
+            log.warning("%s", fit_text(warning))
         if "error" in result:
             return
         curve = self._curves[definition["trial"]]
@@ -152,7 +157,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             "sweep": self._plan.spec.name,
             "trial": definition["trial"],
             "seconds": result["seconds"],
-            "host": result["hostname"],
+            "host": fit_text(result["hostname"], LONGEST_NAME),
             "reported": datetime.now(UTC),
         }
         row["sequence"] = self._writer.add("results", definition["cell"], row)
@@ -167,11 +172,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
     ) -> None:
-        text = Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
-        # Tune's file has a line with number and time before the traceback of each attempt. Only
-        # the last attempt is recorded.
-        last = COLOURS.sub("", text.rpartition("Failure # ")[2].partition("\n")[2])
-        self._end(trial.config["definition"], "errored", last)
+        self._end(trial.config["definition"], "errored", _error_of(trial))
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         pause = max(FLUSH_SECONDS, self._took / FLUSH_SHARE)
@@ -203,8 +204,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         cell, trial = self._plan.by_id[definition["cell"]], definition["trial"]
         curve = self._curves.pop(trial, [])
         last: Row = curve[-1] if curve else {}
-        task = tasks.shared(cell.task.name, cell.task.options)
-        baseline = task.configured(definition["configuration"], cell.parameters).baseline()
+        baseline, fault = _baseline_of(cell, definition)
+        if fault and outcome != "errored":
+            outcome, error = "errored", fault
         row = {key: last.get(key) for key in COPIED} | {
             "sweep": self._plan.spec.name,
             "trial": trial,
@@ -219,11 +221,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             "configuration": json.dumps(definition["configuration"], sort_keys=True),
             "outcome": outcome,
             "step": last.get("step", 0),
-            "metric": task.metric_name,
-            "baseline_loss": baseline.loss,
-            "baseline_metric": baseline.metric,
+            "metric": tasks.find(cell.task.name).metric_name,
+            "baseline_loss": baseline and baseline.loss,
+            "baseline_metric": baseline and baseline.metric,
             "seconds": sum(report["seconds"] for report in curve),
-            "error": error.strip() if error else None,
+            "error": fit_text(error.strip()) if error else None,
             "network_seed": definition["network_seed"],
             "data_seed": definition["data_seed"],
             "versions": self._versions,
@@ -234,3 +236,27 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self._news += [partial(listener.ended, row, curve) for listener in self._listeners]
         if outcome != "errored":  # an errored trial may resume from its checkpoint
             self._done.append(self._paths.checkpoints_of(trial))
+
+
+def _baseline_of(cell: Cell, definition: Definition) -> tuple[tasks.Baseline | None, str]:
+    """Return the baseline of a trial, or None and the traceback of what the task raised instead.
+
+    The task may be the user's own: whatever it raises concerns this trial alone.
+    """
+    try:
+        with users_code(f"task {cell.task.label} does not work in the driver", ()):
+            task = tasks.shared(cell.task.name, cell.task.options)
+            configured = task.configured(definition["configuration"], cell.parameters)
+            return tasks.finite_baseline(configured), ""
+    except OptionError as error:
+        return None, traceback_of(error)
+
+
+def _error_of(trial: TuneTrial) -> str:
+    """Return the traceback of the last attempt of a trial whose process failed."""
+    try:
+        text = Path(trial.error_file or "").read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return f"its process failed, and Tune's file on why cannot be read: {error}"
+    # Tune's file has a line with number and time before the traceback of each attempt.
+    return COLOURS.sub("", text.rpartition("Failure # ")[2].partition("\n")[2])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ from orchestrator.plan.remaining import Remaining
 from orchestrator.search.gp import Observation, is_ready, propose
 from trainables import tasks
 from trainables.definition import Definition
+from trainables.external import users_code
+from trainables.plain_text import text_of
+from trainables.registry import OptionError
 from trainables.seeds import derive
 from trainables.space import Configuration
 
@@ -41,6 +45,7 @@ class Proposals:
         self._histories: dict[str, dict[int, Observation]] = {cell.id: {} for cell in plan.cells}
         self._ready: set[str] = set()  # cells with enough ended trials for the model
         self._pending: dict[str, ray.ObjectRef] = {}  # cell -> proposal that is being computed
+        self._baselines: dict[str, float] = {}  # of cells for which a proposal was asked
         self._propose = _remote(propose)
         starts, trials = left.record.starts, left.record.trials
         for cell, index, configuration in zip(
@@ -65,8 +70,10 @@ class Proposals:
             self._ready.add(cell.id)
             if len(self._pending) < self._most:
                 seed = derive(self._plan.spec.seed, cell.id, index, "proposal")
+                if cell.id not in self._baselines:
+                    self._baselines[cell.id] = _baseline(cell)
                 self._pending[cell.id] = self._propose.remote(
-                    cell.space, observations, _baseline(cell), seed
+                    cell.space, observations, self._baselines[cell.id], seed
                 )
             return None
         pending = self._pending[cell.id]
@@ -78,7 +85,7 @@ class Proposals:
             proposed: Configuration = ray.get(pending)
         except ray.exceptions.RayError as error:
             name = trial_id(cell.id, index)
-            reason = str(error).strip().splitlines()[-1]
+            reason = text_of(error).strip().splitlines()[-1]
             log.warning("%s: no configuration by the GP (%s); drawn at random", name, reason)
             return self._plan.configuration(cell, index)
         return proposed
@@ -125,9 +132,14 @@ def _remote(function: Callable[..., Any]) -> Any:
 
 
 def _baseline(cell: Cell) -> float:
-    """Return the objective of a predictor that ignores its input."""
-    task = tasks.shared(cell.task.name, cell.task.options)
-    baseline = task.baseline()
+    """Return the objective of a predictor that ignores its input; minus infinity if it has none."""
+    try:
+        with users_code(f"task {cell.task.label}: search goes on without its baseline"):
+            task = tasks.shared(cell.task.name, cell.task.options)
+            baseline = tasks.finite_baseline(task)
+    except OptionError as error:
+        log.warning("%s", error)
+        return -math.inf
     if cell.training.objective == "loss":
         return baseline.loss
     return -baseline.metric if task.higher_is_better else baseline.metric

@@ -23,7 +23,7 @@ from trainables.architectures.residual import Elman, WeaklyCoupledRNN
 from trainables.architectures.s4d import S4D
 from trainables.architectures.second_order import CPRNN, MIRNN, SecondOrder
 from trainables.architectures.vanilla import IRNN, RNN, LinearRNN
-from trainables.external import Kind
+from trainables.external import Kind, users_code
 from trainables.registry import make_options
 from trainables.space import Space
 
@@ -196,7 +196,9 @@ def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:
     Raises:
         OptionError: the architecture or an option is unknown, or a value cannot be used.
     """
-    layer_space = dict(find(name).space(check_options(name, options or {})))
+    checked_options = check_options(name, options or {})
+    with users_code(f"architecture '{name}' does not work"):
+        layer_space = dict(find(name).space(checked_options))
     if layer_space:
         layer_space |= {**READOUT_SPACE, "bias_distribution": space.BIAS_DISTRIBUTION}
     return {**layer_space, **space.LEARNING}

@@ -6,9 +6,10 @@ import torch
 
 from trainables.architectures.layer import Layer, StackOptions
 from trainables.architectures.network import Network
-from trainables.external import why
+from trainables.external import LONGEST_REASON, users_code
+from trainables.plain_text import fit_text
 from trainables.registry import OptionError
-from trainables.space import Domain, Space, draw, fault_of_conditions
+from trainables.space import Space, draw, fault_of_space
 
 # Sizes of the tiny network. They and its even hidden width differ, so that swapped axes show.
 LANES, TIME, BATCH, INPUTS, OUTPUTS = 3, 4, 5, 7, 1
@@ -32,21 +33,16 @@ def examine(
             has no lane axis, is not drawn or is not used, a result has the wrong shape, the same
             input gives two outputs, or lanes influence each other.
     """
-    try:
+    trouble = f"architecture '{path}' does not work"
+    with users_code(trouble):
         fault = _fault(layer, options, space())
-    except (Exception, SystemExit) as error:  # whatever the user's code raises
-        fault = why(error)
     if fault:
-        raise OptionError(f"architecture '{path}' does not work: {fault}")
+        raise OptionError(f"{trouble}: {fit_text(fault, LONGEST_REASON)}")
 
 
 def _fault(layer: type[Layer], options: StackOptions, space: Space) -> str:
     """Return a description of the first rule that is broken, or an empty text."""
-    for name, domain in space.items():
-        if not isinstance(domain, Domain):
-            return f"hyperparameter '{name}' of its space is {domain!r}, which is no domain"
-    fault = fault_of_conditions(space)
-    if fault:
+    if fault := fault_of_space(space, " of its space"):
         return fault
     multiple = layer.width_multiple(options)
     if not isinstance(multiple, int) or multiple < 1:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from trainables.external import Kind
+from trainables.external import Kind, users_code
 from trainables.registry import make_options
 from trainables.tasks import examination
 from trainables.tasks.adding import Adding
@@ -30,7 +30,16 @@ from trainables.tasks.memory import Memory
 from trainables.tasks.parentheses import Parentheses
 from trainables.tasks.perceptron import PerceptronCapacity
 from trainables.tasks.regression import Regression
-from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
+from trainables.tasks.task import (
+    Baseline,
+    Batch,
+    Objective,
+    Protocol,
+    Split,
+    Task,
+    finite_baseline,
+    finite_number,
+)
 from trainables.tasks.text import Shakespeare, Text8
 
 __all__ = [
@@ -46,6 +55,8 @@ __all__ = [
     "check_options",
     "examine",
     "find",
+    "finite_baseline",
+    "finite_number",
     "make",
     "shared",
 ]
@@ -105,10 +116,13 @@ def make(name: str, options: Mapping[str, Any] | None = None) -> Task:
     """Make a task; its data are not read yet.
 
     Raises:
-        OptionError: unknown task or option, or a value that cannot be used.
+        OptionError: unknown task or option, a value that cannot be used, or a user's own task whose
+            constructor raises an exception.
     """
     checked = check_options(name, options or {})
-    return find(name)(checked)  # type: ignore[call-arg]
+    kind = find(name)
+    with users_code(f"task '{name}' does not work"):
+        return kind(checked)  # type: ignore[call-arg]
 
 
 def shared(name: str, options: Mapping[str, Any] | None = None) -> Task:

@@ -1,7 +1,9 @@
 """Check a user's own task against the rules that the tests check for the tasks of this package."""
 
+import json
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, get_args
 
 import numpy as np
@@ -9,12 +11,21 @@ import torch
 from torch import Tensor
 
 from trainables import space
-from trainables.external import why
+from trainables.external import LONGEST_REASON, users_code
+from trainables.plain_text import fit_text
 from trainables.registry import OptionError
-from trainables.space import Domain, draw, fault_of_conditions
+from trainables.space import draw, fault_of_space, is_name
 from trainables.tasks.classification import Classification
 from trainables.tasks.regression import Regression
-from trainables.tasks.task import Baseline, Batch, Objective, Protocol, Split, Task
+from trainables.tasks.task import (
+    Batch,
+    NotABaseline,
+    Objective,
+    Protocol,
+    Split,
+    Task,
+    finite_baseline,
+)
 
 LANES, SIZE = 2, 3  # lanes and samples of the batches drawn here
 PARAMETERS = 1000  # parameter count passed to the task, as no network is built
@@ -34,14 +45,11 @@ def examine(path: str, make: Callable[[], Task]) -> None:
         OptionError: the task's code raises, an attribute is missing or invalid, or a result has
             the wrong type, shape or value.
     """
-    try:
+    trouble = f"task '{path}' does not work"
+    with users_code(trouble):
         fault = _fault(make())
-    except OptionError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's code may raise anything
-        fault = why(error)
     if fault:
-        raise OptionError(f"task '{path}' does not work: {fault}")
+        raise OptionError(f"{trouble}: {fit_text(fault, LONGEST_REASON)}")
 
 
 def _fault(task: Task) -> str:
@@ -85,12 +93,31 @@ def _fault_of_attributes(task: Task) -> str:
         return f"its protocol is {protocol}, but steps and batch size must be 1 or more"
     if protocol.objective not in get_args(Objective):
         return f"its protocol's objective is {protocol.objective!r}, but must be loss or metric"
-    for name, domain in task.hyperparameters.items():
-        if not isinstance(domain, Domain):
-            return f"hyperparameter '{name}' is {domain!r}, which is no domain"
-        if name in space.LEARNING:
-            return f"its hyperparameter '{name}' has the name of one of the optimizer's"
-    return fault_of_conditions(task.hyperparameters)
+    if not is_name(task.metric_name):
+        return (
+            f"its 'metric_name' is {task.metric_name!r}, but must have up to 100 letters, digits, "
+            "'_', '-', '.' and spaces"
+        )
+    if not isinstance(task.higher_is_better, bool):
+        return f"its 'higher_is_better' is {task.higher_is_better!r}, but must be True or False"
+    # A sweep file is checked against the class, and trials are drawn from the task's own.
+    for hyperparameters in (type(task).hyperparameters, task.hyperparameters):
+        if fault := fault_of_space(hyperparameters):
+            return fault
+        for name in hyperparameters:
+            if name in space.LEARNING:
+                return f"its hyperparameter '{name}' has the name of one of the optimizer's"
+    return _fault_of_facts(task)
+
+
+def _fault_of_facts(task: Task) -> str:
+    facts = task.facts()
+    try:
+        if isinstance(facts, dict) and json.loads(json.dumps(facts, allow_nan=False)) == facts:
+            return ""
+    except (TypeError, ValueError, RecursionError):  # JSON cannot hold them
+        pass
+    return f"its facts are {facts!r}, but must be a dict that JSON can hold"
 
 
 def _fault_of_samples(task: Task) -> str:
@@ -166,14 +193,29 @@ def _fault_of_scores(task: Task) -> str:
     metrics = task.metric(scores.detach().mean(1))
     if metrics.shape != (LANES,):
         return "its metric must have one number a lane"
-    for name, value in task.further(float(metrics[0]), PARAMETERS).items():
-        if name.startswith(("training_", "validation_", "evaluation_")):
-            return f"'{name}' of its further measures is the name of something else"
-        if not isinstance(value, int | float):
+    return _fault_of_further(task, float(metrics[0])) or _fault_of_baseline(task)
+
+
+def _fault_of_further(task: Task, metric: float) -> str:
+    """Return what is wrong with the further measures at one value of the metric.
+
+    That a measure is no finite number there is no fault: it may be one elsewhere.
+    """
+    try:
+        further = task.further(metric, PARAMETERS)
+    except ArithmeticError:
+        return ""
+    for name, value in further.items():
+        if not is_name(name) or name.startswith(("training_", "validation_", "evaluation_")):
+            return f"{name!r} of its further measures is the name of something else"
+        if not isinstance(value, Real):
             return f"'{name}' of its further measures is {value!r}, but must be a number"
-    baseline = task.baseline()
-    if not isinstance(baseline, Baseline):
-        return f"its baseline is {baseline!r}, but must be a trainables.tasks.Baseline(..)"
-    if not all(math.isfinite(number) for number in (baseline.loss, baseline.metric)):
-        return f"its baseline is {baseline}, but must be finite"
+    return ""
+
+
+def _fault_of_baseline(task: Task) -> str:
+    try:
+        finite_baseline(task)
+    except NotABaseline as error:
+        return str(error)
     return ""

@@ -1,9 +1,11 @@
 """Define the base class of all tasks, which supply batches, a loss and a metric."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -44,6 +46,21 @@ class Baseline:
 
     loss: float
     metric: float
+
+
+class NotABaseline(ValueError):
+    """Says what a task returned in the place of a baseline of finite numbers."""
+
+
+def finite_number(value: object) -> float | None:
+    """Return a real number of any type as a float, or None if it is no number or not finite."""
+    if not isinstance(value, Real):
+        return None
+    try:
+        number = float(value)
+    except BaseException:  # a whole number beyond every float, or a type of the user's that raises
+        return None
+    return number if math.isfinite(number) else None
 
 
 @dataclass(frozen=True)
@@ -186,8 +203,11 @@ class Task(ABC):
     def further(self, metric: float, parameters: int) -> dict[str, float]:
         """Return further measures that follow from the metric, by name.
 
+        A measure that is no finite number for this metric may be left out. One that raises an
+        exception, or is not finite, is left out of the record and changes nothing else.
+
         Args:
-            metric: value of the metric on the evaluation set.
+            metric: value of the metric on the evaluation set, a finite number.
             parameters: parameter count of the network.
         """
         return {}
@@ -277,3 +297,21 @@ def training_set(task: Task, seed: int) -> tuple[Tensor, Tensor]:
     assert task.training_size is not None
     generator = np.random.default_rng(derive(seed, "training set"))
     return task.samples("training", generator, task.training_size)
+
+
+def finite_baseline(task: Task) -> Baseline:
+    """Return the baseline of a task as plain numbers.
+
+    Raises:
+        NotABaseline: the task returned something else, or a number that is not finite. The task's
+            own code may raise any other error.
+    """
+    baseline = task.baseline()
+    if not isinstance(baseline, Baseline):
+        raise NotABaseline(
+            f"its baseline is {baseline!r}, but must be a trainables.tasks.Baseline(..)"
+        )
+    loss, metric = finite_number(baseline.loss), finite_number(baseline.metric)
+    if loss is None or metric is None:
+        raise NotABaseline(f"its baseline is {baseline}, but must be finite")
+    return Baseline(loss, metric)

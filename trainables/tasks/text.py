@@ -159,7 +159,10 @@ class Text(Classification):
         return mean_scores / math.log(2)
 
     def further(self, metric: float, parameters: int) -> dict[str, float]:
-        return {"perplexity": 2.0**metric}
+        try:
+            return {"perplexity": 2.0**metric}
+        except OverflowError:  # so bad a model has no perplexity that a number can hold
+            return {}
 
     def baseline(self) -> Baseline:
         return Baseline(loss=math.log(self.outputs), metric=math.log2(self.outputs))

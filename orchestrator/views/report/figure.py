@@ -1,8 +1,11 @@
 """Describes what a figure shows, apart from how its two renderers draw it."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+LARGEST, SMALLEST = 1e100, 1e-100  # magnitudes of numbers that both renderers can draw
 
 Mode = Literal["line", "points", "both"]
 
@@ -126,3 +129,50 @@ class Figure:
     def axes(self, panel: Panel) -> tuple[Axis, Axis]:
         """Return the x and the y axis that a panel of this figure uses."""
         return panel.x or self.x, panel.y or self.y
+
+    def drawable(self) -> "Figure":
+        """Return the figure without what no renderer can draw.
+
+        A coordinate that is not finite or larger than ``LARGEST`` becomes nan, one that is smaller
+        than ``SMALLEST`` becomes 0. Levels at such places are left out. The tables have the numbers
+        as they are.
+        """
+        return replace(self, panels=tuple(self._drawable(panel) for panel in self.panels))
+
+    def _drawable(self, panel: Panel) -> Panel:
+        log = {letter: axis.log for letter, axis in zip("xy", self.axes(panel), strict=True)}
+        levels = [
+            replace(level, low=_number(level.low), high=_number(level.high))
+            for level in panel.levels
+        ]
+        return replace(
+            panel,
+            series=tuple(_drawable_series(series) for series in panel.series),
+            levels=tuple(
+                level
+                for level in levels
+                if (min(level.low, level.high) > 0 if log[level.axis] else True)
+                and math.isfinite(level.low + level.high)
+            ),
+        )
+
+
+def _drawable_series(series: Series) -> Series:
+    return replace(
+        series,
+        x=_numbers(series.x),
+        y=_numbers(series.y),
+        low=None if series.low is None else _numbers(series.low),
+        high=None if series.high is None else _numbers(series.high),
+    )
+
+
+def _numbers(values: Sequence[float]) -> list[float]:
+    return [_number(value) for value in values]
+
+
+def _number(value: float) -> float:
+    magnitude = abs(float(value))
+    if not magnitude <= LARGEST:
+        return math.nan
+    return float(value) if magnitude >= SMALLEST else 0.0

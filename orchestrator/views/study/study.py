@@ -17,6 +17,7 @@ from orchestrator.views.study import filters
 from orchestrator.views.study.pool import concatenated, pool
 from orchestrator.views.study.sweeps import cells_of, impossible_cells, label, mixtures, open_sweep
 from trainables import tasks
+from trainables.external import users_code
 
 CELL = ["task", "depth", "budget", "architecture"]  # the columns that name a cell
 # Columns that count trials by outcome. Table files have had this order since the first release.
@@ -254,10 +255,12 @@ class Study:
             for row in best.to_dict("records")
         }
         reports = self.curves(["lane_validation_metrics"], best)
-        for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
-            for lane, value in enumerate(report["lane_validation_metrics"]):
-                if value is not None and task.reaches(value, task.minimal_performance):
-                    first[report["cell"]][lane] = float(report["step"])
+        name = self._cells[cells[0]][0]["task"]["name"]
+        with users_code(f"task {name} does not work"):
+            for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
+                for lane, value in enumerate(report["lane_validation_metrics"]):
+                    if value is not None and task.reaches(value, task.minimal_performance):
+                        first[report["cell"]][lane] = float(report["step"])
         recorded = Counter(reports["cell"])
         for cell in cells:
             interval = self.training(cell)["evaluation_interval"]

@@ -8,10 +8,19 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.views.study.searches import missing, outcome_counts
-from orchestrator.views.study.study import Study, mean_and_deviation
+from orchestrator.views.study.study import CELL, OUTCOME_COLUMNS, Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
+from trainables.data import DataError
+from trainables.external import users_code
+from trainables.registry import OptionError
+from trainables.tasks import Baseline, Task, finite_baseline
 
 WHERE = ["task", "depth", "budget"]
+COLUMNS = {  # names of the table's own columns, which no further figure replaces
+    *(*CELL, "hidden", "parameters", "sweep", "trial", "networks", "metric", "validation_loss"),
+    *("evaluation_loss", "evaluation_loss_deviation", "evaluation_metric"),
+    *("evaluation_metric_deviation", "baseline_loss", "baseline_metric", *OUTCOME_COLUMNS),
+}
 MOST_NAMED = 6  # largest number of cells that a note names
 
 
@@ -26,7 +35,7 @@ def parameter_matched(study: Study) -> Table:
     further: list[str] = []
     for cell in study.cells:
         best, task = study.best(cell.id), study.task(cell.id)
-        baseline = task.baseline()
+        baseline = _baseline(task)
         further += _further(best)
         loss_deviation = metric_deviation = np.nan
         networks = 0
@@ -77,6 +86,15 @@ def parameter_matched(study: Study) -> Table:
     )
 
 
+def _baseline(task: Task) -> Baseline:
+    """Return the baseline of a task; nan where a task of the user's own has none."""
+    try:
+        with users_code("no baseline"):
+            return finite_baseline(task)
+    except (OptionError, DataError):
+        return Baseline(np.nan, np.nan)
+
+
 def _absent(study: Study) -> list[str]:
     if not study.absent:
         return []
@@ -90,7 +108,7 @@ def _further(best: dict[str, Any] | None) -> dict[str, float]:
     if best is None or not isinstance(best["further"], str):
         return {}
     further: dict[str, float] = json.loads(best["further"])
-    return further
+    return {name: value for name, value in further.items() if name not in COLUMNS}
 
 
 def _against_architecture(

@@ -1,8 +1,10 @@
 """The manifest accepts the same sweep or, on request, a larger one, and refuses any other."""
 
 import dataclasses
+import importlib
 import json
 import shutil
+import sys
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -480,3 +482,41 @@ def test_a_folder_without_a_sweep_or_with_one_of_another_release_is_bad_input(tm
     with pytest.raises(BadInput, match="this Soundings does not understand it") as caught:
         recorded_spec(paths)
     assert "use the release that wrote it" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["task", "architecture"])
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (None, "cannot be imported: No module named 'mine_{kind}'; its package must be installed"),
+        ("import no_such_library", "cannot be imported: {file}:1: ModuleNotFoundError: No module"),
+        ("raise ValueError('boom')", "cannot be imported: {file}:1: ValueError: boom"),
+        ("", "module 'mine_{kind}' has no 'Mine'"),
+    ],
+)
+def test_a_users_class_that_is_gone_is_named_with_where_it_was_looked_for(
+    tmp_path, monkeypatch, kind, module, reason
+):
+    source = {
+        "task": "from tests.support.odd_task import Odd as Mine",
+        "architecture": "from trainables.architectures.vanilla import RNN\nclass Mine(RNN): ...",
+    }
+    file, folder = tmp_path / f"mine_{kind}.py", tmp_path / "results"
+    file.write_text(source[kind])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, f"mine_{kind}", raising=False)
+    paths = Folder.of(folder, **{f"{kind}s": [f"mine_{kind}:Mine"]}).paths
+    monkeypatch.delitem(sys.modules, f"mine_{kind}")
+    if module is None:
+        file.unlink()
+    else:
+        file.write_text(module)
+    importlib.invalidate_caches()
+    with pytest.raises(BadInput) as caught:
+        recorded_spec(paths)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{paths.manifest}: ") and "\n" not in sentence
+    assert reason.format(kind=kind, file=file) in sentence
+    assert f"mine_{kind}" in sentence and "release" not in sentence
+    looked = f"; Python looked in {tmp_path}, "
+    assert (looked in sentence) == (module is None or "no_such_library" in module)

@@ -53,4 +53,4 @@ def draw(study: Study, tables: Tables) -> list[Figure]:
         tables: tables of the study that have rows, by name.
     """
     figures = (make(study, tables) for make in FIGURES)
-    return [figure for figure in figures if figure is not None and figure.panels]
+    return [figure.drawable() for figure in figures if figure is not None and figure.panels]
