@@ -81,6 +81,8 @@ class Claim:
 class Lease:
     """A lease is the right of a run of this process to write, as long as it renews its claim.
 
+    Its methods may be called by several threads at once: the writes of the claim are conditional.
+
     Args:
         claim: object that names the holder.
         holder: the run, with its token.
@@ -90,7 +92,6 @@ class Lease:
     def __init__(self, claim: ObjectPath, holder: Holder, renewed: float) -> None:
         self._claim, self._holder, self._renewed = claim, holder, renewed
         self._renewals = 0
-        self._changed = threading.Condition()
         self.stop_reason = ""  # why the run has to end
         self._lost = ""  # why it may not write any more
 
@@ -107,9 +108,7 @@ class Lease:
                 self._claim.write_if(
                     Claim(self._holder).content(self._renewals), found.version, ONCE
                 )
-                with self._changed:
-                    self._renewed = began
-                    self._changed.notify_all()
+                self._renewed = max(self._renewed, began)
         except FileNotFoundError:
             self._end("its claim was removed and another run may be at work")
         except (OSError, Changed):
@@ -126,18 +125,20 @@ class Lease:
             LockLost: another run has, or the store did not tell for as long as its patience lasts.
         """
         patience, began = self._claim.store.patience, clock()
-        with self._changed:
-            while True:
-                if self._lost:
-                    raise LockLost(f"{self._lost}; this one wrote nothing after that")
-                if clock() - self._renewed < SURE_SECONDS:
-                    return
-                if clock() - began > max(patience.seconds, LOOK_SECONDS) or patience.over():
-                    raise LockLost(
-                        f"{self._claim.shown}: could not be renewed for "
-                        f"{clock() - self._renewed:.0f} s, and another run may have taken over"
-                    )
-                self._changed.wait(LOOK_SECONDS / 4)
+        while True:
+            if self._lost:
+                raise LockLost(f"{self._lost}; this one wrote nothing after that")
+            age = clock() - self._renewed
+            if age < SURE_SECONDS:
+                return
+            if clock() - began > max(patience.seconds, LOOK_SECONDS) or patience.over():
+                raise LockLost(
+                    f"{self._claim.shown}: could not be renewed for {age:.0f} s, and another run "
+                    "may have taken over"
+                )
+            self.look()
+            if not self._lost and clock() - self._renewed >= SURE_SECONDS:
+                time.sleep(LOOK_SECONDS / 4)
 
     def release(self) -> None:
         """Give the claim back; one that the store does not take back expires."""
@@ -149,10 +150,8 @@ class Lease:
                 )
 
     def _end(self, reason: str) -> None:
-        with self._changed:
-            self._lost = self._lost or reason
-            self.stop_reason = self.stop_reason or f"for {reason}"
-            self._changed.notify_all()
+        self._lost = self._lost or reason
+        self.stop_reason = self.stop_reason or f"for {reason}"
 
 
 @dataclass(frozen=True)
