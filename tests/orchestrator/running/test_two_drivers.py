@@ -57,6 +57,7 @@ def requests_of_a_run():
     return count
 
 
+@pytest.mark.slow
 def test_a_pause_at_any_request_while_another_run_takes_over_loses_and_doubles_nothing():
     """Exhaustive: the driver is paused before each of its requests in turn."""
     count = requests_of_a_run()
@@ -75,6 +76,7 @@ def test_a_pause_at_any_request_while_another_run_takes_over_loses_and_doubles_n
             settle(world, paused, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verdict", VERDICTS[1:])
 def test_a_request_that_fails_beside_another_run_loses_and_doubles_nothing(verdict):
     """Exhaustive: each request in turn fails, and the run is then paused for the next one."""
@@ -102,7 +104,7 @@ ACTIONS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(ACTIONS, max_size=25))
 def test_any_history_of_two_drivers_and_their_successors_loses_and_doubles_nothing(actions):
     world = World()
