@@ -335,6 +335,76 @@ def test_each_fault_of_a_task_is_reported_in_one_sentence(write_task, right, wro
 
 
 @pytest.mark.parametrize(
+    ("domain", "sentence"),
+    [
+        ("space.Uniform(2.0, 0.5)", "its low must not be above its high"),
+        ("space.Uniform(0.5, float('inf'))", "its ends must be finite, and whole numbers below"),
+        ("space.Uniform(-1.7e308, 1.7e308)", "its ends must not be so far apart"),
+        ("space.Uniform(torch.ones(()), 2.0)", "its ends must be numbers, of Python's own types"),
+        ("space.Uniform(0.5, 10**400)", "its ends must be finite, and whole numbers below"),
+        ("space.LogUniform(0.0, 2.0)", "a logarithmic one must begin above zero"),
+        ("space.LogInteger(0, 2)", "a logarithmic one must begin above zero"),
+        ("space.Integer(0.5, 2)", "its ends must be whole numbers, of Python's own types"),
+        ("space.Integer(0, 2**70)", "its ends must be finite, and whole numbers below"),
+        ("space.Choice(())", "must have a tuple of values, at least one"),
+        ("space.Choice([1.0])", "must have a tuple of values, at least one"),
+        ("space.Choice((1.0, None))", "its values must be finite numbers or texts"),
+        ("space.Choice((1.0, (2,)))", "its values must be finite numbers or texts"),
+        ("space.Choice((1.0, '\\udcff'))", "its values must be finite numbers or texts"),
+        ("space.Choice((1.0, float('nan')))", "its values must be finite numbers or texts"),
+        ("type('Mine', (space.Uniform,), {})(0.5, 2.0)", "which is no domain"),
+    ],
+)
+def test_a_domain_that_cannot_be_drawn_from_or_recorded_is_a_fault(write_task, domain, sentence):
+    told = fault(write_task, "space.Uniform(0.5, 2.0)", domain)
+    assert told.startswith("hyperparameter 'gain' is ") and sentence in told
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "sentence"),
+    [
+        ('{"gain": space.Uniform(0.5, 2.0)}', "[1.0]", "its search space is [1.0], but must be a"),
+        ('{"gain": space', '{3: space.Choice((1,)), "gain": space', "hyperparameter 3 must have a"),
+        (
+            '{"gain": space',
+            '{"\\udcff": space.Choice((1,)), "gain": space',
+            "must have a name of up",
+        ),
+        ("    gain = 1.0\n", "    gain, metric_name = 1.0, 'r/m\\ns'\n", "its 'metric_name' is"),
+        ("    gain = 1.0\n", "    gain, higher_is_better = 1.0, 'yes'\n", "its 'higher_is_better'"),
+        (
+            "    gain = 1.0\n",
+            "    gain, facts = 1.0, lambda self: {'a': {1}}\n",
+            "its facts are {'a'",
+        ),
+        (
+            "    gain = 1.0\n",
+            "    gain, facts = 1.0, lambda self: {1: 2}\n",
+            "its facts are {1: 2}",
+        ),
+        (
+            "        return 1.0\n",
+            "        raise BaseException('\\udcff' * 9999)\n",
+            "BaseException: ",
+        ),
+        ("        return 1.0\n", "        raise KeyboardInterrupt\n", "KeyboardInterrupt"),
+        ("        return 1.0\n", "        return 10**400\n", "OverflowError: int too large"),
+    ],
+)
+def test_what_cannot_be_recorded_or_is_no_exception_is_a_fault(write_task, right, wrong, sentence):
+    told = fault(write_task, right, wrong)
+    assert sentence in told and len(told) < 2000
+    told.encode()
+
+
+def test_a_further_measure_that_is_no_number_for_some_metric_is_no_fault(write_task):
+    further = "    def further(self, metric, parameters):\n        return {{'odd': {}}}\n\n"
+    for value in ("1 / 0", "float('inf')", "10**400", "2.0**10**6"):
+        right = "    def variance(self):"
+        examine(write_task(MODULE.replace(right, further.format(value) + right)), {})
+
+
+@pytest.mark.parametrize(
     ("right", "wrong", "line", "error"),
     [
         (
