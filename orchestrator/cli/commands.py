@@ -39,11 +39,10 @@ from orchestrator.cli.options import (
     recorded_plan,
 )
 from orchestrator.cli.terminal import StderrHandler, command, console, options, say
-from orchestrator.errors import BadInput, RunFailed
+from orchestrator.errors import BadInput, RunFailed, explained
 from orchestrator.paths import SweepPaths, sweeps
 from orchestrator.views.mlflow.uri import without_password
 from trainables.registry import OptionError
-from trainables.storage import StoreError
 
 app = typer.Typer(
     name="soundings",
@@ -287,8 +286,8 @@ def status(
     for paths in all_paths:
         try:
             statuses.append(read_status(paths))
-        except BadInput as error:  # the status of the other sweeps is still shown
-            print(error, file=sys.stderr)
+        except (BadInput, OSError) as error:  # the status of the other sweeps is still shown
+            print(explained(error), file=sys.stderr)
     if as_json:
         print(json.dumps([sweep_status.to_json() for sweep_status in statuses], indent=1))
         return
@@ -444,6 +443,9 @@ def main() -> None:
         # An OptionError gets here if a user's own class is not found any more.
         print(error, file=sys.stderr)
         sys.exit(2)
-    except (RunFailed, StoreError) as error:
+    except RunFailed as error:
         print(error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a disk, a file system or an object store is in trouble
+        print(explained(error), file=sys.stderr)
         sys.exit(1)

@@ -149,10 +149,12 @@ def is_name(sweep: str) -> bool:
 def paths_of(sweep: str, results: Location) -> SweepPaths:
     """Return the files of a sweep that has been run, by its name or its file.
 
+    A name may end with the slash that a shell adds when it completes the name of a folder.
+
     Raises:
         BadInput: the results folder does not hold the sweep.
     """
-    name = sweep
+    name = sweep.rstrip("/")
     if not is_name(sweep):
         from orchestrator.spec.sweep import load
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import BadInput
+from orchestrator.paths import OF_MLFLOW
 from orchestrator.spec import yaml_lines
 from orchestrator.spec.messages import SpecError, sentences
 from orchestrator.spec.named import ArchitectureSpec, Budget, TaskSpec, require_unique
@@ -63,7 +64,7 @@ class SweepSpec(Model):
     @field_validator("name")
     @classmethod
     def _free(cls, name: str) -> str:
-        if name in ("mlflow.db", "mlartifacts"):
+        if name in OF_MLFLOW:
             raise ValueError(f"'name' is '{name}', but MLflow's store is called so: take another")
         if name.endswith((".yaml", ".yml")):
             raise ValueError(f"'name' is '{name}', but a sweep's file ends so: leave the end out")

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -37,6 +37,7 @@ __all__ = [
     "location",
     "make_folder",
     "move",
+    "named",
     "names",
     "remove",
     "side_by_side",
@@ -127,7 +128,7 @@ def write(where: Location, content: bytes | memoryview, durable: bool = False) -
         return
     hidden = where.with_name(f".{where.name}.{os.getpid()}.tmp")
     try:
-        with hidden.open("wb") as file:
+        with named(where), hidden.open("wb") as file:
             file.write(content)
             file.flush()
             if durable:
@@ -135,6 +136,24 @@ def write(where: Location, content: bytes | memoryview, durable: bool = False) -
         hidden.rename(where)
     except OSError:
         hidden.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def named(where: Location) -> Iterator[None]:
+    """Let errors of the block name a file.
+
+    The system names the file when it cannot be opened, but not when an open one cannot be read or
+    written.
+
+    Args:
+        where: file that the block reads or writes.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(where)
         raise
 
 
