@@ -43,13 +43,23 @@ class RunFailed(Exception):
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, or the error's name where it has no text.
 
-    Of an error of the operating system it is the name of the file and the cause.
+    Of an error of the operating system it is the name of the file and the cause; of a text that
+    holds a traceback or a page of HTML, as servers answer, the last line or the title.
     """
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         if isinstance(error.filename, str | bytes | os.PathLike):
             return f"{os.fsdecode(error.filename)}: {error.strerror}"
         return re.sub(r"\. Detail: \[errno \d+\]", ":", error.strerror)  # as pyarrow writes it
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    text = str(error)
+    before, traceback, after = text.partition("Traceback (most recent call last):")
+    if traceback:
+        lines = [line.strip() for line in after.splitlines()]
+        return before + next((line for line in reversed(lines) if line.strip(".")), "an error")
+    if html := re.search(r"<(!doctype|html)", text, re.IGNORECASE):
+        title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        shown = " ".join(title[1].split()) if title else "untitled"
+        return f"{text[: html.start()]}a page of HTML, '{shown}'"
+    return next(iter(text.splitlines()), "") or type(error).__name__
 
 
 def explained(error: BaseException) -> str:

@@ -39,6 +39,7 @@ from orchestrator.cli.options import (
     recorded_plan,
 )
 from orchestrator.cli.terminal import StderrHandler, command, console, options, say
+from orchestrator.cluster.proxies import LOOPBACK, ask_directly
 from orchestrator.errors import BadInput, RunFailed, explained
 from orchestrator.paths import SweepPaths, sweeps
 from orchestrator.views.mlflow.uri import without_password
@@ -437,6 +438,7 @@ def main() -> None:
     logging.getLogger("soundings").addHandler(handler)
     # A user's own architectures may lie in the current folder. Ray's workers search it, too.
     sys.path.append(str(Path.cwd()))
+    ask_directly(*LOOPBACK)  # also what Ray and MLflow ask on this machine
     try:
         app()
     except (BadInput, OptionError) as error:
