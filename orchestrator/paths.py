@@ -160,15 +160,39 @@ class SweepPaths:
             ) from error
         return manifest
 
+    def require_usable_place(self) -> None:
+        """Check that the path of the results folder has no characters that some reader of it lacks.
+
+        Raises:
+            BadInput: it has such a character.
+        """
+        if isinstance(self.results, ObjectPath):
+            shown, path = self.results.shown, self.results.key
+            if any(part in (".", "..") for part in path.split("/")) or re.search("[\0-\x1f]", path):
+                raise BadInput(
+                    f"{shown!r}: name a folder without '.', '..' and control characters in its URL"
+                )
+        else:
+            shown, path = str(self.results), str(self.results.absolute())
+            if "?" in path:
+                # A question mark would end the path in the URI of the MLflow store.
+                shown = shown if "?" in shown else path
+                raise BadInput(f"{shown}: name a results folder without '?'")
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"{path!a}: its name is not UTF-8 text, which Parquet needs; name another "
+                "folder with --results"
+            ) from error
+
     def make_writable(self) -> None:
         """Create the sweep's folder and check that it can be written to.
 
         Raises:
             BadInput: the folder cannot be written to.
         """
-        if isinstance(self.results, Path) and "?" in str(self.results):
-            # A question mark would end the path in the URI of the MLflow store.
-            raise BadInput(f"{self.results}: name a results folder without '?'")
+        self.require_usable_place()
         probe = self.folder / ".writable"
         storage.be_patient(self.results, storage.Patience(0.0))  # fail at once
         try:

@@ -131,13 +131,15 @@ def submit(
     from orchestrator.cli import submitted
 
     make_importable(package)
-    plan_of(sweep, small, Path("results"), to_run=False)  # report mistakes here, not in the job
+    there = _from_command_line(context, "results")
+    # Report mistakes here, not in the job.
+    plan_of(sweep, small, Path("results"), to_run=False, place=there or Path("/"))
     submitted.submit(
         address,
         sweep,
         verb="run",
         small=small,
-        results=_from_command_line(context, "results"),
+        results=there,
         mlflow=mlflow,
         package=package,
         insecure=insecure,
@@ -203,13 +205,14 @@ def extend(
         from orchestrator.cli import submitted
 
         make_importable(package)
-        plan_of(sweep, small, Path("results"), to_run=False)
+        there = _from_command_line(context, "results")
+        plan_of(sweep, small, Path("results"), to_run=False, place=there or Path("/"))
         submitted.submit(
             address,
             sweep,
             verb="extend",
             small=small,
-            results=_from_command_line(context, "results"),
+            results=there,
             mlflow=_from_command_line(context, "mlflow"),
             package=package,
             insecure=insecure,

@@ -24,6 +24,8 @@ def _location(text: Any) -> Location:
         return location(str(text))
     except ValueError as error:
         raise BadInput(str(error)) from error
+    except RuntimeError as error:  # ~name, and there is no such user
+        raise BadInput(f"--results {text}: no user has this home; write the whole path") from error
 
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file.")]
@@ -111,26 +113,37 @@ Package = Annotated[
 __all__ = ["DEFAULT_RESULTS"]
 
 
-def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) -> "Plan":
-    """Return the plan of a sweep file.
+def plan_of(
+    sweep: Path,
+    small: bool,
+    results: Location,
+    to_run: bool = True,
+    place: Location | None = None,
+) -> "Plan":
+    """Return the plan of a sweep file, whose results can lie where they shall.
 
     Args:
         sweep: path of the file.
         small: whether to take its small variant.
         results: results folder.
         to_run: whether the sweep is about to run; then a sweep that it repeats must have results.
+        place: results folder of the machine on which the sweep will run, if it is another one.
 
     Raises:
-        BadInput: the file is wrong; one sentence for each mistake.
+        BadInput: the file is wrong; one sentence for each mistake. Or files of the sweep cannot
+            have their names in the results folder.
     """
+    from orchestrator.plan.places import check_places
     from orchestrator.plan.plan import make_plan
     from orchestrator.spec.sweep import load
 
     spec = load(sweep, small)
     try:
-        return make_plan(spec, results, to_run)
+        plan = make_plan(spec, results, to_run)
     except BadInput as error:
         raise BadInput(f"{sweep}: {error}") from error
+    check_places(plan, SweepPaths(place or results, spec.name))
+    return plan
 
 
 def recorded_plan(paths: SweepPaths) -> "Plan":

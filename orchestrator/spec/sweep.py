@@ -20,7 +20,7 @@ from orchestrator.spec.scheduler import SchedulerSpec
 from orchestrator.spec.search import SearchSpec
 from orchestrator.spec.small import apply_small
 from orchestrator.spec.space import fix, narrow
-from orchestrator.spec.training import Count, Model, Training, TrainingSpec, resolve
+from orchestrator.spec.training import Count, Model, SweepName, Training, TrainingSpec, resolve
 from trainables import architectures, tasks
 from trainables.registry import nearest
 from trainables.space import Domain, Space
@@ -48,7 +48,7 @@ class SweepSpec(Model):
         recovery: protection against machines that die.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    name: SweepName
     seed: Annotated[int, Field(ge=0)]
     architectures: Annotated[list[ArchitectureSpec], Field(min_length=1)]
     depths: Annotated[list[Depth], Field(min_length=1)]

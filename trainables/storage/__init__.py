@@ -49,7 +49,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 REQUESTS_AT_ONCE = 16
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)
 
 
 def location(text: str) -> Location:
