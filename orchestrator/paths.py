@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Any
 
 from orchestrator.errors import BadInput
 from trainables import storage
-from trainables.storage import Location, ObjectPath
+from trainables.storage import Location, ObjectPath, StoreError
 
 LONGEST_NAME = 100  # characters of a selection's folder; a longer name is shortened with a hash
 MANIFEST_KEYS = {"cells", "impossible", "search"}  # keys that every manifest has
 IDENTITY = "identity"  # key of the manifest that tells a sweep from others of its name
+OF_MLFLOW = ("mlflow.db", "mlartifacts")  # what MLflow keeps in a results folder beside the sweeps
+LONGEST_FILE_NAME = 255  # bytes, on the file systems of Linux and macOS
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,32 @@ class SweepPaths:
         folder = _at_home() if isinstance(self.results, ObjectPath) else self.results
         return folder / "mlflow.db"
 
+    def has_manifest(self) -> bool:
+        """Return whether the sweep's folder holds a sweep that has been run.
+
+        Raises:
+            BadInput: the manifest is a link that leads nowhere, as a tool leaves it that keeps the
+                contents of files elsewhere.
+        """
+        manifest = self.manifest
+        if manifest.exists():
+            return True
+        if isinstance(manifest, Path) and manifest.is_symlink():
+            raise BadInput(
+                f"{manifest}: a link to {manifest.readlink()}, where no file is: fetch it "
+                "('git annex get', 'dvc checkout'), and the ledger beside it"
+            )
+        return False
+
     def require_sweep(self) -> None:
         """Check that the sweep's folder holds a sweep that has been run.
 
         Raises:
-            BadInput: the folder holds no sweep; the message says how to start one.
+            BadInput: the name is not that of a folder, or the folder holds no sweep; the message
+                says how to start one.
         """
-        if not self.manifest.exists():
+        _require_folder_name(self.sweep)
+        if not self.has_manifest():
             raise BadInput(
                 f"{self.folder} holds no sweep: run it first with 'soundings run FILE', or name "
                 "the results folder with --results"
@@ -129,7 +151,9 @@ class SweepPaths:
         """
         self.require_sweep()
         try:
-            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+            with storage.named(self.manifest):
+                text = self.manifest.read_text(encoding="utf-8")
+            manifest = json.loads(text)
             if not isinstance(manifest, dict) or not set(manifest) >= MANIFEST_KEYS:
                 raise ValueError("no definition of a sweep")
         except ValueError as error:
@@ -147,15 +171,39 @@ class SweepPaths:
         """
         return identity_of(self.read_manifest())
 
+    def require_usable_place(self) -> None:
+        """Check that the path of the results folder has no characters that some reader of it lacks.
+
+        Raises:
+            BadInput: it has such a character.
+        """
+        if isinstance(self.results, ObjectPath):
+            shown, path = self.results.shown, self.results.key
+            if any(part in (".", "..") for part in path.split("/")) or re.search("[\0-\x1f]", path):
+                raise BadInput(
+                    f"{shown!r}: name a folder without '.', '..' and control characters in its URL"
+                )
+        else:
+            shown, path = str(self.results), str(self.results.absolute())
+            if "?" in path:
+                # A question mark would end the path in the URI of the MLflow store.
+                shown = shown if "?" in shown else path
+                raise BadInput(f"{shown}: name a results folder without '?'")
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(
+                f"{path!a}: its name is not UTF-8 text, which Parquet needs; name another "
+                "folder with --results"
+            ) from error
+
     def make_writable(self) -> None:
         """Create the sweep's folder and check that it can be written to.
 
         Raises:
             BadInput: the folder cannot be written to.
         """
-        if isinstance(self.results, Path) and "?" in str(self.results):
-            # A question mark would end the path in the URI of the MLflow store.
-            raise BadInput(f"{self.results}: name a results folder without '?'")
+        self.require_usable_place()
         probe = self.folder / ".writable"
         storage.be_patient(self.results, storage.Patience(0.0))  # fail at once
         try:
@@ -215,6 +263,28 @@ def _in_words(where: str) -> str:
 
 
 def sweeps(results: Location) -> list[SweepPaths]:
-    """Return the paths of the sweeps that a results folder holds, in the order of their names."""
+    """Return the paths of the sweeps that a results folder holds, in the order of their names.
+
+    A folder that cannot be looked into counts as a sweep: whoever reads it says what is wrong.
+    """
     candidates = (SweepPaths(results, name) for name in sorted(storage.names(results)))
-    return [paths for paths in candidates if paths.manifest.exists()]
+    return [paths for paths in candidates if paths.sweep not in OF_MLFLOW and _may_hold(paths)]
+
+
+def _may_hold(paths: SweepPaths) -> bool:
+    try:
+        return paths.has_manifest()
+    except StoreError:
+        raise
+    except (BadInput, OSError):
+        return True
+
+
+def _require_folder_name(sweep: str) -> None:
+    """Raise BadInput unless a sweep's name can be the name of its folder."""
+    if sweep in ("", ".", "..") or "/" in sweep or len(os.fsencode(sweep)) > LONGEST_FILE_NAME:
+        shown = sweep if len(sweep) < LONGEST_NAME else f"{sweep[:LONGEST_NAME]}.."
+        raise BadInput(
+            f"'{shown}' is no name of a sweep, which is that of its folder in the results folder: "
+            "name the sweep by it alone, and the results folder with --results"
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.labels import make_label
 from orchestrator.outcome import OUTCOMES
@@ -163,14 +164,14 @@ def add_cell(
         style: style of the row.
     """
     table.add_row(
-        label(cell.task),
-        label(cell.architecture),
+        Text(label(cell.task)),  # a string would be read as markup: options may hold brackets
+        Text(label(cell.architecture)),
         str(cell.depth),
         f"{cell.budget:,}",
         f"{cell.done}/{cell.planned}",
         str(len(cell.running) or ""),
         *(str(cell.outcomes[outcome] or "") for outcome in OUTCOMES[1:]),
-        cell.best_text,
+        Text(cell.best_text),
         left,
         style=style,
     )

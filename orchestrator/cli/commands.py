@@ -40,11 +40,11 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.surroundings import in_any_surroundings, search_calling_folder_last
 from orchestrator.cli.terminal import StderrHandler, command, console, options, say
-from orchestrator.errors import BadInput, RunFailed
+from orchestrator.cluster.proxies import LOOPBACK, ask_directly
+from orchestrator.errors import BadInput, RunFailed, explained
 from orchestrator.paths import SweepPaths, sweeps
 from orchestrator.views.mlflow.uri import without_password
 from trainables.registry import OptionError
-from trainables.storage import StoreError
 
 app = typer.Typer(
     name="soundings",
@@ -132,13 +132,15 @@ def submit(
     from orchestrator.cli import submitted
 
     make_importable(package)
-    plan_of(sweep, small, Path("results"), to_run=False)  # report mistakes here, not in the job
+    there = _from_command_line(context, "results")
+    # Report mistakes here, not in the job.
+    plan_of(sweep, small, Path("results"), to_run=False, place=there or Path("/"))
     submitted.submit(
         address,
         sweep,
         verb="run",
         small=small,
-        results=_from_command_line(context, "results"),
+        results=there,
         mlflow=mlflow,
         package=package,
         insecure=insecure,
@@ -204,13 +206,14 @@ def extend(
         from orchestrator.cli import submitted
 
         make_importable(package)
-        plan_of(sweep, small, Path("results"), to_run=False)
+        there = _from_command_line(context, "results")
+        plan_of(sweep, small, Path("results"), to_run=False, place=there or Path("/"))
         submitted.submit(
             address,
             sweep,
             verb="extend",
             small=small,
-            results=_from_command_line(context, "results"),
+            results=there,
             mlflow=_from_command_line(context, "mlflow"),
             package=package,
             insecure=insecure,
@@ -288,8 +291,8 @@ def status(
     for paths in all_paths:
         try:
             statuses.append(read_status(paths))
-        except BadInput as error:  # the status of the other sweeps is still shown
-            print(error, file=sys.stderr)
+        except (BadInput, OSError) as error:  # the status of the other sweeps is still shown
+            print(explained(error), file=sys.stderr)
     if as_json:
         print(json.dumps([sweep_status.to_json() for sweep_status in statuses], indent=1))
         return
@@ -455,6 +458,7 @@ def main() -> None:
     atexit.register(gc.freeze)
     handler = StderrHandler()
     logging.getLogger("soundings").addHandler(handler)
+    ask_directly(*LOOPBACK)  # also what Ray and MLflow ask on this machine
     try:
         search_calling_folder_last()  # a user's own architectures may lie there
         app()
@@ -462,6 +466,9 @@ def main() -> None:
         # An OptionError gets here if a user's own class is not found any more.
         print(error, file=sys.stderr)
         sys.exit(2)
-    except (RunFailed, StoreError) as error:
+    except RunFailed as error:
         print(error, file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:  # a disk, a file system or an object store is in trouble
+        print(explained(error), file=sys.stderr)
         sys.exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from orchestrator.cli.terminal import say
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, explained
 from orchestrator.ledger import Ledger
 from orchestrator.paths import sweeps
 from orchestrator.spec.small import has_variant
@@ -56,7 +56,11 @@ def print_sweeps(files: Path, results: Location) -> None:
         except BadInput as error:
             say(str(error))
     for paths in sweeps(results):
-        say(f"{paths.folder}  {len(Ledger(paths.ledger).trials())} trials in the ledger")
+        try:
+            paths.require_sweep()
+            say(f"{paths.folder}  {len(Ledger(paths.ledger).trials())} trials in the ledger")
+        except (BadInput, OSError) as error:  # the other sweeps are still shown
+            say(explained(error))
 
 
 def _print_entry(

@@ -24,16 +24,8 @@ def _location(text: Any) -> Location:
         results = location(str(text))
     except ValueError as error:
         raise BadInput(str(error)) from error
-    except RuntimeError as error:
-        raise BadInput(f"--results {text}: there is no user with such a home folder") from error
-    if isinstance(results, Path):
-        try:
-            str(results.absolute()).encode()
-        except UnicodeEncodeError as error:  # neither Parquet nor SQLite opens such a path
-            raise BadInput(
-                f"{str(results.absolute())!r}: the path of a results folder must be text in UTF-8; "
-                "name another folder with --results"
-            ) from error
+    except RuntimeError as error:  # ~name, and there is no such user
+        raise BadInput(f"--results {text}: no user has this home; write the whole path") from error
     return results
 
 
@@ -122,26 +114,37 @@ Package = Annotated[
 __all__ = ["DEFAULT_RESULTS"]
 
 
-def plan_of(sweep: Path, small: bool, results: Location, to_run: bool = True) -> "Plan":
-    """Return the plan of a sweep file.
+def plan_of(
+    sweep: Path,
+    small: bool,
+    results: Location,
+    to_run: bool = True,
+    place: Location | None = None,
+) -> "Plan":
+    """Return the plan of a sweep file, whose results can lie where they shall.
 
     Args:
         sweep: path of the file.
         small: whether to take its small variant.
         results: results folder.
         to_run: whether the sweep is about to run; then a sweep that it repeats must have results.
+        place: results folder of the machine on which the sweep will run, if it is another one.
 
     Raises:
-        BadInput: the file is wrong; one sentence for each mistake.
+        BadInput: the file is wrong; one sentence for each mistake. Or files of the sweep cannot
+            have their names in the results folder.
     """
+    from orchestrator.plan.places import check_places
     from orchestrator.plan.plan import make_plan
     from orchestrator.spec.sweep import load
 
     spec = load(sweep, small)
     try:
-        return make_plan(spec, results, to_run)
+        plan = make_plan(spec, results, to_run)
     except BadInput as error:
         raise BadInput(f"{sweep}: {error}") from error
+    check_places(plan, SweepPaths(place or results, spec.name))
+    return plan
 
 
 def recorded_plan(paths: SweepPaths) -> "Plan":
@@ -160,10 +163,12 @@ def is_name(sweep: str) -> bool:
 def paths_of(sweep: str, results: Location) -> SweepPaths:
     """Return the files of a sweep that has been run, by its name or its file.
 
+    A name may end with the slash that a shell adds when it completes the name of a folder.
+
     Raises:
         BadInput: the results folder does not hold the sweep.
     """
-    name = sweep
+    name = sweep.rstrip("/")
     if not is_name(sweep):
         from orchestrator.spec.sweep import load
 

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.cli.terminal import say
 from orchestrator.labels import heading
@@ -29,8 +30,8 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
     for cell in plan.cells:
         trial = resources[cell.id]
         table.add_row(
-            heading(cell.task.label),
-            heading(cell.architecture.label),
+            Text(heading(cell.task.label)),  # a string would be read as markup
+            Text(heading(cell.architecture.label)),
             str(cell.depth),
             f"{cell.budget:,}",
             f"{cell.hidden:,}",

@@ -3,6 +3,7 @@
 import pandas as pd
 from rich.console import Console, JustifyMethod
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from orchestrator.cli.terminal import say
 from orchestrator.labels import heading
@@ -17,7 +18,7 @@ def print_table(table: Table, console: Console) -> None:
     heads, values = list(shown.columns[: table.index]), list(shown.columns[table.index :])
     # A column with nothing but dashes says nothing and takes room.
     values = [name for name in values if (shown[name] != "-").any()] or values
-    console.print(f"\n[bold]{table.title}[/bold]")
+    console.print(Text(f"\n{table.title}", style="bold"))
     if _width(_grid(shown[heads + values[:1]], len(heads)), console) > console.width:
         constant = [name for name in heads if shown[name].nunique() == 1]
         heads = [name for name in heads if name not in constant]
@@ -46,7 +47,10 @@ def _grid(frame: pd.DataFrame, index: int) -> RichTable:
         is_head = position < index
         justify: JustifyMethod = "left" if is_head else "right"
         # Only heads may be broken, if not even one column of values fits beside them.
-        grid.add_column(heading(str(name)), justify=justify, no_wrap=not is_head, overflow="fold")
+        # Texts, for strings would be read as markup, and labels may hold brackets.
+        grid.add_column(
+            Text(heading(str(name))), justify=justify, no_wrap=not is_head, overflow="fold"
+        )
     previous_row: tuple[object, ...] = ()
     for row in frame.itertuples(index=False):
         # Heads that repeat those of the row above are left out.
@@ -55,5 +59,5 @@ def _grid(frame: pd.DataFrame, index: int) -> RichTable:
             repeats += 1
         previous_row = tuple(row)
         texts = [heading(str(value)) if i < index else str(value) for i, value in enumerate(row)]
-        grid.add_row(*[""] * repeats, *texts[repeats:])
+        grid.add_row(*[""] * repeats, *map(Text, texts[repeats:]))
     return grid

@@ -12,7 +12,7 @@ from orchestrator.cluster.attached import attached_ray, check_address
 from orchestrator.cluster.cluster import Connect, Lost
 from orchestrator.cluster.jobs import SWEEP_ID
 from orchestrator.cluster.local import check_machine, local_ray
-from orchestrator.errors import BadInput, RunFailed
+from orchestrator.errors import BadInput, RunFailed, explained
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.lock.holder import Holder
 from orchestrator.lock.sweep_lock import sweep_lock
@@ -104,7 +104,7 @@ def execute(
             )
         except (RunFailed, OSError, KeyboardInterrupt) as error:
             raise RunFailed(
-                f"{str(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
+                f"{explained(error) or 'torn off'}; everything recorded is in {paths.ledger}. "
                 f"Go on with: {again}"
             ) from error
     _show(paths, uri, same_options, experiment, trouble)

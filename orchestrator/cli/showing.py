@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.terminal import console, say
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, explained
 from orchestrator.paths import SweepPaths
-from trainables.storage import Location
+from trainables.storage import Location, StoreError
 
 if TYPE_CHECKING:
     from orchestrator.views.study.study import Study
@@ -66,9 +66,9 @@ class Views:
     def _written_tables(self) -> Location:
         from orchestrator.views.tables.render import write
 
-        folder = self._folder / "tables"
+        folder, tables = self._folder / "tables", self._tables
         with _writing(folder):
-            write(self._tables, folder)
+            write(tables, folder)
         return folder
 
     def write_report(self, uri: str, log: bool) -> tuple[Location, str]:
@@ -103,11 +103,13 @@ class Views:
 
 @contextmanager
 def _writing(folder: Location) -> Iterator[None]:
+    """Raise BadInput with what to do if a file of the folder cannot be written in the block."""
     try:
         yield
     except OSError as error:
+        if not isinstance(error, StoreError) and not str(error.filename).startswith(str(folder)):
+            raise  # a file of the ledger cannot be read
         raise BadInput(
-            f"{error.filename or folder}: {error.strerror or error}; tables and report are written "
-            "beside the ledger, so make its folder writable, or copy it and name the copy with "
-            "--results"
+            f"{explained(error)}; tables and report are written beside the ledger: where its "
+            "folder cannot be written to, copy it and name the copy with --results"
         ) from error

@@ -9,6 +9,7 @@ from typing import Concatenate, Literal, ParamSpec
 
 from orchestrator.cli.terminal import command, say
 from orchestrator.cluster.jobs import Job, JobServer, sweep_id
+from orchestrator.cluster.package import collect
 from orchestrator.errors import BadInput, RunFailed, first_line
 from orchestrator.spec.sweep import load
 from orchestrator.views.mlflow.uri import without_password
@@ -39,6 +40,11 @@ def _reporting_failures(
         ) as error:
             raise RunFailed(
                 f"{address}: {first_line(error)}; what is at work there goes on"
+            ) from error
+        except (AttributeError, LookupError, TypeError) as error:
+            raise RunFailed(
+                f"{address}: its answer is none that a job server of Ray gives "
+                f"({type(error).__name__}: {first_line(error)}); what is at work there goes on"
             ) from error
 
     return called
@@ -84,7 +90,7 @@ def submit(
             "--mlflow: a job's command can be read by all who may see the cluster; put the "
             "tracking URI with its password into MLFLOW_TRACKING_URI on the head"
         )
-    ships = [sweep, *([package] if package else [])]
+    files = collect({sweep.name: sweep, **_named(package)})
     words = ["soundings", verb, sweep.name, "--address", "auto", "--results", place]
     words += ["--small"] if small else []
     words += ["--mlflow", mlflow] if mlflow else []
@@ -93,7 +99,7 @@ def submit(
     metadata |= {"mlflow": mlflow} if mlflow else {}
     metadata |= {"package": package.resolve().name} if package else {}
     server = JobServer(address, insecure)
-    _announce(server, *server.start(sweep_id(name, place), words, metadata, ships))
+    _announce(server, *server.start(sweep_id(name, place), words, metadata, files))
 
 
 @_reporting_failures
@@ -113,6 +119,7 @@ def resume(
         BadInput: the cluster knows no such sweep, or its package is missing.
         RunFailed: the cluster cannot be reached or refuses the job.
     """
+    files = collect(_named(package))
     server = JobServer(address, insecure)
     last = server.jobs(sweep)[-1]
     recorded = last.metadata
@@ -126,8 +133,7 @@ def resume(
     words += ["--mlflow", recorded["mlflow"]] if "mlflow" in recorded else []
     words += ["--insecure"] if insecure else []
     metadata = {key: value for key, value in recorded.items() if key != "soundings"}
-    ships = [package] if package else []
-    _announce(server, *server.start(sweep, words, metadata, ships))
+    _announce(server, *server.start(sweep, words, metadata, files))
 
 
 @_reporting_failures
@@ -205,6 +211,11 @@ def stop(address: str, sweep: str) -> None:
         return
     server.stop(job)
     say(f"Sweep '{sweep}' has ended. Go on with: {_command('resume', sweep, server)}")
+
+
+def _named(package: Path | None) -> dict[str, Path]:
+    """Return a package by the name under which it is sent, or nothing."""
+    return {package.resolve().name: package} if package else {}
 
 
 def _announce(server: JobServer, job: Job, new: bool) -> None:

@@ -6,22 +6,22 @@ and each job resumes where the ledger ends. The driver of a job runs on the clus
 
 import asyncio
 import hashlib
+import http.client
 import json
 import logging
 import shlex
-import shutil
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator import ray_internals
-from orchestrator.cluster import auth
+from orchestrator.cluster import auth, proxies
+from orchestrator.cluster.package import Package
 from orchestrator.errors import BadInput, RunFailed, first_line
 from orchestrator.waiting import wait_until
 
@@ -30,9 +30,6 @@ CALL_SECONDS = 180  # limit for a short command on the head
 STOP_SECONDS = 90  # time for a driver to record its last reports; Ray's own default is 3
 SWEEP_ID = "SOUNDINGS_SWEEP"  # environment variable of the driver: the id of the submitted sweep
 OVER = ("STOPPED", "SUCCEEDED", "FAILED")
-# Names that are not copied for a job. The ignore files are among them, because Ray would leave out
-# the files that they name.
-IGNORED = ("__pycache__", "*.pyc", ".git", ".venv", "*.egg-info", ".gitignore", ".rayignore")
 
 
 def sweep_id(name: str, results: str) -> str:
@@ -87,6 +84,8 @@ class JobServer:
                 f"{address.rpartition('@')[2]}: no job server; write its URL, as in "
                 "--address http://head:8265"
             )
+        if auth.is_loopback(str(parts.hostname)):
+            proxies.ask_directly(str(parts.hostname))
         mode = self._get("/api/authentication_mode")
         if mode.get("authentication_mode") == "token":
             if not auth.use_token():
@@ -97,6 +96,7 @@ class JobServer:
         from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
 
+        logging.getLogger("ray").setLevel(logging.ERROR)  # it gives advice on other ways to send
         for name in ("dashboard_sdk", "job.sdk"):  # they log each upload and each connection
             logging.getLogger(f"ray.dashboard.modules.{name}").setLevel(logging.WARNING)
         try:
@@ -107,7 +107,7 @@ class JobServer:
                 f"were started with, in {auth.token_file()} or {auth.TOKEN}"
             ) from error
         except (RuntimeError, ConnectionError, OSError) as error:
-            raise BadInput(f"{self.address}: {first_line(error)}") from error
+            raise BadInput(f"{self.address}: {first_line(error)}{self._proxy()}") from error
         cluster_version = ray_internals.server_version(self._client)
         if cluster_version != __version__:
             raise BadInput(
@@ -158,7 +158,7 @@ class JobServer:
         sweep: str,
         command: Sequence[str],
         metadata: Mapping[str, str],
-        ships: Sequence[Path] = (),
+        package: Package,
     ) -> tuple[Job, bool]:
         """Start a job of a sweep unless one of its jobs is at work.
 
@@ -166,8 +166,7 @@ class JobServer:
             sweep: id of the sweep.
             command: command line of the driver.
             metadata: metadata of the job, to which the sweep's id is added.
-            ships: files and folders that are copied, under their own names, into the folder in
-                which the command runs.
+            package: files that are copied into the folder in which the command runs.
 
         Returns:
             The job that is started or at work, and whether it is new.
@@ -182,7 +181,8 @@ class JobServer:
         submission = f"{sweep}.{number}"
         job_metadata = {"soundings": sweep, **metadata}
         environment = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), SWEEP_ID: sweep}
-        with _folder(ships) as folder:
+        with tempfile.TemporaryDirectory(prefix="soundings-") as folder:
+            package.copy(Path(folder))
             try:
                 self._client.submit_job(
                     entrypoint=f"exec {shlex.join(command)}",
@@ -263,31 +263,34 @@ class JobServer:
         """Return the server's answer to a request without a token."""
         try:
             with urllib.request.urlopen(self.address + path, timeout=ANSWER_SECONDS) as answer:
-                content: dict[str, Any] = json.load(answer)
-        except (urllib.error.HTTPError, ValueError) as error:
-            raise BadInput(f"{self.address}: what answers there is no job server of Ray") from error
+                content = json.load(answer)
+            if not isinstance(content, dict):
+                raise ValueError(content)
+        except (urllib.error.HTTPError, http.client.HTTPException, ValueError) as error:
+            raise BadInput(
+                f"{self.address}: what answers there is no job server of Ray{self._proxy()}"
+            ) from error
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise BadInput(
                 f"{self.address}: no answer from a Ray cluster there ({reason}); is the address "
                 "right, is its dashboard reachable from here (a tunnel, a firewall)?"
+                f"{self._proxy()}"
             ) from error
         return content
+
+    def _proxy(self) -> str:
+        """Return the end of a sentence on a failed request, if it went through a proxy."""
+        variable = proxies.proxy_variable(self.address)
+        if not variable:
+            return ""
+        host = urlsplit(self.address).hostname
+        return (
+            f" (It was asked through the proxy that {variable} names; to ask it directly, put "
+            f"{host} into no_proxy.)"
+        )
 
 
 async def _next(lines: Any) -> str:
     text: str = await anext(lines)
     return text
-
-
-@contextmanager
-def _folder(ships: Sequence[Path]) -> Iterator[str]:
-    """Provide a temporary folder with copies of the files and folders that go with a job."""
-    with tempfile.TemporaryDirectory(prefix="soundings-") as folder:
-        for path in ships:
-            copy = Path(folder) / path.resolve().name
-            if path.is_dir():
-                shutil.copytree(path, copy, ignore=shutil.ignore_patterns(*IGNORED))
-            else:
-                shutil.copy(path, copy)
-        yield folder

@@ -50,7 +50,7 @@ def check_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     """
     if not _has_ledger(paths):
         return
-    if not paths.manifest.exists():
+    if not paths.has_manifest():
         raise BadInput(
             f"{paths.folder} has a ledger, but not {paths.manifest.name}, which says what "
             "sweep it is of; put it back, or name another folder with --results"
@@ -86,8 +86,9 @@ def write_manifest(plan: Plan, paths: SweepPaths, extend: bool = False) -> None:
     check_manifest(plan, paths, extend)
     identity = identity_of(paths.read_manifest()) if _has_ledger(paths) else uuid.uuid4().hex
     text = json.dumps(_manifest(plan) | {IDENTITY: identity}, indent=1)
-    if paths.manifest.exists() and paths.manifest.read_text(encoding="utf-8") == text:
-        return
+    with storage.named(paths.manifest):
+        if paths.has_manifest() and paths.manifest.read_text(encoding="utf-8") == text:
+            return
     # Written durably: without sweep.json nobody can tell which sweep the ledger belongs to.
     storage.write(paths.manifest, text.encode(), durable=True)
 

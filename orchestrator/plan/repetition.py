@@ -60,7 +60,7 @@ def recorded_repetitions(paths: SweepPaths, of: str) -> dict[str, dict[str, Any]
         Trial and configuration by the id of the cell; nothing if the manifest does not exist yet or
         records that another sweep is repeated.
     """
-    if not paths.manifest.exists():
+    if not paths.has_manifest():
         return {}
     manifest = paths.read_manifest()
     if manifest["search"].get("of") != of:

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestrator.spec.messages import SpecError
 from orchestrator.spec.space import narrow
-from orchestrator.spec.training import Count, Model
+from orchestrator.spec.training import Count, Model, SweepName
 from trainables.space import Domain
 
 
@@ -35,7 +35,7 @@ class SearchSpec(Model):
     """
 
     method: Literal["random", "gp", "list", "repeat"] = "random"
-    of: str | None = None
+    of: SweepName | None = None
     configurations: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
     samples: Count
     space: dict[str, Any] = Field(default_factory=dict)

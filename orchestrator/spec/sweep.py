@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import BadInput
+from orchestrator.paths import OF_MLFLOW
 from orchestrator.spec import yaml_lines
 from orchestrator.spec.messages import SpecError, sentences
 from orchestrator.spec.named import ArchitectureSpec, Budget, TaskSpec, require_unique
@@ -19,7 +20,7 @@ from orchestrator.spec.scheduler import SchedulerSpec
 from orchestrator.spec.search import SearchSpec
 from orchestrator.spec.small import apply_small
 from orchestrator.spec.space import fix, narrow
-from orchestrator.spec.training import Count, Model, Training, TrainingSpec, resolve
+from orchestrator.spec.training import Count, Model, SweepName, Training, TrainingSpec, resolve
 from trainables import architectures, tasks
 from trainables.registry import nearest
 from trainables.space import Domain, Space
@@ -47,7 +48,7 @@ class SweepSpec(Model):
         recovery: protection against machines that die.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    name: SweepName
     seed: Annotated[int, Field(ge=0)]
     architectures: Annotated[list[ArchitectureSpec], Field(min_length=1)]
     depths: Annotated[list[Depth], Field(min_length=1)]
@@ -63,7 +64,7 @@ class SweepSpec(Model):
     @field_validator("name")
     @classmethod
     def _free(cls, name: str) -> str:
-        if name in ("mlflow.db", "mlartifacts"):
+        if name in OF_MLFLOW:
             raise ValueError(f"'name' is '{name}', but MLflow's store is called so: take another")
         if name.endswith((".yaml", ".yml")):
             raise ValueError(f"'name' is '{name}', but a sweep's file ends so: leave the end out")

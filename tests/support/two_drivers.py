@@ -9,7 +9,8 @@ how much time passes in between.
 from __future__ import annotations  # a method is called list, as in obstore
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,8 @@ from trainables.storage import ObjectPath, Patience
 from trainables.storage.objects import ObjectStore
 
 T = TypeVar("T")
+Entry = dict[str, Any]
+Entries = list[Entry]
 
 TRIALS, STEPS = 3, 3  # the sweep: trials, and reports of each
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,14 +137,14 @@ class Client:
     def head(self, key: str) -> dict[str, Any]:
         return self._request(lambda: self._meta(key))
 
-    def delete(self, keys: str | list[str]) -> None:
+    def delete(self, keys: str | Sequence[str]) -> None:
         def effect() -> None:
             for key in [keys] if isinstance(keys, str) else keys:
                 self.world.objects.pop(key, None)
 
         self._request(effect)
 
-    def list(self, prefix: str, chunk_size: int = 0) -> Iterator[list[dict[str, Any]]]:
+    def list(self, prefix: str, chunk_size: int = 0) -> Iterator[Entries]:
         return iter([self._request(lambda: self._below(prefix))])
 
     def list_with_delimiter(self, prefix: str) -> dict[str, Any]:
@@ -155,7 +158,7 @@ class Client:
 
         return self._request(effect)
 
-    def _below(self, prefix: str) -> list[dict[str, Any]]:
+    def _below(self, prefix: str) -> Entries:
         keys = [key for key in self.world.objects if key.startswith(f"{prefix.strip('/')}/")]
         return [self._meta(key) for key in sorted(keys)]
 
@@ -265,7 +268,7 @@ def simulated(world: World) -> Any:
     stack = mock.patch.multiple
     patches = [
         stack(lease, clock=lambda: world.seconds, LOOK_SECONDS=0.0),
-        stack(lease.time, sleep=lambda seconds: _pass(world, seconds)),
+        stack(time, sleep=lambda seconds: _pass(world, seconds)),
         stack(ObjectStore, now=lambda _: world.now),
         stack(storage, REQUESTS_AT_ONCE=1),
         stack(writer_module, MERGED_AT_ONCE=3),

@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -40,6 +40,7 @@ __all__ = [
     "location",
     "make_folder",
     "move",
+    "named",
     "names",
     "remove",
     "side_by_side",
@@ -51,7 +52,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 REQUESTS_AT_ONCE = 16
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)
 
 
 def location(text: str) -> Location:
@@ -130,7 +131,7 @@ def write(where: Location, content: bytes | memoryview, durable: bool = False) -
         return
     hidden = where.with_name(f".{where.name}.{os.getpid()}.tmp")
     try:
-        with hidden.open("wb") as file:
+        with named(where), hidden.open("wb") as file:
             file.write(content)
             file.flush()
             if durable:
@@ -153,6 +154,24 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def named(where: Location) -> Iterator[None]:
+    """Let errors of the block name a file.
+
+    The system names the file when it cannot be opened, but not when an open one cannot be read or
+    written.
+
+    Args:
+        where: file that the block reads or writes.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(where)
+        raise
 
 
 def make_folder(where: Location) -> None:

@@ -1,6 +1,7 @@
 """Writes tables as files for papers: CSV, Parquet, Markdown and LaTeX."""
 
 import io
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -52,7 +53,7 @@ def markdown(table: Table) -> str:
     """Return the table with its title and notes as GitHub-flavoured Markdown."""
 
     def line(cells: Iterable[object]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(_in_markdown(str(cell)) for cell in cells) + " |"
 
     shown = table.shown
     numeric = [":--" if i < table.index else "--:" for i in range(len(shown.columns))]
@@ -60,3 +61,9 @@ def markdown(table: Table) -> str:
     lines += [line(row) for row in shown.itertuples(index=False)]
     lines += [text for note in table.notes for text in ("", note)]
     return "\n".join(lines) + "\n"
+
+
+def _in_markdown(text: str) -> str:
+    """Return a text as a cell of a table: on one line, without a column's end and HTML in it."""
+    text = " ".join(text.splitlines()).replace("|", "\\|")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)

@@ -74,6 +74,27 @@ def test_plan_shows_cells_and_the_reasons_of_cells_that_cannot_exist(call, tmp_p
     assert "1 cell, 6 trials of 2 networks, 96 training steps if none is stopped early" in out
 
 
+def test_plan_shows_options_as_they_are_and_not_as_markup_of_the_terminal(
+    call, tmp_path, monkeypatch
+):
+    """Unmatched brackets would end the command, matched ones and names of signs would vanish."""
+    (tmp_path / "bracketed.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from trainables.architectures.vanilla import RNN\n"
+        "class Net(RNN):\n"
+        "    @dataclass(frozen=True)\n"
+        "    class Options(RNN.Options):\n"
+        "        note: str = ''\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    note = "[/b] [red]x :warning:"
+    path = small_file(
+        tmp_path, architectures=[{"name": "bracketed:Net", "options": {"note": note}}]
+    )
+    code, out, _ = call("plan", path)
+    assert code == 0 and note in out
+
+
 def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
     path = small_file(tmp_path)
     (tmp_path / "file").write_text("")

@@ -216,6 +216,24 @@ def test_status_prints_sentences_for_people_and_json_for_scripts(call, folder, t
     assert [cell["cell"] for cell in status["cells"]] == [RNN, GRU]
 
 
+def test_a_name_may_end_with_the_slash_of_a_completed_folder(call, folder):
+    for command in ("status", "tables", "sync", "stop"):
+        plain = call(command, "small")
+        assert plain[0] == 0
+        if command != "sync":  # which adds the runs that are missing
+            assert call(command, "small/") == plain
+    assert call("sync", "small/")[1].startswith("0 runs written to sqlite:///results/mlflow.db, ")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "/", "a/b", "results/small", "/tmp/small", "x" * 300])
+def test_a_path_in_place_of_a_name_is_refused(call, folder, name, tmp_path):
+    for command in ("status", "tables", "report", "sync", "browse", "resume", "stop"):
+        code, out, err = call(command, name)
+        assert (code, out) == (2, "") and len(err) < 300
+        assert "is no name of a sweep, which is that of its folder in the results folder" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results"]
+
+
 def test_status_without_a_name_prints_one_line_for_each_sweep(call, folder, tmp_path):
     Folder.of(tmp_path / "results", name="another")
     lines = call("status")[1].splitlines()

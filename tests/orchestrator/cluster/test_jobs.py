@@ -7,8 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import ray
 
+from orchestrator.cli import submitted
 from orchestrator.cluster import auth
 from orchestrator.cluster.jobs import sweep_id
+from orchestrator.errors import BadInput
 from tests.support.command import soundings
 from tests.support.small import small_file
 
@@ -18,7 +20,7 @@ TOKEN = "the token"
 class Server:
     """Answers as a Ray cluster's dashboard does."""
 
-    def __init__(self, mode="token", version=ray.__version__, jobs=(), text=None):
+    def __init__(self, mode="token", version=ray.__version__, jobs=(), text=None, refusal=None):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 authorization = self.headers.get("Authorization")
@@ -31,7 +33,13 @@ class Server:
                 if self.path == "/api/version":
                     content = {"ray_version": version, "version": "4", "ray_commit": "x"}
                     return self.answer(200, json.dumps(content))
+                if self.path.startswith("/api/packages"):
+                    return self.answer(404, "")
                 return self.answer(200, json.dumps(list(jobs)))
+
+            def do_PUT(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.answer(500, refusal)
 
             def answer(self, status, body):
                 self.send_response(status)
@@ -149,6 +157,60 @@ def test_resume_of_a_submitted_sweep_refuses_a_results_folder(folder):
 def test_submit_refuses_an_address_where_another_server_answers(folder):
     with Server(text="<html>hello</html>") as server:
         assert "what answers there is no job server of Ray" in submit(folder, server.address)
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "null", '"token"'])
+def test_submit_refuses_an_address_where_another_json_server_answers(folder, text):
+    with Server(text=text) as server:
+        assert "what answers there is no job server of Ray" in submit(folder, server.address)
+
+
+def test_a_proxy_is_not_asked_for_this_machine_and_named_for_others(folder, monkeypatch):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "example.org")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with Server(mode="disabled", version="2.40.0") as server:
+        assert "has Ray 2.40.0" in submit(folder, server.address, "--insecure")
+    refused = submit(folder, "http://192.0.2.1:8265")
+    assert "no answer from a Ray cluster there" in refused
+    assert "through the proxy that HTTP_PROXY names; to ask it directly, put 192.0.2.1" in refused
+
+
+@pytest.mark.parametrize(
+    ("refusal", "shown"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "job_head.py", line 1\n    read()\n'
+            "aiohttp.HTTPRequestEntityTooLarge: Request Entity Too Large\n",
+            "status code 500: aiohttp.HTTPRequestEntityTooLarge: Request Entity Too Large",
+        ),
+        (
+            "<!DOCTYPE html>\n<html><title>502 Bad\nGateway</title><body>nginx</body></html>",
+            "status code 500: a page of HTML, '502 Bad Gateway'",
+        ),
+    ],
+)
+def test_the_refusal_of_a_job_server_is_one_sentence(folder, refusal, shown):
+    with Server(mode="disabled", refusal=refusal) as server:
+        error = submit(folder, server.address, "--insecure", "--results", "/r", code=1)
+    assert error.endswith(shown)
+    assert (
+        len(error.splitlines()) == 2
+    )  # the first is the warning that any cluster of this kind gets
+
+
+def test_a_package_that_is_too_large_is_refused_before_a_server_is_asked(folder):
+    (folder / "mine").mkdir()
+    (folder / "mine/__init__.py").touch()
+    with (folder / "mine/weights.bin").open("wb") as file:
+        file.truncate(101 * 1024**2)
+    away, files = "http://127.0.0.1:1", {"package": folder / "mine", "insecure": False}
+    with pytest.raises(BadInput, match=r"101\.0 MB would go with the job"):
+        submitted.resume(away, "a-123456", options=[], **files)
+    where = {"results": folder, "mlflow": None, "small": False}
+    with pytest.raises(BadInput, match=r"101\.0 MB would go with the job"):
+        submitted.submit(away, folder / "small.yaml", verb="run", **where, **files)
 
 
 def test_commands_on_a_sweep_that_the_cluster_does_not_know_are_refused(folder, monkeypatch):

@@ -35,6 +35,13 @@ def test_all_tables_are_written_in_every_form(at_random, tmp_path):
     assert sorted(folder.iterdir()) == sorted(paths)  # no temporary file is left
 
 
+def test_a_label_with_signs_of_markdown_and_html_stays_in_its_cell():
+    label = "mine:Net(note=a|b\n<script>x</script> 1 < 2)"
+    frame = pd.DataFrame({"architecture": [label], "value": ["1"]})
+    *_, row = markdown(Table("name", "title", frame, frame, 1)).rstrip().split("\n")
+    assert split_row(row) == ["mine:Net(note=a|b &lt;script>x&lt;/script> 1 < 2)", "1"]
+
+
 def with_none(frame):
     """Return the frame with None for every missing value."""
     return frame.astype(object).where(frame.notna(), None)
