@@ -7,6 +7,7 @@ import pickle
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +102,7 @@ def test_write_creates_a_file_or_replaces_its_content(place):
     # The last content is larger than one part of an upload.
     for content in (
         b"first",
+        memoryview(pa.py_buffer(b"of Arrow")),
         b"",
         b"x" * 12_000_000,
     ):
@@ -227,9 +229,10 @@ def test_retries_end_when_patience_is_over_or_a_stop_is_asked_for(s3):
 def test_a_store_that_the_client_refuses_raises_a_store_error(monkeypatch):
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    store = ObjectStore("s3", BUCKET, "scheme=ftp&endpoint_override=127.0.0.1:1")
-    with pytest.raises(StoreError, match=r"cannot be listed: .*ftp"):
-        storage.names(ObjectPath(store, "x"))
+    store = ObjectStore("s3", BUCKET, "scheme=http&endpoint_override=127.0.0.1:1")
+    with pytest.raises(StoreError, match="cannot be written: .*illegal character") as caught:
+        storage.write(ObjectPath(store, "line\nbreak"), b"x")
+    assert "\n" not in str(caught.value).partition("cannot be")[2]
 
 
 def test_a_request_that_the_store_refuses_raises_a_store_error_of_one_line(s3):

@@ -360,8 +360,9 @@ class ObjectPath:
         Raises:
             StoreError: the object could not be written; an earlier one is unchanged.
         """
+        data = memoryview(content).cast("B")  # obstore takes no other kind, such as Arrow's
         self.store.attempt(
-            lambda client: client.put(self.key, content), f"{self.shown}: cannot be written"
+            lambda client: client.put(self.key, data), f"{self.shown}: cannot be written"
         )
 
     def write_if(
