@@ -456,4 +456,4 @@ def reason(error: Exception) -> str:
         return "no answer in time"
     if "HTTP error" in text and details:
         return "the connection was cut"
-    return next(iter(text.splitlines()), "") or type(error).__name__
+    return " ".join(text.split()) or type(error).__name__
