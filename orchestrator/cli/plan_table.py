@@ -1,5 +1,8 @@
 """Prints a plan: its cells, what a trial of each needs, and what the sweep will cost."""
 
+import math
+from collections.abc import Collection, Iterator
+
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +14,7 @@ from orchestrator.plan.resources import GIGABYTE, GPU_BYTES, trial_resources
 from trainables.architectures import check_options, find
 
 RESOURCES = ("cpus", "gpus", "memory")
+MOST_LISTED = 5  # rungs that a warning names
 
 
 def print_plan(plan: Plan, device: Device, console: Console) -> None:
@@ -60,6 +64,8 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
         )
     if plan.lacking:
         say(f"cannot run yet: {plan.lacking}", console)
+    for sentence in _skipped_rungs(plan):
+        say(sentence, console)
     if plan.spec.resources.gpus is None and any(trial.gpus for trial in resources.values()):
         say(
             f"gpus: of cards with {GPU_BYTES / GIGABYTE:.0f} GB; on a machine without any, such "
@@ -68,6 +74,29 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
         )
     for line in _totals(plan, device):
         say(line, console)
+
+
+def _skipped_rungs(plan: Plan) -> Iterator[str]:
+    """Yield a warning for each task whose reports are too seldom for early stopping."""
+    scheduler = plan.spec.scheduler
+    for label, training in {cell.task.label: cell.training for cell in plan.cells}.items():
+        schedule = (training.steps, training.evaluation_interval)
+        if skipped := scheduler.skipped(*schedule):
+            judged = scheduler.judged(*schedule).values()
+            yield (
+                f"warning: {label} reports every {training.evaluation_interval:,} steps, too "
+                f"seldom for early stopping: no trial is judged at the {_listed(skipped)}, "
+                + (f"only at the {_listed(judged)}" if judged else "so none is stopped")
+                + "; lower training.evaluation_interval, or raise scheduler.grace or "
+                "scheduler.reduction_factor"
+            )
+
+
+def _listed(rungs: Collection[float]) -> str:
+    """Return the first steps at or behind some rungs, as ``rungs 10, 30, 90 and 2 more``."""
+    steps = [f"{math.ceil(rung):,}" for rung in rungs]
+    more = f" and {len(steps) - MOST_LISTED:,} more" if len(steps) > MOST_LISTED else ""
+    return f"rung{'s' if len(steps) > 1 else ''} {', '.join(steps[:MOST_LISTED])}{more}"
 
 
 def _totals(plan: Plan, device: Device) -> list[str]:

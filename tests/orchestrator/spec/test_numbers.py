@@ -70,6 +70,12 @@ TOGETHER = [
         "without rungs would never be stopped",
     ),
     (
+        "grace: 20",
+        "grace: 1, reduction_factor: 1.0001",
+        "16: scheduler.reduction_factor is 1.0001, which makes 46,055 rungs of a trial of digits, "
+        "but there may be 1,000: take a larger factor, such as 3",
+    ),
+    (
         "{method: asha, grace: 20}",
         "{method: none, brackets: 2}",
         "16: scheduler none stops nothing and has no 'brackets'",
