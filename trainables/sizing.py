@@ -62,13 +62,14 @@ def _count(
 ) -> int:
     # All layers above the first are alike: build one of them, and count it as often as needed.
     built = max(2, layer.minimal_depth)
-    counted, upper = _counted(layer, name, options, inputs, outputs, hidden, built)
+    kind: Any = layer  # mypy takes the hash of a layer for that of its class
+    counted, upper = _counted(kind, name, options, inputs, outputs, hidden, built)
     return counted + (depth - built) * upper
 
 
 @lru_cache(maxsize=100_000)
 def _counted(
-    layer: type[Layer], name: str, options: str, inputs: int, outputs: int, hidden: int, depth: int
+    layer: Any, name: str, options: str, inputs: int, outputs: int, hidden: int, depth: int
 ) -> tuple[int, int]:
     """Return the parameter counts of a network that is built, and of its last layer."""
     network = Network(
@@ -113,7 +114,8 @@ def solve(
             the budget; the message then names the smallest sufficient budget.
     """
     require_depth(name, depth)
-    layer, text = find(name), json.dumps(options, sort_keys=True)
+    layer: Any = find(name)
+    text = json.dumps(options, sort_keys=True)
     multiple = layer.width_multiple(_checked(layer, name, text))
 
     def parameters(hidden: int) -> int:
@@ -152,12 +154,12 @@ def solve(
     return Size(hidden, parameters(hidden), unrounded)
 
 
-def _interpolated(counts: Mapping[int, int], width: int) -> float:
-    """Return the value at a width of the polynomial through some counts, by Lagrange's formula."""
+def _interpolated(counts: Mapping[int, int], width: int) -> int:
+    """Return the value at a width of the polynomial through some counts (Lagrange's formula)."""
     value = 0.0
     for here, counted in counts.items():
         term = float(counted)
         for other in counts.keys() - {here}:
             term *= (width - other) / (here - other)
         value += term
-    return value
+    return round(value)

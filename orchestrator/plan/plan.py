@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from orchestrator.errors import BadInput
@@ -24,6 +24,8 @@ from trainables.storage import Location
 # Number of configurations of a cell whose evaluation sets are measured, if the size of the set
 # depends on the configuration.
 SAMPLED_CONFIGURATIONS = 20
+MOST_CELLS = 100_000  # of a sweep, the impossible ones among them; to size so many takes minutes
+MOST_TRIALS = 10_000_000  # of a sweep
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class Plan:
             return repeated
         space = cell.space
         if self.spec.search.method == "list":
-            space = {**space, **self.spec.fixed(index, cell.architecture, cell.task)}
+            fixed = self.spec.fixed(index, cell.architecture, cell.task)
+            space = {name: fixed.get(name, domain) for name, domain in space.items()}
         return draw(space, self.spec.seed, cell.id, index)
 
     def held_out_sizes(self, cell: Cell) -> list[int]:
@@ -151,11 +154,25 @@ class Plan:
             One number; or, if the size depends on the configuration, a number for each of the
             first ``SAMPLED_CONFIGURATIONS`` configurations.
         """
+        if cell.id not in self._held_out_sizes:
+            self._held_out_sizes[cell.id] = self._measure_held_out(cell)
+        return self._held_out_sizes[cell.id]
+
+    @cached_property
+    def _held_out_sizes(self) -> dict[str, list[int]]:
+        """Hold what is measured once for each cell; resources and cost both ask for it."""
+        return {}
+
+    def _measure_held_out(self, cell: Cell) -> list[int]:
         task = tasks.shared(cell.task.name, cell.task.options)
         if not task.hyperparameters:
             return [task.held_out_size]
+        # The others, which are many, do not matter to the task. Each has a random stream of its
+        # own, so those of the task are drawn as in the trial.
+        own = {name: cell.space[name] for name in task.hyperparameters}
+        drawn = replace(cell, space=own)
         return [
-            task.configured(self.configuration(cell, index), cell.parameters).held_out_size
+            task.configured(self.configuration(drawn, index), cell.parameters).held_out_size
             for index in range(min(self.spec.search.samples, SAMPLED_CONFIGURATIONS))
         ]
 
@@ -192,9 +209,12 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
             no configurations to repeat, and its ``lacking`` says why.
 
     Raises:
-        BadInput: no cell of the grid is possible, two cells have the same id, there is nothing to
-            repeat, or the repeated sweep was trained differently.
+        BadInput: the sweep is too large, no cell of the grid is possible, two cells have the same
+            id, there is nothing to repeat, or the repeated sweep was trained differently.
     """
+    of_each_task = len(spec.architectures) * len(spec.depths)
+    places = sum(of_each_task * len(spec.budgets_of(task)) for task in spec.tasks)
+    _require_at_most(MOST_CELLS, places, spec, "cells", "shorten its lists")
     repeated, lacking = None, ""
     if spec.search.of is not None:
         repeated = recorded_repetitions(SweepPaths(results, spec.name), spec.search.of)
@@ -229,7 +249,17 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
             f"sweep '{spec.name}' has {count} cells called '{name}': their options differ only in "
             "signs; put them into sweeps of their own"
         )
-    return Plan(spec, tuple(cells), tuple(impossible), lacking)
+    plan = Plan(spec, tuple(cells), tuple(impossible), lacking)
+    _require_at_most(MOST_TRIALS, plan.trial_count, spec, "trials", "lower search.samples")
+    return plan
+
+
+def _require_at_most(most: int, number: int, spec: SweepSpec, things: str, remedy: str) -> None:
+    if number > most:
+        raise BadInput(
+            f"sweep '{spec.name}' has {number:,} {things}, but may have at most {most:,}; "
+            f"{remedy}, or split the sweep"
+        )
 
 
 def _cell(spec: SweepSpec, place: Place) -> Cell:

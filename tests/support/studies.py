@@ -21,7 +21,6 @@ from orchestrator.plan.remaining import (
     Remaining,
     TrialSelection,
     remaining,
-    require_feasible_size,
 )
 from orchestrator.plan.repair import repair, start_errored_over
 from orchestrator.views.study.study import Study
@@ -131,7 +130,6 @@ def subtracted(
     fresh: bool = False,
 ) -> Remaining:
     """Return the trials that a run of the plan takes up, as the command finds them."""
-    require_feasible_size(plan)
     left = remaining(plan, repair(plan, paths), selection)
     return start_errored_over(paths, left) if fresh else left
 
