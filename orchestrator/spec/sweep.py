@@ -13,13 +13,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from orchestrator.errors import BadInput
 from orchestrator.spec import yaml_lines
 from orchestrator.spec.messages import SpecError, sentences
-from orchestrator.spec.named import ArchitectureSpec, Budget, TaskSpec, require_unique
+from orchestrator.spec.named import LISTED, ArchitectureSpec, Budget, TaskSpec, require_unique
 from orchestrator.spec.resources import RecoverySpec, ResourcesSpec
 from orchestrator.spec.scheduler import MOST_RUNGS, SchedulerSpec
 from orchestrator.spec.search import SearchSpec
 from orchestrator.spec.small import apply_small
 from orchestrator.spec.space import fix, narrow
-from orchestrator.spec.training import Count, Model, Training, TrainingSpec, resolve
+from orchestrator.spec.training import Count, Model, SweepName, Training, TrainingSpec, resolve
 from trainables import architectures, tasks
 from trainables.registry import nearest
 from trainables.space import Domain, Space
@@ -47,12 +47,12 @@ class SweepSpec(Model):
         recovery: protection against machines that die.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+    name: SweepName
     seed: Annotated[int, Field(ge=0)]
-    architectures: Annotated[list[ArchitectureSpec], Field(min_length=1)]
-    depths: Annotated[list[Depth], Field(min_length=1)]
-    tasks: Annotated[list[TaskSpec], Field(min_length=1)]
-    budgets: Annotated[list[Budget], Field(min_length=1)]
+    architectures: Annotated[list[ArchitectureSpec], LISTED]
+    depths: Annotated[list[Depth], LISTED]
+    tasks: Annotated[list[TaskSpec], LISTED]
+    budgets: Annotated[list[Budget], LISTED]
     search: SearchSpec
     scheduler: SchedulerSpec
     training: TrainingSpec = TrainingSpec()

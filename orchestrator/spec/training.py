@@ -11,6 +11,9 @@ from trainables.tasks import Objective, Protocol
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, le=10**9)]
 
+# Names of sweeps are names of folders.
+SweepName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+
 # Number of reports of a trial that is not stopped early, if the sweep file gives no
 # evaluation_interval.
 REPORTS = 20
