@@ -147,9 +147,9 @@ def main() -> None:
             total += figures
             if number % 10 == 0:
                 print(dict(total), flush=True)
-    figures = {key: total[key] for key in (*total, "lost", "doubled", "wrong")}
-    figures["seconds"] = round(time.perf_counter() - begin)
-    record("paused_drivers", figures, arguments.record)
+    total["seconds"] = round(time.perf_counter() - begin)
+    names = ("moments", "stopped", "cut", "left", "reports", "lost", "doubled", "wrong", "seconds")
+    record("paused_drivers", {name: total[name] for name in names}, arguments.record)
 
 
 if __name__ == "__main__":

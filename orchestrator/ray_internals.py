@@ -107,6 +107,11 @@ def is_in_bracket(asha: Any, trial_id: str) -> bool:
     return trial_id in asha._trial_info
 
 
+def rungs_of(asha: Any, trial_id: str) -> list[float]:
+    """Return the training steps of the rungs of the bracket that a trial is in, descending."""
+    return [rung for rung, _ in asha._trial_info[trial_id]._rungs]
+
+
 @contextmanager
 def without_decisions(asha: Any, trial_id: str) -> Iterator[None]:
     """Add a trial's reports to their rungs while the block runs, without stopping the trial.

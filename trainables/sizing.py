@@ -1,16 +1,21 @@
 """Finds the hidden width that a parameter budget allows, by counting the real network.
 
-Networks are built on torch's meta device, which allocates no memory for their parameters.
+Networks are built on torch's meta device, which allocates no memory for their parameters. One that
+was counted is not built again: cells that differ in depth and budget share most of them.
 """
 
+import bisect
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 
 from trainables.architectures import (
     Impossible,
+    Layer,
     Network,
     check_options,
     find,
@@ -48,21 +53,43 @@ def count(
         depth: number of layers.
         options: options of the architecture.
     """
-    layer = find(name)
-    # All layers above the first are alike: build few of them and add the others to the count.
-    built = min(depth, max(2, layer.minimal_depth))
+    text = json.dumps(options, sort_keys=True)
+    return _count(find(name), name, text, inputs, outputs, hidden, depth)
+
+
+def _count(
+    layer: type[Layer], name: str, options: str, inputs: int, outputs: int, hidden: int, depth: int
+) -> int:
+    # All layers above the first are alike: build one of them, and count it as often as needed.
+    built = max(2, layer.minimal_depth)
+    kind: Any = layer  # mypy takes the hash of a layer for that of its class
+    counted, upper = _counted(kind, name, options, inputs, outputs, hidden, built)
+    return counted + (depth - built) * upper
+
+
+@lru_cache(maxsize=100_000)
+def _counted(
+    layer: Any, name: str, options: str, inputs: int, outputs: int, hidden: int, depth: int
+) -> tuple[int, int]:
+    """Return the parameter counts of a network that is built, and of its last layer."""
     network = Network(
         layer,
         inputs=inputs,
         outputs=outputs,
         hidden=hidden,
-        depth=built,
+        depth=depth,
         lanes=1,
-        options=check_options(name, options),
+        options=_checked(layer, name, options),
         device=torch.device("meta"),
     )
     upper = sum(parameter.numel() for parameter in network.layers[-1].parameters())
-    return network.parameter_count() + (depth - built) * upper
+    return network.parameter_count(), upper
+
+
+@lru_cache(maxsize=1000)
+def _checked(layer: type[Layer], name: str, options: str) -> Any:
+    """Return an instance of the options of an architecture, whose class is ``layer``."""
+    return check_options(name, json.loads(options))
 
 
 def solve(
@@ -70,7 +97,9 @@ def solve(
 ) -> Size:
     """Return the largest width whose parameter count does not exceed ``budget``.
 
-    The number of networks that are counted grows with the logarithm of the width.
+    The number of networks that are counted grows with the logarithm of the width. Beyond the powers
+    of two, which cells share, it is two or three where the count is a polynomial in the width, as
+    it is for every registered architecture.
 
     Args:
         name: registered name or dotted path of the architecture.
@@ -85,12 +114,12 @@ def solve(
             the budget; the message then names the smallest sufficient budget.
     """
     require_depth(name, depth)
-    multiple = find(name).width_multiple(check_options(name, options))
+    layer: Any = find(name)
+    text = json.dumps(options, sort_keys=True)
+    multiple = layer.width_multiple(_checked(layer, name, text))
 
     def parameters(hidden: int) -> int:
-        return count(
-            name, inputs=inputs, outputs=outputs, hidden=hidden, depth=depth, options=options
-        )
+        return _count(layer, name, text, inputs, outputs, hidden, depth)
 
     smallest = parameters(multiple)
     if smallest > budget:
@@ -103,9 +132,17 @@ def solve(
     low, high = 1, 2
     while parameters(high * multiple) <= budget:
         low, high = high, 2 * high
+    # The width that the counts at powers of two lead to is tried first, so that few are left.
+    powers = [width for width in (high, low, low // 2, low // 4) if 0 < width * multiple != inputs]
+    counts = {width: parameters(width * multiple) for width in powers}
+    likely = low + bisect.bisect_right(
+        range(low + 1, high), budget, key=lambda width: _interpolated(counts, width)
+    )
+    probes = [likely + 1, likely]
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if parameters(middle * multiple) <= budget else (low, middle)
+        probe = probes.pop() if probes else (low + high) // 2
+        if low < probe < high:
+            low, high = (probe, high) if parameters(probe * multiple) <= budget else (low, probe)
     hidden = low * multiple
     # More units need more parameters, with one exception: layers that project their input to the
     # hidden width need no projection where the two widths are equal.
@@ -115,3 +152,14 @@ def solve(
     while unrounded + 1 < hidden + multiple and parameters(unrounded + 1) <= budget:
         unrounded += 1
     return Size(hidden, parameters(hidden), unrounded)
+
+
+def _interpolated(counts: Mapping[int, int], width: int) -> int:
+    """Return the value at a width of the polynomial through some counts (Lagrange's formula)."""
+    value = 0.0
+    for here, counted in counts.items():
+        term = float(counted)
+        for other in counts.keys() - {here}:
+            term *= (width - other) / (here - other)
+        value += term
+    return round(value)

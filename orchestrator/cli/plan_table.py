@@ -1,6 +1,9 @@
 """Prints a plan: its cells, what a trial of each needs, and what the sweep will cost."""
 
-from rich.console import Console
+import math
+from collections.abc import Collection, Iterator, Sequence
+
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -11,7 +14,13 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.resources import GIGABYTE, GPU_BYTES, trial_resources
 from trainables.architectures import check_options, find
 
-RESOURCES = ("cpus", "gpus", "memory")
+NAMES = ("task", "architecture")  # columns that hold no numbers
+COLUMNS = (
+    *NAMES,
+    *("depth", "budget", "hidden", "counted", "under", "trials"),
+    *("cpus", "gpus", "memory"),
+)
+MOST_LISTED = 5  # rungs that a warning names
 
 
 def print_plan(plan: Plan, device: Device, console: Console) -> None:
@@ -22,27 +31,25 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
     """
     resources = trial_resources(plan)
     samples = plan.spec.search.samples
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("task", "architecture"):
-        table.add_column(name, no_wrap=True)
-    for name in ("depth", "budget", "hidden", "counted", "under", "trials", *RESOURCES):
-        table.add_column(name, justify="right", no_wrap=True)
+    rows = []
     for cell in plan.cells:
         trial = resources[cell.id]
-        table.add_row(
-            Text(heading(cell.task.label)),  # a string would be read as markup
-            Text(heading(cell.architecture.label)),
-            str(cell.depth),
-            f"{cell.budget:,}",
-            f"{cell.hidden:,}",
-            f"{cell.parameters:,}",
-            f"{100 * (1 - cell.parameters / cell.budget):.1f} %",
-            f"{samples:,} x {cell.training.steps:,}",
-            f"{trial.cpus:g}",
-            f"{trial.gpus:g}",
-            f"{trial.memory / GIGABYTE:g} GB",
+        rows.append(
+            (
+                heading(cell.task.label),
+                heading(cell.architecture.label),
+                str(cell.depth),
+                f"{cell.budget:,}",
+                f"{cell.hidden:,}",
+                f"{cell.parameters:,}",
+                f"{100 * (1 - cell.parameters / cell.budget):.1f} %",
+                f"{samples:,} x {cell.training.steps:,}",
+                f"{trial.cpus:g}",
+                f"{trial.gpus:g}",
+                f"{trial.memory / GIGABYTE:g} GB",
+            )
         )
-    console.print(table)
+    console.print(_table(rows))
     for cell in plan.cells:
         if cell.unrounded != cell.hidden:
             options = check_options(cell.architecture.name, cell.architecture.options)
@@ -61,6 +68,8 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
         )
     if plan.lacking:
         say(f"cannot run yet: {plan.lacking}", console)
+    for sentence in _skipped_rungs(plan):
+        say(sentence, console)
     if plan.spec.resources.gpus is None and any(trial.gpus for trial in resources.values()):
         say(
             f"gpus: of cards with {GPU_BYTES / GIGABYTE:.0f} GB; on a machine without any, such "
@@ -69,6 +78,49 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
         )
     for line in _totals(plan, device):
         say(line, console)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of the cells, made of one row whose texts have a line for each line of cells.
+
+    Rich takes milliseconds for a row, however short, and a sweep may have thousands of cells.
+    """
+    heights = [max(text.count("\n") for text in row) for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    texts = []
+    for name, column in zip(COLUMNS, zip(*rows, strict=True), strict=True):
+        justify: JustifyMethod = "left" if name in NAMES else "right"
+        table.add_column(name, no_wrap=True, justify=justify)
+        padded = (
+            text + "\n" * (height - text.count("\n"))
+            for text, height in zip(column, heights, strict=True)
+        )
+        texts.append(Text("\n".join(padded)))
+    table.add_row(*texts)
+    return table
+
+
+def _skipped_rungs(plan: Plan) -> Iterator[str]:
+    """Yield a warning for each task whose reports are too seldom for early stopping."""
+    scheduler = plan.spec.scheduler
+    for label, training in {cell.task.label: cell.training for cell in plan.cells}.items():
+        schedule = (training.steps, training.evaluation_interval)
+        if skipped := scheduler.skipped(*schedule):
+            judged = scheduler.judged(*schedule).values()
+            yield (
+                f"warning: {label} reports every {training.evaluation_interval:,} steps, too "
+                f"seldom for early stopping: no trial is judged at the {_listed(skipped)}, "
+                + (f"only at the {_listed(judged)}" if judged else "so none is stopped")
+                + "; lower training.evaluation_interval, or raise scheduler.grace or "
+                "scheduler.reduction_factor"
+            )
+
+
+def _listed(rungs: Collection[float]) -> str:
+    """Return the first steps at or behind some rungs, as ``rungs 10, 30, 90 and 2 more``."""
+    steps = [f"{math.ceil(rung):,}" for rung in rungs]
+    more = f" and {len(steps) - MOST_LISTED:,} more" if len(steps) > MOST_LISTED else ""
+    return f"rung{'s' if len(steps) > 1 else ''} {', '.join(steps[:MOST_LISTED])}{more}"
 
 
 def _totals(plan: Plan, device: Device) -> list[str]:

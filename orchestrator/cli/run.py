@@ -24,7 +24,6 @@ from orchestrator.plan.remaining import (
     Remaining,
     TrialSelection,
     remaining,
-    require_feasible_size,
 )
 from orchestrator.plan.repair import repair, start_errored_over
 from orchestrator.running.writer import ledger_writer
@@ -121,7 +120,6 @@ def _begin(
 ) -> Remaining:
     """Check that the sweep can run, record its manifest, and return the trials to run."""
     check_manifest(plan, paths, extended)
-    require_feasible_size(plan)
     left = remaining(plan, repair(plan, paths, writer), selection)
     if fresh:
         left = start_errored_over(paths, left, writer)

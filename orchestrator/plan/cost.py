@@ -92,8 +92,8 @@ def estimate_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
         device: device whose worker processes train the trials.
 
     Returns:
-        The cost if no trial is stopped early, and the cost if every rung lets one in
-        ``reduction_factor`` trials pass. Neither includes the time that Ray takes to start.
+        The cost if no trial is stopped early, and the cost if every report that passes a rung lets
+        one in ``reduction_factor`` trials pass. Neither includes the time that Ray takes to start.
     """
     without_stopping = with_stopping = Cost(0.0, 0.0)
     for cell in plan.cells:
@@ -126,16 +126,13 @@ def _trial(plan: Plan, cell: Cell, device: Device) -> Cost:
 def _share_trained(plan: Plan, cell: Cell) -> float:
     """Return the share of all training steps that is trained with early stopping.
 
-    Every rung is assumed to let exactly one in ``reduction_factor`` trials pass.
+    Every report that ASHA judges is assumed to let exactly one in ``reduction_factor`` trials pass.
     """
     scheduler, steps = plan.spec.scheduler, cell.training.steps
-    if scheduler.grace is None:
-        return 1.0
-    rungs = [math.ceil(rung) for rung in scheduler.rungs(steps) if rung < steps]
     trained, running, previous = 0.0, 1.0, 0
-    for rung in [*rungs, steps]:
-        trained += running * (rung - previous)
-        running, previous = running / scheduler.reduction_factor, rung
+    for report in [*scheduler.judged(steps, cell.training.evaluation_interval), steps]:
+        trained += running * (report - previous)
+        running, previous = running / scheduler.reduction_factor, report
     return trained / steps
 
 

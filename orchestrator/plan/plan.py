@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from orchestrator.errors import BadInput
@@ -27,6 +27,8 @@ from trainables.storage import Location
 # Number of configurations of a cell whose evaluation sets are measured, if the size of the set
 # depends on the configuration.
 SAMPLED_CONFIGURATIONS = 20
+MOST_CELLS = 100_000  # of a sweep, the impossible ones among them; to size so many takes minutes
+MOST_TRIALS = 10_000_000  # of a sweep
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ class Plan:
             return repeated
         space = cell.space
         if self.spec.search.method == "list":
-            space = {**space, **self.spec.fixed(index, cell.architecture, cell.task)}
+            fixed = self.spec.fixed(index, cell.architecture, cell.task)
+            space = {name: fixed.get(name, domain) for name, domain in space.items()}
         return draw(space, self.spec.seed, cell.id, index)
 
     def held_out_sizes(self, cell: Cell) -> list[int]:
@@ -157,13 +160,28 @@ class Plan:
         Raises:
             BadInput: the task, one of the user's own, works with none of them.
         """
+        if cell.id not in self._held_out_sizes:
+            self._held_out_sizes[cell.id] = self._measure_held_out(cell)
+        return self._held_out_sizes[cell.id]
+
+    @cached_property
+    def _held_out_sizes(self) -> dict[str, list[int]]:
+        """Hold what is measured once for each cell; resources and cost both ask for it."""
+        return {}
+
+    def _measure_held_out(self, cell: Cell) -> list[int]:
         task = tasks.shared(cell.task.name, cell.task.options)
         if not task.hyperparameters:
             return [task.held_out_size]
+        # The others, which are many, do not matter to the task. Each has a random stream of its
+        # own, so those of the task are drawn as in the trial. A task of the user's own may ask for
+        # any of them.
+        own = {name: cell.space[name] for name in task.hyperparameters}
+        drawn = cell if ":" in cell.task.name else replace(cell, space=own)
         sizes, reason = [], ""
         for index in range(min(self.spec.search.samples, SAMPLED_CONFIGURATIONS)):
             try:
-                sizes.append(_held_out_size(cell, self.configuration(cell, index)))
+                sizes.append(_held_out_size(cell, self.configuration(drawn, index)))
             except OptionError as error:  # the trial will err, and the others run
                 reason = str(error)
         if not sizes:
@@ -216,10 +234,13 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
             no configurations to repeat, and its ``lacking`` says why.
 
     Raises:
-        BadInput: no cell of the grid is possible, two cells have the same id, there is nothing to
-            repeat, the repeated sweep was trained differently, or a class of the user's own does
-            not work in a cell.
+        BadInput: the sweep is too large, no cell of the grid is possible, two cells have the same
+            id, there is nothing to repeat, the repeated sweep was trained differently, or a class
+            of the user's own does not work in a cell.
     """
+    of_each_task = len(spec.architectures) * len(spec.depths)
+    places = sum(of_each_task * len(spec.budgets_of(task)) for task in spec.tasks)
+    _require_at_most(MOST_CELLS, places, spec, "cells", "shorten its lists")
     repeated, lacking = None, ""
     if spec.search.of is not None:
         repeated = recorded_repetitions(SweepPaths(results, spec.name), spec.search.of)
@@ -257,10 +278,19 @@ def make_plan(spec: SweepSpec, results: Location, to_run: bool = True) -> Plan:
             "signs; put them into sweeps of their own"
         )
     plan = Plan(spec, tuple(cells), tuple(impossible), lacking)
+    _require_at_most(MOST_TRIALS, plan.trial_count, spec, "trials", "lower search.samples")
     for cell in cells:
         if ":" in cell.task.name:  # a user's own task may work with no configuration at all
             plan.held_out_sizes(cell)
     return plan
+
+
+def _require_at_most(most: int, number: int, spec: SweepSpec, things: str, remedy: str) -> None:
+    if number > most:
+        raise BadInput(
+            f"sweep '{spec.name}' has {number:,} {things}, but may have at most {most:,}; "
+            f"{remedy}, or split the sweep"
+        )
 
 
 def _cell(spec: SweepSpec, place: Place) -> Cell:

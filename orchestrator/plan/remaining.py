@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from orchestrator.errors import BadInput
 from orchestrator.ledger.record import Record
 from orchestrator.plan.plan import Plan
 from trainables.definition import Definition
 from trainables.space import Configuration
-
-MOST_TRIALS = 10_000_000  # limit for a sweep
 
 
 @dataclass(frozen=True)
@@ -73,19 +70,6 @@ class Remaining:
         begun = begun[~begun["trial"].isin(final)]
         pairs = zip(begun["trial"], begun["configuration"], strict=True)
         return {trial: json.loads(configuration) for trial, configuration in pairs}
-
-
-def require_feasible_size(plan: Plan) -> None:
-    """Check that a run can hold the sweep.
-
-    Raises:
-        BadInput: the sweep has more than ``MOST_TRIALS`` trials.
-    """
-    if plan.trial_count > MOST_TRIALS:
-        raise BadInput(
-            f"sweep '{plan.spec.name}' has {plan.trial_count:,} trials, but may have at most "
-            f"{MOST_TRIALS:,}; lower search.samples, or split the sweep"
-        )
 
 
 def remaining(plan: Plan, record: Record, selection: TrialSelection = EVERYTHING) -> Remaining:

@@ -21,10 +21,15 @@ STOP, CONTINUE = str(TrialScheduler.STOP), str(TrialScheduler.CONTINUE)
 
 
 class SeededASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no types for it
-    """Stops trials by Ray's ASHA, and draws each bracket as a function of seed and trial.
+    """Stops trials by Ray's ASHA, which is asked only about reports that pass a rung.
 
-    Ray draws brackets from a global generator. Here every trial of a resumed sweep is in the same
-    bracket as before.
+    Ray draws brackets from a global generator. Here a bracket is a function of seed and trial, so
+    that every trial of a resumed sweep is in the same bracket as before.
+
+    Where one report passes several rungs, Ray judges it at the highest one, and the trial's next
+    reports at the lower ones: against losses of other steps, and at steps where no rung is. Here
+    rungs that a report passes together are closed together. The report is judged at the highest
+    one, with which alone its loss is comparable, and enters no other.
 
     Args:
         seed: seed of the generator that draws brackets.
@@ -42,20 +47,29 @@ class SeededASHA(AsyncHyperBandScheduler):  # type: ignore[misc]  # Ray ships no
         drawn = generator.choice(len(sizes), p=weights / weights.sum())
         ray_internals.put_into_bracket(self, trial.trial_id, int(drawn))
 
-    def note(self, trial: Any, report: Report, last: bool, stopped: bool) -> None:
+    def judge(self, trial: Any, report: Report, before: int) -> str:
+        """Return whether a trial stops or continues, and enter its report into the rung it passes.
+
+        Args:
+            trial: the trial, whose ``trial_id`` is its id in the ledger.
+            report: ``step``, ``objective`` and ``infeasible`` of the report.
+            before: step of the trial's report before this one, 0 if it is the first.
+        """
+        rungs = ray_internals.rungs_of(self, trial.trial_id)
+        if not any(before < rung <= report["step"] for rung in rungs):
+            return CONTINUE
+        return str(self.on_trial_result(None, trial, report))
+
+    def note(self, trial: Any, report: Report, before: int) -> None:
         """Enter a report whose decision is recorded into its rung, without a new decision.
 
         Args:
             trial: the trial, whose ``trial_id`` is its id in the ledger.
             report: ``step``, ``objective`` and ``infeasible`` of the report.
-            last: whether the report is the trial's last one.
-            stopped: whether the report stopped the trial.
+            before: step of the trial's report before this one, 0 if it is the first.
         """
         with ray_internals.without_decisions(self, trial.trial_id):
-            if not last or stopped:  # Tune asks for no decision on a report that ends a trial
-                self.on_trial_result(None, trial, report)
-            if last:
-                self.on_trial_complete(None, trial, report)
+            self.judge(trial, report, before)
 
 
 class PerCellFIFO(FIFOScheduler):  # type: ignore[misc]  # Ray ships no types for it
@@ -119,15 +133,18 @@ class PerCellASHA(PerCellFIFO):
             report = {"step": step, "objective": objective, "infeasible": math.isnan(objective)}
             if report["infeasible"]:
                 continue
-            completed, was_stopped = step >= self._steps[cell], stopped.get(trial) == step
-            if undecided.get(trial) == step and not completed:
+            if step >= self._steps[cell]:  # Tune asks for no decision on a trial's last report
+                self._forget(cell, trial)
+            elif undecided.get(trial) == step:
                 if self._decide(cell, trial, report) == STOP:
-                    self._complete(cell, trial, report)
+                    self._forget(cell, trial)
                     stopped_now.add(trial)
-                continue
-            asha, stand_in = self._asha(cell, trial)
-            asha.note(stand_in, report, last=completed or was_stopped, stopped=was_stopped)
-            self._last_steps[trial] = step
+            else:
+                asha, stand_in = self._asha(cell, trial)
+                asha.note(stand_in, report, self._last_steps.get(trial, 0))
+                self._last_steps[trial] = step
+                if stopped.get(trial) == step:
+                    self._forget(cell, trial)
         return stopped_now
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: Report) -> str:
@@ -139,22 +156,27 @@ class PerCellASHA(PerCellFIFO):
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: Report) -> None:
         super().on_trial_complete(tune_controller, trial, result)
         definition = trial.config["definition"]
-        if result.get("infeasible", True):  # a trial without any report has no such key
-            return
-        self._complete(definition["cell"], definition["trial"], result)
+        self._forget(definition["cell"], definition["trial"])
 
     def _decide(self, cell: str, trial: str, report: Report) -> str:
         if report["infeasible"]:
             return STOP
-        if report["step"] <= self._last_steps.get(trial, -1):
+        before = self._last_steps.get(trial, 0)
+        if report["step"] <= before:
             return CONTINUE
         asha, stand_in = self._asha(cell, trial)
         self._last_steps[trial] = report["step"]
-        return str(asha.on_trial_result(None, stand_in, report))
+        return asha.judge(stand_in, report, before)
 
-    def _complete(self, cell: str, trial: str, report: Report) -> None:
-        asha, stand_in = self._asha(cell, trial)
-        asha.on_trial_complete(None, stand_in, report)
+    def _forget(self, cell: str, trial: str) -> None:
+        """Forget a trial that ended; what it entered into rungs stays.
+
+        The report that completes a trial enters no rung: a rung that only the last report of a
+        trial reaches decides about no trial.
+        """
+        asha = self._of_cell(cell)
+        if ray_internals.is_in_bracket(asha, trial):
+            asha.on_trial_remove(None, SimpleNamespace(trial_id=trial))
         self._last_steps.pop(trial, None)
 
     def _asha(self, cell: str, trial: str) -> tuple[SeededASHA, SimpleNamespace]:

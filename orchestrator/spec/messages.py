@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orchestrator.spec.yaml_lines import KeyPath, line_of
+from orchestrator.spec.yaml_lines import KeyPath, line_of, sentence
 from trainables.registry import nearest
+
+MOST_MISTAKES = 100  # sentences about one file
 
 
 class SpecError(ValueError):
@@ -39,10 +41,16 @@ def sentences(
     Returns:
         The lines in the order of the file.
     """
-    numbered = sorted(
-        (line_of(lines, _location(detail)), _sentence(detail, root)) for detail in error.errors()
+    details = sorted(
+        ((line_of(lines, _location(detail)), detail) for detail in error.errors()),
+        key=lambda numbered: numbered[0],
     )
-    return [f"{path}:{line}: {sentence}" for line, sentence in numbered]
+    shown = sorted((line, sentence(_sentence(d, root))) for line, d in details[:MOST_MISTAKES])
+    left = len(details) - len(shown)
+    return [
+        *(f"{path}:{line}: {text}" for line, text in shown),
+        *([f"{path}: {left:,} more mistakes"] if left else []),
+    ]
 
 
 def _location(detail: ErrorDetails) -> KeyPath:
@@ -74,6 +82,16 @@ def _sentence(detail: ErrorDetails, root: type[BaseModel]) -> str:
             )
         case "too_short":
             return f"'{where}' is an empty list: give at least one"
+        case "too_long":
+            most, actual = detail["ctx"]["max_length"], detail["ctx"]["actual_length"]
+            return (
+                f"'{where}' is a list of {actual or len(detail['input']):,}, but may have {most:,}"
+            )
+        case "string_type" if isinstance(detail["input"], bool):
+            return (
+                f"'{where}' is {str(detail['input']).lower()}, but must be a valid string: words "
+                "like yes, no, on and off are texts in quotes only"
+            )
         case "string_too_long":
             most = detail["ctx"]["max_length"]
             return f"'{where}' has {len(detail['input'])} characters, but may have {most}"

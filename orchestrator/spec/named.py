@@ -14,6 +14,7 @@ from trainables.registry import OptionError
 
 T = TypeVar("T")
 Budget = Annotated[int, Field(gt=0, le=10**12)]  # largest parameter count of a network
+LISTED = Field(min_length=1, max_length=1000)  # length of a list of the grid
 
 
 class Named(Model):
@@ -73,7 +74,7 @@ class TaskSpec(Named):
     """
 
     training: TrainingSpec = TrainingSpec()
-    budgets: Annotated[list[Budget], Field(min_length=1)] | None = None
+    budgets: Annotated[list[Budget], LISTED] | None = None
 
     @model_validator(mode="after")
     def _works(self) -> Self:

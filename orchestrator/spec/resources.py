@@ -18,9 +18,9 @@ class ResourcesSpec(Model):
         memory: gigabytes of main memory.
     """
 
-    cpus: Annotated[Number, Field(ge=0.01)] | None = None
-    gpus: Annotated[Number, Field(ge=0)] | None = None
-    memory: Annotated[Number, Field(ge=0.1)] | None = None
+    cpus: Annotated[Number, Field(ge=0.01, le=1e6)] | None = None
+    gpus: Annotated[Number, Field(ge=0, le=1e6)] | None = None
+    memory: Annotated[Number, Field(ge=0.1, le=1e9)] | None = None
 
     @field_validator("gpus")
     @classmethod

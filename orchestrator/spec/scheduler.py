@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 from orchestrator.spec.messages import SpecError
 from orchestrator.spec.training import Count, Model, Number
 
+# Largest number of rungs. Even steps of 10**9 have no more than 22 with a factor of 3; thousands
+# would lie closer to each other than two training steps.
+MOST_RUNGS = 1000
+
 
 class SchedulerSpec(Model):
     """Says when trials are stopped early; ``scheduler: none`` lets every trial train to the end.
@@ -51,7 +55,40 @@ class SchedulerSpec(Model):
         Args:
             steps: training steps of a trial that is not stopped early.
         """
+        return [
+            (self.grace or 0) * self.reduction_factor**power
+            for power in range(self.rung_count(steps))
+        ]
+
+    def rung_count(self, steps: int) -> int:
+        """Return the number of training steps at which ASHA may stop a trial.
+
+        Args:
+            steps: training steps of a trial that is not stopped early.
+        """
         if self.grace is None:
-            return []
-        count = int(math.log(steps / self.grace) / math.log(self.reduction_factor) + 1)
-        return [self.grace * self.reduction_factor**power for power in range(count)]
+            return 0
+        return int(math.log(steps / self.grace) / math.log(self.reduction_factor) + 1)
+
+    def judged(self, steps: int, interval: int) -> dict[int, float]:
+        """Return the steps of the reports at which ASHA judges trials, with the rung of each.
+
+        A report is judged at the highest of the rungs that it passes together. The last report of
+        a trial, which has trained all its steps by then, is not judged.
+
+        Args:
+            steps: training steps of a trial that is not stopped early.
+            interval: training steps between two reports.
+        """
+        reports = {math.ceil(rung / interval) * interval: rung for rung in self.rungs(steps)}
+        return {report: rung for report, rung in reports.items() if report < steps}
+
+    def skipped(self, steps: int, interval: int) -> list[float]:
+        """Return the rungs below ``steps`` at which no trial is judged, as reports are too seldom.
+
+        Args:
+            steps: training steps of a trial that is not stopped early.
+            interval: training steps between two reports.
+        """
+        judged = self.judged(steps, interval).values()
+        return [rung for rung in self.rungs(steps) if rung < steps and rung not in judged]

@@ -55,10 +55,13 @@ class SearchSpec(Model):
     @field_validator("configurations")
     @classmethod
     def _no_duplicates(cls, listed: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        earlier = set()
         for index, configuration in enumerate(listed or ()):
-            if listed and configuration in listed[:index]:
+            values = _hashable(configuration)
+            if values in earlier:
                 shown = ", ".join(f"{name}: {value}" for name, value in configuration.items())
                 raise SpecError(f"configuration {{{shown}}} stands in the list twice", index)
+            earlier.add(values)
         return listed
 
     @model_validator(mode="after")
@@ -94,3 +97,12 @@ class SearchSpec(Model):
             ValueError: the file's entry in ``space`` does not fit the hyperparameter.
         """
         return narrow(name, original, self.space[name], within) if name in self.space else original
+
+
+def _hashable(value: Any) -> Any:
+    """Return a value of a sweep file in a form that is hashable, and equal where the value is."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(inner)) for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_hashable, value))
+    return frozenset(value) if isinstance(value, set) else value

@@ -1,6 +1,6 @@
 """Applies the small variant of a sweep file: its key ``small`` replaces parts of the file."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,9 @@ def apply_small(
             f"{path}: the sweep has no small variant: put what it does otherwise under a key "
             f"'{KEY}', or leave --small out"
         )
-    merged_lines = dict(lines)
-    merged = _merge(full, variant, lines, merged_lines, (KEY,), ())
+    replaced: dict[KeyPath, KeyPath] = {}
+    merged = _merge(full, variant, (), replaced)
+    merged_lines = _lines_of_merged(lines, replaced)
     if isinstance(merged.get("name"), str) and "name" not in variant:
         merged["name"] += f"-{KEY}"
     return merged, merged_lines
@@ -60,33 +61,48 @@ def apply_small(
 
 def _merge(
     base: dict[str, Any],
-    replacement: dict[str, Any],
-    lines: Mapping[KeyPath, int],
-    merged_lines: dict[KeyPath, int],
-    source: KeyPath,
-    target: KeyPath,
+    variant: dict[str, Any],
+    place: KeyPath,
+    replaced: dict[KeyPath, KeyPath],
 ) -> dict[str, Any]:
     """Return a mapping of the full sweep with the variant's values in place of its own.
 
     Args:
         base: mapping of the full sweep.
-        replacement: mapping of the variant.
-        lines: line of each key and list item of the file.
-        merged_lines: line of each key and list item of the result, changed in place.
-        source: path of ``replacement`` in the file, which begins with ``small``.
-        target: path of ``base`` in the file and in the result.
+        variant: mapping of the variant.
+        place: path of ``base`` in the file.
+        replaced: gets the path of each value of the result that is the variant's, with the path at
+            which the file has it.
     """
     merged = dict(base)
-    for key, value in replacement.items():
-        key_target, key_source = (*target, key), (*source, key)
+    for key, value in variant.items():
+        inner = (*place, key)
         if isinstance(value, dict) and isinstance(base.get(key), dict):
-            merged[key] = _merge(base[key], value, lines, merged_lines, key_source, key_target)
-            continue
-        merged[key] = value
-        # The lines of the replaced value go, those of the new value take their place.
-        for inner in [inner for inner in merged_lines if inner[: len(key_target)] == key_target]:
-            del merged_lines[inner]
-        for inner, line in lines.items():
-            if inner[: len(key_source)] == key_source:
-                merged_lines[(*key_target, *inner[len(key_source) :])] = line
+            merged[key] = _merge(base[key], value, inner, replaced)
+        else:
+            merged[key] = value
+            replaced[inner] = (KEY, *inner)
     return merged
+
+
+def _lines_of_merged(
+    lines: Mapping[KeyPath, int], replaced: Mapping[KeyPath, KeyPath]
+) -> dict[KeyPath, int]:
+    """Return the line of each key and list item of the full sweep with the variant's values.
+
+    Args:
+        lines: line of each key and list item of the file.
+        replaced: paths of the variant's values in the result and in the file, from :func:`_merge`.
+    """
+    targets = {source: target for target, source in replaced.items()}
+    merged = {place: line for place, line in lines.items() if not _within(place, replaced)}
+    for place, line in lines.items():
+        if source := _within(place, targets):
+            merged[(*targets[source], *place[len(source) :])] = line
+    return merged
+
+
+def _within(place: KeyPath, others: Container[KeyPath]) -> KeyPath:
+    """Return the one of ``others`` that a place is or lies in, or the empty path."""
+    beginnings = (place[:length] for length in range(1, len(place) + 1))
+    return next((beginning for beginning in beginnings if beginning in others), ())

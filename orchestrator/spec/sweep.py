@@ -14,9 +14,9 @@ from orchestrator.errors import BadInput
 from orchestrator.paths import OF_MLFLOW
 from orchestrator.spec import yaml_lines
 from orchestrator.spec.messages import SpecError, sentences
-from orchestrator.spec.named import ArchitectureSpec, Budget, TaskSpec, require_unique
+from orchestrator.spec.named import LISTED, ArchitectureSpec, Budget, TaskSpec, require_unique
 from orchestrator.spec.resources import RecoverySpec, ResourcesSpec
-from orchestrator.spec.scheduler import SchedulerSpec
+from orchestrator.spec.scheduler import MOST_RUNGS, SchedulerSpec
 from orchestrator.spec.search import SearchSpec
 from orchestrator.spec.small import apply_small
 from orchestrator.spec.space import fix, narrow
@@ -50,10 +50,10 @@ class SweepSpec(Model):
 
     name: SweepName
     seed: Annotated[int, Field(ge=0)]
-    architectures: Annotated[list[ArchitectureSpec], Field(min_length=1)]
-    depths: Annotated[list[Depth], Field(min_length=1)]
-    tasks: Annotated[list[TaskSpec], Field(min_length=1)]
-    budgets: Annotated[list[Budget], Field(min_length=1)]
+    architectures: Annotated[list[ArchitectureSpec], LISTED]
+    depths: Annotated[list[Depth], LISTED]
+    tasks: Annotated[list[TaskSpec], LISTED]
+    budgets: Annotated[list[Budget], LISTED]
     search: SearchSpec
     scheduler: SchedulerSpec
     training: TrainingSpec = TrainingSpec()
@@ -165,7 +165,15 @@ class SweepSpec(Model):
                 "grace",
             )
         if self.scheduler.grace is not None:
-            rungs = len(self.scheduler.rungs(training.steps))
+            rungs = self.scheduler.rung_count(training.steps)
+            if rungs > MOST_RUNGS:
+                raise SpecError(
+                    f"scheduler.reduction_factor is {self.scheduler.reduction_factor}, which "
+                    f"makes {rungs:,} rungs of a trial{of_task}, but there may be {MOST_RUNGS:,}: "
+                    "take a larger factor, such as 3",
+                    "scheduler",
+                    "reduction_factor",
+                )
             if self.scheduler.brackets > rungs:
                 raise SpecError(
                     f"scheduler.brackets is {self.scheduler.brackets}, but a trial{of_task} has "

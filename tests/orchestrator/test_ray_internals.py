@@ -88,6 +88,7 @@ def brackets_take_trials_and_note_reports(call):
     assert not call("is_in_bracket", scheduler, "a")
     call("put_into_bracket", scheduler, "a", 1)
     assert call("is_in_bracket", scheduler, "a")
+    assert call("rungs_of", scheduler, "a") == [54.0, 18.0, 6.0]
     for number in range(8):
         call("put_into_bracket", scheduler, f"better{number}", 1)
         better = SimpleNamespace(trial_id=f"better{number}")

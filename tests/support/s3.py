@@ -42,6 +42,7 @@ class S3:
         self.fail_every, self.away = 0, False
         self.expired = self.read_only = self.unconditional = False
         self._numbers = itertools.count(1)
+        self._one_at_a_time = threading.Lock()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
         self.port = self._server.server_port
@@ -102,5 +103,6 @@ class S3:
             self.requests["failed"] += 1
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [BUSY]
-        answer: Iterable[bytes] = self._app(environ, start_response)
+        with self._one_at_a_time:  # moto looks at the conditions of a write and writes later
+            answer: Iterable[bytes] = self._app(environ, start_response)
         return answer

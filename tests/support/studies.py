@@ -22,7 +22,6 @@ from orchestrator.plan.remaining import (
     Remaining,
     TrialSelection,
     remaining,
-    require_feasible_size,
 )
 from orchestrator.plan.repair import repair, start_errored_over
 from orchestrator.running.writer import ledger_writer
@@ -135,7 +134,6 @@ def subtracted(
     fresh: bool = False,
 ) -> Remaining:
     """Return the trials that a run of the plan takes up, as the command finds them."""
-    require_feasible_size(plan)
     writer = ledger_writer(paths)
     left = remaining(plan, repair(plan, paths, writer), selection)
     return start_errored_over(paths, left, writer) if fresh else left

@@ -1,16 +1,21 @@
 """Compares the widths that are solved for budgets with closed-form parameter counts."""
 
+import itertools
 import math
 import re
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from tests.support.bisecting import bisected
 from tests.support.counting import network_parameters, width_multiple
 from tests.support.networks import CASES, every_architecture
+from trainables import sizing
 from trainables.architectures import ARCHITECTURES, Impossible, Network, build
+from trainables.architectures.vanilla import RNN
 from trainables.sizing import Size, count, solve
 
 # Every architecture without options, then with those of its variants, at depths that exist.
@@ -98,11 +103,67 @@ def test_an_exact_budget_gives_its_width_and_one_less_the_next_smaller_width(nam
     assert size.parameters == network_parameters(name, 9 - below, 2, 5, 3)
 
 
+@settings(max_examples=120, deadline=None)
+@given(
+    shape=st.tuples(st.sampled_from(CASES), st.integers(1, 20)),
+    log=st.floats(0, 10),
+    **inputs_and_outputs,
+)
+@example(shape=(("s4d", {}), 2), log=math.log10(300_000), inputs=256, outputs=5)
+def test_the_width_is_the_one_that_bisection_finds(shape, log, inputs, outputs):
+    (name, options), depth = shape
+    arguments = {"inputs": inputs, "outputs": outputs, "depth": depth, "options": options}
+    arguments["budget"] = round(10**log)
+    try:
+        found = solve(name, **arguments)
+    except Impossible:
+        found = None
+    assert found == bisected(name, **arguments)
+
+
+class Stepped(RNN):
+    """Counts parameters that are no polynomial in the width: rows come by the dozen."""
+
+    def __init__(self, lanes, inputs, hidden, options, **factory):
+        super().__init__(lanes, inputs, hidden, options, **factory)
+        self.rows = nn.Parameter(torch.empty(lanes, 7 * math.ceil(hidden / 12) ** 4, **factory))
+
+
+@settings(max_examples=50, deadline=None)
+@given(log=st.floats(2, 9), depth=st.integers(1, 4))
+def test_a_count_that_is_no_polynomial_gets_the_width_that_bisection_finds(log, depth):
+    arguments = {"inputs": 3, "outputs": 2, "depth": depth, "options": {}, "budget": round(10**log)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, "stepped", Stepped)
+        assert solve("stepped", **arguments) == bisected("stepped", **arguments)
+
+
+def test_cells_that_differ_in_depth_and_budget_share_the_networks_that_are_counted(monkeypatch):
+    built = []
+    make = Network.__init__
+
+    def counted(self, *positional, **arguments):
+        built.append(arguments["hidden"])
+        make(self, *positional, **arguments)
+
+    monkeypatch.setattr(Network, "__init__", counted)
+    for name, options in CASES[::6]:
+        sizing._counted.cache_clear()
+        built.clear()
+        depths = [depth for depth in (2, 3, 5, 9) if depth >= ARCHITECTURES[name].minimal_depth]
+        for depth, budget in itertools.product(depths, range(20_000, 1_000_000, 100_000)):
+            solve(name, inputs=5, outputs=3, depth=depth, options=options, budget=budget)
+        cells = 10 * len(depths)
+        # Ten powers of two, then two or three widths for each cell; bisection takes about twenty.
+        assert len(built) <= 12 + 3.2 * cells, name
+
+
 @pytest.mark.parametrize("budget", [200, 10_000, 5_000_000, 10**10])
 @pytest.mark.parametrize("depth", [2, 8])
 @every_architecture
 def test_solve_builds_few_networks_of_two_layers(monkeypatch, name, options, depth, budget):
     """The number of networks grows with the logarithm of the width; none is deeper than two."""
+    sizing._counted.cache_clear()
     built = []
     make = Network.__init__
 

@@ -230,7 +230,7 @@ def test_a_store_that_the_client_refuses_raises_a_store_error(monkeypatch):
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     store = ObjectStore("s3", BUCKET, "scheme=http&endpoint_override=127.0.0.1:1")
-    with pytest.raises(StoreError, match="cannot be written: .*illegal character") as caught:
+    with pytest.raises(StoreError, match=r"cannot be written: .*illegal character") as caught:
         storage.write(ObjectPath(store, "line\nbreak"), b"x")
     assert "\n" not in str(caught.value).partition("cannot be")[2]
 

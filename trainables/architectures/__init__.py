@@ -30,6 +30,7 @@ from trainables.space import Space
 __all__ = [
     "ARCHITECTURES",
     "Impossible",
+    "Layer",
     "Network",
     "build",
     "check_options",

@@ -95,6 +95,36 @@ def test_plan_shows_options_as_they_are_and_not_as_markup_of_the_terminal(
     assert code == 0 and note in out
 
 
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        (
+            {"scheduler": {"method": "asha", "grace": 2, "reduction_factor": 2}},
+            "warning: digits reports every 8 steps, too seldom for early stopping: no trial is "
+            "judged at the rungs 2, 4, only at the rung 8; lower training.evaluation_interval, or "
+            "raise scheduler.grace or scheduler.reduction_factor",
+        ),
+        (
+            {
+                "tasks": ["digits", {"name": "adding", "options": {"length": 5}}],
+                "training": {"steps": 90, "batch_size": 4, "evaluation_interval": 90},
+                "scheduler": {"method": "asha", "grace": 1, "reduction_factor": 1.5},
+            },
+            "warning: adding(length=5) reports every 90 steps, too seldom for early "
+            "stopping: no trial is judged at the rungs 1, 2, 3, 4, 6 and 7 more, so none is "
+            "stopped; lower",
+        ),
+        ({"scheduler": {"method": "asha", "grace": 8}}, ""),
+        ({"scheduler": "none"}, ""),
+    ],
+)
+def test_plan_warns_where_reports_are_too_seldom_for_the_rungs(call, tmp_path, change, warning):
+    base = {"tasks": ["digits"], "training": {"steps": 16, "evaluation_interval": 8}}
+    code, out, _ = call("plan", small_file(tmp_path, **{**base, **change}))
+    assert code == 0
+    assert warning in out if warning else "warning" not in out
+
+
 def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
     path = small_file(tmp_path)
     (tmp_path / "file").write_text("")

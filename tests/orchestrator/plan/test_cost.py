@@ -56,11 +56,22 @@ def test_estimated_seconds_add_up_steps_evaluation_chunks_and_trials():
     assert full.seconds == pytest.approx(10 * (100 + 3 * 2 * 2 * 0.5 + 7))
 
 
-def test_the_estimate_with_early_stopping_counts_the_survivors_of_each_rung():
-    plan = adding(scheduler={"method": "asha", "grace": 20, "reduction_factor": 2})
+@pytest.mark.parametrize(
+    ("grace", "steps_of_a_trial"),
+    [
+        # Reports come at 40, 80 and 100. All trials train 40 steps, half go on to 80, a quarter to
+        # the end; the rung at 20 is passed together with the one at 40.
+        (20, 40 + 0.5 * 40 + 0.25 * 20),
+        (50, 80 + 0.5 * 20),  # no trial is judged at the last report, which passes no rung either
+        (90, 100),
+    ],
+)
+def test_the_estimate_with_early_stopping_counts_the_survivors_of_each_judged_report(
+    grace, steps_of_a_trial
+):
+    plan = adding(scheduler={"method": "asha", "grace": grace, "reduction_factor": 2})
     full, stopped = estimate_cost(plan, device(ONLY_STEPS))
-    # All trials train 20 steps, half of them go on to 40, a quarter to 80 and an eighth to 100.
-    assert stopped.seconds == pytest.approx(10 * (20 + 0.5 * 20 + 0.25 * 40 + 0.125 * 20))
+    assert stopped.seconds == pytest.approx(10 * steps_of_a_trial)
     assert full.seconds == pytest.approx(10 * 100)
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.plan.plan import make_plan
-from orchestrator.spec.sweep import load
+from orchestrator.spec.sweep import SweepSpec, load
 from tests.support.paths import QUICKSTART
-from tests.support.small import small_plan
+from tests.support.small import SMALL, small_plan
 from trainables import tasks
 from trainables.architectures import build
 
@@ -109,3 +109,42 @@ def test_two_cells_that_would_share_a_folder_are_bad_input():
         "sweep 'small' has 2 cells called 'memory-delay-2-size-5_wcrnn-alpha-1e-16_d1_p4000': "
         "their options differ only in signs; put them into sweeps of their own"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"search": {"samples": 10**9}},
+            "sweep 'small' has 2,000,000,000 trials, but may have at most 10,000,000; lower "
+            "search.samples, or split the sweep",
+        ),
+        (
+            {"depths": [*range(1, 1001)], "budgets": [*range(1, 102)]},
+            "sweep 'small' has 202,000 cells, but may have at most 100,000; shorten its lists, or "
+            "split the sweep",
+        ),
+    ],
+)
+@pytest.mark.parametrize("to_run", [True, False])
+def test_a_sweep_that_no_run_can_hold_is_refused_by_its_plan(change, sentence, to_run):
+    spec = SweepSpec.model_validate({**SMALL, **change})
+    with pytest.raises(BadInput) as caught:
+        make_plan(spec, Path("results"), to_run)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("search", [{"samples": 30}, {"method": "list"}])
+def test_the_sizes_of_evaluation_sets_are_those_of_the_first_trials(search):
+    listed = [{"samples_per_parameter": 3.0, "momentum_logit": 2.0}, {"optimizer": "adam"}]
+    plan = small_plan(
+        tasks=[{"name": "perceptron_capacity", "options": {"length": 2, "size": 4}}],
+        search=search if "samples" in search else {**search, "configurations": listed},
+    )
+    for cell in plan.cells:
+        task = tasks.make(cell.task.name, cell.task.options)
+        sizes = [
+            task.configured(plan.configuration(cell, index), cell.parameters).held_out_size
+            for index in range(min(20, plan.spec.search.samples))
+        ]
+        assert plan.held_out_sizes(cell) == sizes and len(set(sizes)) > 1

@@ -6,14 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import BadInput
 from orchestrator.ledger.parts import SEQUENCES
 from orchestrator.ledger.writer import first_sequence
-from orchestrator.paths import SweepPaths
 from orchestrator.plan.remaining import TrialSelection
 from orchestrator.plan.repair import clear_checkpoints
 from orchestrator.running.settlement import settled_trials
-from tests.support.small import small_plan
 from tests.support.studies import (
     Folder,
     completed,
@@ -92,17 +89,6 @@ def test_a_completed_sweep_has_no_trials_left(tmp_path):
     folder.write({trial.id: completed(1.0, 1.0) for trial in folder.plan.trials()})
     left = left_of(folder.plan, folder.paths)
     assert (left.count, len(left.record.trials)) == (0, 12)
-
-
-def test_more_trials_than_a_run_can_hold_are_refused_at_once(tmp_path):
-    paths = SweepPaths(tmp_path, "small")
-    with pytest.raises(BadInput) as caught:
-        left_of(small_plan(search={"samples": 10**9}), paths)
-    assert str(caught.value) == (
-        "sweep 'small' has 2,000,000,000 trials, but may have at most 10,000,000; lower "
-        "search.samples, or split the sweep"
-    )
-    assert not paths.ledger.exists()
 
 
 def test_a_trial_is_undecided_if_its_last_report_is_later_than_any_end(folder):

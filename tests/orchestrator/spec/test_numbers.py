@@ -52,6 +52,28 @@ RANGES = [
         "16: 'scheduler.reduction_factor' is 1, but must be greater than 1",
     ),
     (
+        "[10_000]",
+        str([*range(1, 1002)]),
+        "10: 'budgets' is a list of 1,001, but may have 1,000",
+    ),
+    (
+        "cpus: 1",
+        "memory: 1e300",
+        "21: 'resources.memory' is 1e+300, but must be less than or equal to 1000000000",
+    ),
+    (
+        "samples: 3",
+        "samples: 3\n  method: repeat\n  of: ../a",
+        "14: 'search.of' is '../a', but must be made of letters, digits, '.', '_' and '-', and "
+        "begin with a letter or digit",
+    ),
+    (
+        "name: small",
+        "name: no",
+        "1: 'name' is false, but must be a valid string: words like yes, no, on and off are texts "
+        "in quotes only",
+    ),
+    (
         "steps: 100",
         "steps: 1_000_000_001",
         "18: 'training.steps' is 1000000001, but must be less than or equal to 1000000000",
@@ -68,6 +90,12 @@ TOGETHER = [
         "grace: 20, brackets: 3",
         "16: scheduler.brackets is 3, but a trial of digits has only 2 rungs: trials in a bracket "
         "without rungs would never be stopped",
+    ),
+    (
+        "grace: 20",
+        "grace: 1, reduction_factor: 1.0001",
+        "16: scheduler.reduction_factor is 1.0001, which makes 46,055 rungs of a trial of digits, "
+        "but there may be 1,000: take a larger factor, such as 3",
     ),
     (
         "{method: asha, grace: 20}",
@@ -136,3 +164,17 @@ def test_sweep_names_that_are_too_long_or_reserved_are_refused(tmp_path):
         "1: 'name' is 'mlflow.db', but MLflow's store is called so: take another"
     ]
     assert load(write(tmp_path, SWEEP.replace("small", "a" * 100))).name == "a" * 100
+
+
+def test_of_very_many_mistakes_the_first_are_shown(tmp_path):
+    lines = refused(tmp_path, "[1, 2]", str(["x"] * 300))
+    assert len(lines) == 101 and lines[-1] == " 200 more mistakes"
+    assert lines[0] == "6: 'depths.0' is 'x', but must be a valid integer"
+
+
+def test_what_a_file_holds_never_breaks_the_line_of_a_sentence(tmp_path):
+    wrong = '"a\\nb\\x1b[1m": 1'
+    assert refused(tmp_path, "seed: 1", f"seed: 1\n{wrong}") == [
+        "3: unknown key 'a\\nb\\x1b[1m'; known: architectures, budgets, depths, name, recovery, "
+        "replicates, resources, scheduler, search, seed, tasks, training"
+    ]

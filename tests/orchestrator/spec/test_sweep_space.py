@@ -36,7 +36,7 @@ MISTAKES = [
     (RANGE, "[0.1, .nan]", f"{RATE} is nan, but must be a number"),
     (RANGE, "yes", f"{RATE} is True, but must be a number"),
     (RANGE, "", f"{RATE} is None, but must be a number"),
-    (RANGE, "2001-01-01", f"{RATE} is datetime.date(2001, 1, 1), but must be a number"),
+    (RANGE, "2001-01-01", "15: '2001-01-01' is a date, which no value is; a text stands in quotes"),
     (RANGE, "[]", f"{RATE} has an empty list of values"),
     (RANGE, "[0.1, -0.1]", f"{RATE} is -0.1, but must be zero or more"),
     (

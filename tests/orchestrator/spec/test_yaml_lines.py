@@ -1,12 +1,17 @@
 """The YAML of a sweep file may have any usual notation; each mistake gives one sentence."""
 
+import math
 import os
 import re
+from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput
 from orchestrator.spec import yaml_lines
+from orchestrator.spec.yaml_lines import sentence
 
 NO_MAPPING = "a.yaml:1: a sweep file must be a mapping of keys to values, but this is"
 
@@ -38,6 +43,10 @@ def refusal(file, text):
         ("2e-3", 2 / 1000),
         ("1_000e-1", 100.0),
         ("0.25", 1 / 4),
+        ("1.", 1.0),
+        ("-.5", -0.5),
+        ("+1_0.2_5", 10.25),
+        ("-.inf", -math.inf),
     ],
 )
 def test_real_numbers_in_every_usual_notation_are_read_as_floats(file, written, number):
@@ -54,13 +63,71 @@ def test_real_numbers_in_every_usual_notation_are_read_as_floats(file, written, 
         ("e3", "e3"),
         ("'1e-3'", "1e-3"),
         ("1e3.5", "1e3.5"),
+        ("+7", 7),
+        ("-0", 0),
+        ("'010'", "010"),
+        ("'2020-01-01'", "2020-01-01"),
+        ("1.2.3", "1.2.3"),
+        ("n", "n"),
         ("true", True),
+        ("off", False),
         ("", None),
     ],
 )
 def test_values_that_are_no_real_numbers_keep_their_type(file, written, value):
     loaded_value = loaded(file, f"a: {written}")["a"]
     assert (loaded_value, type(loaded_value)) == (value, type(value))
+
+
+NOT_DECIMAL = [
+    *("010", "-010", "00", "007", "+08", "0_9", "0x1F", "0b101", "0o17", "0O17"),
+    *("1:30", "-190:20:30", "1:30.5", "1__0", "1_000_", "1_0__0.5"),
+    *("!!int 010", "!!int '0x10'", "!!float 1:30"),
+]
+
+
+@pytest.mark.parametrize("written", NOT_DECIMAL)
+@pytest.mark.parametrize("place", ["b: {}", "b: [1, {}]", "b:\n  c: {}", "? {}\n: d"])
+def test_a_number_that_readers_of_yaml_take_differently_is_refused_with_its_line(
+    file, written, place
+):
+    message = refusal(file, "a: 1\n" + place.format(written))
+    if place.startswith("?"):
+        assert message.startswith("a.yaml:2: a key must be a name, but this is '")
+        return
+    shown = written.split(" ")[-1].strip("'")
+    line = 3 if "\n" in place else 2
+    assert message == (
+        f"a.yaml:{line}: '{shown}' is no decimal number, such as 300, 10_000 or 1e-3; a text "
+        "stands in quotes"
+    )
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text("0123456789_.:eExXoObBaF+-", min_size=1, max_size=7))
+def test_every_number_that_is_read_is_the_one_that_its_decimal_digits_spell(file, written):
+    try:
+        value = loaded(file, f"a: {written}")["a"]
+    except BadInput:
+        return
+    if isinstance(value, int | float):
+        assert value == float(Decimal(written.replace("_", "")))
+        assert not re.match("[-+]?0[0-9]+$", written)
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("2020-01-01", "'2020-01-01' is a date, which no value is; a text stands in quotes"),
+        ("1e999", "'1e999' is beyond the numbers that a computer holds"),
+        ('"a\\0b"', "'a\\x00b' holds a character that is none of any text"),
+        ('"a\\ud800b"', "'a\\ud800b' holds a character that is none of any text"),
+    ],
+)
+def test_a_value_that_no_sweep_file_may_have_is_refused_with_its_line(file, written, sentence):
+    assert refusal(file, f"a: 1\nb: [{written}]") == f"a.yaml:2: {sentence}"
 
 
 def test_every_key_and_item_has_its_line(file):
@@ -104,7 +171,7 @@ def test_a_mistake_in_the_yaml_is_refused_in_one_sentence_with_its_line(file, te
         assert message == sentence
 
 
-@pytest.mark.parametrize("digits", ["1" + "0" * 15 + "1", "9" * 5000, "0x" + "f" * 5000])
+@pytest.mark.parametrize("digits", ["1" + "0" * 15 + "1", "9" * 5000])
 def test_a_whole_number_with_too_many_digits_is_refused(file, digits):
     assert refusal(file, f"a: 1\nb: {digits}").startswith("a.yaml:2: not valid YAML: ")
     assert loaded(file, "a: 1_000_000_000_000_000") == {"a": 10**15}
@@ -164,3 +231,21 @@ def test_load_says_why_a_file_cannot_be_read(file, tmp_path):
     file.write_bytes("a: Jürgen".encode("latin-1"))
     assert reason(file) == "it is not UTF-8 text"
     assert reason(file / "below") == os.strerror(20)  # not a directory
+    file.write_bytes("a: 1".encode("utf-16"))
+    assert reason(file) == "it is not UTF-8 text"
+    file.write_text("#" * 1_000_001)
+    assert reason(file) == "it has 1,000,001 bytes, but may have 1,000,000"
+    assert reason(file.with_name("a\0b.yaml")) == "embedded null byte"
+    os.mkfifo(tmp_path / "pipe")
+    assert reason(tmp_path / "pipe") == "it is a pipe or a device"
+
+
+def test_a_byte_order_mark_and_line_ends_of_other_systems_are_read_over(file):
+    file.write_bytes(b"\xef\xbb\xbfa: 1\r\nb:\r\n  - c\r\n")
+    assert yaml_lines.load(file)[0] == {"a": 1, "b": ["c"]}
+
+
+def test_a_sentence_about_a_file_fits_into_a_line_of_a_terminal():
+    assert sentence("'a\nb\x1b[1m\ud800' ä") == "'a\\nb\\x1b[1m\\ud800' ä"
+    long = sentence("begin" + 100_000 * "x" + "end")
+    assert len(long) < 700 and long.startswith("beginx") and long.endswith("xend")
