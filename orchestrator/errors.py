@@ -68,5 +68,10 @@ def explained(error: BaseException) -> str:
     Any other error, also that of an object store, is its own text.
     """
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{first_line(error)}; {_REMEDIES.get(error.errno, _OTHERWISE)}"
+        return f"{first_line(error)}; {remedy(error)}"
     return str(error)
+
+
+def remedy(error: OSError) -> str:
+    """Return what a user can do about an error of the operating system."""
+    return _REMEDIES.get(error.errno or 0, _OTHERWISE)

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.terminal import console, say
-from orchestrator.errors import BadInput, explained
+from orchestrator.errors import BadInput, first_line, remedy
 from orchestrator.paths import SweepPaths
 from trainables.storage import Location, StoreError
 
@@ -110,6 +110,6 @@ def _writing(folder: Location) -> Iterator[None]:
         if not isinstance(error, StoreError) and not str(error.filename).startswith(str(folder)):
             raise  # a file of the ledger cannot be read
         raise BadInput(
-            f"{explained(error)}; tables and report are written beside the ledger: where its "
-            "folder cannot be written to, copy it and name the copy with --results"
+            f"{first_line(error)}; tables and report are written beside the ledger: "
+            f"{remedy(error)}, or copy it and name the copy with --results"
         ) from error

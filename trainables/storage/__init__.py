@@ -200,7 +200,8 @@ def names(folder: Location) -> list[str]:
 def files(folder: Location) -> Iterator[tuple[Location, int]]:
     """Yield all files below a folder, each with its size in bytes.
 
-    Files that are removed in the meantime are skipped.
+    A link that leads nowhere is a file of 0 bytes. Files that are removed in the meantime are
+    skipped.
     """
     if isinstance(folder, ObjectPath):
         yield from ((entry.path, entry.size) for entry in folder.listed(recursive=True))
@@ -209,6 +210,8 @@ def files(folder: Location) -> Iterator[tuple[Location, int]]:
         try:
             if path.is_file():
                 yield path, path.stat().st_size
+            elif path.is_symlink() and not path.exists():  # its content is kept elsewhere
+                yield path, 0
         except OSError:  # a run that is at work has removed the file
             continue
 
