@@ -17,11 +17,18 @@ from trainables.report import Failure, Report, further_figures, mean, summarize
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
-PATIENCE = storage.Patience(120.0)  # how long requests to an object store are retried
+# How long requests to an object store are retried: longer than the driver does, so that an outage
+# ends the run, which can be resumed, and leaves no trial errored.
+PATIENCE = storage.Patience(360.0)
 LEAST_SECONDS = 1.0  # between two checkpoints, however close the rungs are
 
 # Errors after which a process may be damaged: its trial goes on in a new one.
-MACHINE_ERRORS = (MemoryError, torch.OutOfMemoryError, torch.AcceleratorError)
+MACHINE_ERRORS = (
+    MemoryError,
+    torch.OutOfMemoryError,
+    torch.AcceleratorError,
+    storage.StoreError,
+)
 
 
 class MachineFailure(Exception):
