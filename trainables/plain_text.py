@@ -49,7 +49,7 @@ def traceback_of(error: BaseException) -> str:
         error: exception that was caught, of any class.
     """
     try:
-        return fit_text("".join(traceback.format_exception(error)).strip())
+        return fit_text("".join(traceback.format_exception(error)))
     except BaseException as second:  # whatever a user's own class raises
         return (
             f"{type(error).__name__}: {text_of(error)}\n"
