@@ -3,7 +3,7 @@
     python benchmarks/sweep_files.py [--files 10000] [--seed 1] [--record]
 
 A file is one of ``sweeps/`` after random changes of values, keys and bytes. Each takes the path of
-``soundings plan`` in a process of a pool. It fails if anything but BadInput is raised, if a line of
+``soundings plan``, many in one process. It fails if anything but BadInput is raised, if a line of
 the message does not name the file or is none that a terminal prints as one line, if it takes more
 than ``MOST_SECONDS`` of processor time, or if memory grows by more than ``MOST_MEGABYTES``. The
 failing files are kept in ``--keep``, and the exit code is 1.
@@ -11,17 +11,19 @@ failing files are kept in ``--keep``, and the exit code is 1.
 
 import argparse
 import io
+import itertools
+import json
 import os
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 from recording import record
@@ -31,8 +33,11 @@ from tests.support.damaged_files import damaged
 
 MOST_SECONDS = 20.0  # of processor time for one file
 MOST_MEGABYTES = 1000.0  # by which one file may let a process grow
+PART = 500  # files that one process plans
 SMALL = 0.9  # share of files that are planned with --small, which is faster
 SWEEPS = Path(__file__).parent.parent / "sweeps"
+
+Result = tuple[str, float, float]
 
 
 def main() -> None:
@@ -41,26 +46,27 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=Path("fuzzed"))
     parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
+    parser.add_argument("--part", type=int, nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.part:
+        plan_part(args.seed, *args.part)
+        return
     ends: Counter[str] = Counter()
     slowest = largest = 0.0
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SOUNDINGS_DATA"] = folder  # no data sets: the tasks that need some say so
-        with ProcessPoolExecutor(
-            os.cpu_count(), get_context("spawn"), max_tasks_per_child=500
-        ) as pool:
-            seeds = [(args.seed, number, folder) for number in range(args.files)]
-            for number, (end, seconds, megabytes, content) in enumerate(
-                pool.map(one, seeds, chunksize=5)
-            ):
-                ends[end.partition("\n")[0] if end.startswith("failed") else end] += 1
-                slowest, largest = max(slowest, seconds), max(largest, megabytes)
-                if end.startswith("failed"):
-                    failed += 1
-                    args.keep.mkdir(exist_ok=True)
-                    (args.keep / f"{args.seed}-{number}.yaml").write_bytes(content)
-                    print(f"{args.keep}/{args.seed}-{number}.yaml {end}", file=sys.stderr)
+    starts = range(0, args.files, PART)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        parts = threads.map(
+            lambda start: results(args.seed, start, min(start + PART, args.files)), starts
+        )
+        for number, (end, seconds, megabytes) in enumerate(itertools.chain.from_iterable(parts)):
+            ends[end.partition("\n")[0]] += 1
+            slowest, largest = max(slowest, seconds), max(largest, megabytes)
+            if end.startswith("failed"):
+                args.keep.mkdir(exist_ok=True)
+                kept = args.keep / f"{args.seed}-{number}.yaml"
+                kept.write_bytes(file_of(args.seed, number)[0])
+                print(f"{kept} {end}", file=sys.stderr)
+    failed = sum(count for end, count in ends.items() if end.startswith("failed"))
     figures = {
         "files": args.files,
         "seed": args.seed,
@@ -74,12 +80,38 @@ def main() -> None:
     sys.exit(failed > 0)
 
 
-def one(case: tuple[int, int, str]) -> tuple[str, float, float, bytes]:
-    """Plan one fuzzed file; return how it ended, processor seconds, megabytes and its content."""
-    seed, number, folder = case
+def results(seed: int, start: int, stop: int) -> list[Result]:
+    """Plan some files in processes of their own; a file with which a process dies has failed."""
+    found: list[Result] = []
+    while start + len(found) < stop:
+        first = start + len(found)
+        command = [sys.executable, __file__, "--seed", str(seed), "--part", str(first), str(stop)]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        found += [tuple(json.loads(line)) for line in ended.stdout.splitlines()]
+        if ended.returncode:
+            found.append((f"failed: process ended with {ended.returncode}", 0.0, 0.0))
+    return found
+
+
+def plan_part(seed: int, start: int, stop: int) -> None:
+    """Plan some files in this process, and print a line of JSON about each."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SOUNDINGS_DATA"] = folder  # no data sets: the tasks that need some say so
+        planned(SWEEPS / "quickstart.yaml", False)  # what is imported counts for no file
+        for number in range(start, stop):
+            print(json.dumps(one(seed, number, Path(folder))), flush=True)
+
+
+def file_of(seed: int, number: int) -> tuple[bytes, bool]:
+    """Return the content of a fuzzed file, and whether its small variant is planned."""
     rng = random.Random(f"{seed} {number}")
-    content, small = damaged(rng, texts()), rng.random() < SMALL
-    path = Path(folder, f"{number}.yaml")
+    return damaged(rng, texts()), rng.random() < SMALL
+
+
+def one(seed: int, number: int, folder: Path) -> Result:
+    """Plan one fuzzed file; return how it ended, processor seconds and megabytes."""
+    content, small = file_of(seed, number)
+    path = folder / f"{number}.yaml"
     path.write_bytes(content)
     before, begin = _megabytes(), time.process_time()
     end = planned(path, small)
@@ -89,7 +121,7 @@ def one(case: tuple[int, int, str]) -> tuple[str, float, float, bytes]:
         end = f"failed: slow\n{seconds} s"
     if megabytes > MOST_MEGABYTES:
         end = f"failed: large\n{megabytes} MB"
-    return end, seconds, megabytes, content
+    return end, seconds, megabytes
 
 
 @cache

@@ -1,0 +1,70 @@
+"""Measures the seconds and the memory of `soundings check` on a ledger of a million trials; no peer.
+
+    python benchmarks/check.py [--trials 1000000] [--reports 2] [--record]
+
+The ledger is that of ``benchmarks/tables.py``: random search over 216 cells. It is checked as it is,
+and once more after one of its files of reports was deleted, whose trials the check must name.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from recording import record
+from tables import planned, write_ledger
+
+from orchestrator.paths import SweepPaths
+from orchestrator.plan.manifest import write_manifest
+
+
+def check(results: Path) -> tuple[float, str]:
+    """Run the command; return its seconds and its output."""
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("soundings")), "check", "million"]
+        + ["--results", str(results)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return time.perf_counter() - begin, done.stdout + done.stderr
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=1_000_000)
+    parser.add_argument("--reports", type=int, default=2)
+    parser.add_argument("--record", action="store_true", help="write benchmarks/results/")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder)
+        plan = planned(arguments.trials, results)
+        paths = SweepPaths(results, plan.spec.name)
+        paths.make_writable()
+        write_manifest(plan, paths)
+        written = write_ledger(plan, paths, arguments.reports)
+        print(written, flush=True)
+        whole, text = check(results)
+        print(text, flush=True)
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+        next(results.rglob("results/cell=*/*.parquet")).unlink()
+        lacking, text = check(results)
+        print(text, flush=True)
+        assert "lack a part of their record" in text and "--repair" in text
+    figures = {
+        "trials": plan.trial_count,
+        "reports": plan.trial_count * arguments.reports,
+        "gigabytes": written["gigabytes"],
+        "seconds": round(whole, 1),
+        "seconds_with_a_lost_file": round(lacking, 1),
+        "memory_gb": round(memory, 1),
+    }
+    record("check", figures, arguments.record)
+
+
+if __name__ == "__main__":
+    main()
