@@ -1,9 +1,9 @@
-"""Measures the seconds and the memory of `soundings check` on a ledger of a million trials; no peer.
+"""Measures seconds and memory of `soundings check` on a ledger of a million trials; no peer.
 
     python benchmarks/check.py [--trials 1000000] [--reports 2] [--record]
 
-The ledger is that of ``benchmarks/tables.py``: random search over 216 cells. It is checked as it is,
-and once more after one of its files of reports was deleted, whose trials the check must name.
+The ledger is that of ``benchmarks/tables.py``: random search over 216 cells. It is checked as it
+is, and once more after a file of reports was deleted, whose trials the check must name.
 """
 
 import argparse
@@ -20,13 +20,14 @@ from tables import planned, write_ledger
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.manifest import write_manifest
 
+STEPS = 1000  # of a trial
+
 
 def check(results: Path) -> tuple[float, str]:
     """Run the command; return its seconds and its output."""
     begin = time.perf_counter()
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("soundings")), "check", "million"]
-        + ["--results", str(results)],
+        [Path(sys.executable).with_name("soundings"), "check", "million", "--results", results],
         capture_output=True,
         text=True,
         check=False,
@@ -42,7 +43,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
-        plan = planned(arguments.trials, results)
+        interval = STEPS // arguments.reports
+        training = {"steps": STEPS, "evaluation_interval": interval}
+        plan = planned(arguments.trials, results, training=training)
         paths = SweepPaths(results, plan.spec.name)
         paths.make_writable()
         write_manifest(plan, paths)
@@ -50,6 +53,7 @@ def main() -> None:
         print(written, flush=True)
         whole, text = check(results)
         print(text, flush=True)
+        assert "Whole: nothing is missing." in text
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
         next(results.rglob("results/cell=*/*.parquet")).unlink()
         lacking, text = check(results)

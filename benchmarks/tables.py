@@ -56,12 +56,19 @@ ROWS = 50_000  # largest number of rows of a file
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)  # time of every event
 
 
-def planned(trials: int, results: Path) -> Plan:
-    """Return the plan of a sweep with at least ``trials`` trials."""
-    spec = SweepSpec.model_validate({**SWEEP, "search": {"samples": 1}})
+def planned(trials: int, results: Path, **changes: Any) -> Plan:
+    """Return the plan of a sweep with at least ``trials`` trials.
+
+    Args:
+        trials: least number of trials.
+        results: results folder.
+        changes: keys of the sweep file that are added to those of ``SWEEP``.
+    """
+    sweep = SWEEP | changes
+    spec = SweepSpec.model_validate({**sweep, "search": {"samples": 1}})
     cells = len(make_plan(spec, results).cells)
     search = {"samples": -(-trials // cells)}
-    return make_plan(SweepSpec.model_validate({**SWEEP, "search": search}), results)
+    return make_plan(SweepSpec.model_validate({**sweep, "search": search}), results)
 
 
 def constant(value: Any, rows: int, kind: pa.DataType) -> pa.Array:

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.status import print_status, read_status, summary_line
-from orchestrator.ledger import LedgerWriter
 from orchestrator.lock.sweep_lock import sweep_lock
+from orchestrator.running.writer import ledger_writer
 from tests.support.studies import (
     MEMORY,
     Folder,
@@ -18,7 +18,6 @@ from tests.support.studies import (
     errored,
     infeasible,
     stopped,
-    subtracted,
 )
 
 BEGUN = {}
@@ -64,9 +63,7 @@ def folder(tmp_path):
 def begin(folder, run, *trials):
     """Record that a run has started trials."""
     planned = {trial.id: trial for trial in folder.plan.trials()}
-    writer = LedgerWriter(
-        folder.paths.ledger, subtracted(folder.plan, folder.paths).record.sequence
-    )
+    writer = ledger_writer(folder.paths)
     for trial in trials:
         row = {"trial": trial, "index": planned[trial].index, "run": run, "configuration": "{}"}
         writer.add("starts", planned[trial].cell.id, row)

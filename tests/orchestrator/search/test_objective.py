@@ -217,6 +217,7 @@ def test_rungs_are_rebuilt_from_the_objectives_in_the_ledger(tmp_path):
                 loss,
                 loss,
                 objective=objective,
+                step=4,
                 reports=[{"step": 4, "objective": objective, "validation_loss": loss}],
             )
             for objective, loss in objectives_and_losses

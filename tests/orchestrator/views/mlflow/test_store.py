@@ -19,7 +19,7 @@ from tests.support.small import small_file
 @pytest.mark.parametrize(
     ("uri", "why"),
     [
-        ("sqlite:///file/mlflow.db", "File exists: 'file'"),
+        ("sqlite:///file/mlflow.db", "file: File exists"),
         ("sqlite:////proc/none/mlflow.db", "No such file or directory"),
         ("sqlite:///folder", "unable to open database file"),
         ("sqlite:///file", "file is not a database"),
