@@ -5,7 +5,8 @@
 A sweep of a task that logs its steps runs under Ray on this machine. SIGKILL hits its processes at
 random moments, told in training steps: workers that train, the driver, Ray's raylet and GCS, and
 any other process of the run. A run that ends is resumed. When enough are dead, the sweep is
-completed. Its reports and the ends of its trials are compared with those of an undisturbed sweep, bit for bit.
+completed. Its reports and the ends of its trials are compared with those of an undisturbed sweep,
+bit for bit.
 """
 
 import argparse
