@@ -26,6 +26,7 @@ import yaml
 
 from orchestrator.ledger import Ledger
 from orchestrator.ledger.schema import RESULTS, TRIALS
+from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.spec.sweep import load
@@ -284,8 +285,9 @@ class Place:
         return dict(trained)
 
     def ended_trials(self) -> dict[str, int]:
-        """Return the sequence number of the row of each trial that has ended."""
-        trials = self.ledger.trials(["sequence"])
+        """Return the sequence number of the row of each trial that has ended for good."""
+        trials = self.ledger.trials(["outcome"])
+        trials = trials[trials["outcome"].isin(FINAL)]
         return dict(zip(trials["trial"], trials["sequence"].astype(int), strict=True))
 
     def reports(self) -> dict[tuple[Any, ...], str]:

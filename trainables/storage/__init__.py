@@ -148,7 +148,8 @@ def _sync_folder(folder: Path) -> None:
     """Return when the names in a folder would survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with named(folder):
+            os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # of file systems without such a thing
             raise

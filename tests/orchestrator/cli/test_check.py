@@ -113,7 +113,7 @@ def recipe():
     """Return the shell text of the documents' recipe for a backup, without its check."""
     text = (ROOT / "docs" / "operating.md").read_text().partition("## Backup")[2]
     (block,) = re.findall(r"```sh\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
-    lines = [line for line in block.splitlines() if not line.startswith("soundings")]
+    lines = [line for line in block.splitlines() if not line.startswith(("soundings", "#"))]
     assert len(lines) > 3
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests.support.faults import REPORTS, SWEEP, TWO_AT_ONCE, Place, kill, waiting
+from trainables import checkpoints
 from trainables.trial import Trial
 
 LIMIT = 14
@@ -23,7 +24,7 @@ def test_damaged_checkpoints_are_set_aside_and_change_no_number(tmp_path, store,
         process.wait()
         place.write(**OTHER)
         folders = [place.paths.checkpoints_of(trial) for trial in (truncated, garbage)]
-        newest, before = (f"step-{step:012d}-run-000000.pt" for step in (LIMIT, LIMIT - 1))
+        newest, before = (each.path.name for each in checkpoints.listed(folders[0]))
         content = (folders[0] / newest).read_bytes()
         (folders[0] / newest).write_bytes(content[: len(content) // 2])
         (folders[1] / newest).write_bytes(b"garbage" * 100)
