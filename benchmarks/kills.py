@@ -32,7 +32,7 @@ CHANGES: dict[str, Any] = {
     "tasks": [{"name": "own:Watched", "options": {"pause": 0.002}}],
     "search": {"space": {"trouble": "none", "learning_rate": {"low": 1e-3, "high": 2.0}}},
     "resources": {"cpus": 0.5},
-    "recovery": {"checkpoint_seconds": 0.05, "retries": 1000},
+    "recovery": {"checkpoint_seconds": 0.05, "retries": 100},
 }
 
 

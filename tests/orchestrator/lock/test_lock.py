@@ -1,5 +1,7 @@
 """The lock lets one run at a time work on a sweep's results, and a request stops that run."""
 
+import dataclasses
+import errno
 import fcntl
 import json
 import os
@@ -14,7 +16,7 @@ import pytest
 from orchestrator import waiting
 from orchestrator.errors import BadInput
 from orchestrator.lock import disk
-from orchestrator.lock.holder import NOBODY, Holder
+from orchestrator.lock.holder import NOBODY, Holder, LockLost
 from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 from orchestrator.running import interruption
@@ -214,3 +216,56 @@ def test_a_run_whose_lock_file_was_removed_has_a_reason_to_stop(paths):
             assert not sweep_lock(paths).reason_to_stop(other)
             paths.lock.write_text("garbage")  # this names no other run
             assert not sweep_lock(paths).reason_to_stop(holder)
+
+
+# -- locks that file systems lack or lose --------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, 524])
+def test_a_file_system_without_locks_is_refused_in_one_sentence(paths, monkeypatch, number):
+    """Lustre, NFS without its lock daemon, FUSE and DVS answer with these numbers."""
+
+    def refuse(file, kind):
+        raise OSError(number, os.strerror(number))
+
+    paths.make_writable()
+    paths.lock.touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(BadInput) as refused, sweep_lock(paths).hold():
+        pass
+    assert str(refused.value).startswith(f"{paths.folder}: its file system has no file locks (")
+    assert "another file system, or a URL, with --results" in str(refused.value)
+    assert sweep_lock(paths).holder() is None  # `status` still works
+
+
+def test_tokens_grow_with_every_run(paths):
+    tokens = []
+    for _ in range(3):
+        with sweep_lock(paths).hold() as holder:
+            tokens.append(holder.token)
+    assert tokens == [1, 2, 3]
+
+
+def test_a_run_whose_lock_the_file_server_gave_to_another_may_write_no_more(paths):
+    """A suspended machine keeps its open file, but not its lock on a file server."""
+    lock = sweep_lock(paths)
+    with lock.hold() as holder:
+        lock.confirm(holder)
+        other = dataclasses.replace(holder, run="another", pid=4711)
+        paths.lock.write_text(json.dumps(dataclasses.asdict(other)))
+        with pytest.raises(LockLost, match=r"another run \(process 4711 on .*\) may be at work"):
+            lock.confirm(holder)
+        assert "was taken away" in lock.reason_to_stop(holder)
+
+
+def test_a_run_waits_for_the_name_of_the_run_that_takes_its_lock(paths, monkeypatch):
+    """The other run has emptied the file and is about to write its name."""
+    lock = sweep_lock(paths)
+    with lock.hold() as holder:
+        own = paths.lock.read_text()
+        paths.lock.write_text("")
+        monkeypatch.setattr(waiting.time, "sleep", lambda _: paths.lock.write_text(own))
+        lock.confirm(holder)  # it was this run itself, for example
+        paths.lock.unlink()
+        with pytest.raises(LockLost):
+            lock.confirm(holder)

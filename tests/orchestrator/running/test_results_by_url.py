@@ -1,6 +1,11 @@
 """Runs sweeps whose results lie in an S3 store, also in one that fails or goes away."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import duckdb
@@ -15,7 +20,8 @@ from orchestrator.paths import SweepPaths
 from orchestrator.running import driver
 from orchestrator.running.driver import Driver
 from orchestrator.running.writer import ledger_writer
-from tests.support.command import soundings
+from orchestrator.waiting import wait_until
+from tests.support.command import environment, soundings
 from tests.support.rows import records
 from tests.support.s3 import BUCKET
 from tests.support.small import small_file, small_plan
@@ -173,3 +179,63 @@ def test_the_first_run_of_a_sweep_records_its_manifest_in_the_store(s3):
     left = left_of(small_plan(), paths)
     assert left.count == small_plan().trial_count
     assert json.loads(paths.manifest.read_text())["name"] == "small"
+
+
+HASTY = """
+import sys
+from datetime import timedelta
+from orchestrator.lock import lease
+
+lease.RENEW_SECONDS, lease.LOOK_SECONDS, lease.SURE_SECONDS = 0.5, 0.2, 2.0
+lease.LEASE = timedelta(seconds=4)
+sys.argv[0] = "soundings"
+from orchestrator.cli.commands import main
+
+main()
+"""
+
+
+def hasty_run(url, folder):
+    """Start the command on results at a URL, with a lease that lives for 4 s instead of 60 s."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HASTY, "run", "small.yaml", "--results", url],
+        cwd=folder,
+        env={**environment(), "HOME": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_paused_notices_that_another_took_over_and_no_report_is_lost(
+    s3, on_disk, tmp_path
+):
+    """The whole command, as a suspended machine and a restart elsewhere would treat it."""
+    small_file(tmp_path, scheduler="none")
+    url = s3.url("paused")
+    paths = SweepPaths(location(url), "small")
+
+    def parts():
+        return {key for key in s3.keys("paused/") if "/ledger/results/" in key}
+
+    first = hasty_run(url, tmp_path)
+    try:
+        wait_until(parts, 120, "no report of the first run")
+        os.kill(first.pid, signal.SIGSTOP)
+        before = parts()
+        second = hasty_run(url, tmp_path)
+        wait_until(lambda: parts() - before, 120, "no report of the second run")
+        os.kill(first.pid, signal.SIGCONT)
+        said, _ = second.communicate(timeout=300)
+        assert second.returncode == 0, said
+        said, _ = first.communicate(timeout=300)
+        assert first.returncode == 1
+        assert "has taken over" in said and "Go on with: " in said
+    finally:
+        for process in (first, second):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert rows(Ledger(paths.ledger).results()) == rows(Ledger(on_disk.ledger).results())
+    assert rows(Ledger(paths.ledger).trials()) == rows(Ledger(on_disk.ledger).trials())
