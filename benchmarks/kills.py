@@ -99,7 +99,6 @@ def main() -> None:
             said = place.said(process)
             if "Traceback" in said:
                 print(said, file=sys.stderr)
-            place.gone(process)
         expected = undisturbed.reports() | undisturbed.trials()
         found = place.reports() | place.trials()
         doubled = rows_of_files(place) - len(found)
