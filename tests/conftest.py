@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.support.gcs import GCS, write_credentials
 from tests.support.s3 import KEYS, S3
 
 # Neither the numbers nor the duration of the tests may depend on the machine's cores.
@@ -33,6 +34,16 @@ def s3(monkeypatch):
     for key, value in {**KEYS, "AWS_REGION": "us-east-1"}.items():
         monkeypatch.setenv(key, value)
     with S3() as server:
+        yield server
+
+
+@pytest.fixture
+def gcs(monkeypatch, tmp_path_factory):
+    """Start a server like Google's object store, and name the credentials that its clients need."""
+    credentials = tmp_path_factory.mktemp("credentials") / "key.json"
+    write_credentials(credentials)
+    monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT", str(credentials))
+    with GCS() as server:
         yield server
 
 

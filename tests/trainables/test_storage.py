@@ -18,12 +18,12 @@ from trainables.storage import ObjectPath, Patience, StoreError, location
 from trainables.storage.objects import Changed, ObjectStore
 
 
-@pytest.fixture(params=["disk", "store"])
+@pytest.fixture(params=["disk", "s3", "gcs"])
 def place(request, tmp_path):
     """Return an empty folder, on disk or in an object store."""
     if request.param == "disk":
         return tmp_path / "results"
-    return location(request.getfixturevalue("s3").url(f"of/{os.getpid()}"))
+    return location(request.getfixturevalue(request.param).url(f"of/{os.getpid()}"))
 
 
 # -- names ---------------------------------------------------------------------------------------
@@ -246,11 +246,18 @@ def test_a_request_that_the_store_refuses_raises_a_store_error_of_one_line(s3):
 # -- writes on a condition -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("conditional", [True, False])
-def test_a_conditional_write_succeeds_only_on_the_version_that_was_read(s3, conditional):
-    """A store without conditional writes answers them with status 501, as Ceph did for long."""
-    s3.unconditional = not conditional
-    claim = location(s3.url("of")) / "claim"
+@pytest.fixture(params=["s3", "s3 without conditions", "gcs"])
+def store(request):
+    """Return a server; one knows no conditional writes and answers 501, as Ceph did for long."""
+    name, _, without = request.param.partition(" without ")
+    server = request.getfixturevalue(name)
+    if without:
+        server.unconditional = True
+    return server
+
+
+def test_a_conditional_write_succeeds_only_on_the_version_that_was_read(store):
+    claim = location(store.url("of")) / "claim"
     claim.write_if(b"first", None)
     with pytest.raises(Changed):
         claim.write_if(b"second", None)
@@ -266,8 +273,9 @@ def test_a_conditional_write_succeeds_only_on_the_version_that_was_read(s3, cond
     assert not claim.exists()
 
 
-def test_of_many_writers_of_one_version_exactly_one_succeeds(s3):
-    claim = location(s3.url("of")) / "claim"
+@pytest.mark.parametrize("store", ["s3", "gcs"], indirect=True)
+def test_of_many_writers_of_one_version_exactly_one_succeeds(store):
+    claim = location(store.url("of")) / "claim"
     claim.write_if(b"first", None)
     _, found = claim.read_version()
     winners = []
@@ -279,6 +287,14 @@ def test_of_many_writers_of_one_version_exactly_one_succeeds(s3):
 
     storage.side_by_side(claim, write, range(12))
     assert len(winners) == 1 and claim.read_bytes() == b"%d" % winners[0]
+
+
+def test_a_conditional_write_to_googles_store_names_the_generation_that_was_read(gcs):
+    claim = location(gcs.url("of")) / "claim"
+    claim.write_if(b"first", None)
+    claim.write_if(b"second", claim.read_version()[1].version)
+    assert gcs.conditions == ["0", "1700000000000000"]
+    assert gcs.objects == {"of/claim": (b"second", 1_700_000_000_000_001)}
 
 
 def test_the_time_of_a_store_is_the_one_that_it_gives_its_objects(s3):

@@ -1,8 +1,9 @@
 """Reads and writes object stores by the methods of :mod:`pathlib` that Soundings uses.
 
-An object is written by one request that replaces the whole object at once, so no temporary name is
-needed. Requests that fail are retried for as long as the :class:`Patience` of the store allows.
-:meth:`ObjectPath.write_if` writes an object only if nobody else has written it in the meantime.
+A write replaces the whole object at once, also a large one that is sent in parts, so no temporary
+name is needed. Requests that fail are retried for as long as the :class:`Patience` of the store
+allows. :meth:`ObjectPath.write_if` writes an object only if nobody else has written it in the
+meantime.
 """
 
 import email.utils
@@ -269,7 +270,8 @@ class Found:
         size: size in bytes, 0 for a folder.
         modified: time at which the object was last written, by the store's clock; None for a
             folder.
-        version: text that another write of the object changes; empty for a folder.
+        version: text that another write of the object changes; empty for a folder, and in a listing
+            of Google's store, which does not tell it.
     """
 
     path: "ObjectPath"

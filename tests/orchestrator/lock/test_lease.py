@@ -16,14 +16,17 @@ from orchestrator.paths import SweepPaths
 from trainables.storage import Patience, location
 
 
-@pytest.fixture
-def paths(s3, monkeypatch):
+@pytest.fixture(params=["s3"])
+def paths(request, monkeypatch):
     """Shorten leases to seconds; not further, because the store's times are whole seconds."""
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.5)
     monkeypatch.setattr(lease, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(lease, "SURE_SECONDS", 2.0)
     monkeypatch.setattr(lease, "LEASE", timedelta(seconds=4))
-    return SweepPaths(location(s3.url("leases")), "small")
+    return SweepPaths(location(request.getfixturevalue(request.param).url("leases")), "small")
+
+
+both_stores = pytest.mark.parametrize("paths", ["s3", "gcs"], indirect=True)
 
 
 def put_claim(paths, claim):
@@ -31,6 +34,7 @@ def put_claim(paths, claim):
     (paths.lock / CLAIM).write_bytes(claim.content(7))
 
 
+@both_stores
 def test_a_second_run_is_refused_while_the_first_is_alive(paths):
     lock = sweep_lock(paths)
     with lock.hold() as holder:
@@ -115,6 +119,7 @@ def test_a_run_is_told_that_it_is_asked_to_stop(paths):
     assert not (paths.lock / f"{holder.run}.stop").exists()
 
 
+@both_stores
 @pytest.mark.parametrize("how", ["taken over", "removed"])
 def test_a_run_that_lost_its_claim_may_write_no_more_and_has_to_end(paths, how):
     lock, other = sweep_lock(paths), replace(this_process(), pid=4711, token=99)
