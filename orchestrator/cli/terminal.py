@@ -45,14 +45,16 @@ class StderrHandler(logging.Handler):
 def say(
     text: str, console: Console = console, style: str | None = None, wrap: bool = False
 ) -> None:
-    """Print a text unchanged: brackets are no markup, numbers are not coloured.
+    """Print a text unchanged: brackets are no markup, `:bear:` is none, numbers are not coloured.
 
     Args:
         console: the console that prints.
         style: a style of rich, such as ``dim``.
         wrap: whether lines are wrapped at the width of the console.
     """
-    console.print(text, style=style, markup=False, highlight=False, soft_wrap=not wrap)
+    console.print(
+        text, style=style, markup=False, emoji=False, highlight=False, soft_wrap=not wrap
+    )
 
 
 def command() -> str:
