@@ -52,9 +52,7 @@ def say(
         style: a style of rich, such as ``dim``.
         wrap: whether lines are wrapped at the width of the console.
     """
-    console.print(
-        text, style=style, markup=False, emoji=False, highlight=False, soft_wrap=not wrap
-    )
+    console.print(text, style=style, markup=False, emoji=False, highlight=False, soft_wrap=not wrap)
 
 
 def command() -> str:
