@@ -18,11 +18,12 @@ def print_check(paths: SweepPaths, with_repair: bool) -> None:
 
     Args:
         paths: files of the sweep.
-        with_repair: whether trials whose record lacks a part are dropped, so that they run again.
+        with_repair: whether trials whose record lacks a part are dropped, so that they run again,
+            and damaged files are removed.
 
     Raises:
         BadInput: there is no such sweep; with repair also if a run of it is at work.
-        RunFailed: something is missing or damaged, and was not repaired.
+        RunFailed: something is missing or damaged, or not of this sweep, and was not repaired.
     """
     plan = recorded_plan(paths)
     found = check(plan, paths)
@@ -36,19 +37,26 @@ def print_check(paths: SweepPaths, with_repair: bool) -> None:
             f"{paths.folder}: not whole. Repair it with: "
             f"{command()} check {paths.sweep}{same_options} --repair"
         )
-    _repair(plan, paths)
+    _repair(plan, paths, found)
     say(
-        f"Repaired: {len(found.lacking)} trials whose record lacked a part were dropped. Run them "
-        f"again with: {command()} resume {paths.sweep}{same_options}"
+        f"Repaired: {len(found.lacking):,} trials whose record lacked a part were dropped, and "
+        f"{len(found.set_aside):,} damaged files removed. Run again what is missing with: "
+        f"{command()} resume {paths.sweep}{same_options}"
     )
+    if found.unknown:
+        raise RunFailed(
+            f"{paths.folder}: {found.unknown:,} trials are not of this sweep, and were left: find "
+            "out which sweep's ledger was copied into this folder"
+        )
 
 
-def _repair(plan: Plan, paths: SweepPaths) -> None:
-    lock = sweep_lock(paths)
-    with lock.hold() as holder:
+def _repair(plan: Plan, paths: SweepPaths, found: Check) -> None:
+    with sweep_lock(paths).hold() as holder:
         writer = ledger_writer(paths, holder)
         repair(plan, paths, writer)
         writer.compact()
+        for path in found.set_aside:  # their trials run again, or have all their rows elsewhere
+            path.unlink(missing_ok=True)
 
 
 def _print(paths: SweepPaths, found: Check) -> None:

@@ -108,10 +108,6 @@ class Ledger:
         """
         return self._read("starts", columns)
 
-    def damaged(self, dataset: Dataset) -> set[str]:
-        """Return the ids of the cells with a damaged file in a dataset."""
-        return {path.parent.name.removeprefix("cell=") for path in self.set_aside(dataset)}
-
     def set_aside(self, dataset: Dataset) -> list[Location]:
         """Return the damaged files of a dataset that this or an earlier reader has renamed."""
         prefix, _, suffix = ASIDE.partition("{name}")

@@ -76,7 +76,7 @@ def test_any_lost_file_of_reports_is_noticed_and_exactly_its_trials_run_again(
     left = subtracted(folder.plan, folder.paths)
     assert left.count == len(trials)
     assert set(left.record.trials["trial"]) == set(names) - trials
-    assert check(folder.plan, folder.paths).lacking == {}
+    assert printed(folder, capsys)[0]  # damaged files are gone, too
 
 
 def rows_of(path):
@@ -101,6 +101,8 @@ def test_a_ledger_of_another_sweep_is_not_taken_for_this_one(folder, tmp_path, c
     shutil.copytree(other.paths.ledger / name, folder.paths.ledger / name)
     whole, text = printed(folder, capsys)
     assert not whole and "1 trials are not of this sweep" in text
+    whole, text = printed(folder, capsys, repair=True)
+    assert not whole and "1 trials are not of this sweep, and were left" in text
 
 
 def test_a_repair_waits_for_no_run_but_is_refused_beside_one(folder, capsys):
