@@ -151,12 +151,13 @@ class SweepPaths:
         """
         self.require_sweep()
         try:
+            storage.require_file(self.manifest)
             with storage.named(self.manifest):
                 text = self.manifest.read_text(encoding="utf-8")
             manifest = json.loads(text)
             if not isinstance(manifest, dict) or not set(manifest) >= MANIFEST_KEYS:
                 raise ValueError("no definition of a sweep")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput(
                 f"{self.manifest}: damaged ({error}); it says what sweep the ledger beside it "
                 "is of: put a whole one back, or name another folder with --results"
@@ -213,7 +214,7 @@ class SweepPaths:
         except OSError as error:
             raise BadInput(
                 f"{self.folder}: cannot write results there ({error.strerror or error}); "
-                "name another folder with --results"
+                "allow writing there, or name another folder with --results"
             ) from error
         storage.be_patient(self.results, storage.PATIENCE)
 

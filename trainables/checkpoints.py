@@ -172,6 +172,7 @@ def _usable(checkpoint: Checkpoint, token: int, others_until: float) -> bool:
 
 
 def _read(path: Location, identity: str) -> Mapping[str, Any]:
+    storage.require_file(path)
     data = memoryview(path.read_bytes())
     digest, content = data[:DIGEST_SIZE], data[DIGEST_SIZE:]
     if hashlib.sha256(content).digest() != digest:

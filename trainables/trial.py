@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import torch
@@ -92,6 +95,9 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         # Every trial of a worker has the same resources: Tune starts another worker for others.
         worker.prepare(threads=max(math.floor(config.get("cpus", 1.0)), 1))
         worker.search_last(config.get("modules", ()))
+        self._working_folder = Path()
+        with suppress(OSError):  # it is gone already
+            self._working_folder = Path.cwd()
         self._told: set[str] = set()  # troubles with further figures that were reported
         self._take_up(cast(TrialConfig, config))
 
@@ -107,6 +113,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             self._folder = storage.location(self._checkpointing["folder"])
             storage.be_patient(self._folder, PATIENCE)
         self._begun, self._failed = False, False
+        with suppress(OSError):  # a user's code in the trial before may have changed folder
+            os.chdir(self._working_folder)
 
     def step(self) -> Report | Failure:
         while True:

@@ -7,7 +7,7 @@ from orchestrator.lock.sweep_lock import sweep_lock
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.check import Check, check
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.repair import repair
+from orchestrator.plan.repair import repair, restore_starts
 from orchestrator.running.writer import ledger_writer
 
 SHOWN = 5  # names of trials and files that are printed; the others are counted
@@ -19,7 +19,7 @@ def print_check(paths: SweepPaths, with_repair: bool) -> None:
     Args:
         paths: files of the sweep.
         with_repair: whether trials whose record lacks a part are dropped, so that they run again,
-            and damaged files are removed.
+            and damaged files are put away.
 
     Raises:
         BadInput: there is no such sweep; with repair also if a run of it is at work.
@@ -28,35 +28,44 @@ def print_check(paths: SweepPaths, with_repair: bool) -> None:
     plan = recorded_plan(paths)
     found = check(plan, paths)
     _print(paths, found)
+    left = found.planned - found.ended
     same_options = options(paths.results, None)
-    if found.is_whole:
+    resume = f"{command()} resume {paths.sweep}{same_options}"
+    if not found.files:
+        raise RunFailed(
+            f"{paths.ledger}: empty; if it was lost, copy it again, otherwise run all trials with: "
+            f"{resume}"
+        )
+    if found.is_whole and not left:
         say("Whole: nothing is missing.")
-        return
-    if not with_repair:
+    elif found.is_whole:
+        say(
+            f"Whole, but not complete: the end of {left:,} trials is not recorded, of which "
+            f"{found.begun:,} began. Run them with: {resume}"
+        )
+    elif not with_repair:
         raise RunFailed(
             f"{paths.folder}: not whole. Repair it with: "
             f"{command()} check {paths.sweep}{same_options} --repair"
         )
-    _repair(plan, paths, found)
-    say(
-        f"Repaired: {len(found.lacking):,} trials whose record lacked a part were dropped, and "
-        f"{len(found.set_aside):,} damaged files removed. Run again what is missing with: "
-        f"{command()} resume {paths.sweep}{same_options}"
-    )
-    if found.unknown:
-        raise RunFailed(
-            f"{paths.folder}: {found.unknown:,} trials are not of this sweep, and were left: find "
-            "out which sweep's ledger was copied into this folder"
-        )
+    else:
+        _repair(plan, paths, found)
+        say(f"Repaired. Run what is missing with: {resume}")
+        if found.unknown:
+            raise RunFailed(
+                f"{paths.folder}: {found.unknown:,} trials are not of this sweep, and were left: "
+                "find out which sweep's ledger was copied into this folder"
+            )
 
 
 def _repair(plan: Plan, paths: SweepPaths, found: Check) -> None:
     with sweep_lock(paths).hold() as holder:
         writer = ledger_writer(paths, holder)
         repair(plan, paths, writer)
+        restore_starts(plan, found.unstarted, writer)
         writer.compact()
-        for path in found.set_aside:  # their trials run again, or have all their rows elsewhere
-            path.unlink(missing_ok=True)
+        for path in found.set_aside:
+            writer.put_away(path)
 
 
 def _print(paths: SweepPaths, found: Check) -> None:
@@ -68,14 +77,21 @@ def _print(paths: SweepPaths, found: Check) -> None:
     )
     say(
         f"  trials   {found.ended:,} of {found.planned:,} ended, {found.errored:,} errored; "
-        f"{len(found.lacking):,} lack a part of their record"
+        f"{len(found.lacking):,} lack a part of their record and have to start over"
     )
     if found.lacking:
         say(f"  lacking  {_first(list(found.lacking))}")
+    if len(found.unstarted):
+        say(f"  starts   {len(found.unstarted):,} trials ended, but lack the row of their start")
     if found.set_aside:
         say(f"  damaged  {_first([str(path) for path in found.set_aside])}")
     if found.unknown:
         say(f"  unknown  {found.unknown:,} trials are not of this sweep: is it its ledger?")
+    if found.others:
+        say(
+            f"  others   {_first([str(path) for path in found.others])}: no parts of the ledger, "
+            "but a reader of the whole folder reads them too; move them away"
+        )
 
 
 def _first(names: list[str]) -> str:

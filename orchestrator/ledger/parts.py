@@ -143,6 +143,22 @@ def parts(folder: Location, dataset: Dataset, cell: str | None = None) -> list[P
     ]
 
 
+def others(folder: Location) -> list[Location]:
+    """Return the Parquet files in a ledger that are no parts of it, such as second copies.
+
+    Soundings ignores them, but other readers of the folder read them too.
+
+    Args:
+        folder: folder of the ledger.
+    """
+    return sorted(
+        path
+        for dataset in DATASETS
+        for path, size in storage.files(folder / dataset)
+        if path.name.endswith(".parquet") and _part(path.parent, path.name, size) is None
+    )
+
+
 def superseded(folder: Location) -> Iterator[Part]:
     """Yield the parts that an interrupted merge left behind, although a merged part has their rows.
 

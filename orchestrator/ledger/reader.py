@@ -1,6 +1,7 @@
 """Reads a ledger: skips damaged files and returns each trial and each (trial, step) once."""
 
 import logging
+import os
 import re
 import zlib
 from collections import defaultdict
@@ -24,6 +25,7 @@ MAGIC = b"PAR1"  # first and last bytes of a Parquet file
 CHUNK = 1024**2  # bytes that are read at once to compute a checksum
 MOST_MEMORY = 2**42  # bytes: no machine is asked for more by a file that is whole
 ASIDE = "_damaged-{name}.aside"  # new name of a damaged file, at which no reader looks
+DONE_WITH = "_repaired-"  # in place of "_damaged-" when its trials are done with
 log = logging.getLogger("soundings")
 
 
@@ -109,7 +111,10 @@ class Ledger:
         return self._read("starts", columns)
 
     def set_aside(self, dataset: Dataset) -> list[Location]:
-        """Return the damaged files of a dataset that this or an earlier reader has renamed."""
+        """Return the damaged files of a dataset that this or an earlier reader has renamed.
+
+        Those that a repair was done with are not among them.
+        """
         prefix, _, suffix = ASIDE.partition("{name}")
         return sorted(
             path
@@ -192,14 +197,15 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInput: the file was written in another version of the ledger.
+        BadInput: the file was written in another version of the ledger, or has rows of another
+            cell.
         OSError: the disk or the object store has failed.
         RunFailed: the file could not be read although it is whole, for want of memory for example.
     """
     path = part.path
     try:
-        source = path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+        storage.require_file(path)
+        with _open(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             _check_version(path, file.schema_arrow)
             table = file.read(columns=schema.names).select(schema.names).cast(schema)
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, MemoryError) as error:
@@ -210,12 +216,42 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         if not damaged(part, error):
             raise RunFailed(
-                f"{path}: could not be read ({reason}), although the file is whole: this machine "
-                "is short of memory, or of another resource; nothing was changed"
+                f"{path}: could not be read ({reason}), although the file is whole: it is of "
+                "another dataset, or this machine is short of memory; nothing was changed"
             ) from error
         _set_aside(path, reason)
         return None
+    _check_cell(part, table["trial"])
     return table
+
+
+def _check_cell(part: Part, trials: pa.ChunkedArray) -> None:
+    """Check that the trials of a part are of the cell in whose folder it lies.
+
+    Raises:
+        BadInput: one is of another cell.
+    """
+    own = f"{part.cell}_"
+    is_own = pc.and_(
+        pc.starts_with(trials, own), pc.utf8_is_digit(pc.utf8_slice_codeunits(trials, len(own)))
+    )
+    for trial in trials.filter(pc.invert(is_own)).unique().to_pylist():
+        if match := re.fullmatch(r"(.+)_\d{5,}", trial, re.DOTALL):
+            raise BadInput(
+                f"{part.path}: has rows of {trial}, a trial of another cell: move the file into "
+                f"the folder cell={match[1]} beside its own, from where it was moved"
+            )
+
+
+def _open(path: Location) -> pa.NativeFile:
+    """Open a file for Arrow, which by itself takes some names for URLs, and no odd bytes in them.
+
+    Raises:
+        OSError: the file does not exist or cannot be opened.
+    """
+    if isinstance(path, Path):
+        return pa.OSFile(os.fsencode(path))
+    return pa.BufferReader(path.read_bytes())
 
 
 def verify(part: Part) -> None:
@@ -256,6 +292,7 @@ def damaged(part: Part, error: Exception | None = None) -> bool:
         OSError: the file cannot be read to the end.
     """
     path = part.path
+    storage.require_file(path)
     if isinstance(path, ObjectPath):
         content = path.read_bytes()
         checksum, ends = zlib.crc32(content), content[:4] + content[-4:]

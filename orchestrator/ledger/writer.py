@@ -17,7 +17,7 @@ from orchestrator.ledger.parts import (
     superseded,
     write_part,
 )
-from orchestrator.ledger.reader import missing_content, read_part
+from orchestrator.ledger.reader import DONE_WITH, missing_content, read_part
 from orchestrator.ledger.schema import DATASETS, KEYS, Dataset
 from trainables import storage
 from trainables.storage import Location
@@ -79,6 +79,14 @@ class LedgerWriter:
         sequence, self._sequence = self._sequence, self._sequence + 1
         self._rows[dataset][cell].append({**row, "sequence": sequence})
         return sequence
+
+    def put_away(self, aside: Location) -> None:
+        """Rename a damaged file again, once its trials have been done with; it is never deleted.
+
+        Args:
+            aside: one of :meth:`.Ledger.set_aside`.
+        """
+        storage.move(aside, DONE_WITH + aside.name.partition("-")[2])
 
     def flush(self, durable: bool = False) -> None:
         """Write the rows that have been added, one file for each dataset and cell.

@@ -47,7 +47,10 @@ def parse(text: str) -> Holder:
     Raises:
         ValueError, KeyError, TypeError: the text does not record a holder.
     """
-    record = {"token": 0} | json.loads(text)
+    try:
+        record = {"token": 0} | json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     return Holder(**{field.name: record[field.name] for field in fields(Holder)})
 
 

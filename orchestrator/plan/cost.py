@@ -161,7 +161,7 @@ def load_device(name: str) -> Device:
         )
     try:
         return _device(Path(name).stem, json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"{name}: no device as benchmarks/device.py writes it ({type(error).__name__}: {error})"
         ) from error

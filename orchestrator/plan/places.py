@@ -5,7 +5,9 @@ runs, not when the first trial of a cell ends.
 """
 
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.errors import BadInput
@@ -29,8 +31,8 @@ def check_places(plan: Plan, paths: SweepPaths) -> None:
         paths: files of the sweep.
 
     Raises:
-        BadInput: the results folder or a cell has a name that is too long, or the folder's name has
-            characters that it cannot have.
+        BadInput: the results folder or a cell has a name that is too long, the folder's name has
+            characters that it cannot have, or a file lies where a folder should be.
     """
     paths.require_usable_place()
     if isinstance(paths.folder, ObjectPath):
@@ -46,6 +48,19 @@ def check_places(plan: Plan, paths: SweepPaths) -> None:
                 f"{_short(folder)}, would be longer than {longest:,} bytes: {_remedy(cell)}, or "
                 "name a folder with a shorter path with --results"
             )
+    if isinstance(paths.folder, Path):
+        _check_no_file_in_the_way(paths.folder.absolute())
+
+
+def _check_no_file_in_the_way(folder: Path) -> None:
+    for existing in (folder, *folder.parents):
+        with suppress(OSError):
+            if not stat.S_ISDIR(existing.stat().st_mode):
+                raise BadInput(
+                    f"{folder}: cannot write results there ({existing} is no folder); name "
+                    "another folder with --results"
+                )
+            return
 
 
 def _check_folder_names(plan: Plan, place: Path) -> None:

@@ -21,8 +21,7 @@ def repair(plan: Plan, paths: SweepPaths, writer: LedgerWriter) -> Record:
     """Drop the records of trials that must start over, and return the record that is left.
 
     A trial starts over if a part of its record is missing: reports, which were in a file that was
-    damaged, deleted or never copied, or with search method ``gp`` the start that recorded its
-    configuration.
+    damaged, deleted or never copied, or the start that recorded its configuration, unless it ended.
 
     Args:
         plan: plan of the sweep.
@@ -56,6 +55,23 @@ def start_errored_over(paths: SweepPaths, left: Remaining, writer: LedgerWriter)
     _forget(errored, paths, writer)
     undecided = {trial: step for trial, step in left.undecided.items() if trial not in errored}
     return replace(left, record=read_record(paths.ledger), undecided=undecided)
+
+
+def restore_starts(plan: Plan, unstarted: pd.DataFrame, writer: LedgerWriter) -> None:
+    """Record starts that are missing, as far as the ends of the trials tell them.
+
+    Which run started such a trial, and when, is not known any more.
+
+    Args:
+        plan: plan of the sweep.
+        unstarted: rows of the trials, with their cell, index and configuration.
+        writer: writer of the ledger.
+    """
+    columns = ["cell", "trial", "index", "configuration"]
+    for cell, trial, index, configuration in zip(*(unstarted[c] for c in columns), strict=True):
+        row = {"trial": trial, "index": index, "configuration": configuration}
+        writer.add("starts", cell, {"sweep": plan.spec.name, **row})
+    writer.flush(durable=True)
 
 
 def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
@@ -107,9 +123,8 @@ def lacking_trials(plan: Plan, record: Record) -> dict[str, str]:
     distinct = reported.assign(number=numbers).drop_duplicates(["trial", "number"])
     counted = distinct.groupby("trial").size().reindex(last["trial"], fill_value=0)
     lacking = counted.to_numpy() < expected.to_numpy()
-    if plan.spec.search.method == "gp":
-        configured = set(record.starts["trial"]) | set(record.trials["trial"])
-        lacking |= ~last["trial"].isin(configured).to_numpy()
+    configured = set(record.starts["trial"]) | set(record.trials["trial"])
+    lacking |= ~last["trial"].isin(configured).to_numpy()
     return dict(zip(last.loc[lacking, "trial"], last.loc[lacking, "cell"], strict=True))
 
 

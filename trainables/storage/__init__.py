@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -43,6 +44,7 @@ __all__ = [
     "named",
     "names",
     "remove",
+    "require_file",
     "side_by_side",
     "write",
 ]
@@ -173,6 +175,22 @@ def named(where: Location) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(where)
         raise
+
+
+def require_file(where: Location) -> None:
+    """Check that a path that exists on a disk is a file, whose reading comes to an end.
+
+    A pipe in its place would let its reader wait for ever.
+
+    Raises:
+        OSError: the path is a pipe, a socket or a device, or cannot be looked up.
+    """
+    if isinstance(where, Path):
+        mode = where.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(
+                errno.ENOTSUP, "it is a pipe, a socket or a device, and no file", str(where)
+            )
 
 
 def make_folder(where: Location) -> None:

@@ -1,5 +1,6 @@
 """`soundings check` finds what is damaged or missing, and a copy of a running ledger is whole."""
 
+import os
 import random
 import re
 import shutil
@@ -9,7 +10,7 @@ import threading
 import pytest
 
 from orchestrator.cli.checking import print_check
-from orchestrator.errors import BadInput, RunFailed
+from orchestrator.errors import BadInput, RunFailed, explained
 from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.ledger import writer as writer_module
 from orchestrator.lock.sweep_lock import sweep_lock
@@ -44,7 +45,8 @@ def test_a_whole_ledger_is_whole_and_is_not_changed(folder, capsys):
     before = {path: path.read_bytes() for path in folder.paths.folder.rglob("*") if path.is_file()}
     whole, text = printed(folder, capsys)
     assert whole and "10 trials, 28 reports, 10 starts" in text and "8 of 12 ended" in text
-    assert "2 errored" in text and text.endswith("Whole: nothing is missing.\n")
+    assert "2 errored" in text
+    assert "Whole, but not complete: the end of 4 trials is not recorded, of which 2 began" in text
     after = {path: path.read_bytes() for path in folder.paths.folder.rglob("*") if path.is_file()}
     assert after == before
 
@@ -72,17 +74,81 @@ def test_any_lost_file_of_reports_is_noticed_and_exactly_its_trials_run_again(
     assert not whole and f"{len(trials)} lack a part of their record" in text
     assert "--repair" in text
     whole, text = printed(folder, capsys, repair=True)
-    assert whole and f"Repaired: {len(trials)} trials" in text
+    assert whole and "Repaired. Run what is missing with:" in text
     left = subtracted(folder.plan, folder.paths)
     assert left.count == len(trials)
     assert set(left.record.trials["trial"]) == set(names) - trials
-    assert printed(folder, capsys)[0]  # damaged files are gone, too
+    assert printed(folder, capsys)[0]  # also without damaged files
 
 
 def rows_of(path):
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(path).read(["trial"]).to_pylist()
+
+
+def test_a_complete_sweep_is_whole_until_anything_is_gone(tmp_path, capsys):
+    folder = Folder.of(tmp_path, search={"samples": 1})
+    for cell in folder.plan.cells:
+        folder.write({f"{cell.id}_00000": completed(1.0, 2.0)})
+    assert "\nWhole: nothing is missing.\n" in printed(folder, capsys)[1]
+    lost = files(folder.paths.ledger, "trials")[0]
+    lost.rename(tmp_path / lost.name)
+    whole, text = printed(folder, capsys)
+    assert whole and "Whole, but not complete: the end of 1 trials is not recorded" in text
+    shutil.rmtree(folder.paths.ledger)
+    whole, text = printed(folder, capsys)
+    assert not whole and "ledger: empty; if it was lost, copy it again" in text
+
+
+def test_starts_that_are_lost_cost_no_trial_and_are_restored(folder, capsys):
+    before = Ledger(folder.paths.ledger).trials(), Ledger(folder.paths.ledger).starts()
+    shutil.rmtree(folder.paths.ledger / "starts")
+    whole, text = printed(folder, capsys)
+    assert not whole and "10 trials ended, but lack the row of their start" in text
+    assert printed(folder, capsys, repair=True)[0] and printed(folder, capsys)[0]
+    assert Ledger(folder.paths.ledger).trials().equals(before[0])
+    kept = ["sweep", "trial", "index", "configuration"]
+    restored = Ledger(folder.paths.ledger).starts().sort_values("trial", ignore_index=True)
+    assert restored[kept].equals(before[1].sort_values("trial", ignore_index=True)[kept])
+
+
+@pytest.mark.parametrize("dataset", ["starts", "results", "trials"])
+def test_files_that_lie_in_the_folder_of_another_cell_are_refused(folder, dataset):
+    one, *_, other = files(folder.paths.ledger, dataset)  # in two cells
+    one.rename(other.parent / one.name)
+    with pytest.raises(BadInput, match=rf"{one.name}: has rows of .*_0000\d, a trial of another"):
+        print_check(folder.paths, False)
+    with pytest.raises(BadInput, match=f"move the file into the folder {one.parent.name}"):
+        print_check(folder.paths, True)
+    (other.parent / one.name).rename(one)
+    assert check(folder.plan, folder.paths).is_whole
+
+
+def test_a_second_copy_that_only_other_readers_read_is_named(folder, capsys):
+    part = files(folder.paths.ledger, "results")[0]
+    copy = part.with_name(f"{part.stem} (1).parquet")
+    shutil.copy(part, copy)
+    whole, text = printed(folder, capsys)
+    assert whole and f"others   {copy}: no parts of the ledger" in text
+
+
+@pytest.mark.parametrize("place", ["manifest", "part", "ledger"])
+def test_a_pipe_in_place_of_a_file_is_named_and_nobody_waits_for_it(folder, place):
+    part = files(folder.paths.ledger, "results")[0]
+    path = {"manifest": folder.paths.manifest, "part": part, "ledger": folder.paths.ledger}[place]
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    os.mkfifo(path)
+    with pytest.raises((OSError, BadInput)) as caught:
+        print_check(folder.paths, False)
+    assert str(path) in explained(caught.value)
+    assert "it is a pipe" in str(caught.value) or "no folder" in str(caught.value)
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_damaged(folder):
+    folder.paths.manifest.write_text("[" * 200_000)
+    with pytest.raises(BadInput, match=r"sweep\.json: damaged \(maximum recursion depth"):
+        print_check(folder.paths, False)
 
 
 def test_a_resume_notices_lost_reports_by_itself(folder, caplog):

@@ -128,9 +128,10 @@ def test_plan_warns_where_reports_are_too_seldom_for_the_rungs(call, tmp_path, c
 def test_a_results_folder_that_cannot_be_written_is_exit_code_2(call, tmp_path):
     path = small_file(tmp_path)
     (tmp_path / "file").write_text("")
-    code, _, err = call("run", path, "--results", "file/below")
-    assert code == 2
-    assert "cannot write results there (Not a directory); name another folder with --results" in err
+    for command in ("run", "plan"):
+        code, _, err = call(command, path, "--results", "file/below")
+        assert code == 2
+        assert "file is no folder); name another folder with --results" in err
 
 
 def test_run_refuses_another_sweep_of_a_recorded_name(call, tmp_path):

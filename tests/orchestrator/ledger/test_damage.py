@@ -1,6 +1,7 @@
 """Files of a ledger that cannot be read are named and set aside; the rest is read."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadInput, RunFailed
-from orchestrator.ledger import Ledger, LedgerWriter
+from orchestrator.ledger import Ledger, LedgerWriter, reader
 from orchestrator.ledger.schema import RESULTS
 from tests.support.paths import ROOT
 from tests.support.rows import files, report, write
@@ -167,13 +168,13 @@ def test_a_file_that_asks_for_absurd_memory_is_damaged(folder_and_file, monkeypa
     folder, path = folder_and_file
     path = path.rename(path.with_name("part-000000000002-000000000003.parquet"))
 
-    def fail(source, **options):
-        if source == path:
+    def fail(where):
+        if where == path:
             raise pa.lib.ArrowMemoryError("malloc of size 1152921504606846976 failed")
-        return real(source, **options)
+        return real(where)
 
-    real = pq.ParquetFile
-    monkeypatch.setattr(pq, "ParquetFile", fail)
+    real = reader._open
+    monkeypatch.setattr(reader, "_open", fail)
     assert [*Ledger(folder).results()["trial"]] == ["whole", "whole"]
     assert not path.exists()
 
@@ -217,3 +218,20 @@ def test_a_link_that_leads_nowhere_is_named_and_stays(folder_and_file, tmp_path)
     with pytest.raises(BadInput, match="a link to"):
         writer.forget({"b": {"other"}})
     assert path.is_symlink()
+
+
+@pytest.mark.parametrize("name", [b"a\xff", b"s3:b", b"file:b", "é".encode()])
+def test_a_folder_of_any_name_is_read(tmp_path, name):
+    """Arrow itself takes some names for URLs, and refuses those that are no text."""
+    folder = tmp_path / os.fsdecode(name)
+    write(folder, "results", [report("whole", 1, 0.5)])
+    assert [*Ledger(folder).results()["trial"]] == ["whole"]
+
+
+def test_a_file_that_was_moved_to_another_dataset_is_not_called_damaged(folder_and_file):
+    folder, path = folder_and_file
+    (folder / "trials" / path.parent.name).mkdir(parents=True, exist_ok=True)
+    moved = path.rename(folder / "trials" / path.parent.name / path.name)
+    with pytest.raises(RunFailed, match="although the file is whole: it is of another dataset"):
+        Ledger(folder).trials()
+    assert moved.exists()

@@ -85,6 +85,8 @@ def test_a_key_that_an_object_store_refuses_is_refused(plan):
         ("/a/b?c", "name a results folder without '?'"),
         ("/" + "x" * 256, "a folder's name has at most 255 bytes"),
         ("/" + "é" * 128, "a folder's name has at most 255 bytes"),
+        ("/dev/null", "(/dev/null is no folder); name another folder"),
+        ("/dev/null/x", "(/dev/null is no folder); name another folder"),
         ("/" + "x/" * 1950, "would be longer than 4,095 bytes"),
         (os.fsdecode(b"/a\xff"), "its name is not UTF-8 text"),
         ("s3://bucket/a/../b", "name a folder without '.', '..' and control characters"),

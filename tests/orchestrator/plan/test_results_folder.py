@@ -26,8 +26,8 @@ def test_a_results_folder_below_a_regular_file_is_refused(tmp_path, below):
     (tmp_path / "file").write_text("a regular file")
     paths = SweepPaths(tmp_path / "file" / below, "small")
     assert refusal(paths, small_plan()) == (
-        f"{paths.folder}: cannot write results there (Not a directory); name another folder with "
-        "--results"
+        f"{paths.folder}: cannot write results there (Not a directory); allow writing there, or "
+        "name another folder with --results"
     )
 
 

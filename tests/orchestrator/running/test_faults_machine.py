@@ -74,8 +74,8 @@ def test_a_read_only_disk_ends_the_run_with_one_sentence_and_status_still_works(
         before = place.ended_trials()
         for command in (("run", "hit.yaml"), ("resume", "hit")):
             assert place.call(*command, code=2) == (
-                "results/hit: cannot write results there (Read-only file system); name another "
-                "folder with --results\n"
+                "results/hit: cannot write results there (Read-only file system); allow writing "
+                "there, or name another folder with --results\n"
             )
         status = place.status()
         assert (status["state"], status["run"]) == ("unfinished", None)
