@@ -6,6 +6,7 @@ configurations at random, meets none of them.
 
 import copy
 import os
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -88,6 +89,7 @@ METRICS: dict[str, Any] = {
 TROUBLES = (
     "none",
     "exit",
+    "leaves_folder",
     *(f"{kind}_in_{place}" for place in PLACES for kind in RAISED),
     *BASELINES,
     *FURTHERS,
@@ -135,6 +137,9 @@ class Odd(Regression):
             self.go_wrong("batch")
             if self.trouble == "exit":
                 os._exit(0)
+            if self.trouble == "leaves_folder":
+                with tempfile.TemporaryDirectory() as folder:
+                    os.chdir(folder)
         x = torch.from_numpy(generator.standard_normal((self.length, size, 2)).astype("float32"))
         return x, x.mean((0, 2)).reshape(size, 1, 1)
 

@@ -243,6 +243,13 @@ def test_a_request_that_the_store_refuses_raises_a_store_error_of_one_line(s3):
     assert "AccessDenied" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_an_answer_without_a_text_that_forbids_a_request_names_a_remedy(s3):
+    place, s3.expired = location(s3.url("expired")), True
+    storage.be_patient(place, Patience(0.0))
+    with pytest.raises(StoreError, match="403 Forbidden: look at the credentials"):
+        (place / "file").exists()  # a HEAD request has no text in its answer
+
+
 # -- writes on a condition -----------------------------------------------------------------------
 
 

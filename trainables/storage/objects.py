@@ -451,7 +451,8 @@ def reason(error: Exception) -> str:
         message = re.search(r"<Message>(.*?)</Message>", text, re.DOTALL)
         return " ".join(f"{answered[1]}: {message[1] if message else ''}".split()).strip(": ")
     if status := re.search(r"status code: ([^:\n]+)", text):
-        return status[1]
+        advice = ": look at the credentials, and at what they may do with this bucket"
+        return status[1] + (advice if status[1].startswith(("401", "403")) else "")
     if causes := re.findall(r'(?:message|error): "([^"]+)"', details):
         return str(causes[-1])
     if "TimedOut" in details:

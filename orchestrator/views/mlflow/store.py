@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import BadInput, first_line
 from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.uri import file_of, named_by, without_password
+from trainables import storage
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -95,6 +96,8 @@ def _open_file(file: Path, patience: float) -> None:
         patience: seconds to wait while somebody else holds its lock.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.exists():
+        storage.require_file(file)
     with closing(sqlite3.connect(file, timeout=patience)) as database:
         database.execute("BEGIN IMMEDIATE")  # raises if the file is locked or no database
         database.rollback()

@@ -13,7 +13,7 @@ from tests.support.command import soundings
 from tests.support.odd_task import REPAIRED, code
 from trainables.plain_text import fit_text
 
-GOOD = ("none", "surrogate_in_further", "inf_further", "nan_metric")
+GOOD = ("none", "surrogate_in_further", "leaves_folder", "inf_further", "nan_metric")
 # What the error of each trial says.
 BAD = {
     "surrogate_in_batch": "no such file: data-\\udcff\\x00.bin",

@@ -23,6 +23,7 @@ from tests.support.small import small_file
         ("sqlite:////proc/none/mlflow.db", "No such file or directory"),
         ("sqlite:///folder", "unable to open database file"),
         ("sqlite:///file", "file is not a database"),
+        ("sqlite:////dev/null", "it is a pipe, a socket or a device, and no file"),
         ("postgresql+nodriver://me:secret@host/x", "Can't load plugin"),
         ("mysql+oursql://me:secret@host/x", "Can't load plugin"),
         ("mssql+pymssql://me:secret@host/x", "this Python has no driver of that database"),
