@@ -27,7 +27,7 @@ _REMEDIES = {
     errno.EEXIST: "a file lies where a folder should be: move it away",
     errno.EISDIR: "a folder lies where a file should be: move it away",
     errno.ELOOP: "a link there leads back to itself: remove it",
-    errno.ENOTSUP: "move it away, and put the file back",
+    errno.ESPIPE: "move it away, and put the file back",
     errno.ENAMETOOLONG: "name a folder with a shorter path",
 }
 _OTHERWISE = "mend that, and call the command again"

@@ -189,7 +189,7 @@ def require_file(where: Location) -> None:
         mode = where.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             raise OSError(
-                errno.ENOTSUP, "it is a pipe, a socket or a device, and no file", str(where)
+                errno.ESPIPE, "it is a pipe, a socket or a device, and no file", str(where)
             )
 
 
