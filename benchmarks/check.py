@@ -14,13 +14,33 @@ import tempfile
 import time
 from pathlib import Path
 
+import pyarrow as pa
 from recording import record
 from tables import planned, write_ledger
 
+from orchestrator.ledger.parts import parts, write_part
+from orchestrator.ledger.reader import read_part
+from orchestrator.ledger.schema import STARTS, TRIALS
+from orchestrator.ledger.writer import NOBODY
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.manifest import write_manifest
+from trainables import storage
 
 STEPS = 1000  # of a trial
+
+
+def write_starts(paths: SweepPaths) -> None:
+    """Write the start of each trial of a ledger that has only their reports and ends."""
+    for part in parts(paths.ledger, "trials"):
+        ends = read_part(part, TRIALS)
+        assert ends is not None
+        columns = [
+            ends[field.name] if field.name in TRIALS.names else pa.nulls(len(ends), field.type)
+            for field in STARTS
+        ]
+        folder = paths.ledger / "starts" / part.folder.name
+        storage.make_folder(folder)
+        write_part(folder, NOBODY, part.first, part.last, pa.table(columns, STARTS))
 
 
 def check(results: Path) -> tuple[float, str]:
@@ -50,7 +70,9 @@ def main() -> None:
         paths.make_writable()
         write_manifest(plan, paths)
         written = write_ledger(plan, paths, arguments.reports)
+        write_starts(paths)
         print(written, flush=True)
+        size = sum(path.stat().st_size for path in results.rglob("*.parquet"))
         whole, text = check(results)
         print(text, flush=True)
         assert "Whole: nothing is missing." in text
@@ -62,7 +84,7 @@ def main() -> None:
     figures = {
         "trials": plan.trial_count,
         "reports": plan.trial_count * arguments.reports,
-        "gigabytes": written["gigabytes"],
+        "gigabytes": round(size / 1e9, 2),
         "seconds": round(whole, 1),
         "seconds_with_a_lost_file": round(lacking, 1),
         "memory_gb": round(memory, 1),
