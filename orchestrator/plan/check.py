@@ -16,7 +16,7 @@ from orchestrator.ledger.record import Record
 from orchestrator.ledger.schema import DATASETS, Dataset
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.repair import lacking_trials
+from orchestrator.plan.repair import are_among, lacking_trials
 from trainables.storage import Location
 
 FILES_AT_ONCE = 4  # files whose checksums are computed at the same time
@@ -99,9 +99,9 @@ def check(plan: Plan, paths: SweepPaths) -> Check:
         ended=len(record.final),
         errored=len(record.errored),
         planned=plan.trial_count,
-        begun=len(set(starts["trial"]) - set(record.final["trial"])),
+        begun=int(np.count_nonzero(~are_among(starts["trial"], record.final["trial"]))),
         lacking=lacking_trials(plan, record),
-        unstarted=trials[~trials["trial"].isin(starts["trial"])],
+        unstarted=trials[~are_among(trials["trial"], starts["trial"])],
         unknown=_unknown(plan, trials),
         others=others(paths.ledger),
     )

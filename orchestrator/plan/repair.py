@@ -123,9 +123,14 @@ def lacking_trials(plan: Plan, record: Record) -> dict[str, str]:
     distinct = reported.assign(number=numbers).drop_duplicates(["trial", "number"])
     counted = distinct.groupby("trial").size().reindex(last["trial"], fill_value=0)
     lacking = counted.to_numpy() < expected.to_numpy()
-    configured = set(record.starts["trial"]) | set(record.trials["trial"])
-    lacking |= ~last["trial"].isin(configured).to_numpy()
+    configured = pd.concat([record.starts["trial"], record.trials["trial"]])
+    lacking |= ~are_among(last["trial"], configured)
     return dict(zip(last.loc[lacking, "trial"], last.loc[lacking, "cell"], strict=True))
+
+
+def are_among(names: pd.Series, others: pd.Series) -> np.ndarray:
+    """Return for each name whether it is one of the others; ``isin`` takes seconds a million."""
+    return np.asarray(pd.Index(others.unique()).get_indexer(pd.Index(names)) >= 0)
 
 
 def _forget(trials: Mapping[str, str], paths: SweepPaths, writer: LedgerWriter) -> None:
