@@ -113,10 +113,15 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             self._folder = storage.location(self._checkpointing["folder"])
             storage.be_patient(self._folder, PATIENCE)
         self._begun, self._failed = False, False
-        with suppress(OSError):  # a user's code in the trial before may have changed folder
-            os.chdir(self._working_folder)
 
     def step(self) -> Report | Failure:
+        try:
+            return self._report_or_failure()
+        finally:
+            with suppress(OSError):  # a user's code may have left the folder, which others need
+                os.chdir(self._working_folder)
+
+    def _report_or_failure(self) -> Report | Failure:
         while True:
             try:
                 if not self._begun:

@@ -92,9 +92,5 @@ def test_a_metric_that_is_no_number_gives_none_or_an_error_of_the_trial(trouble,
 def test_a_trial_that_leaves_its_folder_takes_no_other_with_it(tmp_path, monkeypatch):
     """A worker trains one trial after the other."""
     monkeypatch.chdir(tmp_path)
-    leaving = trial("leaves_folder")
-    assert leaving.step()["step"] == 4
-    with pytest.raises(FileNotFoundError):
-        Path.cwd()
-    leaving.reset_config({"definition": trial("none")._definition})
+    assert trial("leaves_folder").step()["step"] == 4
     assert Path.cwd() == tmp_path

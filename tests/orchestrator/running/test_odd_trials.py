@@ -51,8 +51,9 @@ def test_bad_trials_are_errored_beside_good_ones_and_complete_once_they_are_mend
 
     ran = soundings("run", "odd.yaml", cwd=tmp_path)
     assert ran.returncode == 1, ran.stderr
-    assert f"{len(BAD)} trials errored" in ran.stderr and "Traceback" not in ran.stderr
     trials = by_trouble(results)
+    assert f"{len(BAD)} trials errored" in ran.stderr, trials["error"].to_dict()
+    assert "Traceback" not in ran.stderr
     assert set(trials.loc[[*GOOD], "outcome"]) == {"completed"}
     assert set(trials.loc[[*BAD], "outcome"]) == {"errored"}
     for trouble, text in BAD.items():
