@@ -238,8 +238,8 @@ def _check_cell(part: Part, trials: pa.ChunkedArray) -> None:
     for trial in trials.filter(pc.invert(is_own)).unique().to_pylist():
         if match := re.fullmatch(r"(.+)_\d{5,}", trial, re.DOTALL):
             raise BadInput(
-                f"{part.path}: has rows of {trial}, a trial of another cell: move the file into "
-                f"the folder cell={match[1]} beside its own, from where it was moved"
+                f"{part.path}: has rows of {trial}, a trial of another cell: move the file back "
+                f"into the folder cell={match[1]}, which lies beside this one"
             )
 
 

@@ -119,7 +119,7 @@ def test_files_that_lie_in_the_folder_of_another_cell_are_refused(folder, datase
     one.rename(other.parent / one.name)
     with pytest.raises(BadInput, match=rf"{one.name}: has rows of .*_0000\d, a trial of another"):
         print_check(folder.paths, False)
-    with pytest.raises(BadInput, match=f"move the file into the folder {one.parent.name}"):
+    with pytest.raises(BadInput, match=f"move the file back into the folder {one.parent.name}"):
         print_check(folder.paths, True)
     (other.parent / one.name).rename(one)
     assert check(folder.plan, folder.paths).is_whole

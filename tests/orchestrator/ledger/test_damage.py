@@ -204,7 +204,9 @@ for megabytes in (1, 2, 4, 8, 16, 32, 64, 128):
 def test_no_file_is_set_aside_whatever_memory_a_real_process_has(tmp_path):
     lanes = {"lane_validation_losses": [number / 7 for number in range(300)]}
     write(tmp_path, "results", [report(f"t{n}", 1, n / 3, **lanes) for n in range(9000)])
-    subprocess.run([sys.executable, "-c", MEMORY, tmp_path], check=True, cwd=ROOT)
+    command = [sys.executable, "-c", MEMORY, tmp_path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_link_that_leads_nowhere_is_named_and_stays(folder_and_file, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.ledger import LedgerWriter
+from orchestrator.ledger import Ledger, LedgerWriter
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.places import check_places
 from orchestrator.plan.plan import trial_id
@@ -61,6 +61,8 @@ def test_the_longest_names_that_pass_can_be_written(plan, tmp_path):
     writer.flush(durable=True)
     folder = SweepPaths(tmp_path, "small").checkpoints_of(trial_id(cell.id, 5))
     checkpoints.write(folder, 3, "identity", {})
+    assert [*Ledger(tmp_path / "ledger").starts()["cell"]] == [cell.id]
+    assert [each.step for each in checkpoints.listed(folder)] == [3]
 
 
 @pytest.mark.parametrize("length", [250, 400])

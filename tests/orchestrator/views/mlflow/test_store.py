@@ -44,12 +44,15 @@ def test_a_store_that_can_never_be_written_to_is_refused_in_one_sentence(
     assert "secret" not in message and "\n" not in message
 
 
-def test_a_store_that_does_not_answer_now_passes(tmp_path):
-    check_store(f"sqlite:///{tmp_path}/new/mlflow.db")
-    with closing(sqlite3.connect(tmp_path / "new/mlflow.db", isolation_level=None)) as other:
+def test_a_new_store_is_made_and_one_that_does_not_answer_now_passes(tmp_path):
+    file = tmp_path / "new/mlflow.db"
+    check_store(f"sqlite:///{file}")
+    assert file.exists()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        check_store(f"sqlite:///{tmp_path}/new/mlflow.db")
-    check_store("http://127.0.0.1:1")
+        check_store(f"sqlite:///{file}")
+        assert other.in_transaction
+    check_store("http://127.0.0.1:1")  # a server may answer later
     check_store("postgresql+psycopg://me:secret@127.0.0.1:1/x")
 
 
