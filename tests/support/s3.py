@@ -1,5 +1,6 @@
 """Runs an S3 server over HTTP that can fail and go away, for tests."""
 
+import io
 import itertools
 import logging
 import socket
@@ -103,6 +104,9 @@ class S3:
             self.requests["failed"] += 1
             start_response("503 Slow Down", [("Content-Type", "application/xml")])
             return [BUSY]
+        # Read here, so that a client that is stopped while it sends does not hold up the others.
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
         with self._one_at_a_time:  # moto looks at the conditions of a write and writes later
             answer: Iterable[bytes] = self._app(environ, start_response)
         return answer

@@ -9,6 +9,7 @@ import sys
 import threading
 
 import duckdb
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -182,12 +183,23 @@ def test_the_first_run_of_a_sweep_records_its_manifest_in_the_store(s3):
 
 
 HASTY = """
-import sys
+import os, signal, sys, threading
 from datetime import timedelta
+from orchestrator.ledger import writer
 from orchestrator.lock import lease
 
 lease.RENEW_SECONDS, lease.LOOK_SECONDS, lease.SURE_SECONDS = 0.5, 0.2, 2.0
 lease.LEASE = timedelta(seconds=4)
+write_part, once = writer.write_part, threading.Lock()
+
+def write_and_stop(folder, *arguments, **options):
+    part = write_part(folder, *arguments, **options)
+    if folder.parent.name == "results" and once.acquire(blocking=False):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return part
+
+if "STOPS" in os.environ:
+    writer.write_part = write_and_stop
 sys.argv[0] = "soundings"
 from orchestrator.cli.commands import main
 
@@ -195,12 +207,15 @@ main()
 """
 
 
-def hasty_run(url, folder):
-    """Start the command on results at a URL, with a lease that lives for 4 s instead of 60 s."""
+def hasty_run(url, folder, **variables):
+    """Start the command on results at a URL, with a lease that lives for 4 s instead of 60 s.
+
+    With the variable STOPS it stops itself when it has written its first reports.
+    """
     return subprocess.Popen(
         [sys.executable, "-c", HASTY, "run", "small.yaml", "--results", url],
         cwd=folder,
-        env={**environment(), "HOME": str(folder)},
+        env={**environment(), "HOME": str(folder), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -217,21 +232,16 @@ def test_a_driver_that_was_paused_notices_that_another_took_over_and_no_report_i
     url = s3.url("paused")
     paths = SweepPaths(location(url), "small")
 
-    def parts():
-        return {key for key in s3.keys("paused/") if "/ledger/results/" in key}
+    def has_written(token):
+        return any(f"/part-{token:06d}-" in key for key in s3.keys("paused/small/ledger/"))
 
-    first = hasty_run(url, tmp_path)
+    first = hasty_run(url, tmp_path, STOPS="1")
     try:
-        wait_until(parts, 300, "no report of the first run")
-        os.kill(first.pid, signal.SIGSTOP)
-        before = parts()
+        is_stopped = lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED  # noqa: E731
+        wait_until(is_stopped, 300, "no report of the first run")
+        assert has_written(1)
         second = hasty_run(url, tmp_path)
-        # The first run may have recorded every report before it was stopped.
-        wait_until(
-            lambda: parts() - before or second.poll() is not None,
-            300,
-            "no report of the second run",
-        )
+        wait_until(lambda: has_written(2), 300, "nothing of the second run")
         os.kill(first.pid, signal.SIGCONT)
         said, _ = second.communicate(timeout=300)
         assert second.returncode == 0, said
