@@ -67,12 +67,20 @@ def hit(place: Place, process: Command, chance: random.Random) -> str:
 def rows_of_files(place: Place, dataset: str, key: str) -> list[int]:
     """Return how often a reader of plain files finds each report, or each end of a trial.
 
-    An attempt that errored and was resumed is no end of its trial, and not counted.
+    An attempt that errored and was resumed is no end of its trial: see :func:`errored_attempts`.
     """
     where = "where outcome != 'errored'" if dataset == "trials" else ""
     files = place.paths.ledger / dataset / "*" / "*.parquet"
     query = f"select count(*) from read_parquet('{files}') {where} group by {key}"
     return [int(count) for (count,) in duckdb.execute(query).fetchall()]
+
+
+def errored_attempts(place: Place) -> int:
+    """Return how many rows say that a trial errored; none should, for each has retries enough."""
+    files = place.paths.ledger / "trials" / "*" / "*.parquet"
+    query = f"select count(*) from read_parquet('{files}') where outcome = 'errored'"
+    [(count,)] = duckdb.execute(query).fetchall()
+    return int(count)
 
 
 def main() -> None:
@@ -107,6 +115,7 @@ def main() -> None:
         found = place.reports() | place.trials()
         counts = rows_of_files(place, "results", "trial, step")
         counts += rows_of_files(place, "trials", "trial")
+        errored = errored_attempts(place)
     figures = {
         "killed": dict(killed),
         "kills": killed.total(),
@@ -114,6 +123,7 @@ def main() -> None:
         "reports_and_ends": len(expected),
         "lost": len(expected.keys() - found.keys()),
         "doubled": sum(counts) - len(counts),
+        "errored_attempts": errored,
         "different": sum(found.get(key, text) != text for key, text in expected.items()),
         "seconds": round(time.perf_counter() - begin),
     }

@@ -8,6 +8,7 @@ Ray and Optuna are imported by the functions: a command that needs neither start
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,36 @@ def forget_ended_trials(controller: Any) -> None:
         controller._trial_metadata.pop(trial.trial_id, None)
         if trial.local_path:
             shutil.rmtree(trial.local_path, ignore_errors=True)
+
+
+def retry_trials_that_take_over_a_worker() -> None:
+    """Make Tune try a trial again whose worker dies while it takes over that worker.
+
+    Tune tries a trial again whose worker dies while it starts or trains. Of a trial that takes
+    over the worker of an ended trial, Tune is told twice: by the worker and by its task. After
+    the first the trial waits for another worker, which the second takes for a failure of its
+    start: Tune errors the trial at once, however many retries are left.
+    """
+    from ray.exceptions import RayActorError
+    from ray.tune.execution.tune_controller import TuneController
+    from ray.tune.experiment import Trial
+
+    process = TuneController._process_trial_failure
+    if hasattr(process, "__wrapped__"):  # this was done before
+        return
+
+    @wraps(process)
+    def process_once(self: Any, trial: Any, exception: Exception) -> None:
+        if trial in self._resetting_trials and trial.status != Trial.RUNNING:
+            self._resetting_trials.remove(trial)
+            if isinstance(exception, RayActorError):
+                return  # Tune was told by the worker already
+            # The task raised in a worker that lives: what Tune does when a worker dies.
+            self._set_trial_status(trial, Trial.RUNNING)
+            self._unstage_trial_with_resources(trial)
+        process(self, trial, exception)
+
+    TuneController._process_trial_failure = process_once
 
 
 def bracket_sizes(asha: Any) -> np.ndarray:

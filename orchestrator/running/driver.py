@@ -15,6 +15,7 @@ from typing import Any
 
 from ray import tune
 
+from orchestrator import ray_internals
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.cluster import Cluster, Connect, Lost
 from orchestrator.cluster.local import local_ray
@@ -196,6 +197,7 @@ class Driver:
         Args:
             folder: folder for the files that Tune itself writes.
         """
+        ray_internals.retry_trials_that_take_over_a_worker()
         return tune.Tuner(
             tune.with_resources(self.trainable, _placement),
             tune_config=tune.TuneConfig(

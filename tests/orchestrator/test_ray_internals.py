@@ -6,10 +6,13 @@ libraries; ``pyproject.toml`` pins them to the minor releases with which it pass
 
 import inspect
 import json
+import os
+import tempfile
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +21,7 @@ import psutil
 import pytest
 import ray
 from packaging.requirements import Requirement
+from ray import tune
 from ray.job_submission import JobSubmissionClient
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
@@ -117,6 +121,60 @@ def ended_trials_are_forgotten_where_the_controller_keeps_them(call):
     assert [*controller._trial_metadata] == ["r"]
 
 
+class Fragile(tune.Trainable):
+    """Fails, once in each way, when a trial takes over the process of another."""
+
+    def setup(self, config):
+        self.config = config
+
+    def reset_config(self, config):
+        for name in config["ways"]:
+            flag = config["flags"] / name
+            if not flag.exists():
+                flag.touch()
+                if name == "raises":
+                    raise RuntimeError("it raises once")
+                os._exit(1)
+        self.config = config
+        return True
+
+    def step(self):
+        return {"number": self.config["number"], "done": True}
+
+
+def number_of_errors(folder, retries, ways):
+    """Return how many of four trials error that follow each other in one worker."""
+    folder.mkdir()
+    tuner = tune.Tuner(
+        tune.with_resources(Fragile, {"cpu": 2}),
+        param_space={"number": tune.grid_search([1, 2, 3, 4]), "flags": folder, "ways": ways},
+        tune_config=tune.TuneConfig(reuse_actors=True),
+        run_config=tune.RunConfig(
+            name="run",
+            storage_path=str(folder),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=retries),
+            verbose=0,
+        ),
+    )
+    return tuner.fit().num_errors
+
+
+def a_trial_is_tried_again_whose_worker_dies_while_it_is_taken_over(call):
+    with tempfile.TemporaryDirectory() as folder:
+        before = TuneController._process_trial_failure
+        TuneController._process_trial_failure = inspect.unwrap(before)
+        try:
+            assert number_of_errors(Path(folder) / "as_it_is", 2, ["dies"]) == 1  # needed still
+            for _ in range(2):  # twice does the same as once
+                call("retry_trials_that_take_over_a_worker")
+            ways = ["dies", "raises"]
+            assert number_of_errors(Path(folder) / "with_retries", 1, ways) == 0
+            assert number_of_errors(Path(folder) / "without", 0, ways) == 2
+        finally:
+            TuneController._process_trial_failure = before
+
+
 def a_dead_part_of_ray_is_noticed(call):
     assert call("dead_ray_processes") == set()
     monitors = [p for p in psutil.Process().children() if "monitor.py" in " ".join(p.cmdline())]
@@ -179,6 +237,7 @@ CHECKS = (
     rungs_are_those_of_ray,
     brackets_take_trials_and_note_reports,
     ended_trials_are_forgotten_where_the_controller_keeps_them,
+    a_trial_is_tried_again_whose_worker_dies_while_it_is_taken_over,
     a_dead_part_of_ray_is_noticed,
     a_job_does_not_search_the_folder_of_its_driver,
     a_cluster_tells_its_version,
