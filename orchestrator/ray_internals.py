@@ -110,7 +110,7 @@ def retry_trials_that_take_over_a_worker() -> None:
             self._resetting_trials.remove(trial)
             if isinstance(exception, RayActorError):
                 return  # Tune was told by the worker already
-            # The task raised in a worker that lives: what Tune does when a worker dies.
+            # The task raised in a worker that lives. Tune does this where a worker dies.
             self._set_trial_status(trial, Trial.RUNNING)
             self._unstage_trial_with_resources(trial)
         process(self, trial, exception)
