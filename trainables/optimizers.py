@@ -1,11 +1,12 @@
 """Updates a matrix of parameters by gradient descent; each lane (row) has its own constants."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from trainables.space import WITH_MOMENTUM, Configuration
+from trainables.space import UNCLIPPED, WITH_MOMENTUM, Configuration
 
 # The decay of Adam's second moment and epsilon keep their usual defaults, as in the capacity paper.
 SECOND_MOMENT_DECAY = 0.999
@@ -28,8 +29,9 @@ class Optimizer:
     decay of momentum, of RMSProp's mean square and of Adam's mean. The velocity in the usual
     definition of momentum is m / (1 - decay), so the rate of momentum is divided by 1 - decay.
     The gradient l2 w of the penalty (l2/2) |w|^2 is added to the gradient of the loss; then the sum
-    g of each lane is scaled down to a norm of at most ``clip_norm``. The rate at training step t of
-    T is learning_rate * learning_rate_decay^(t/T).
+    g of each lane is scaled down to a norm of at most ``clip_norm``. That holds for every finite g,
+    also where the norm itself is beyond the numbers of its format; ``none`` clips nothing. The rate
+    at training step t of T is learning_rate * learning_rate_decay^(t/T).
 
     Args:
         configurations: configuration of each lane.
@@ -63,7 +65,10 @@ class Optimizer:
         momentum = torch.sigmoid(logits).tolist()
         self._steps = steps
         self._rate_decay = column([n["learning_rate_decay"] for n in numbers])
-        self._clip_norm = column([n["clip_norm"] for n in numbers]).to(parameters.dtype)
+        clip_norms = [configuration["clip_norm"] for configuration in configurations]
+        self._clip_norm = column(
+            [math.inf if norm == UNCLIPPED else float(norm) for norm in clip_norms]
+        ).to(parameters.dtype)
         self._l2 = column([n["l2"] for n in numbers]).to(parameters.dtype)
         per_lane = list(zip(kinds, momentum, strict=True))
         self._decay = column([mu if kind in ("momentum", "adam") else 0.0 for kind, mu in per_lane])
@@ -75,6 +80,10 @@ class Optimizer:
         self._decay2 = column([decay or 0.0 for decay in decays2])
         self._adam = column([float(kind == "adam") for kind in kinds]).bool()
         self._adaptive = column([float(decay is not None) for decay in decays2]).bool()
+        # Numbers up to this one can be squared. A square that overflows would freeze its parameter
+        # for ever, so it must not where clipping does not prevent it.
+        self._ordinary = torch.finfo(parameters.dtype).max ** 0.5 / 2
+        self._squared = self._adaptive & (self._clip_norm > self._ordinary)
         self._any_adaptive = bool(self._adaptive.any())
         self._share = (1 - self._decay).to(parameters.dtype)
         self._share2 = torch.where(self._adaptive, 1 - self._decay2, 0.0).to(parameters.dtype)
@@ -83,23 +92,40 @@ class Optimizer:
         self._mean = torch.zeros_like(parameters)
         self._square = torch.zeros_like(parameters)
 
-    def step(self, gradient: Tensor, step: int, alive: Tensor | None = None) -> None:
-        """Update the parameters of the lanes that are alive.
+    def step(self, gradient: Tensor, step: int, alive: Tensor | None = None) -> Tensor | None:
+        """Update the parameters of the lanes that are alive and whose gradient can be used.
+
+        A gradient cannot be used if it or the parameters are not finite, or if RMSProp or Adam
+        would have to keep a square that overflows.
 
         Args:
             gradient: gradient ``[lanes, parameters]`` of the loss; it is overwritten.
             step: number of training steps done before this one.
-            alive: booleans ``[lanes]``, true for the lanes to update; None updates all lanes.
+            alive: booleans ``[lanes]``, true for the lanes to update; None stands for all lanes.
+
+        Returns:
+            Booleans ``[lanes]``, true for the lanes that were updated; None if all were, where that
+            is known without waiting for a GPU.
         """
         rate, slope, offset = self._constants_of(step)
-        w = self._parameters
-        g = gradient.addcmul_(self._l2, w)
-        if alive is not None:
-            alive = alive.unsqueeze(1)
-            g.masked_fill_(~alive, 0.0)
-            rate, offset = torch.where(alive, rate, 0.0), torch.where(alive, offset, torch.inf)
+        g = gradient.addcmul_(self._l2, self._parameters)
         norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
-        g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
+        on_cpu = g.device.type == "cpu"  # a GPU would have to be waited for
+        if on_cpu and (alive is None or bool(alive.all())) and bool(norm.max() < self._ordinary):
+            g.mul_((self._clip_norm / norm.clamp_min_(1e-12)).clamp_max_(1.0))
+            self._update(g, rate, slope, offset)
+            return None
+        updated = self._clip(g, norm, alive)
+        rate, offset = torch.where(updated, rate, 0.0), torch.where(updated, offset, torch.inf)
+        self._update(g, rate, slope, offset)
+        return updated.squeeze(1)
+
+    def _update(self, g: Tensor, rate: Tensor, slope: Tensor, offset: Tensor) -> None:
+        """Update moments and parameters by clipped gradients ``g``, which are overwritten.
+
+        ``rate``, ``slope`` and ``offset`` are those of :meth:`_constants_of`.
+        """
+        w = self._parameters
         self._mean.lerp_(g, self._share)
         if not self._any_adaptive:
             w.addcmul_(self._mean, rate, value=-1)
@@ -107,6 +133,30 @@ class Optimizer:
         self._square.lerp_(g.mul_(g), self._share2)
         root = torch.sqrt(self._square, out=g)
         w.addcdiv_(self._mean, root.mul_(slope).add_(offset), value=-1)
+
+    def _clip(self, g: Tensor, norm: Tensor, alive: Tensor | None) -> Tensor:
+        """Clip the gradients that can be used, of any finite norm, and set the others to zero.
+
+        Args:
+            g: gradients ``[lanes, parameters]``, changed in place.
+            norm: norms ``[lanes, 1]`` of the gradients, infinite where their squares overflow.
+            alive: booleans ``[lanes]``, true for the lanes to update; None stands for all lanes.
+
+        Returns:
+            Booleans ``[lanes, 1]``, true for the lanes whose gradient can be used.
+        """
+        peak = g.abs().amax(1, keepdim=True)
+        usable = torch.where(self._squared, peak * peak, peak).isfinite()
+        if alive is not None:
+            usable = usable & alive.unsqueeze(1)
+        g.masked_fill_(~usable, 0.0)
+        # Where the norm overflows, g is divided by its largest number and the norm computed again.
+        unclipped = self._clip_norm.isinf()
+        unit = torch.where(usable & norm.isinf() & ~unclipped, peak, 1.0)
+        norm = torch.linalg.vector_norm(g.div_(unit), dim=1, keepdim=True)
+        factor = torch.minimum(self._clip_norm / norm.clamp_min_(1e-12), unit)
+        g.mul_(torch.where(unclipped, 1.0, factor))
+        return usable
 
     def _constants_of(self, step: int) -> tuple[Tensor, ...]:
         """Return rate, slope and offset of each lane at ``step``, each ``[lanes, 1]``.

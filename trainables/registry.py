@@ -8,6 +8,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+# Key of the metadata of an option's field: what a sweep file without the option states, in words.
+IN_A_FILE = "in a file"
 
 
 @dataclasses.dataclass(frozen=True)

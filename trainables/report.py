@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TypedDict
 
+from trainables.diagnostics import Measured
 from trainables.external import why
 from trainables.space import is_name
 from trainables.tasks import Task, finite_number
@@ -29,10 +30,18 @@ class Summary(TypedDict):
     lane_evaluation_metrics: list[float]
 
 
-class Report(Summary):
-    """A trial makes a report after every ``evaluation_interval`` training steps.
+class Diagnosis(Measured):
+    """A diagnosis is one quantity of a network, measured after ``step`` training steps."""
 
-    ``objective`` is what search and early stopping see; less is better. ``step`` counts training
+    step: int
+
+
+class Report(Summary):
+    """A trial makes a report at each of its report steps.
+
+    ``objective`` is what search and early stopping see; less is better. If the trial is judged by
+    its best report, it is the lowest one so far. ``diagnostics`` are those since the report before.
+    ``step`` counts training
     steps. ``further`` is a JSON object of measures that follow from the evaluation metric.
     ``lane_infeasible_at`` has the training step at which each lane became infeasible, None while it
     is feasible. ``seconds`` of training and evaluation passed since the report before. ``done``
@@ -42,6 +51,7 @@ class Report(Summary):
     objective: float
     step: int
     further: str | None
+    diagnostics: list[Diagnosis]
     infeasible: bool
     lane_infeasible_at: list[int | None]
     seconds: float

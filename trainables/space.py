@@ -161,6 +161,8 @@ Space = Mapping[str, Domain]
 
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adam")
 WITH_MOMENTUM = ("momentum", "rmsprop", "adam")
+# The value of ``clip_norm`` that clips nothing: JSON and databases have no infinite number.
+UNCLIPPED = "none"
 
 LEARNING: Space = {
     "optimizer": Choice(OPTIMIZERS),

@@ -12,6 +12,7 @@ from trainables.optimizers import Optimizer
 from trainables.seeds import derive
 from trainables.space import Configuration
 from trainables.tasks import Split, Task
+from trainables.tasks.task import Batch
 
 EVALUATION_CHUNK = 256  # samples evaluated at once, which bounds the memory of an evaluation
 
@@ -51,8 +52,9 @@ class Trainer:
 
     Lane i is a pure function of (its configuration, network seed, data seed, i): the lanes that
     train beside it change nothing but rounding errors. A lane becomes infeasible at the step at
-    which its loss or gradient is not finite or its loss exceeds the divergence threshold. Its
-    weights then no longer change, and the other lanes continue.
+    which its loss exceeds the divergence threshold, or its loss, its weights or its gradient with
+    the penalty's are not finite (see also :meth:`.Optimizer.step`). Its weights then no longer
+    change, and the other lanes continue.
 
     Args:
         network: network from :func:`trainables.architectures.build`; its parameters are
@@ -66,6 +68,8 @@ class Trainer:
             pass its configuration and ``lanes=[2]``.
         first_lane: offset of the batches: lane i trains on the batches that the task draws for lane
             ``first_lane + i``.
+        paired: whether what is not trained comes from a random stream of its own, so that networks
+            of one shape and seed start from the same parameters; see :meth:`.Network.initialize`.
     """
 
     def __init__(
@@ -79,21 +83,24 @@ class Trainer:
         data_seed: int,
         lanes: Sequence[int] | None = None,
         first_lane: int = 0,
+        paired: bool = False,
     ) -> None:
         self.network, self.task, self.schedule = network, task, schedule
         self._data_seed = data_seed
         lanes = range(network.lanes) if lanes is None else lanes
         generators = [torch.Generator().manual_seed(derive(network_seed, lane)) for lane in lanes]
+        constants = [
+            torch.Generator().manual_seed(derive(network_seed, lane, "constants")) for lane in lanes
+        ]
         self._batches_of = [first_lane + lane for lane in lanes]
         if schedule.shared_batches:
             self._batches_of = [first_lane]
-        network.initialize(configurations, generators)
+        network.initialize(configurations, generators, constants if paired else None)
         self._parameters = list(network.parameters())
         self._matrix = _as_one_matrix(self._parameters)
-        self._zero = self._matrix.new_zeros(())
         self.device = self._matrix.device
         self._optimizer = Optimizer(configurations, self._matrix, schedule.steps)
-        self._held_out: dict[Split, tuple[Tensor, Tensor]] = {}
+        self._held_out: dict[Split, Batch] = {}
         self.step = 0
         # The step at which each lane became infeasible, -1 for a feasible lane. Kept on the device,
         # so that training never waits for a copy to the host.
@@ -142,18 +149,13 @@ class Trainer:
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         with torch.no_grad():
             gradient = torch.cat([g.flatten(1) for g in gradients], dim=1)
-            # Zero times the sum of a gradient is NaN if one of its numbers is not finite, and a
-            # comparison with NaN is false: ``alive`` tests the loss and the gradient at once.
-            checked = torch.addcmul(losses, gradient.sum(1), self._zero)
-            alive = checked <= self._limits
-            if self.device.type == "cpu" and bool(alive.all()):  # on a GPU, bool() would wait
+            updated = self._optimizer.step(gradient, self.step, losses <= self._limits)
+            if updated is None:  # every lane was
                 self._last_losses = losses.detach()
-                self._optimizer.step(gradient, self.step)
             else:
                 feasible = self._infeasible_at < 0
                 self._last_losses = torch.where(feasible, losses, self._last_losses)
-                self._end(feasible & ~alive, self.step + 1)
-                self._optimizer.step(gradient, self.step, alive)
+                self._end(feasible & ~updated, self.step + 1)
         self.step += 1
 
     def _end(self, lanes: Tensor, step: int) -> None:
@@ -161,20 +163,24 @@ class Trainer:
         self._infeasible_at.masked_fill_(lanes, step)
         self._limits.masked_fill_(lanes, torch.nan)
 
+    def held_out(self, split: Split) -> Batch:
+        """Return the validation or the evaluation set, on the device of the network."""
+        if split not in self._held_out:
+            batch = self.task.held_out(split, seed=self._data_seed)
+            self._held_out[split] = Batch(
+                batch.inputs.to(self.device), batch.targets.to(self.device)
+            )
+        return self._held_out[split]
+
     @torch.no_grad()
     def evaluate(self, split: Split) -> Scores:
         """Return the loss and the metric of each lane on the validation or the evaluation set.
 
-        A lane becomes infeasible if its validation loss is not finite or exceeds the divergence
-        threshold.
+        A lane becomes infeasible if its validation loss or one of its weights is not finite, or if
+        that loss exceeds the divergence threshold.
         """
-        if split not in self._held_out:
-            held_out = self.task.held_out(split, seed=self._data_seed)
-            self._held_out[split] = (
-                held_out.inputs.to(self.device),
-                held_out.targets.to(self.device),
-            )
-        inputs, targets = self._held_out[split]
+        held_out = self.held_out(split)
+        inputs, targets = held_out.inputs, held_out.targets
         losses, scores = [], []
         for start in range(0, inputs.shape[2], EVALUATION_CHUNK):
             chunk = slice(start, start + EVALUATION_CHUNK)
@@ -183,7 +189,10 @@ class Trainer:
             losses.append(self.task.losses(outputs, targets[:, chunk]))
             scores.append(self.task.scores(outputs, targets[:, chunk]))
         mean_losses = torch.cat(losses, dim=1).mean(1)
-        feasible = (self._infeasible_at < 0) & (mean_losses <= self.schedule.divergence_threshold)
+        # An update may have overflowed: an infinite weight need not show in a loss.
+        finite = mean_losses.isfinite() & self._matrix.isfinite().all(1)
+        within = finite & (mean_losses <= self.schedule.divergence_threshold)
+        feasible = (self._infeasible_at < 0) & within
         if split == "validation":  # the evaluation set decides nothing
             self._end((self._infeasible_at < 0) & ~feasible, self.step)
         metrics = self.task.metric(torch.cat(scores, dim=1).mean(1))

@@ -14,9 +14,11 @@ from ray import tune
 
 from trainables import checkpoints, storage, tasks, worker
 from trainables.architectures import build
-from trainables.definition import Definition
+from trainables.definition import Definition, identity_of
+from trainables.diagnostics import NETWORK, Measured, Settings, diagnose, power_spectrum
 from trainables.plain_text import traceback_of
-from trainables.report import Failure, Report, further_figures, mean, summarize
+from trainables.report import Diagnosis, Failure, Report, further_figures, mean, summarize
+from trainables.report_steps import ReportSteps
 from trainables.space import Configuration
 from trainables.training import Schedule, Scores, Trainer
 
@@ -76,7 +78,7 @@ class TrialConfig(TypedDict, total=False):
 
 
 class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
-    """Trains one configuration and reports after every ``evaluation_interval`` steps.
+    """Trains one configuration and reports at the steps of its ``evaluation_interval``.
 
     An actor serves one trial after the other (``reset_config``), also across cells. A trial goes
     on from its newest checkpoint, wherever and by whichever process that was written, bit for
@@ -140,6 +142,8 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         """Start the trial, or go on from its newest checkpoint."""
         self._trainer = self._make_trainer()
         self._spent = 0.0  # seconds between the last report and the checkpoint
+        self._diagnostics: list[Diagnosis] = []  # since the last report
+        self._lowest = math.inf  # objective of all reports so far
         self._warnings: list[str] = []
         if self._checkpointing is not None:
             used, self._warnings = checkpoints.load(
@@ -152,12 +156,16 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             if self._warnings and not used:
                 # A checkpoint that did not fit may have been loaded in part.
                 self._trainer, self._spent = self._make_trainer(), 0.0
+                self._diagnostics, self._lowest = [], math.inf
         self._checkpointed = time.monotonic()
         self._checkpoint_due = False
 
     def _go_on_from(self, state: Mapping[str, Any]) -> None:
         self._trainer.load_state_dict(state["trainer"])
         self._spent = state["spent"]
+        # Checkpoints of earlier releases have neither; their trials need neither.
+        self._diagnostics = state.get("diagnostics", [])
+        self._lowest = state.get("lowest", math.inf)
 
     def _make_trainer(self) -> Trainer:
         definition = self._definition
@@ -190,6 +198,7 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             network_seed=definition["network_seed"],
             data_seed=definition["data_seed"],
             first_lane=definition["first_lane"],
+            paired=definition["paired"],
         )
 
     def report(self) -> Report:
@@ -201,11 +210,14 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         # If the trial goes on, Tune already has the report of this step, so a resumed trial does
         # not skip it.
         self._write_checkpoint_if_due()
-        before, interval = trainer.step, definition["evaluation_interval"]
+        before = trainer.step
         # Checkpoints may fall between reports, so continue to the next report step. Never
         # checkpoint at a report's step before the report is returned: a resumed trial would skip
         # it.
-        until = min((before // interval + 1) * interval, definition["steps"])
+        until = self._report_steps.after(before)
+        for step in self._diagnosed_steps(before, until):
+            trainer.train(step, self._write_checkpoint_if_due)
+            self._diagnose(step)
         trainer.train(until, self._write_checkpoint_if_due)
         validation = trainer.evaluate("validation")
         evaluation = validation if task.memorizes else trainer.evaluate("evaluation")
@@ -226,20 +238,65 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             self._warnings.append(f"task {definition['task']}: {trouble}")
         report = Report(
             **summary,
-            objective=self._objective(validation, summary["validation_loss"]),
+            objective=self._judged(self._objective(validation, summary["validation_loss"])),
             further=json.dumps(further, sort_keys=True) if further else None,
             step=trainer.step,
+            diagnostics=self._diagnostics,
             infeasible=infeasible,
             lane_infeasible_at=infeasible_at,
             seconds=time.perf_counter() - self._started,
             done=infeasible or trainer.step >= definition["steps"],
             warnings=self._warnings,
         )
-        self._warnings = []
+        self._warnings, self._diagnostics = [], []
         if self._checkpointing is not None and not report["done"]:
             rungs = self._checkpointing["rungs"]
             self._checkpoint_due |= any(before < rung <= trainer.step for rung in rungs)
         return report
+
+    def _diagnosed_steps(self, before: int, until: int) -> list[int]:
+        """Return the steps up to a report at which the networks are diagnosed."""
+        request = self._definition["diagnostics"]
+        if request is None:
+            return []
+        return [step for step in request["at"] if before < step <= until or step == before == 0]
+
+    def _diagnose(self, step: int) -> None:
+        """Diagnose the feasible networks unless all became infeasible before ``step``."""
+        request, trainer = self._definition["diagnostics"], self._trainer
+        feasible = [at is None for at in trainer.infeasible_at]
+        if request is None or trainer.step < step or not any(feasible):
+            return
+        measured = diagnose(
+            trainer.network,
+            trainer.task,
+            trainer.held_out("evaluation"),
+            Settings(
+                lyapunov=request["lyapunov"],
+                gradients=request["gradients"],
+                hessian=request["hessian"],
+                samples=request["samples"],
+            ),
+            feasible=feasible,
+        )
+        if self._definition["index"] == 0 and step == request["at"][0]:
+            # The same for all trials of the task: one of each cell records it.
+            measured.append(self._input_power(request["samples"]))
+        self._diagnostics += [Diagnosis(**one, step=step) for one in measured]
+
+    def _input_power(self, samples: int) -> Measured:
+        """Measure the mean power spectrum of the task's held-out inputs."""
+        began = time.perf_counter()
+        inputs = self._trainer.held_out("evaluation").inputs[:, :, :samples]
+        powers = power_spectrum(inputs).tolist()
+        return Measured(
+            lane=0,
+            layer=NETWORK,
+            quantity="input_power",
+            values=powers,
+            samples=inputs.shape[2],
+            seconds=time.perf_counter() - began,
+        )
 
     def _write_checkpoint_if_due(self) -> None:
         """Write a checkpoint if it is time; one that cannot be written is only a warning."""
@@ -250,7 +307,12 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
         if due or age > self._checkpointing["seconds"]:
             try:
                 spent = time.perf_counter() - self._started
-                state = {"trainer": self._trainer.state_dict(), "spent": spent}
+                state = {
+                    "trainer": self._trainer.state_dict(),
+                    "spent": spent,
+                    "diagnostics": self._diagnostics,
+                    "lowest": self._lowest,
+                }
                 checkpoints.write(
                     self._folder,
                     self._trainer.step,
@@ -266,7 +328,22 @@ class Trial(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
     @property
     def _identity(self) -> str:
         """Return the text by which a checkpoint is recognized as one of this trial."""
-        return json.dumps(self._definition, sort_keys=True)
+        return identity_of(self._definition)
+
+    @property
+    def _report_steps(self) -> ReportSteps:
+        """Return the steps at which this trial reports."""
+        return ReportSteps.of(self._definition["evaluation_interval"], self._definition["steps"])
+
+    def _judged(self, objective: float) -> float:
+        """Return the objective by which the trial is judged, given that of this report.
+
+        It stays nan where all networks are infeasible, which ends the trial.
+        """
+        if self._definition["report"] == "last" or math.isnan(objective):
+            return objective
+        self._lowest = min(self._lowest, objective)
+        return self._lowest
 
     def _objective(self, validation: Scores, loss: float) -> float:
         """Return what search and early stopping see: less is better, nan if there is no number.

@@ -21,6 +21,7 @@ DEPTHS = (1, 2, 4)
 # small, or its state lively.
 PLAIN: dict[str, dict[str, Any]] = {
     "cprnn": {"rank": 3},
+    "deep_transition_mlp": {"nonlinearity": "tanh"},  # so many layers of ReLU die at random
     "wcrnn": {"residual": "scaled", "alpha": 0.95, "gamma": 0.2},
     "s4d": {"state_size": 8},
 }
@@ -36,6 +37,15 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("lstm", {"nonlinearity": "relu", "forget_bias": 2.0}),
     ("lstm", {"skip": True}),
     ("ur_lstm", {"nonlinearity": "relu"}),
+    *[
+        (name, {"initialization": "torch"} | options)
+        for name, options in (
+            ("ugrnn", {}),
+            ("gru", {"nonlinearity": "searched"}),
+            ("lstm", {"forget_bias": 1.0}),
+            ("ur_lstm", {"skip": True}),
+        )
+    ],
     ("intersection", {"s1": "tanh", "s2": "identity"}),
     ("intersection", {"s1": "identity", "s2": "relu", "skip": True}),
     ("second_order", {"gate": "identity"}),
@@ -56,6 +66,19 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
         )
     ],
     ("deep_transition", {"transition_depth": 3, "input_depth": 3, "output_depth": 2, "skip": True}),
+    ("deep_transition_mlp", {"residual": "identity"}),
+    ("deep_transition_mlp", {"transition_depth": 1, "input_depth": 1, "output_depth": 1}),
+    (
+        "deep_transition_mlp",
+        {
+            "transition_depth": 3,
+            "output_depth": 3,
+            "residual": "identity",
+            "nonlinearity": "tanh",
+            "act": "tanh",
+            "skip": True,
+        },
+    ),
     *[
         ("wcrnn", {"residual": residual, "alpha": 0.95, "gamma": 0.2})
         for residual in ("heterogeneous", "rotational", "orthogonal", "informed")

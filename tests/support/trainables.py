@@ -58,6 +58,7 @@ class Idle(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             lane_validation_metrics=[0.5],
             lane_evaluation_metrics=[0.5],
             step=self._definition["steps"],
+            diagnostics=[],
             further=None,
             infeasible=False,
             lane_infeasible_at=[None],

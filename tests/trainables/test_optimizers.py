@@ -1,13 +1,19 @@
-"""Compares all four optimizers with torch.optim, several lanes of different kinds at once."""
+"""Compares all four optimizers with torch.optim, several lanes of different kinds at once.
+
+What torch's optimizers do not have (clipping of any finite gradient) is compared with NumPy.
+"""
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tests.support.networks import noise
 from trainables.optimizers import Optimizer
-from trainables.space import OPTIMIZERS
+from trainables.space import OPTIMIZERS, UNCLIPPED
 
 STEPS, WIDTH = 40, 12
 
@@ -155,3 +161,95 @@ def test_a_restored_optimizer_goes_on_bit_for_bit():
         optimizer.step(gradients(uninterrupted, penalised_quartic), step)
         restored.step(gradients(continued, penalised_quartic), step)
     assert torch.equal(continued, uninterrupted)
+
+
+def numpy_update(c, gradient):
+    """Return the first update of parameters that are zero, in float64; None if v overflows."""
+    g = np.array(gradient)
+    if c["clip_norm"] != UNCLIPPED:
+        g = g * min(1.0, c["clip_norm"] / max(np.linalg.norm(g), 1e-300))
+    mu, rate = 1 / (1 + math.exp(-c["momentum_logit"])), c["learning_rate"]
+    adaptive = c["optimizer"] in ("rmsprop", "adam")
+    if adaptive and np.square(g).max() > np.finfo(np.float32).max:
+        return None
+    if not adaptive:  # the first velocity of momentum is the gradient
+        return -rate * g
+    square = (1 - mu) * g**2 if c["optimizer"] == "rmsprop" else g**2
+    return -rate * g / (np.sqrt(square) + 1e-8)
+
+
+FLOATS = st.builds(
+    lambda sign, exponent: sign * 10.0**exponent,
+    st.sampled_from([-1.0, 0.0, 1.0]),
+    st.floats(-30, 38),
+)
+
+
+@given(
+    gradients=st.lists(FLOATS, min_size=1, max_size=12),
+    repeated=st.sampled_from([1, 40]),
+    kind=st.sampled_from(OPTIMIZERS),
+    clip_norm=st.one_of(st.floats(-3, 25).map(lambda e: 10.0**e), st.just(UNCLIPPED)),
+    logit=st.floats(1, 7),
+)
+@example([-1e29, -1e-13], 1, "adam", 1e9, 2.0)
+@settings(max_examples=300, deadline=None)
+def test_an_update_is_that_of_float64_whatever_the_size_of_the_gradient(
+    gradients, repeated, kind, clip_norm, logit
+):
+    lane = constants(
+        kind, clip_norm=clip_norm, momentum_logit=logit, learning_rate=0.5, learning_rate_decay=1.0
+    )
+    gradient = torch.tensor(gradients).repeat(repeated)
+    ordinary = torch.linspace(-2, 3, len(gradient))
+    matrix = torch.zeros(2, len(gradient))
+    updated = Optimizer([lane, lane], matrix, 1).step(torch.stack([gradient, ordinary]), 0)
+    alone = torch.zeros(1, len(gradient))
+    Optimizer([lane], alone, 1).step(ordinary[None].clone(), 0)
+    assert torch.equal(matrix[1], alone[0])
+    expected = numpy_update(lane, gradient.double().numpy())
+    usable = updated is None or bool(updated[0])
+    if expected is None:
+        # float32 and float64 may disagree at the very edge of the range.
+        assert not usable or gradient.abs().max() < 1.9e19
+        expected = np.zeros(len(gradient))
+    if not usable:
+        assert not matrix[0].any()
+        return
+    # Numbers 1e37 times smaller than the largest are lost in float32, and those that are so while
+    # the gradient is scaled to its largest number lose digits. Epsilon may divide the loss.
+    norm = np.inf if clip_norm == UNCLIPPED else clip_norm
+    scaled = 1e-44 * min(norm, float(gradient.abs().max()))
+    lost = 1e-37 * max(1.0, np.abs(expected).max()) + scaled
+    lost /= 1e-8 if kind in ("rmsprop", "adam") else 1
+    np.testing.assert_allclose(matrix[0].numpy(), expected, rtol=2e-4, atol=lost)
+
+
+def test_none_clips_nothing():
+    gradient = noise(1, 1000).float() * 1e17
+    matrix = torch.zeros(1, 1000)
+    lane = constants("sgd", learning_rate=1.0, learning_rate_decay=1.0, clip_norm=UNCLIPPED)
+    Optimizer([lane], matrix, 1).step(gradient.clone(), 0)
+    assert torch.equal(matrix, -gradient)
+
+
+@pytest.mark.parametrize("kind", ["rmsprop", "adam"])
+def test_a_lane_whose_squares_overflow_is_not_updated(kind):
+    lanes = [constants(kind, clip_norm=UNCLIPPED), constants(kind, clip_norm=1.0)]
+    matrix = torch.zeros(2, 3)
+    gradient = torch.tensor([[2e19, 1.0, -1.0]]).repeat(2, 1)
+    optimizer = Optimizer(lanes, matrix, 1)
+    updated = optimizer.step(gradient, 0)
+    assert updated.tolist() == [False, True]
+    assert not matrix[0].any()
+    assert matrix[1].all()
+    assert optimizer.state_dict()["square"].isfinite().all()
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("l2", [0.0, 1e-6])
+def test_a_lane_whose_parameters_are_not_finite_is_not_updated(poison, l2):
+    matrix = torch.zeros(2, 3)
+    matrix[0, 1] = poison
+    updated = Optimizer([constants("sgd", l2=l2)] * 2, matrix, 1).step(torch.ones(2, 3), 0)
+    assert updated.tolist() == [False, True]

@@ -120,6 +120,19 @@ OTHERS = [
         {"transition_depth": 1, "input_depth": 3, "output_depth": 2, "nonlinearity": "tanh"},
         VANILLA | perceptron("input_layer") | perceptron("readout_layer"),
     ),
+    (
+        "deep_transition_mlp",
+        {"residual": "identity"},
+        TRANSITION
+        | perceptron("transition")
+        | perceptron("input_layer")
+        | perceptron("readout_layer"),
+    ),
+    (
+        "deep_transition_mlp",
+        {"transition_depth": 1, "input_depth": 1, "output_depth": 1},
+        TRANSITION | perceptron("readout_layer") | {"input_layer_bias_scale": Uniform(-2.0, 2.0)},
+    ),
     ("wcrnn", {"residual": "informed", "form": "A"}, LEARNING),
     ("elman", {"residual": "identity"}, LEARNING),
     ("s4d", {}, LEARNING),
@@ -142,6 +155,7 @@ def test_spaces_beyond_the_paper_are_made_of_the_same_ranges(name, options, expe
         ("deep_transition", 17),
         ("deep_transition_skip", 17),
         ("deep_transition_shortcut", 19),
+        ("deep_transition_mlp", 23),
         ("wcrnn", 6),
         ("elman", 6),
         ("s4d", 6),

@@ -14,6 +14,7 @@ from tests.support.trainers import (
 )
 from tests.support.trainers import trainer as make_trainer
 from trainables import tasks
+from trainables.space import UNCLIPPED
 from trainables.tasks import Batch
 
 
@@ -111,6 +112,72 @@ def test_a_finite_loss_with_a_gradient_that_is_not_finite_ends_a_lane(monkeypatc
     assert trainer.infeasible_at == [None, 1]
     assert trainer.training_losses[1] < 1e3
     assert torch.equal(weights(trainer, 1), before)
+
+
+def with_steep_loss(trainer, monkeypatch, factor):
+    """Multiply the gradient of the second lane by ``factor``, but not its loss."""
+    losses = trainer.task.losses
+
+    def steep(outputs, targets):
+        second = outputs[1:]
+        scaled = second.detach() + factor * (second - second.detach())
+        return losses(torch.cat([outputs[:1], scaled]), targets)
+
+    monkeypatch.setattr(trainer.task, "losses", steep)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "rmsprop", "adam"])
+def test_a_finite_gradient_whose_norm_overflows_is_clipped_as_any_other(monkeypatch, optimizer):
+    # Without a penalty the clipped gradient does not depend on its size, only on its direction.
+    configurations = steady(2, clip_norm=1.0, l2=0.0)
+    configurations[1] |= {"optimizer": optimizer, "momentum_logit": 2.0}
+    steep, ordinary = make_trainer(configurations), make_trainer(configurations)
+    before = weights(ordinary, 1)
+    with_steep_loss(steep, monkeypatch, 1e25)
+    with_steep_loss(ordinary, monkeypatch, 1e3)
+    for each in (steep, ordinary):
+        each.train(3)
+        assert each.infeasible_at == [None, None]
+    moved = weights(ordinary, 1) - before
+    assert moved.norm() > 1e-2
+    torch.testing.assert_close(weights(steep, 1) - before, moved, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "ends_at"),
+    # RMSProp and Adam cannot square the gradient; the others go far away, even beyond all numbers.
+    [("rmsprop", 1e-3, 1), ("adam", 1e-3, 1), ("sgd", 1e-3, 2), ("momentum", 1e20, 2)],
+)
+def test_without_clipping_a_gradient_whose_norm_overflows_ends_its_lane(
+    monkeypatch, optimizer, rate, ends_at
+):
+    configurations = steady(2)
+    configurations[1] |= {"optimizer": optimizer, "clip_norm": UNCLIPPED, "learning_rate": rate}
+    configurations[1]["momentum_logit"] = 2.0
+    trainer, healthy = make_trainer(configurations), make_trainer(steady(2))
+    with_steep_loss(trainer, monkeypatch, 1e25)
+    for each in (trainer, healthy):
+        each.train(STEPS)
+    assert trainer.infeasible_at == [None, ends_at]
+    assert_lanes_equal(trainer, healthy, [0])
+
+
+def test_a_lane_whose_last_update_overflowed_is_infeasible_though_its_loss_is_not():
+    trainer = make_trainer(steady(2))
+    trainer.train(3)
+    with torch.no_grad():
+        trainer.network.layers[0].bias[1, -1] = math.inf  # a tanh makes one of it
+    assert math.isnan(trainer.evaluate("validation").losses[1])
+    assert trainer.infeasible_at == [None, 3]
+
+
+def test_a_loss_of_minus_infinity_is_not_finite(monkeypatch):
+    trainer = make_trainer(steady(2))
+    losses = trainer.task.losses
+    minus_infinity = torch.tensor([0.0, -math.inf])[:, None]
+    monkeypatch.setattr(trainer.task, "losses", lambda *both: losses(*both) + minus_infinity)
+    assert math.isnan(trainer.evaluate("validation").losses[1])
+    assert trainer.infeasible_at == [None, 0]
 
 
 def test_every_step_trains_on_the_batch_of_its_number(monkeypatch):

@@ -1,7 +1,9 @@
 """Tests a trial without a cluster: its reports, the reuse of its actor and its end."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 import ray
 import torch
@@ -11,6 +13,8 @@ from tests.support.trainers import begun
 from tests.support.trials import CELLS, definition, plain, run
 from trainables import tasks
 from trainables.architectures import build
+from trainables.definition import identity_of
+from trainables.diagnostics import Settings, diagnose
 from trainables.training import Schedule, Trainer
 from trainables.trial import Trial
 
@@ -85,3 +89,80 @@ def test_an_actor_reused_for_another_cell_gives_the_numbers_of_a_fresh_one(after
     reused.train()
     assert reused.reset({"definition": second})
     assert plain(run(reused)) == plain(fresh)
+
+
+def test_a_trial_that_is_judged_by_its_best_report_has_the_lowest_objective_so_far():
+    """Its losses are those of each report all the same."""
+    shape = {"learning": {"learning_rate": 0.5, "optimizer": "adam"}, "evaluation_interval": 1}
+    shape["steps"] = 60
+    last = run(Trial(config={"definition": definition(**shape)}))
+    best = run(Trial(config={"definition": definition(**shape, report="best")}))
+    losses = [report["validation_loss"] for report in last]
+    assert [report["objective"] for report in last] == losses
+    assert [report["validation_loss"] for report in best] == losses
+    lowest = [min(losses[: number + 1]) for number in range(len(losses))]
+    assert [report["objective"] for report in best] == lowest
+    assert lowest != losses
+
+
+def test_a_trial_reports_at_the_steps_of_a_schedule():
+    stretches = [{"every": 2, "until": 6}, {"every": 4}]
+    for interval, steps in ((stretches, [2, 4, 6, 10, 11]), ([3, 9], [3, 9, 11])):
+        reports = run(Trial(config={"definition": definition(evaluation_interval=interval)}))
+        assert [report["step"] for report in reports] == steps
+
+
+def test_checkpoints_of_the_release_before_are_those_of_the_same_trial():
+    """It knew neither of these keys, and wrote the definition as it was."""
+    today = definition()
+    before = {k: v for k, v in today.items() if k not in ("report", "paired", "diagnostics")}
+    assert identity_of(today) == json.dumps(before, sort_keys=True)
+    for changed in ({"report": "best"}, {"paired": True}):
+        assert identity_of(definition(**changed)) != identity_of(today)
+
+
+AT = {"lyapunov": True, "gradients": True, "hessian": 0, "samples": 8, "at": [0, 4, 6, 11]}
+
+
+def diagnosed(**changed):
+    return definition(diagnostics=AT, **changed)
+
+
+def test_a_trial_is_diagnosed_at_its_steps_and_trains_as_without():
+    reports = run(Trial(config={"definition": diagnosed()}))
+    steps = [[one["step"] for one in report["diagnostics"]] for report in reports]
+    assert [sorted(set(each)) for each in steps] == [[0, 4], [6], [11]]
+    kinds = {(one["quantity"], one["lane"], one["layer"]) for one in reports[1]["diagnostics"]}
+    quantities = ("lyapunov_exponents", "gradient_norms")
+    assert kinds == {(quantity, lane, 0) for quantity in quantities for lane in (0, 1)}
+    undisturbed = run(Trial(config={"definition": definition()}))
+    assert [report["lane_evaluation_losses"] for report in reports] == [
+        report["lane_evaluation_losses"] for report in undisturbed
+    ]
+
+
+def test_the_untrained_networks_are_diagnosed_before_the_first_step():
+    (first, *_) = run(Trial(config={"definition": diagnosed()}))
+    trainer = Trial(config={"definition": definition()})._make_trainer()
+    settings = Settings(lyapunov=True, gradients=True, samples=8)
+    measured = diagnose(trainer.network, trainer.task, trainer.held_out("evaluation"), settings)
+    *before, power = [one for one in first["diagnostics"] if one["step"] == 0]
+    assert [one["values"] for one in before] == [one["values"] for one in measured]
+    assert (power["quantity"], power["lane"], power["layer"]) == ("input_power", 0, -1)
+    inputs = trainer.held_out("evaluation").inputs[0, :, :8].double().numpy()
+    transformed = np.fft.rfft(inputs - inputs.mean(0), axis=0)
+    powers = (np.abs(transformed) ** 2 / len(inputs)).sum(-1).mean(-1)
+    np.testing.assert_allclose(power["values"], powers, rtol=1e-12, atol=1e-14)
+
+
+def test_one_trial_of_a_cell_records_the_spectrum_of_the_inputs():
+    reports = run(Trial(config={"definition": diagnosed(index=1)}))
+    quantities = {one["quantity"] for report in reports for one in report["diagnostics"]}
+    assert quantities == {"lyapunov_exponents", "gradient_norms"}
+
+
+def test_no_network_is_diagnosed_once_all_are_infeasible():
+    explosive = {"learning_rate": 1e30, "optimizer": "sgd"}
+    reports = run(Trial(config={"definition": diagnosed(learning=explosive)}))
+    assert reports[-1]["infeasible"]
+    assert {one["step"] for report in reports for one in report["diagnostics"]} == {0}

@@ -424,3 +424,35 @@ def run_raw(trial):
     while not reports[-1][DONE]:
         reports.append(trial.train())
     return reports
+
+
+def test_what_was_diagnosed_before_a_checkpoint_is_reported_by_the_process_that_goes_on(
+    tmp_path, monkeypatch, clock
+):
+    """The steps 0, 2 and 6 lie between reports; 4 and 11 are steps of reports."""
+    at = {"lyapunov": True, "gradients": False, "hessian": 0, "samples": 8, "at": [0, 2, 4, 6, 11]}
+    d = definition(diagnostics=at)
+    whole = undisturbed(d)
+    assert [sorted({one["step"] for one in report["diagnostics"]}) for report in whole] == [
+        [0, 2, 4],
+        [6],
+        [11],
+    ]
+    for step in range(2, 12):
+        folder = tmp_path / str(step)
+        trial_config = config(d, folder, seconds=0.5)
+        before = killed_at(monkeypatch, trial_config, step)
+        assert checkpoint_steps(folder) or step == 2
+        assert plain(before + run(Trial(config=trial_config))) == plain(whole)
+
+
+def test_a_trial_judged_by_its_best_report_remembers_it_over_a_checkpoint(
+    tmp_path, monkeypatch, clock
+):
+    learning = {"learning_rate": 0.5, "optimizer": "adam"}
+    d = definition(learning=learning, report="best", evaluation_interval=1, steps=60)
+    whole = undisturbed(d)
+    worse = next(r["step"] for r in whole if r["validation_loss"] > r["objective"])
+    trial_config = config(d, tmp_path, seconds=0.5)
+    before = killed_at(monkeypatch, trial_config, worse + 1)
+    assert plain(before + run(Trial(config=trial_config))) == plain(whole)

@@ -12,6 +12,7 @@ from trainables import space
 from trainables.architectures import examination
 from trainables.architectures.deep_transition import (
     DeepTransition,
+    DeepTransitionMLP,
     DeepTransitionShortcut,
     DeepTransitionSkip,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "find",
     "require_depth",
     "search_space",
+    "stated_options",
 ]
 
 ARCHITECTURES: dict[str, type[Layer]] = {
@@ -55,6 +57,7 @@ ARCHITECTURES: dict[str, type[Layer]] = {
     "deep_transition": DeepTransition,
     "deep_transition_skip": DeepTransitionSkip,
     "deep_transition_shortcut": DeepTransitionShortcut,
+    "deep_transition_mlp": DeepTransitionMLP,
     "wcrnn": WeaklyCoupledRNN,
     "elman": Elman,
     "s4d": S4D,
@@ -95,6 +98,22 @@ def check_options(name: str, options: Mapping[str, Any]) -> Any:
         OptionError: the architecture or an option is unknown, or a value cannot be used.
     """
     return make_options(find(name).Options, name, options)
+
+
+def stated_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a new sweep records: the given ones, and those that it states.
+
+    Args:
+        name: registered name or dotted path of the architecture.
+        options: options by name, as the sweep file gives them.
+
+    Raises:
+        OptionError: the architecture or an option is unknown, or a value cannot be used.
+    """
+    checked_options = check_options(name, options)
+    with users_code(f"architecture '{name}' does not work"):
+        stated = dict(find(name).stated(checked_options))
+    return {**stated, **options}
 
 
 def build(
@@ -198,8 +217,10 @@ def search_space(name: str, options: Mapping[str, Any] | None = None) -> Space:
         OptionError: the architecture or an option is unknown, or a value cannot be used.
     """
     checked_options = check_options(name, options or {})
+    layer = find(name)
     with users_code(f"architecture '{name}' does not work"):
-        layer_space = dict(find(name).space(checked_options))
-    if layer_space:
+        layer_space = dict(layer.space(checked_options))
+        searches_initialization = layer.searches_initialization(checked_options)
+    if searches_initialization:
         layer_space |= {**READOUT_SPACE, "bias_distribution": space.BIAS_DISTRIBUTION}
     return {**layer_space, **space.LEARNING}

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from trainables import space
 from trainables.architectures import initialization, scans
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.layer import Elementwise, Layer, State
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.products import affine
@@ -48,6 +49,7 @@ class Cell(Layer):
     gates: ClassVar[tuple[str, ...]]
     scan: ClassVar[str | None] = None
     square: ClassVar[space.Choice] = space.SQUARE
+    recurrent: ClassVar[tuple[str, ...] | None] = ("recurrent_weight",)
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Reset ``scan`` if the subclass has its own step, which the inherited scan ignores."""
@@ -220,7 +222,9 @@ class Cell(Layer):
 
         Arguments and results are those of :meth:`.Layer.run_all`.
         """
-        if cls.scan is None or any(scans.at_once(x, layer.input_weight) for layer in layers):
+        if cls.scan is None or second_wanted():
+            return None
+        if any(scans.at_once(x, layer.input_weight) for layer in layers):
             return None
         phis = [layer.nonlinearity() for layer in layers]
         if not phis[0].is_compiled:

@@ -9,6 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.products import ONEDNN_IS_FASTER
 
 # Batch size times hidden width from which on the kernel is faster for several lanes. Every lane
@@ -19,6 +20,8 @@ LARGE = 1024
 def pays(x: Tensor, hidden: int) -> bool:
     """Return whether the fused kernel is available and faster than a loop over time.
 
+    It has no second derivative.
+
     Where oneDNN is not the fastest library of the processor, a compiled loop is faster.
 
     Args:
@@ -27,7 +30,7 @@ def pays(x: Tensor, hidden: int) -> bool:
     """
     lanes, _, batch, _ = x.shape
     available = x.is_cuda or (x.dtype == torch.float32 and ONEDNN_IS_FASTER)
-    return available and (lanes == 1 or batch * hidden >= LARGE)
+    return available and not second_wanted() and (lanes == 1 or batch * hidden >= LARGE)
 
 
 def lstm(

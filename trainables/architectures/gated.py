@@ -1,31 +1,51 @@
 """Define the gated networks UGRNN, GRU, LSTM (capacity paper, equations 2 to 14) and UR-LSTM.
 
 Gates multiply the old state, so a gate of one carries it over. The forget bias b_fg is a
-hyperparameter: a constant that is added inside the sigmoid and is not trained.
+hyperparameter: a constant that is added inside the sigmoid and is not trained. All of these cells
+may start as the recurrent cells of ``torch.nn`` do.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
-from trainables.architectures import fused_lstm
+from trainables.architectures import fused_lstm, initialization
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State
-from trainables.architectures.vanilla import SearchedNonlinearity
 from trainables.registry import require_finite
 from trainables.space import Configuration, Space
 
 
 @dataclass(frozen=True)
-class ForgetBias(SearchedNonlinearity):
-    """Holds the options of a cell with a forget gate: its nonlinearity and its forget bias.
+class GatedOptions(StackOptions):
+    """Holds the options of every gated cell: how it starts, and its nonlinearity.
 
     Attributes:
-        forget_bias: constant b_fg inside the sigmoid of the gate that keeps the old state; None: a
-            hyperparameter of each configuration.
+        initialization: ``searched`` over the capacity paper's ranges, or as the recurrent cells of
+            ``torch`` start (:class:`GatedCell`), of which nothing is searched.
+        nonlinearity: ``tanh``, ``relu``, or ``searched``: a hyperparameter of each configuration.
+            None: ``tanh`` if the cell starts as those of torch, otherwise ``searched``.
+    """
+
+    initialization: Literal["searched", "torch"] = "searched"
+    nonlinearity: Literal["searched", "tanh", "relu"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.nonlinearity is None:
+            of_torch = self.initialization == "torch"
+            object.__setattr__(self, "nonlinearity", "tanh" if of_torch else "searched")
+
+
+@dataclass(frozen=True)
+class ForgetBias(GatedOptions):
+    """Holds the options of a cell with a forget gate, among them its forget bias.
+
+    Attributes:
+        forget_bias: constant b_fg inside the sigmoid of the gate that keeps the old state. None: 0
+            if the cell starts as those of torch, otherwise a hyperparameter of each configuration.
 
     Raises:
         Refused: ``forget_bias`` is not a finite number.
@@ -34,11 +54,49 @@ class ForgetBias(SearchedNonlinearity):
     forget_bias: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.forget_bias is not None:
             require_finite(self, "forget_bias")
+        elif self.initialization == "torch":
+            object.__setattr__(self, "forget_bias", 0.0)
 
 
-class UGRNN(Cell):
+class GatedCell(Cell):
+    """A gated cell may start as the recurrent cells of ``torch.nn`` do.
+
+    There, all weights and biases are uniform in (-1/sqrt(n), 1/sqrt(n)), where n is the hidden
+    width, and each gate has two biases. Here it has one, which starts at the sum of two such draws:
+    its distribution is that of the bias that acts in torch. (In the candidate of ``torch.nn.GRU``
+    the reset gate multiplies one of the two; here it acts before the product, on no bias.)
+    """
+
+    Options: ClassVar[type[StackOptions]] = ForgetBias
+    options: GatedOptions
+
+    @classmethod
+    def searches_initialization(cls, options: Any) -> bool:
+        return getattr(options, "initialization", "searched") == "searched"
+
+    @classmethod
+    def space(cls, options: Any) -> Space:
+        searched = super().space(options)
+        if cls.searches_initialization(options):
+            return searched
+        return {name: searched[name] for name in searched.keys() & {"nonlinearity"}}
+
+    def _draw_gate(
+        self, gate: str, lane: int, configuration: Configuration, generator: torch.Generator
+    ) -> None:
+        if self.searches_initialization(self.options):
+            super()._draw_gate(gate, lane, configuration, generator)
+            return
+        columns = self._columns(gate)
+        for weight in (self.recurrent_weight, self.input_weight):
+            initialization.default_linear(weight[lane, :, columns], self.hidden, generator)
+        initialization.default_recurrent_bias(self.bias[lane, columns], self.hidden, generator)
+
+
+class UGRNN(GatedCell):
     """A UGRNN mixes old state and candidate by one update gate (capacity paper, equations 2 to 4).
 
     g = sigma(W_g [h, x] + b_g + b_fg); c = s(W_c [h, x] + b_c); h' = g h + (1 - g) c.
@@ -46,7 +104,6 @@ class UGRNN(Cell):
 
     summary = "update-gate network: one coupled gate"
     source = "capacity paper, equations 2 to 4"
-    Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("update", "candidate")
     scan = "ugrnn"
 
@@ -55,7 +112,7 @@ class UGRNN(Cell):
         return {"forget_bias": "update"}
 
 
-class GRU(Cell):
+class GRU(GatedCell):
     """A GRU has a reset and an update gate (capacity paper, equations 5 to 8; Cho et al. 2014).
 
     r, u = sigma(.), u with b_fg; c = s(W_ch (r h) + W_cx x + b_c); h' = u h + (1 - u) c. The reset
@@ -64,7 +121,6 @@ class GRU(Cell):
 
     summary = "gated recurrent unit, reset before the product"
     source = "capacity paper, equations 5 to 8; Cho et al. 2014"
-    Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("reset", "update", "candidate")
     scan = "gru"
 
@@ -73,7 +129,7 @@ class GRU(Cell):
         return {"forget_bias": "update"}
 
 
-class LSTM(Cell):
+class LSTM(GatedCell):
     """An LSTM keeps a memory cell behind input, forget and output gates.
 
     i, f, o = sigma(.), f with b_fg; c' = f c + i s(.); h' = o tanh(c') (capacity paper, equations
@@ -82,7 +138,6 @@ class LSTM(Cell):
 
     summary = "long short-term memory"
     source = "capacity paper, equations 9 to 14; Hochreiter and Schmidhuber 1997"
-    Options: ClassVar[type[StackOptions]] = ForgetBias
     gates = ("input", "forget", "candidate", "output")
     scan = "lstm"
     states = ("h", "c")
@@ -119,19 +174,19 @@ class LSTM(Cell):
         return outputs, final
 
 
-class URLSTM(Cell):
+class URLSTM(GatedCell):
     """A UR-LSTM is an LSTM with a refine gate and uniform gate initialisation.
 
     f, r, o = sigma(.); g = r (1 - (1 - f)^2) + (1 - r) f^2; c' = g c + (1 - g) s(.);
     h' = o tanh(c') (Gu et al. 2020, sections 3.1 to 3.3; fading-memory paper, Table 2). The bias of
     the forget gate starts at b = log(q / (1 - q)), with q uniform in (1/n, 1 - 1/n) and n the
-    hidden width; the bias of the refine gate starts at -b. Both are trained and replace the
-    forget-bias hyperparameter.
+    hidden width; the bias of the refine gate starts at -b, whatever the option ``initialization``.
+    Both are trained and replace the forget-bias hyperparameter.
     """
 
     summary = "LSTM with uniform gate initialisation and a refine gate"
     source = "fading-memory paper, Table 2; Gu et al. 2020, sections 3.1 to 3.3"
-    Options: ClassVar[type[StackOptions]] = SearchedNonlinearity
+    Options: ClassVar[type[StackOptions]] = GatedOptions
     gates = ("forget", "refine", "output", "candidate")
     states = ("h", "c")
 

@@ -121,3 +121,18 @@ def default_linear(weight: Tensor, fan_in: int, generator: torch.Generator) -> N
         -bound, bound, generator=generator
     )
     weight.copy_(drawn)
+
+
+def default_recurrent_bias(values: Tensor, hidden: int, generator: torch.Generator) -> None:
+    """Fill biases as the sum of the two that the recurrent cells of ``torch.nn`` have.
+
+    Each of the two is uniform in (-1/sqrt(hidden), 1/sqrt(hidden)).
+
+    Args:
+        values: biases ``[units]`` to fill.
+        hidden: hidden width of the cell.
+        generator: source of the random numbers.
+    """
+    two = torch.empty(2, *values.shape, dtype=torch.float64)
+    default_linear(two, hidden, generator)
+    values.copy_(two.sum(0))

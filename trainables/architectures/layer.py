@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,18 @@ class Impossible(ValueError):
 
     The message says why.
     """
+
+
+class Growth(NamedTuple):
+    """A growth says by how much the state of a layer may be multiplied in a time step.
+
+    Attributes:
+        factor: largest factor; at most 1 for a state that does not grow by itself.
+        of: the options that the factor comes from, for messages, such as "alpha + epsilon".
+    """
+
+    factor: float
+    of: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Layer(nn.Module):
         Options: a frozen dataclass that extends :class:`StackOptions`.
         states: names of the parts of the recurrent state.
         minimal_depth: smallest number of layers that a network of this architecture may have.
+        recurrent: names of the trained parameters, or lists of them, that the state passes through
+            from step to step: curvature is taken over them. None: all but the initial state.
     """
 
     summary: ClassVar[str]
@@ -65,6 +79,7 @@ class Layer(nn.Module):
     Options: ClassVar[type[StackOptions]] = StackOptions
     states: ClassVar[tuple[str, ...]] = ("h",)
     minimal_depth: ClassVar[int] = 1
+    recurrent: ClassVar[tuple[str, ...] | None] = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         """Reset ``run_all`` if the subclass overrides a method that the inherited one bypasses."""
@@ -103,6 +118,40 @@ class Layer(nn.Module):
         """
         return 0
 
+    @classmethod
+    def readout_residual(cls, options: Any) -> bool:
+        """Return whether the readout adds the input of its hidden layers to their output.
+
+        Args:
+            options: an instance of the class's ``Options``.
+        """
+        return False
+
+    @classmethod
+    def growth(cls, options: Any) -> Growth:
+        """Return by how much the state is multiplied in a time step whatever the weights are.
+
+        Over T steps a state may grow by that factor to the power of T. The factor is 1 where the
+        state is bounded, where it grows by a sum, and where growth depends on the weights alone.
+
+        Args:
+            options: an instance of the class's ``Options``.
+        """
+        return Growth(1.0, "")
+
+    @classmethod
+    def stated(cls, options: Any) -> dict[str, Any]:
+        """Return values of options that a new sweep states where its file gives none.
+
+        They are part of the cell's name and of the record, beside the options that the file gives.
+        So a better value can take the place of a default, and sweeps that were recorded without
+        the option still mean that default.
+
+        Args:
+            options: an instance of the class's ``Options``, with the values that the file gives.
+        """
+        return {}
+
     # -- hyperparameters ---------------------------------------------------------------------
 
     @classmethod
@@ -117,24 +166,45 @@ class Layer(nn.Module):
         """
         return {}
 
+    @classmethod
+    def searches_initialization(cls, options: Any) -> bool:
+        """Return whether initial values are hyperparameters; those of the readout are then, too.
+
+        Args:
+            options: an instance of the class's ``Options``.
+        """
+        return bool(cls.space(options))
+
     def initialize(
-        self, configurations: Sequence[Configuration], generators: Sequence[torch.Generator]
+        self,
+        configurations: Sequence[Configuration],
+        generators: Sequence[torch.Generator],
+        constants: Sequence[torch.Generator] | None = None,
     ) -> None:
         """Draw every parameter and constant of all lanes; learned initial states become zero.
 
         Args:
             configurations: configuration of each lane.
             generators: random generator of each lane.
+            constants: random generator of each lane for what is not trained; by default that of
+                the parameters.
         """
         with torch.no_grad():
-            for lane, (configuration, generator) in enumerate(
-                zip(configurations, generators, strict=True)
+            for lane, (configuration, generator, constant) in enumerate(
+                zip(configurations, generators, constants or generators, strict=True)
             ):
                 self.initial_state[lane].zero_()
                 self._draw(lane, configuration, generator)
+                self._draw_constants(lane, configuration, constant)
 
     def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
+        """Draw the parameters of a lane."""
         raise NotImplementedError
+
+    def _draw_constants(
+        self, lane: int, configuration: Configuration, generator: torch.Generator
+    ) -> None:
+        """Draw what is random in a lane and is not trained; by default nothing."""
 
     # -- computation -------------------------------------------------------------------------
 
@@ -189,6 +259,42 @@ class Layer(nn.Module):
         Returns:
             Outputs of the last layer, ``[lanes, time - first, batch, hidden]``, and the final
             state of each layer; None: the caller has to call each layer instead.
+        """
+        return None
+
+    # -- diagnostics -------------------------------------------------------------------------
+
+    def output_by_state(self, x: Tensor, output: Tensor, state: State) -> Tensor:
+        """Return the output of one time step as a function of the state after it, if it is one.
+
+        The gradient by a state then includes what the output of the same step passes on. A layer
+        overrides this method if its output is neither the first part of its state nor independent
+        of the state after the step.
+
+        Args:
+            x: input of the time step, ``[lanes, 1, batch, inputs]``.
+            output: output of the time step, ``[lanes, 1, batch, hidden]``.
+            state: parts of the state after the time step, each ``[lanes, batch, width]``.
+
+        Returns:
+            The same numbers as ``output``.
+        """
+        first = state[0].unsqueeze(1)
+        return first if torch.equal(first, output) else output
+
+    def recurrent_parameters(self) -> list[nn.Parameter]:
+        """Return the trained parameters that ``recurrent`` names."""
+        if self.recurrent is None:
+            return [p for p in self.parameters() if p is not self.initial_state]
+        named = [getattr(self, name) for name in self.recurrent]
+        return [p for one in named for p in ([one] if isinstance(one, nn.Parameter) else one)]
+
+    def exponents(self) -> Tensor | None:
+        """Return the layer's Lyapunov exponents if they are known in closed form.
+
+        Returns:
+            Logarithms of the moduli of the eigenvalues of the state's constant transition,
+            ``[lanes, width of the whole state]``, in any order; None: they are to be measured.
         """
         return None
 

@@ -28,7 +28,7 @@ class Network(nn.Module):
     ``readout_weight [lanes, hidden, outputs]`` and ``readout_bias [lanes, outputs]``. An
     architecture with a deep readout adds hidden layers before the affine readout, with the
     nonlinearity of the top layer: ``readout_layer_weights.<m> [lanes, hidden, hidden]`` and
-    ``readout_layer_biases.<m> [lanes, hidden]``.
+    ``readout_layer_biases.<m> [lanes, hidden]``. It may add their input to their output.
 
     Args:
         layer: class of the layers.
@@ -62,6 +62,7 @@ class Network(nn.Module):
         self._act, self._skip = Nonlinearity(options.act), options.skip
         self._layer, self._plain = layer, options.act == "identity" and not options.skip
         deep = layer.readout_hidden_layers(options)
+        self._readout_residual = layer.readout_residual(options)
         self.readout_layer_weights = parameter_list(deep, lanes, hidden, hidden, **factory)
         self.readout_layer_biases = parameter_list(deep, lanes, hidden, **factory)
         self.readout_weight = nn.Parameter(torch.empty(lanes, hidden, outputs, **factory))
@@ -72,20 +73,26 @@ class Network(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters()) // self.lanes
 
     def initialize(
-        self, configurations: Sequence[Configuration], generators: Sequence[torch.Generator]
+        self,
+        configurations: Sequence[Configuration],
+        generators: Sequence[torch.Generator],
+        constants: Sequence[torch.Generator] | None = None,
     ) -> None:
         """Draw all parameters and constants of all lanes.
 
-        Lane i depends on configuration i and generator i alone. If a configuration has no
+        Lane i depends on configuration i and generators i alone. If a configuration has no
         ``readout_scale``, its readout is initialised as in ``torch.nn.Linear``.
 
         Args:
             configurations: configuration of each lane.
             generators: random generator of each lane.
+            constants: random generator of each lane for what is not trained, such as a residual
+                matrix. Networks that differ in such constants alone then have the same parameters.
+                By default ``generators``.
         """
         for layer in self.layers:
             assert isinstance(layer, Layer)
-            layer.initialize(configurations, generators)
+            layer.initialize(configurations, generators, constants)
         with torch.no_grad():
             for lane, (configuration, generator) in enumerate(
                 zip(configurations, generators, strict=True)
@@ -127,11 +134,54 @@ class Network(nn.Module):
             after the last step.
         """
         x, finals = self._run_layers(x, states, first_output)
+        return self.read_out(x), finals
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """Map what the top layer passes on to the outputs of the network.
+
+        Args:
+            x: numbers that the top layer passes on, ``[lanes, time, batch, hidden]``.
+
+        Returns:
+            Outputs ``[lanes, time, batch, outputs]``.
+        """
+        below = x
         for weight, bias in self._readout_layers():
             top = self.layers[-1]
             assert isinstance(top, Layer)
             x = top.s(affine(x, weight, bias))
-        return affine(x, self.readout_weight, self.readout_bias), finals
+        if self._readout_residual:
+            x = x + below
+        return affine(x, self.readout_weight, self.readout_bias)
+
+    def pass_on(self, index: int, x: Tensor, output: Tensor) -> Tensor:
+        """Return what a layer passes on to the layer above or to the readout.
+
+        Args:
+            index: number of the layer, from 0.
+            x: input of the layer, ``[lanes, time, batch, features]``.
+            output: output of the layer at the same time steps, ``[lanes, time, batch, hidden]``.
+
+        Returns:
+            The output after ``act`` and ``skip`` (see :class:`.layer.StackOptions`).
+        """
+        output = self._act(output)
+        return output + x if self._skip and index > 0 else output
+
+    def layer_inputs(self, x: Tensor) -> list[Tensor]:
+        """Return the input sequence of each layer.
+
+        Args:
+            x: inputs of the network, ``[lanes, time, batch, inputs]``.
+
+        Returns:
+            The inputs of each layer, ``[lanes, time, batch, features]``, the lowest layer first.
+        """
+        inputs = [x]
+        for index, layer in enumerate(self.layers[:-1]):
+            output, _ = layer(inputs[-1])
+            inputs.append(self.pass_on(index, inputs[-1], output))
+        return inputs
 
     def _run_layers(
         self, x: Tensor, states: Sequence[State] | None, first_output: int
@@ -146,7 +196,6 @@ class Network(nn.Module):
         for index, layer in enumerate(self.layers):
             first = first_output if index == len(self.layers) - 1 else 0
             output, final = layer(x, None if states is None else states[index], first)
-            output = self._act(output)
-            x = output + x[:, first:] if self._skip and index > 0 else output
+            x = self.pass_on(index, x[:, first:], output)
             finals.append(final)
         return x, finals

@@ -70,6 +70,7 @@ class Nonlinearity:
         factor, shift = (2.0, -1.0) if self._by_sigmoid else (1.0, 0.0)
         self.scale = factor
         self._factor = factor
+        self._one = like.new_ones(())
         self._shift, self._slope_at_zero = like.new_tensor(shift), like.new_tensor(1 / factor)
         if relu is not None and not self.is_compiled:
             # One formula computes tanh and ReLU lanes together: clamp(z, low, high) + gain f(z).
@@ -88,6 +89,44 @@ class Nonlinearity:
         if self._kind == "tanh":
             return torch.tanh(z)
         return torch.relu(z) if self._kind == "relu" else z
+
+    def of_scaled(self, z: Tensor) -> Tensor:
+        """Return s of pre-activations ``z [lanes, batch, n]`` that are multiplied by ``scale``."""
+        if isinstance(self.scale, float) and self.scale == 1:
+            return self(z)
+        return self(z / self.scale)
+
+    def slope_by_value(self, s: Tensor, out: Tensor) -> Tensor:
+        """Compute the derivative of s by the scaled pre-activation, from the value of s.
+
+        Unlike :meth:`slope` it also serves objects for compiled loops.
+
+        Args:
+            s: values of s, ``[lanes, batch, n]``.
+            out: memory of the same shape that is overwritten.
+
+        Returns:
+            ``out``, with the derivatives.
+        """
+        if self._kind == "identity":
+            return out.fill_(1)
+        if self._kind == "relu":
+            return torch.sign(s, out=out)
+        torch.addcmul(self._one, s, s, value=-1, out=out)
+        if self._relu is not None:
+            out = torch.where(self._relu, s.sign(), out, out=out)
+        return out if isinstance(self.scale, float) and self.scale == 1 else out.div_(self.scale)
+
+    def curvature_by_value(self, s: Tensor) -> Tensor:
+        """Return the derivative of :meth:`slope_by_value` by the value of s.
+
+        Args:
+            s: values of s, ``[lanes, batch, n]``.
+        """
+        if self._kind in ("identity", "relu"):
+            return torch.zeros_like(s)
+        curvature = s * (-2 / self.scale)
+        return curvature if self._relu is None else curvature.masked_fill(self._relu, 0)
 
     @property
     def is_compiled(self) -> bool:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainables.architectures.derivatives import second_wanted
+
 # The product of a lane goes to oneDNN if it has at least this many multiplications.
 LARGE = 1 << 21
 # MKL takes as long for fewer columns as for this many.
@@ -63,7 +65,7 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     lanes, time, batch, inputs = x.shape
     flat, bias = x.reshape(lanes, time * batch, inputs), bias.unsqueeze(1)
-    if is_onednns(time * batch, weight):
+    if is_onednns(time * batch, weight) and not second_wanted():
         product: Tensor = _Affine.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
     else:
         product = torch.baddbmm(bias, flat, weight)

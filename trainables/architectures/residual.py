@@ -1,7 +1,7 @@
 """Define the fading-memory paper's weakly coupled residual networks, and Elman networks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -9,14 +9,19 @@ from torch import Tensor
 
 from trainables.architectures import initialization, scans
 from trainables.architectures.cell import Cell
-from trainables.architectures.layer import StackOptions, State
-from trainables.registry import Refused, require_at_least, require_finite
+from trainables.architectures.layer import Growth, StackOptions, State
+from trainables.registry import IN_A_FILE, Refused, require_at_least, require_finite
 from trainables.space import Configuration, Space
 
 # One number for all units, or [low, high]: a number drawn uniformly for each unit.
 Range = float | tuple[float, float]
 
 PAIRED = ("rotational", "informed")  # residuals that rotate pairs of units
+DRAWN = ("heterogeneous", "informed")  # residuals with drawn alphas
+# What a new sweep takes for epsilon: this share of the distance from alpha to the edge of chaos at
+# 1, and at least LEAST_SPREAD. Networks of all such alphas train over 784 steps and more.
+SHARE = 0.75
+LEAST_SPREAD = 0.005
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class WeaklyCoupledOptions(StackOptions):
         nonlinearity: nonlinearity phi.
         alpha: strength of the residual; log(alpha) is about the network's Lyapunov exponent.
         epsilon: half the width of the interval [alpha - epsilon, alpha + epsilon] from which
-            heterogeneous and informed residuals draw alpha_i uniformly; the others ignore it.
+            heterogeneous and informed residuals draw alpha_i uniformly; the others ignore it. A
+            sweep file that gives none gets :meth:`WeaklyCoupledRNN.stated`.
         alpha_per: ``pair``: an informed residual draws one alpha for each rotated pair; ``unit``:
             one for each unit, which makes R non-normal.
         omega: angle of the rotations in radians per time step: one number for all pairs, or
@@ -51,7 +57,7 @@ class WeaklyCoupledOptions(StackOptions):
     form: Literal["linear", "A", "B"] = "linear"
     nonlinearity: Literal["tanh", "identity"] = "tanh"
     alpha: float = 1.0
-    epsilon: float = 0.05
+    epsilon: float = field(default=0.05, metadata={IN_A_FILE: "0.75 (1 - alpha), at least 0.005"})
     alpha_per: Literal["pair", "unit"] = "pair"
     omega: Range = 2 * math.pi / 28
     gamma: Range = 0.05
@@ -129,8 +135,28 @@ class WeaklyCoupledRNN(TorchLinearCell):
     def width_multiple(cls, options: Any) -> int:
         return 2 if options.residual in PAIRED else 1
 
-    def _draw(self, lane: int, configuration: Configuration, generator: torch.Generator) -> None:
-        super()._draw(lane, configuration, generator)
+    @classmethod
+    def stated(cls, options: Any) -> dict[str, Any]:
+        """Return the epsilon of drawn alphas: 0.75 (1 - alpha), but at least 0.005.
+
+        The default of 0.05 takes alphas so far beyond 1 that long sequences cannot be trained.
+        """
+        if options.residual not in DRAWN:
+            return {}
+        return {"epsilon": round(max(SHARE * (1 - options.alpha), LEAST_SPREAD), 6)}
+
+    @classmethod
+    def growth(cls, options: Any) -> Growth:
+        """Return the largest alpha of the residual; forms A and B bound it by their tanh."""
+        if options.form != "linear" and options.nonlinearity == "tanh":
+            return Growth(1.0, "")
+        if options.residual in DRAWN:
+            return Growth(options.alpha + options.epsilon, "alpha + epsilon")
+        return Growth(options.alpha, "alpha")
+
+    def _draw_constants(
+        self, lane: int, configuration: Configuration, generator: torch.Generator
+    ) -> None:
         options, n = self.options, self.hidden
 
         def draw(value: Range, count: int) -> Tensor:

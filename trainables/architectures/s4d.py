@@ -62,6 +62,7 @@ class S4D(Layer):
     source = "fading-memory paper, Table 2 (S4); Gu et al. 2022, S4D-Lin"
     Options: ClassVar[type[StackOptions]] = S4DOptions
     states = ("real", "imaginary")
+    recurrent = ("log_step", "log_real", "imaginary")
     options: S4DOptions
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
@@ -109,9 +110,7 @@ class S4D(Layer):
         if self.input_weight is not None and self.input_bias is not None:
             x = affine(x, self.input_weight, self.input_bias)
         time, n = x.shape[1], x.shape[3]
-        a = torch.complex(-self.log_real.exp(), self.imaginary)
-        decay = a * self.log_step.exp().unsqueeze(-1)
-        c = 2 * torch.complex(self.c_real, self.c_imaginary) * torch.expm1(decay) / a
+        decay, c = self._transition()
         # powers[..., t] = exp(dt A)^t, [lanes, hidden, pairs, time + 1]
         exponents = torch.arange(time + 1, dtype=x.dtype, device=x.device)
         powers = torch.exp(decay.unsqueeze(-1) * exponents)
@@ -125,8 +124,6 @@ class S4D(Layer):
         v = torch.complex(*(part.unflatten(-1, (n, -1)) for part in state)).transpose(1, 2)
         free = torch.matmul(v * c.unsqueeze(2), powers[..., 1:]).real
         y = (driven + free).permute(0, 3, 2, 1) + self.skip_weight[:, None, None] * x
-        y = y[:, first:]
-        mixed = affine(nn.functional.gelu(y), self.output_weight, self.output_bias)
 
         # v_T = exp(dt A)^T v_0 + sum_j exp(dt A)^(T - 1 - j) x_j
         driven_state = torch.matmul(
@@ -137,4 +134,27 @@ class S4D(Layer):
             *driven_state.transpose(-1, -2).unbind(2)
         )
         parts = torch.view_as_real(final.transpose(1, 2)).flatten(2, 3).unbind(-1)
-        return nn.functional.glu(mixed, dim=-1), parts
+        return self._mix(y[:, first:]), parts
+
+    def output_by_state(self, x: Tensor, output: Tensor, state: State) -> Tensor:
+        if self.input_weight is not None and self.input_bias is not None:
+            x = affine(x, self.input_weight, self.input_bias)
+        _, c = self._transition()
+        v = torch.complex(*(part.unflatten(-1, (self.hidden, -1)) for part in state))
+        y = (v * c.unsqueeze(1)).sum(-1).real.unsqueeze(1)
+        return self._mix(y + self.skip_weight[:, None, None] * x)
+
+    def exponents(self) -> Tensor:
+        decay, _ = self._transition()
+        return decay.real.flatten(1).repeat_interleave(2, dim=1)  # the modulus of exp(dt A), twice
+
+    def _transition(self) -> tuple[Tensor, Tensor]:
+        """Return dt A and the factors of the state in y, both ``[lanes, hidden, pairs]``."""
+        a = torch.complex(-self.log_real.exp(), self.imaginary)
+        decay = a * self.log_step.exp().unsqueeze(-1)
+        return decay, 2 * torch.complex(self.c_real, self.c_imaginary) * torch.expm1(decay) / a
+
+    def _mix(self, y: Tensor) -> Tensor:
+        """Return GLU(W GELU(y) + b)."""
+        mixed = affine(nn.functional.gelu(y), self.output_weight, self.output_bias)
+        return nn.functional.glu(mixed, dim=-1)

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from trainables import space
 from trainables.architectures import initialization
 from trainables.architectures.cell import Cell
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.layer import Elementwise, StackOptions, State
 from trainables.architectures.products import affine
 from trainables.registry import require_at_least
@@ -56,6 +57,7 @@ class SecondOrder(_Gated):
 
     summary = "second-order network (2RNN): a full tensor of products of input and state"
     source = "depth paper (arXiv 2604.02201), 2RNN"
+    recurrent = ("recurrent_weight", "tensor")
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
         super().__init__(lanes, inputs, hidden, options, **factory)
@@ -76,7 +78,10 @@ class SecondOrder(_Gated):
         factors = torch.cat([torch.ones_like(x[..., :1]), x], dim=-1)
         outputs = []
         for u, factor in zip(self.project(x).unbind(1), factors.unbind(1), strict=True):
-            products = _ProductOfPairs.apply(factor, h, weight)  # type: ignore[no-untyped-call]
+            if second_wanted():
+                products = torch.bmm(_pairs(factor, h), weight)
+            else:
+                products = _ProductOfPairs.apply(factor, h, weight)  # type: ignore[no-untyped-call]
             h = self.s(u + products)
             outputs.append(h)
         return torch.stack(outputs[first:], dim=1), (h,)
@@ -127,6 +132,9 @@ class RankOptions(GateOptions):
         require_at_least(self, 1, "rank", most=1_000_000)
 
 
+_FACTORS = ("state_factor", "input_factor", "output_factor")
+
+
 class CPRNN(_Gated):
     """A CPRNN is a 2RNN whose tensor is a sum of ``rank`` outer products (arXiv 2406.05045).
 
@@ -138,6 +146,7 @@ class CPRNN(_Gated):
 
     summary = "second-order network with a tensor of a given rank"
     source = "depth paper; arXiv 2406.05045, CPRNN"
+    recurrent = ("recurrent_weight", *_FACTORS)
     Options: ClassVar[type[StackOptions]] = RankOptions
     options: RankOptions
 
@@ -175,9 +184,6 @@ class CPRNN(_Gated):
         return torch.stack(outputs[first:], dim=1), (h,)
 
 
-_FACTORS = ("state_factor", "input_factor", "output_factor")
-
-
 class MIRNN(_Gated):
     """An MIRNN multiplies recurrent and input products unit by unit (Wu et al. 2016, equation 4).
 
@@ -187,6 +193,7 @@ class MIRNN(_Gated):
 
     summary = "multiplicative integration: products of input and state unit by unit"
     source = "depth paper; Wu et al. 2016, equation 4"
+    recurrent = ("recurrent_weight", "alpha", "beta1")
 
     def __init__(self, lanes: int, inputs: int, hidden: int, options: Any, **factory: Any) -> None:
         super().__init__(lanes, inputs, hidden, options, **factory)

@@ -1,6 +1,8 @@
 """Define the adding problem (Hochreiter and Schmidhuber, 1997; the fading-memory paper)."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from trainables.registry import require_at_least
 from trainables.tasks.regression import Regression
-from trainables.tasks.task import Protocol, Split
+from trainables.tasks.task import Baseline, Protocol, Split
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,15 @@ class AddingOptions:
     Attributes:
         length: number of time steps, at least 2; the paper uses 100, 200, 400 and 800.
         held_out_size: number of samples of the validation set, and of the evaluation set.
+        loss: ``squared``: the mean squared error; ``root``: the root mean square error of the
+            batch, which the paper trains on. The gradient of a root stays moderate when the error
+            is large: networks live on long sequences that the squared error makes infeasible
+            within a few steps.
     """
 
     length: int = 100
     held_out_size: int = 1000
+    loss: Literal["squared", "root"] = "squared"
 
     def __post_init__(self) -> None:
         require_at_least(self, 2, "length")
@@ -39,7 +46,10 @@ class Adding(Regression):
         cue       0  1  0  0  0  1
         target                  1.1
 
-    The baseline always answers one, with a root mean square error of sqrt(1/6) = 0.408.
+    The baseline always answers one, with a root mean square error of sqrt(1/6) = 0.408. With the
+    loss ``root``, every sample of a batch has the root of the batch's mean squared error as its
+    loss. A held-out set is evaluated in batches, so its loss is the mean of their roots; the metric
+    is the root over all samples.
     """
 
     summary = "the sum of two cued numbers, one from each half of the sequence"
@@ -52,6 +62,19 @@ class Adding(Regression):
         self.first_output = self.length - 1
         self.held_out_size = options.held_out_size
         self.minimal_performance = 0.3
+        self._root = options.loss == "root"
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if not self._root:
+            return super().losses(outputs, targets)
+        errors = (outputs.transpose(1, 2) - targets).flatten(2)
+        # A norm has a gradient where all errors are zero; a root does not.
+        norms: Tensor = torch.linalg.vector_norm(errors, dim=(1, 2))
+        roots = norms / math.sqrt(errors[0].numel())
+        return roots.unsqueeze(1).expand(errors.shape[:2])
+
+    def scores(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return super().losses(outputs, targets)
 
     def samples(
         self, split: Split, generator: np.random.Generator, size: int
@@ -72,3 +95,7 @@ class Adding(Regression):
 
     def variance(self) -> float:
         return 2 / 12
+
+    def baseline(self) -> Baseline:
+        squared = super().baseline()
+        return Baseline(loss=squared.metric, metric=squared.metric) if self._root else squared

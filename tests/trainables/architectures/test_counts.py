@@ -62,6 +62,9 @@ def test_the_formulas_give_numbers_counted_by_hand():
     assert network_parameters("deep_transition_shortcut", 3, 1, 2, 1) == 37 + 9
     deep = {"transition_depth": 1, "input_depth": 2, "output_depth": 2}
     assert network_parameters("deep_transition", 3, 1, 2, 1, deep) == 37 - 12 + 12 + 12
+    # W_1, W_2 3x3 and b_1, b_2; U_1 2x3, U_2 3x3 and c_1, c_2; h_0; two layers of 12; readout
+    chapters = 2 * 12 + (6 + 3) + 12 + 3 + 2 * 12 + 4
+    assert network_parameters("deep_transition_mlp", 3, 1, 2, 1) == chapters
     # projection 2x3 + 3; log_step, D; 4 of 3x2; W 3x6 + 6; initial state 3x4; readout
     s4d = (6 + 3) + (3 + 3) + 4 * 6 + (18 + 6) + 12 + 4
     assert network_parameters("s4d", 3, 1, 2, 1, {"state_size": 4}) == s4d

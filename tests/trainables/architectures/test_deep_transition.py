@@ -153,3 +153,89 @@ def test_every_kind_of_layer_is_drawn_with_scales_of_its_own(name):
             )
         for bias in biases:
             assert bias.tolist() == [[-scale] * 4]
+
+
+# -- the chapter's three perceptrons -----------------------------------------------------------
+
+
+def perceptron(weights, biases, lane, z, s, residual):
+    """Return MLP(z), plus z where that is asked for and has the same width."""
+    y = z
+    for weight, bias in zip(weights, biases, strict=True):
+        y = s(left(weight, lane) @ y + bias[lane].detach().numpy())
+    return y + z if residual and len(y) == len(z) else y
+
+
+def chapters_state(layer, lane, h, x, s, residual):
+    over_time = (
+        [layer.recurrent_weight, *layer.transition_weights],
+        [layer.bias, *layer.transition_biases],
+    )
+    from_input = (
+        [layer.input_weight, *layer.input_layer_weights],
+        [*layer.input_layer_biases, layer.input_bias],
+    )
+    return perceptron(*over_time, lane, h, s, residual) + perceptron(
+        *from_input, lane, x, s, residual
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+@pytest.mark.parametrize("inputs", [3, 4])  # with four inputs, the first layer has a skip, too
+@pytest.mark.parametrize("residual", ["none", "identity"])
+@pytest.mark.parametrize("depths", [(1, 1, 1), (2, 2, 2), (3, 1, 2), (1, 3, 1), (2, 2, 3)])
+def test_the_chapters_outputs_are_those_of_its_equations(depths, residual, inputs, nonlinearity):
+    transitions, input_depth, output_depth = depths
+    s, with_skips = NONLINEARITIES[nonlinearity], residual == "identity"
+    options = {
+        "nonlinearity": nonlinearity,
+        "transition_depth": transitions,
+        "input_depth": input_depth,
+        "output_depth": output_depth,
+        "residual": residual,
+    }
+    net = randomize(
+        build(
+            "deep_transition_mlp",
+            inputs=inputs,
+            outputs=2,
+            hidden=4,
+            depth=2,
+            lanes=2,
+            options=options,
+            dtype=torch.float64,
+        )
+    )
+    x = noise(2, 5, 3, inputs)
+    outputs, finals = net(x)
+    for lane, sample in itertools.product(range(2), range(3)):
+        states = [layer.initial_state[lane].numpy() for layer in net.layers]
+        for t in range(5):
+            below = x[lane, t, sample].numpy()
+            for index, layer in enumerate(net.layers):
+                below = chapters_state(layer, lane, states[index], below, s, with_skips)
+                states[index] = below
+            layers = (net.readout_layer_weights, net.readout_layer_biases)
+            top = perceptron(*layers, lane, below, s, with_skips)
+            expected = left(net.readout_weight, lane) @ top + net.readout_bias[lane].numpy()
+            np.testing.assert_allclose(outputs[lane, t, sample], expected, rtol=1e-12, atol=1e-12)
+        for (final,), state in zip(finals, states, strict=True):
+            np.testing.assert_allclose(final[lane, sample], state, rtol=1e-12, atol=1e-12)
+    assert len(net.readout_layer_weights) == output_depth
+    assert len(net.layers[0].transition_weights) == transitions - 1
+    assert len(net.layers[0].input_layer_weights) == input_depth - 1
+
+
+def test_the_last_bias_of_the_chapters_input_perceptron_is_drawn_as_the_others():
+    drawn = configuration("deep_transition_mlp", {}, 0, bias_distribution="constant")
+    net = make("deep_transition_mlp", lanes=1)
+    scale = {"input_layer_bias_scale": 0.7, "h_bias_scale": -0.3}
+    net.initialize([drawn | scale], [torch.Generator().manual_seed(0)])
+    layer = net.layers[0]
+    for bias, expected in (
+        (layer.input_bias, 0.7),
+        (layer.input_layer_biases[0], 0.7),
+        (layer.bias, -0.3),
+    ):
+        assert bias.tolist() == [[expected] * 4]

@@ -76,7 +76,7 @@ def test_a_wrong_name_or_option_is_refused_with_the_nearest_right_one():
         search_space("lstn")
     with pytest.raises(OptionError, match="unknown option 'gama' of wcrnn; did you mean 'gamma'"):
         check_options("wcrnn", {"gama": 0.1})
-    known = "known: act, forget_bias, nonlinearity, skip$"
+    known = "known: act, forget_bias, initialization, nonlinearity, skip$"
     with pytest.raises(OptionError, match=f"unknown option 'zzz' of gru; {known}"):
         check_options("gru", {"zzz": 1.0})
 

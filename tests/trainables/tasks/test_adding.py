@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from trainables.registry import OptionError
@@ -41,3 +42,38 @@ def test_the_baseline_is_the_score_of_always_answering_one():
 def test_a_length_of_one_step_is_refused():
     with pytest.raises(OptionError, match="option 'length' of adding is 1, but must be 2 or more"):
         make("adding", {"length": 1})
+
+
+def test_the_root_loss_is_the_root_of_the_batchs_mean_squared_error():
+    squared, root = make("adding"), make("adding", {"loss": "root"})
+    rng = np.random.default_rng(0)
+    outputs, targets = rng.normal(size=(3, 1, 8, 1)), rng.normal(size=(1, 8, 1, 1))
+    errors = outputs[:, 0, :, 0] - targets[:, :, 0, 0]
+    args = torch.from_numpy(outputs), torch.from_numpy(targets)
+    expected = np.sqrt((errors**2).mean(1))
+    np.testing.assert_allclose(root.losses(*args).mean(1), expected, rtol=1e-12)
+    np.testing.assert_allclose(root.metric(root.scores(*args).mean(1)), expected, rtol=1e-12)
+    np.testing.assert_allclose(squared.losses(*args), errors**2, rtol=1e-12)
+
+
+def test_the_gradient_of_the_root_loss_is_that_of_the_squared_error_over_twice_the_root():
+    outputs, targets = torch.randn(2, 1, 8, 1).double(), torch.randn(1, 8, 1, 1).double()
+    outputs.requires_grad_()
+    gradients, losses = [], []
+    for loss in ("squared", "root"):
+        losses.append(make("adding", {"loss": loss}).losses(outputs, targets).mean(1))
+        gradients.append(torch.autograd.grad(losses[-1].sum(), outputs)[0])
+    expected = gradients[0] / (2 * losses[0].detach().sqrt()).view(-1, 1, 1, 1)
+    torch.testing.assert_close(gradients[1], expected, rtol=1e-12, atol=0)
+
+
+def test_the_root_loss_of_perfect_answers_has_a_gradient_of_zero():
+    targets = torch.rand(1, 8, 1, 1)
+    outputs = targets.transpose(1, 2).clone().requires_grad_()
+    losses = make("adding", {"loss": "root"}).losses(outputs, targets)
+    assert torch.autograd.grad(losses.mean(1).sum(), outputs)[0].abs().max() == 0
+
+
+def test_the_baseline_of_the_root_loss_is_that_of_its_metric():
+    baseline = make("adding", {"loss": "root"}).baseline()
+    assert baseline.loss == baseline.metric == make("adding").baseline().metric

@@ -147,13 +147,26 @@ def test_the_points_of_a_function_are_not_drawn_before_they_are_needed(tmp_path,
     monkeypatch.setenv("SOUNDINGS_CACHE", str(tmp_path))
     task = function()
     assert (task.inputs, task.held_out_size) == (6, 4000)
-    assert task.baseline().loss == 1.0
+    assert task.baseline().loss > 0
+    assert task.minimal_performance > 0
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", [2, 7, 10_000])
+def test_the_baseline_is_the_weighted_variance_of_the_values_that_are_trained_on(size):
+    task = function(samples=300, size=size, tau=3.0)
+    values = np.asarray(task.points["targets"], dtype=np.float64)
+    weights = 1 / (np.arange(1, 301) + 3.0)
+    mean = np.average(values, weights=weights)
+    variance = np.average((values - mean) ** 2, weights=weights)
+    assert task.baseline().loss == pytest.approx(variance, rel=1e-9)
+    assert abs(mean) > 0.01  # answering zero would be worse
+    assert task.minimal_performance == pytest.approx(0.95 * task.baseline().metric)
 
 
 @settings(max_examples=15, deadline=None)
 @given(
-    samples=st.sampled_from([1, 2, 50]),
+    samples=st.sampled_from([2, 3, 50]),
     size=st.integers(2, 5),
     length=st.integers(1, 5),
     batch=st.integers(1, 40),
@@ -169,7 +182,7 @@ def test_batches_have_the_sizes_of_the_options(samples, size, length, batch):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"samples": 0}, "option 'samples' of random_continuous_function is 0, but must be 1 or"),
+        ({"samples": 1}, "option 'samples' of random_continuous_function is 1, but must be 2 or"),
         ({"samples": 10**9}, "'samples' .* is 1000000000, but must be 100,000,000 or less"),
         ({"size": 1}, "'size' .* is 1, but must be 2 or more"),
         ({"tau": 0.0}, r"'tau' .* is 0\.0, but must be 1e-09 or more"),

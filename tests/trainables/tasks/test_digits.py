@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from trainables.registry import OptionError
 from trainables.tasks import make
 
 IMAGES, LABELS = load_digits(return_X_y=True)
@@ -72,3 +73,28 @@ def test_the_loss_is_the_cross_entropy_of_the_last_output(digits):
     args = torch.from_numpy(outputs[:, -1:]), torch.from_numpy(targets)
     np.testing.assert_allclose(digits.losses(*args), expected, rtol=1e-12)
     np.testing.assert_array_equal(digits.scores(*args), last.argmax(-1) == targets[..., 0])
+
+
+def test_permuted_digits_are_the_digits_in_one_order_for_all_images_and_splits(digits):
+    permuted = make("digits", {"permutation": 0})
+    order = permuted.facts()["permutation"]
+    assert sorted(order) == list(range(64))
+    assert (np.array(order) != np.arange(64)).mean() > 0.9
+    for split in ("validation", "evaluation"):
+        plain, shown = (task.held_out(split, seed=0) for task in (digits, permuted))
+        assert torch.equal(plain.inputs[:, order], shown.inputs)
+        assert torch.equal(plain.targets, shown.targets)
+    plain, shown = (t.batch(seed=0, lanes=[0, 1], step=3, size=9) for t in (digits, permuted))
+    assert torch.equal(plain.inputs[:, order], shown.inputs)
+
+
+def test_the_order_is_a_function_of_the_option_and_the_same_in_every_version():
+    orders = [make("digits", {"permutation": seed}).facts()["permutation"] for seed in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert orders[0][:8] == [59, 12, 41, 39, 23, 56, 16, 63]
+    assert make("digits").facts() == {}
+
+
+def test_a_negative_permutation_is_refused():
+    with pytest.raises(OptionError, match="'permutation' of digits is -1, but must be 0 or more"):
+        make("digits", {"permutation": -1})

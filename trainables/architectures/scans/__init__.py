@@ -10,8 +10,8 @@ functions share these conventions:
   and in ``weight``. The caller does this.
 * Outputs are the states from time step ``first`` on, ``[L, T - first, B, H]``. A layer whose
   readout uses the last step alone thus avoids a gradient that is zero at all other steps.
-* Gradients flow to the inputs, the initial states and ``weight``. Second derivatives are not
-  available.
+* Gradients flow to the inputs, the initial states and ``weight``. Second derivatives are available
+  only inside :func:`.derivatives.twice_differentiable`, where functions of :mod:`.twice` run.
 
 On a CPU the loops are those of :mod:`.scans.compiled`. Elsewhere they call PyTorch's operations. A
 loop over small tensors then takes about a microsecond per operation, so a loop contains only

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.nonlinearity import Nonlinearity
-from trainables.architectures.scans import common
+from trainables.architectures.scans import common, twice
 from trainables.architectures.scans.inputs import Inputs
 
 
@@ -37,6 +38,8 @@ def elman(
     Returns:
         The states ``[L, T - first, B, H]``.
     """
+    if second_wanted():
+        return twice.elman(inputs, h, weight, phi, carry, gamma, first)
     if phi.is_compiled:
         from trainables.architectures.scans import compiled
 

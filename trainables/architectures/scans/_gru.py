@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.nonlinearity import Nonlinearity
 from trainables.architectures.products import add_products
-from trainables.architectures.scans import common
+from trainables.architectures.scans import common, twice
 from trainables.architectures.scans.inputs import Inputs
 
 
@@ -27,6 +28,8 @@ def gru(inputs: Inputs, h: Tensor, weight: Tensor, phi: Nonlinearity, *, first: 
     Returns:
         The states ``[L, T - first, B, H]``.
     """
+    if second_wanted():
+        return twice.gru(inputs, h, weight, phi, first)
     if phi.is_compiled:
         from trainables.architectures.scans import compiled
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.nonlinearity import Nonlinearity
-from trainables.architectures.scans import common
+from trainables.architectures.scans import common, twice
 from trainables.architectures.scans.inputs import Inputs
 
 
@@ -29,6 +30,8 @@ def lstm(
     Returns:
         The states ``[L, T - first, B, H]`` and the cell after the last step ``[L, B, H]``.
     """
+    if second_wanted():
+        return twice.lstm(inputs, h, c, weight, phi, first)
     if phi.is_compiled:
         from trainables.architectures.scans import compiled
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.nonlinearity import Nonlinearity
-from trainables.architectures.scans import common
+from trainables.architectures.scans import common, twice
 from trainables.architectures.scans.inputs import Inputs
 
 
@@ -28,6 +29,8 @@ def ugrnn(
     Returns:
         The states ``[L, T - first, B, H]``.
     """
+    if second_wanted():
+        return twice.ugrnn(inputs, h, weight, phi, first)
     if phi.is_compiled:
         from trainables.architectures.scans import compiled
 
