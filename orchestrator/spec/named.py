@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from orchestrator.labels import make_label
 from orchestrator.spec.messages import SpecError
@@ -14,6 +14,8 @@ from trainables.registry import OptionError
 
 T = TypeVar("T")
 Budget = Annotated[int, Field(gt=0, le=10**12)]  # largest parameter count of a network
+# Context of the validation of a sweep file, as opposed to that of a recorded sweep.
+FROM_A_FILE = "a sweep file"
 LISTED = Field(min_length=1, max_length=1000)  # length of a list of the grid
 
 
@@ -54,7 +56,20 @@ class Named(Model):
 
 
 class ArchitectureSpec(Named):
-    """Names an architecture; ``soundings list architectures`` shows names and options."""
+    """Names an architecture; ``soundings list architectures`` shows names and options.
+
+    An entry of a sweep file states some options that it does not give (:meth:`.Layer.stated`). An
+    entry of a recorded sweep does not: without an option it means the option's default.
+    """
+
+    @model_validator(mode="after")
+    def _states(self, info: ValidationInfo) -> Self:
+        if info.context == FROM_A_FILE:
+            try:
+                self.options.update(architectures.stated_options(self.name, self.options))
+            except OptionError as error:
+                raise SpecError(str(error), "name") from error
+        return self
 
     @model_validator(mode="after")
     def _works(self) -> Self:

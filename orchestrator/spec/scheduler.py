@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.spec.messages import SpecError
 from orchestrator.spec.training import Count, Model, Number
+from trainables.report_steps import ReportSteps
 
 # Largest number of rungs. Even steps of 10**9 have no more than 22 with a factor of 3; thousands
 # would lie closer to each other than two training steps.
@@ -70,25 +71,24 @@ class SchedulerSpec(Model):
             return 0
         return int(math.log(steps / self.grace) / math.log(self.reduction_factor) + 1)
 
-    def judged(self, steps: int, interval: int) -> dict[int, float]:
+    def judged(self, reports: ReportSteps) -> dict[int, float]:
         """Return the steps of the reports at which ASHA judges trials, with the rung of each.
 
         A report is judged at the highest of the rungs that it passes together. The last report of
         a trial, which has trained all its steps by then, is not judged.
 
         Args:
-            steps: training steps of a trial that is not stopped early.
-            interval: training steps between two reports.
+            reports: steps at which a trial reports that is not stopped early.
         """
-        reports = {math.ceil(rung / interval) * interval: rung for rung in self.rungs(steps)}
-        return {report: rung for report, rung in reports.items() if report < steps}
+        steps = reports.steps
+        judged = {reports.after(math.ceil(rung) - 1): rung for rung in self.rungs(steps)}
+        return {report: rung for report, rung in judged.items() if report < steps}
 
-    def skipped(self, steps: int, interval: int) -> list[float]:
-        """Return the rungs below ``steps`` at which no trial is judged, as reports are too seldom.
+    def skipped(self, reports: ReportSteps) -> list[float]:
+        """Return the rungs before the end at which no trial is judged, as reports are too seldom.
 
         Args:
-            steps: training steps of a trial that is not stopped early.
-            interval: training steps between two reports.
+            reports: steps at which a trial reports that is not stopped early.
         """
-        judged = self.judged(steps, interval).values()
+        steps, judged = reports.steps, self.judged(reports).values()
         return [rung for rung in self.rungs(steps) if rung < steps and rung not in judged]

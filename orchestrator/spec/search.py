@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from orchestrator.spec.messages import SpecError
-from orchestrator.spec.space import narrow
+from orchestrator.spec.space import narrow, recordable
 from orchestrator.spec.training import Count, Model, SweepName
 from trainables.space import Domain
 
@@ -24,6 +24,9 @@ class SearchSpec(Model):
         of: name of the sweep that method ``repeat`` repeats.
         configurations: for method ``list``: the hyperparameters that each configuration fixes. The
             others are drawn as in random search, anew for each configuration.
+        paired: whether hyperparameters that cells share are drawn from a stream that does not
+            depend on the cell, and networks of one shape start from the same trainable weights in
+            all cells. Cells then differ in what their architectures differ in, and in nothing else.
         samples: number of configurations of a cell; with method ``repeat`` the number of
             repetitions. With method ``list`` it is the number of ``configurations``, and a sweep
             file must not give it.
@@ -37,6 +40,7 @@ class SearchSpec(Model):
     method: Literal["random", "gp", "list", "repeat"] = "random"
     of: SweepName | None = None
     configurations: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
+    paired: bool = False
     samples: Count
     space: dict[str, Any] = Field(default_factory=dict)
 
@@ -51,6 +55,16 @@ class SearchSpec(Model):
             )
         listed = value.get("configurations")
         return {**value, "samples": len(listed) if isinstance(listed, list) and listed else 1}
+
+    @field_validator("space")
+    @classmethod
+    def _recordable(cls, entries: dict[str, Any]) -> dict[str, Any]:
+        return {name: recordable(name, entry) for name, entry in entries.items()}
+
+    @field_validator("configurations")
+    @classmethod
+    def _recordable_list(cls, listed: list[dict[str, Any]] | None) -> list[dict[str, Any]] | None:
+        return listed and [cls._recordable(configuration) for configuration in listed]
 
     @field_validator("configurations")
     @classmethod
@@ -74,6 +88,13 @@ class SearchSpec(Model):
             )
         if self.method == "repeat" and self.space:
             raise SpecError("search repeat searches nothing and has no 'space'", "space")
+        if self.paired and self.method in ("gp", "repeat"):
+            source = "the outcomes of its own trials" if self.method == "gp" else "another sweep"
+            raise SpecError(
+                f"search {self.method} cannot be paired: each cell has its configurations from "
+                f"{source}; take search random or list",
+                "paired",
+            )
         if self.method != "list" and self.configurations is not None:
             raise SpecError(
                 f"search {self.method} has no 'configurations': they are those of search list",

@@ -1,5 +1,6 @@
 """Narrows the domains of hyperparameters to what ``search`` of a sweep file allows."""
 
+import math
 import reprlib
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 from trainables.registry import nearest
 from trainables.space import (
+    UNCLIPPED,
     Choice,
     Domain,
     Integer,
@@ -27,7 +29,8 @@ def narrow(name: str, original: Domain, given: Any, within: bool = False) -> Dom
 
     A single value fixes the hyperparameter, a list limits it to the listed values, and
     ``{low, high}`` replaces the ends of its range; the distribution inside the range keeps its
-    shape. A conditional hyperparameter (:class:`.When`) keeps its condition.
+    shape. A conditional hyperparameter (:class:`.When`) keeps its condition. Numbers are finite,
+    except that ``clip_norm`` may be infinite, or ``none``: then nothing is clipped.
 
     Args:
         name: name of the hyperparameter, for messages.
@@ -85,11 +88,12 @@ def _narrow(name: str, original: Plain, given: Any, within: bool) -> Plain:
         _check_within(name, original, [low, high] if within else [])
         return replace(original, **ends)
     values = given if isinstance(given, list) else [given]
-    numbers = [_number(name, original, value) for value in values]
+    known = [_value(name, original, value) for value in values]
+    numbers = [value for value in known if not isinstance(value, str)]
     if logarithmic and min(numbers, default=0) < 0:
         raise ValueError(f"hyperparameter '{name}' is {min(numbers):g}, but must be zero or more")
     _check_within(name, original, numbers if within else [])
-    return _choice(name, numbers)
+    return _choice(name, known)
 
 
 def _one_of(name: str, original: Choice, value: Any) -> Value:
@@ -116,6 +120,28 @@ def _choice(name: str, values: Sequence[Value]) -> Choice:
     return Choice(tuple(values))
 
 
+def recordable(name: str, entry: Any) -> Any:
+    """Return an entry of a file for a hyperparameter as manifests and ledgers record it.
+
+    A ``clip_norm`` of ``.inf``, alone or in a list, becomes the text ``none``: JSON and databases
+    have no infinite number. Any other entry stays as it is.
+
+    Args:
+        name: name of the hyperparameter.
+        entry: value, list or range that the file gives.
+    """
+    if isinstance(entry, list):
+        return [recordable(name, value) for value in entry]
+    is_infinite = isinstance(entry, float) and entry == math.inf
+    return UNCLIPPED if name == "clip_norm" and is_infinite else entry
+
+
+def _value(name: str, original: Range, value: Any) -> Value:
+    if name == "clip_norm" and recordable(name, value) == UNCLIPPED:
+        return UNCLIPPED
+    return _number(name, original, value)
+
+
 def _number(name: str, original: Range, value: Any) -> float:
     """Return a number in the type of the original range: 2.0 for a 2, or 2 for a 2.0."""
     is_integer = isinstance(original, Integer | LogInteger)
@@ -123,8 +149,10 @@ def _number(name: str, original: Range, value: Any) -> float:
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or not abs(value) <= sys.float_info.max  # isfinite raises for a whole number beyond it
-        or (is_integer and value != int(value))
+        or (is_integer and (value != int(value) or abs(value) >= 2**63))
     ):
         kind = "a whole number" if is_integer else "a number"
+        if name == "clip_norm" and isinstance(value, str):
+            kind += ", or .inf, which clips nothing"
         raise ValueError(f"hyperparameter '{name}' is {reprlib.repr(value)}, but must be {kind}")
     return int(value) if is_integer else float(value)

@@ -13,8 +13,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from orchestrator.errors import BadInput
 from orchestrator.paths import OF_MLFLOW
 from orchestrator.spec import yaml_lines
+from orchestrator.spec.diagnostics import DiagnosticsSpec
 from orchestrator.spec.messages import SpecError, sentences
-from orchestrator.spec.named import LISTED, ArchitectureSpec, Budget, TaskSpec, require_unique
+from orchestrator.spec.named import (
+    FROM_A_FILE,
+    LISTED,
+    ArchitectureSpec,
+    Budget,
+    TaskSpec,
+    require_unique,
+)
 from orchestrator.spec.resources import RecoverySpec, ResourcesSpec
 from orchestrator.spec.scheduler import MOST_RUNGS, SchedulerSpec
 from orchestrator.spec.search import SearchSpec
@@ -22,7 +30,10 @@ from orchestrator.spec.small import apply_small
 from orchestrator.spec.space import fix, narrow
 from orchestrator.spec.training import Count, Model, SweepName, Training, TrainingSpec, resolve
 from trainables import architectures, tasks
+from trainables.diagnostics import why_not
+from trainables.external import users_code
 from trainables.registry import nearest
+from trainables.report_steps import Stretch
 from trainables.space import Domain, Space
 
 Depth = Annotated[int, Field(gt=0, le=1000)]
@@ -46,6 +57,7 @@ class SweepSpec(Model):
             weights and batches, as lanes of one trial.
         resources: resources that one trial occupies.
         recovery: protection against machines that die.
+        diagnostics: what is diagnosed of every network; None for nothing.
     """
 
     name: SweepName
@@ -60,6 +72,7 @@ class SweepSpec(Model):
     replicates: Count = 1
     resources: ResourcesSpec = ResourcesSpec()
     recovery: RecoverySpec = RecoverySpec()
+    diagnostics: DiagnosticsSpec | None = None
 
     @field_validator("name")
     @classmethod
@@ -76,6 +89,7 @@ class SweepSpec(Model):
     def _fits(self) -> Self:
         for index, task in enumerate(self.tasks):
             self._check_training(index, task)
+            self._check_diagnostics(task)
         domains: dict[str, dict[str, Domain]] = {}  # hyperparameter -> owner -> domain
         for architecture in self.architectures:
             space = architectures.search_space(architecture.name, architecture.options)
@@ -136,6 +150,31 @@ class SweepSpec(Model):
         """
         return resolve(tasks.find(task.name).protocol, self.training, task.training)
 
+    def _check_diagnostics(self, task: TaskSpec) -> None:
+        """Raise SpecError if what is to be diagnosed does not exist on a task."""
+        if self.diagnostics is None:
+            return
+        steps = self.training_of(task).steps
+        for index, moment in enumerate(self.diagnostics.at):
+            if moment != "end" and moment > steps:
+                raise SpecError(
+                    f"diagnostics.at has step {moment}, but a trial of {task.label} has only "
+                    f"{steps} steps: take steps up to {steps}, or 'end'",
+                    "diagnostics",
+                    "at",
+                    index,
+                )
+        if self.diagnostics.gradients:
+            with users_code(f"task {task.label} does not work"):
+                reason = why_not(tasks.shared(task.name, task.options))
+            if reason is not None:
+                raise SpecError(
+                    f"diagnostics.gradients cannot be had on {task.label}: {reason}; leave "
+                    "'gradients' out, or give the task a sweep of its own",
+                    "diagnostics",
+                    "gradients",
+                )
+
     def budgets_of(self, task: TaskSpec) -> list[int]:
         """Return the parameter budgets of cells on a task: its own, or those of the sweep.
 
@@ -148,13 +187,16 @@ class SweepSpec(Model):
         """Raise SpecError unless the task's trials are long enough for reports and rungs."""
         training = self.training_of(task)
         of_task = f" of {task.label}" if len(self.tasks) > 1 else ""
-        if training.evaluation_interval > training.steps:
+        interval = training.evaluation_interval
+        longest = interval if isinstance(interval, int) else _last_listed(interval)
+        if longest > training.steps:
             location: tuple[str | int, ...] = ("training", "evaluation_interval")
             if task.training.evaluation_interval is not None:
                 location = ("tasks", index, *location)
             raise SpecError(
-                f"evaluation_interval is {training.evaluation_interval}, but a trial{of_task} has "
-                f"only {training.steps} steps",
+                f"evaluation_interval {'is' if longest == interval else 'goes up to'} {longest}, "
+                f"but a trial{of_task} has only {training.steps} steps: report no later, or train "
+                "longer",
                 *location,
             )
         if (self.scheduler.grace or 0) > training.steps:
@@ -182,6 +224,16 @@ class SweepSpec(Model):
                     "scheduler",
                     "brackets",
                 )
+
+
+def _last_listed(interval: list[int] | list[Stretch]) -> int:
+    """Return the last step that an evaluation interval names."""
+    last = interval[-1]
+    if isinstance(last, int):
+        return last
+    begin = interval[-2] if len(interval) > 1 else {"until": 0}
+    assert not isinstance(begin, int)
+    return last.get("until", begin["until"])
 
 
 def _check_entry(
@@ -231,6 +283,6 @@ def load(path: Path, small: bool = False) -> SweepSpec:
     """
     data, lines = apply_small(path, *yaml_lines.load(path), small=small)
     try:
-        return SweepSpec.model_validate(data)
+        return SweepSpec.model_validate(data, context=FROM_A_FILE)
     except ValidationError as error:
         raise BadInput("\n".join(sentences(error, SweepSpec, path, lines))) from error

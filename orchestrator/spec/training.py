@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from orchestrator.spec.intervals import check_interval
+from trainables.definition import Judged
+from trainables.report_steps import Interval, ReportSteps
 from trainables.tasks import Objective, Protocol
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -19,7 +22,7 @@ REPORTS = 20
 
 # A repetition is only meaningful if these settings equal those of the repeated trial: the learning
 # rate decays over the steps, and the others decide how a configuration is judged.
-SAME_WHEN_REPEATED = ("steps", "batch_size", "divergence_threshold", "objective")
+SAME_WHEN_REPEATED = ("steps", "batch_size", "divergence_threshold", "objective", "report")
 
 
 class Model(BaseModel):
@@ -39,19 +42,23 @@ class TrainingSpec(Model):
     Attributes:
         steps: training steps of a trial that is not stopped early.
         batch_size: batch size, in samples per network.
-        evaluation_interval: training steps between two reports; by default a twentieth of
-            ``steps``.
+        evaluation_interval: training steps between two reports; or the steps of all reports; or
+            stretches of the training with a distance each, such as ``[{every: 20, until: 2000},
+            {every: 500}]``. By default a twentieth of ``steps``. The last step is always reported.
         divergence_threshold: largest loss of a feasible network. A network whose loss is greater
             or not finite becomes infeasible.
         objective: validation value that search and early stopping use, ``loss`` or ``metric``.
+        report: report by which a trial is judged, ``last`` or ``best``: the one with the lowest
+            objective so far. Tables show the numbers of the same report.
         shared_batches: whether the replicates of a trial see the same batches.
     """
 
     steps: Count | None = None
     batch_size: Count | None = None
-    evaluation_interval: Count | None = None
+    evaluation_interval: Annotated[Any, BeforeValidator(check_interval)] = None
     divergence_threshold: Annotated[Number, Field(gt=0)] | None = None
     objective: Objective | None = None
+    report: Judged | None = None
     shared_batches: bool | None = None
 
 
@@ -61,15 +68,21 @@ class Training:
 
     steps: int
     batch_size: int
-    evaluation_interval: int
+    evaluation_interval: Interval
     divergence_threshold: float
     objective: Objective
+    report: Judged
     shared_batches: bool
+
+    @property
+    def report_steps(self) -> ReportSteps:
+        """Return the training steps at which a trial reports."""
+        return ReportSteps.of(self.evaluation_interval, self.steps)
 
     @property
     def reports(self) -> int:
         """Return the number of reports of a trial that is not stopped early."""
-        return math.ceil(self.steps / self.evaluation_interval)
+        return self.report_steps.count(self.steps)
 
 
 def resolve(protocol: Protocol, *layers: TrainingSpec) -> Training:
@@ -89,6 +102,7 @@ def resolve(protocol: Protocol, *layers: TrainingSpec) -> Training:
         "evaluation_interval": math.ceil(steps / REPORTS),
         "divergence_threshold": 1e4,
         "objective": protocol.objective,
+        "report": "last",
         "shared_batches": False,
     }
     return Training(**(defaults | overrides))

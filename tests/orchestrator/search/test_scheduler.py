@@ -14,6 +14,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from orchestrator import ray_internals
 from orchestrator.search.scheduler import PerCellASHA
 from orchestrator.spec.scheduler import SchedulerSpec
+from trainables.report_steps import ReportSteps
 from trainables.seeds import derive
 
 STOP, CONTINUE = TrialScheduler.STOP, TrialScheduler.CONTINUE
@@ -234,7 +235,7 @@ def test_no_trial_is_stopped_by_a_report_that_passes_no_rung(world):
         steps, interval = world.cells[cell]
         if decision == STOP and step < steps:
             assert passed(world.spec.rungs(steps), before.get(trial, 0), step)
-            assert step in world.spec.judged(steps, interval)
+            assert step in world.spec.judged(ReportSteps.of(interval, steps))
         before[trial] = step
 
 
@@ -304,8 +305,9 @@ def test_trials_that_an_earlier_release_stopped_at_other_steps_stay_stopped(worl
 def test_a_spec_knows_which_reports_are_judged_and_which_rungs_are_skipped(
     steps, interval, judged, skipped
 ):
-    assert SPEC.judged(steps, interval) == judged
-    assert SPEC.skipped(steps, interval) == skipped
+    reports = ReportSteps.of(interval, steps)
+    assert SPEC.judged(reports) == judged
+    assert SPEC.skipped(reports) == skipped
 
 
 @pytest.mark.parametrize("brackets", [1, 3])

@@ -110,7 +110,8 @@ TOGETHER = [
     (
         "interval: 10",
         "interval: 101",
-        "20: evaluation_interval is 101, but a trial of digits has only 100 steps",
+        "20: evaluation_interval is 101, but a trial of digits has only 100 steps: "
+        "report no later, or train longer",
     ),
     (
         "grace: 20",
@@ -175,6 +176,6 @@ def test_of_very_many_mistakes_the_first_are_shown(tmp_path):
 def test_what_a_file_holds_never_breaks_the_line_of_a_sentence(tmp_path):
     wrong = '"a\\nb\\x1b[1m": 1'
     assert refused(tmp_path, "seed: 1", f"seed: 1\n{wrong}") == [
-        "3: unknown key 'a\\nb\\x1b[1m'; known: architectures, budgets, depths, name, recovery, "
-        "replicates, resources, scheduler, search, seed, tasks, training"
+        "3: unknown key 'a\\nb\\x1b[1m'; known: architectures, budgets, depths, diagnostics, name, "
+        "recovery, replicates, resources, scheduler, search, seed, tasks, training"
     ]

@@ -11,8 +11,9 @@ NAMES = [
         "- rnn",
         "- digits",
         "4: unknown architecture 'digits'; known: cprnn, deep_transition, "
-        "deep_transition_shortcut, deep_transition_skip, elman, gru, intersection, irnn, "
-        "linear_rnn, lstm, mirnn, rnn, s4d, second_order, ugrnn, ur_lstm, wcrnn",
+        "deep_transition_mlp, deep_transition_shortcut, deep_transition_skip, elman, gru, "
+        "intersection, irnn, linear_rnn, lstm, mirnn, rnn, s4d, second_order, ugrnn, ur_lstm, "
+        "wcrnn",
     ),
     ("- digits", "- dgits", "8: unknown task 'dgits'; did you mean 'digits'?"),
     (

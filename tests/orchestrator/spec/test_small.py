@@ -145,13 +145,19 @@ MISTAKES = [
         "  evaluation_interval: 100",
         "  evaluation_interval: 501",
         [],
-        ["17: evaluation_interval is 501, but a trial has only 500 steps"],
+        [
+            "17: evaluation_interval is 501, but a trial has only 500 steps: "
+            "report no later, or train longer"
+        ],
     ),
     # The sweep and the small variant are right alone, but contradict each other.
     (
         "  training: {evaluation_interval: 25}",
         "  tasks: [{name: digits, training: {steps: 99}}]",
-        ["17: evaluation_interval is 100, but a trial has only 99 steps"],
+        [
+            "17: evaluation_interval is 100, but a trial has only 99 steps: "
+            "report no later, or train longer"
+        ],
         [],
     ),
     *[

@@ -13,12 +13,13 @@ def test_load_of_the_quickstart_returns_the_values_in_its_file():
     names = [a if isinstance(a, str) else a["name"] for a in data["architectures"]]
     assert [a.name for a in spec.architectures] == names
     assert [a.options for a in spec.architectures if a.options] == [
-        {"residual": "scaled"},
-        {"residual": "heterogeneous"},
+        {"initialization": "torch"},
+        {"residual": "scaled", "alpha": 0.8},
+        {"residual": "heterogeneous", "alpha": 0.8, "epsilon": 0.19},
     ]
     assert (spec.depths, spec.budgets) == (data["depths"], data["budgets"])
     assert spec.search.samples == data["search"]["samples"]
-    assert spec.scheduler.method == "asha"
+    assert spec.scheduler.method == data["scheduler"] == "none"
     assert spec.training.model_dump(exclude_unset=True) == data["training"]
 
 
@@ -74,7 +75,7 @@ UNKNOWN = [
     (
         "  space:",
         "  xyz: 1\n  space:",
-        ["13: unknown key 'xyz'; known: configurations, method, of, samples, space"],
+        ["13: unknown key 'xyz'; known: configurations, method, of, paired, samples, space"],
     ),
 ]
 

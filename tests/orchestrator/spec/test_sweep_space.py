@@ -15,6 +15,7 @@ ORDER = (
     f"high, {LIKE}"
 )
 RATE, OPTIMIZER = "15: hyperparameter 'learning_rate'", "14: hyperparameter 'optimizer'"
+CLIP = "15: hyperparameter 'clip_norm'"
 MISTAKES = [
     (
         "learning_rate:",
@@ -39,6 +40,22 @@ MISTAKES = [
     (RANGE, "2001-01-01", "15: '2001-01-01' is a date, which no value is; a text stands in quotes"),
     (RANGE, "[]", f"{RATE} has an empty list of values"),
     (RANGE, "[0.1, -0.1]", f"{RATE} is -0.1, but must be zero or more"),
+    (RANGE, ".inf", f"{RATE} is inf, but must be a number"),
+    (RANGE, "none", f"{RATE} is 'none', but must be a number"),
+    (f"learning_rate: {RANGE}", "clip_norm: -.inf", f"{CLIP} is -inf, but must be a number"),
+    (f"learning_rate: {RANGE}", "clip_norm: [1, .nan]", f"{CLIP} is nan, but must be a number"),
+    (
+        f"learning_rate: {RANGE}",
+        "clip_norm: inf",
+        f"{CLIP} is 'inf', but must be a number, or .inf, which clips nothing",
+    ),
+    (f"learning_rate: {RANGE}", "clip_norm: off", f"{CLIP} is False, but must be a number"),
+    (
+        f"learning_rate: {RANGE}",
+        "clip_norm: {low: 1, high: .inf}",
+        f"{CLIP} is inf, but must be a number",
+    ),
+    (f"learning_rate: {RANGE}", "clip_norm: [.inf, -1]", f"{CLIP} is -1, but must be zero or more"),
     (
         f"learning_rate: {RANGE}",
         "momentum_logit: {low: 3, high: 1}",

@@ -137,6 +137,7 @@ def test_the_record_of_a_cell_has_its_training_settings_and_its_budget():
     plan = small_plan(tasks=[*SMALL["tasks"], digits], architectures=["rnn"])
     parentheses, own_digits = (json.loads(json.dumps(cell.record())) for cell in plan.cells)
     settings = {"divergence_threshold": 1e4, "objective": "loss", "shared_batches": False}
+    settings["report"] = "last"
     settings |= {"batch_size": 8, "evaluation_interval": 4}
     assert parentheses["training"] == {"steps": 16, **settings}
     assert own_digits["training"] == {"steps": 40, **settings}
@@ -161,22 +162,26 @@ REFUSED = [
     (
         "evaluation_interval: 30",
         "evaluation_interval: 71",
-        "22: evaluation_interval is 71, but a trial of digits has only 70 steps",
+        "22: evaluation_interval is 71, but a trial of digits has only 70 steps: "
+        "report no later, or train longer",
     ),
     (
         "      batch_size: 9",
         "      evaluation_interval: 71",
-        "10: evaluation_interval is 71, but a trial of digits has only 70 steps",
+        "10: evaluation_interval is 71, but a trial of digits has only 70 steps: "
+        "report no later, or train longer",
     ),
     (
         "  - parentheses",
         "  - {name: parentheses, options: {length: 9},\n     training: {steps: 29}}",
-        "23: evaluation_interval is 30, but a trial of parentheses(length=9) has only 29 steps",
+        "23: evaluation_interval is 30, but a trial of parentheses(length=9) has only 29 steps: "
+        "report no later, or train longer",
     ),
     (
         "  - name: memory",
         "  - name: memory\n    training: {evaluation_interval: 50_001}",
-        "7: evaluation_interval is 50001, but a trial of memory has only 50000 steps",
+        "7: evaluation_interval is 50001, but a trial of memory has only 50000 steps: "
+        "report no later, or train longer",
     ),
     (
         "grace: 20",
@@ -188,7 +193,7 @@ REFUSED = [
         "      batch_size: 9",
         "      xyz: 9",
         "10: unknown key 'xyz'; known: batch_size, divergence_threshold, evaluation_interval, "
-        "objective, shared_batches, steps",
+        "objective, report, shared_batches, steps",
     ),
     (
         "  - name: memory",
@@ -245,7 +250,8 @@ def test_a_mistake_in_the_training_of_a_task_is_refused_with_its_line(
 def test_the_refusal_of_a_sweep_with_a_single_task_does_not_name_the_task(tmp_path):
     text = SWEEP.replace("  - name: memory\n", "").replace("  - parentheses\n", "")
     assert refusal(write(tmp_path, text.replace("interval: 30", "interval: 71"))) == [
-        "20: evaluation_interval is 71, but a trial has only 70 steps"
+        "20: evaluation_interval is 71, but a trial has only 70 steps: "
+        "report no later, or train longer"
     ]
     assert refusal(write(tmp_path, text.replace("grace: 20", "grace: 71"))) == [
         "17: scheduler.grace is 71, but a trial has only 70 training steps"
