@@ -157,12 +157,12 @@ class SweepPaths:
             manifest = json.loads(text)
             if not isinstance(manifest, dict) or not set(manifest) >= MANIFEST_KEYS:
                 raise ValueError("no definition of a sweep")
-        except (ValueError, RecursionError) as error:
+            return _as_of_today(manifest)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BadInput(
                 f"{self.manifest}: damaged ({error}); it says what sweep the ledger beside it "
                 "is of: put a whole one back, or name another folder with --results"
             ) from error
-        return manifest
 
     def identity(self) -> str:
         """Return the identity of the sweep; see :func:`identity_of`.
@@ -243,6 +243,26 @@ def identity_of(manifest: Mapping[str, Any]) -> str:
         return recorded
     content = {key: value for key, value in manifest.items() if key != IDENTITY}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _as_of_today(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest with the keys that releases before this one did not write.
+
+    They get the values that those releases stood for. The identity is taken first, because that of
+    a manifest without one follows from its content.
+    """
+    today = {"diagnostics": None} | manifest | {IDENTITY: identity_of(manifest)}
+    today["search"] = {"paired": False} | manifest["search"]
+    today["cells"] = {
+        cell: _with_report(record, "last") for cell, record in manifest["cells"].items()
+    }
+    today["tasks"] = [_with_report(task, None) for task in manifest.get("tasks", ())]
+    return _with_report(today, None)
+
+
+def _with_report(recorded: dict[str, Any], report: str | None) -> dict[str, Any]:
+    """Return a recorded mapping whose training settings have the key ``report``."""
+    return recorded | {"training": {"report": report} | recorded.get("training", {})}
 
 
 def _at_home() -> Path:

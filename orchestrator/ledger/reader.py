@@ -16,8 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestrator.errors import BadInput, RunFailed
+from orchestrator.ledger.migration import with_best
 from orchestrator.ledger.parts import Part, parts
-from orchestrator.ledger.schema import DATASETS, KEYS, VERSION, VERSION_KEY, Dataset
+from orchestrator.ledger.schema import (
+    BEST,
+    DATASETS,
+    KEYS,
+    READ_VERSIONS,
+    VERSION,
+    VERSION_KEY,
+    Dataset,
+)
 from trainables import storage
 from trainables.storage import Location, ObjectPath, StoreError
 
@@ -27,6 +36,8 @@ MOST_MEMORY = 2**42  # bytes: no machine is asked for more by a file that is who
 ASIDE = "_damaged-{name}.aside"  # new name of a damaged file, at which no reader looks
 DONE_WITH = "_repaired-"  # in place of "_damaged-" when its trials are done with
 log = logging.getLogger("soundings")
+
+_BEST_OF = {column: name for name, column in BEST.items()}  # column of trials -> of a report
 
 
 class Ledger:
@@ -62,7 +73,19 @@ class Ledger:
         Raises:
             BadInput: a file was written in another version of the ledger.
         """
-        return self._read("trials", columns, trials, cells)
+        chosen = list(BEST.values()) if columns is None else [c for c in columns if c in _BEST_OF]
+        if not chosen:
+            return self._read("trials", columns, trials, cells)
+        wanted = None if columns is None else [*columns, "best_step"]
+        frame = self._read("trials", wanted, trials, cells)
+        lacking = frame["best_step"].isna()
+        if lacking.any():  # rows that a release wrote whose ledger has no such columns
+            measures = ["objective", *(_BEST_OF[column] for column in chosen)]
+            of_trials = frame.loc[lacking, ["trial", "cell"]]
+            reports = self.results(measures, set(of_trials["trial"]), set(of_trials["cell"]))
+            frame = with_best(frame, reports).astype({"best_step": "int64"})
+        asked = columns is None or "best_step" in columns
+        return frame if asked else frame.drop(columns="best_step")
 
     def results(
         self,
@@ -85,6 +108,28 @@ class Ledger:
             BadInput: a file was written in another version of the ledger.
         """
         return self._read("results", columns, trials, cells)
+
+    def diagnostics(
+        self,
+        columns: Sequence[str] | None = None,
+        trials: Collection[str] | None = None,
+        cells: Collection[str] | None = None,
+    ) -> pd.DataFrame:
+        """Return one row for each diagnosed quantity: the last row recorded for it.
+
+        Args:
+            columns: names of the columns to read; all by default. ``cell``, ``trial``, ``step``,
+                ``lane``, ``layer``, ``quantity`` and ``sequence`` are always read.
+            trials: names of the trials to return; all by default.
+            cells: ids of the cells to return; all by default. Files of other cells are not read.
+
+        Returns:
+            The rows in the order in which they arrived for the first time.
+
+        Raises:
+            BadInput: a file was written in another version of the ledger.
+        """
+        return self._read("diagnostics", columns, trials, cells)
 
     def curves(self, trials: Collection[str]) -> dict[str, list[dict[str, Any]]]:
         """Return all reports of some trials in the order in which they arrived, by trial.
@@ -207,7 +252,7 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
         storage.require_file(path)
         with _open(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             _check_version(path, file.schema_arrow)
-            table = file.read(columns=schema.names).select(schema.names).cast(schema)
+            table = _with_columns(file.read(columns=schema.names), schema).cast(schema)
     except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the operating system: the file itself may be whole
@@ -223,6 +268,18 @@ def read_part(part: Part, schema: pa.Schema) -> pa.Table | None:
         return None
     _check_cell(part, table["trial"])
     return table
+
+
+def _with_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the columns of ``schema``; those that an older file lacks are null.
+
+    Raises:
+        KeyError: a column is lacking that every version has.
+    """
+    for field in schema:
+        if field.name in _BEST_OF and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(schema.names)
 
 
 def _check_cell(part: Part, trials: pa.ChunkedArray) -> None:
@@ -335,10 +392,10 @@ def missing_content(listed: Sequence[Part]) -> BadInput:
 
 def _check_version(path: Location, schema: pa.Schema) -> None:
     version = (schema.metadata or {}).get(VERSION_KEY, b"0").decode(errors="replace")
-    if version != str(VERSION):
+    if version not in map(str, READ_VERSIONS):
         raise BadInput(
             f"{path}: written in version {version} of the ledger, but this Soundings reads version "
-            f"{VERSION}; use the Soundings release that wrote it"
+            f"{VERSION} and those before it that were released; use the release that wrote it"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from orchestrator.ledger.reader import Ledger
+from orchestrator.ledger.schema import BEST, TRIALS
 from orchestrator.outcome import FINAL
 from trainables.storage import Location
 
@@ -16,17 +17,20 @@ class Record:
     """A record holds the state of a sweep as its ledger has it.
 
     Attributes:
-        trials: one row for each trial that ended, with all columns of the dataset ``trials``.
+        trials: one row for each trial that ended, with all columns of the dataset ``trials`` but
+            those of its best report, which decide nothing.
         reports: cell, trial, step, objective and sequence of all reports, in order of arrival.
         starts: one row for each trial that began, its last start.
         curves: all reports of each trial that reported and has no final outcome, by trial, in the
             order in which they arrived.
+        diagnosed: cell, trial, step, lane, layer and quantity of all that was diagnosed.
     """
 
     trials: pd.DataFrame
     reports: pd.DataFrame
     starts: pd.DataFrame
     curves: Mapping[str, list[dict[str, Any]]]
+    diagnosed: pd.DataFrame
 
     @property
     def errored(self) -> pd.DataFrame:
@@ -49,7 +53,8 @@ def read_record(folder: Location) -> Record:
         BadInput: the ledger was written in a version that this Soundings does not read.
     """
     ledger = Ledger(folder)
-    trials, reports, starts = ledger.trials(), ledger.results(["objective"]), ledger.starts()
+    columns = [name for name in TRIALS.names if name not in BEST.values()]
+    trials, reports, starts = ledger.trials(columns), ledger.results(["objective"]), ledger.starts()
     final = trials.loc[trials["outcome"].isin(FINAL), "trial"]
     unfinished = set(reports["trial"]) - set(final)
     return Record(
@@ -57,4 +62,5 @@ def read_record(folder: Location) -> Record:
         reports=reports,
         starts=starts,
         curves=ledger.curves(unfinished) if unfinished else {},
+        diagnosed=ledger.diagnostics([]),
     )

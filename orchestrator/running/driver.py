@@ -27,7 +27,7 @@ from orchestrator.outcome import Outcome
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.remaining import Remaining
-from orchestrator.plan.repair import clear_checkpoints, last_usable_step
+from orchestrator.plan.repair import clear_checkpoints
 from orchestrator.plan.resources import GPU_BYTES, TrialResources, trial_resources
 from orchestrator.running.interruption import Interruption
 from orchestrator.running.recorder import Listener, Recorder
@@ -273,9 +273,11 @@ def _checkpointing(
     return {
         "folder": str(paths.checkpoints_of(definition["trial"]).absolute()),
         "token": token,
-        "others_until": last_usable_step(
-            recorded.get(definition["trial"], 0), definition["evaluation_interval"]
-        ),
+        # From a later checkpoint the trial would not make its next report.
+        "others_until": plan.by_id[definition["cell"]].training.report_steps.after(
+            recorded.get(definition["trial"], 0)
+        )
+        - 1,
         "seconds": plan.spec.recovery.checkpoint_seconds,
         "rungs": plan.spec.scheduler.rungs(definition["steps"]),
     }

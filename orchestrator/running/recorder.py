@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import platform
 import re
 import time
@@ -18,7 +19,7 @@ from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
 
 from orchestrator.ledger import LedgerWriter
-from orchestrator.ledger.schema import MEASURES
+from orchestrator.ledger.schema import BEST, MEASURES
 from orchestrator.outcome import Outcome, outcome_of
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.cells import Cell
@@ -160,6 +161,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
             "host": fit_text(result["hostname"], LONGEST_NAME),
             "reported": datetime.now(UTC),
         }
+        for diagnosis in result["diagnostics"]:
+            common = {key: row[key] for key in ("sweep", "trial", "host", "reported")}
+            self._writer.add("diagnostics", definition["cell"], {**diagnosis, **common})
         row["sequence"] = self._writer.add("results", definition["cell"], row)
         curve.append(row)
 
@@ -204,10 +208,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         cell, trial = self._plan.by_id[definition["cell"]], definition["trial"]
         curve = self._curves.pop(trial, [])
         last: Row = curve[-1] if curve else {}
+        best = _best_of(curve)
         baseline, fault = _baseline_of(cell, definition)
         if fault and outcome != "errored":
             outcome, error = "errored", fault
         row = {key: last.get(key) for key in COPIED} | {
+            **{column: best.get(name) for name, column in BEST.items()},
+            "best_step": best.get("step", 0),
             "sweep": self._plan.spec.name,
             "trial": trial,
             "cell": cell.id,
@@ -236,6 +243,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]  # Ray ships no types for i
         self._news += [partial(listener.ended, row, curve) for listener in self._listeners]
         if outcome != "errored":  # an errored trial may resume from its checkpoint
             self._done.append(self._paths.checkpoints_of(trial))
+
+
+def _best_of(curve: Sequence[Row]) -> Row:
+    """Return the first report with the lowest objective, or an empty row."""
+    judged = [row for row in curve if row["objective"] is not None]
+    judged = [row for row in judged if not math.isnan(row["objective"])]
+    return min(judged, key=lambda row: row["objective"], default={})
 
 
 def _baseline_of(cell: Cell, definition: Definition) -> tuple[tasks.Baseline | None, str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from orchestrator.ledger import LedgerWriter
-from orchestrator.ledger.schema import DATASETS, Dataset
+from orchestrator.ledger.schema import DATASETS, KEYS, Dataset
 
 Row = dict[str, Any]
 
@@ -28,6 +28,19 @@ def report(trial: str, step: int, loss: float | None = 0.5, **others: Any) -> Ro
         others: values of further columns.
     """
     return {"sweep": "s", "trial": trial, "step": step, "validation_loss": loss} | others
+
+
+def diagnosis(trial: str, lane: int, values: list[float], **others: Any) -> Row:
+    """Return a row of ``diagnostics``, of a layer's Lyapunov exponents.
+
+    Args:
+        trial: name of the trial.
+        lane: number of the network.
+        values: the exponents.
+        others: values of further columns.
+    """
+    place = {"sweep": "s", "trial": trial, "step": 0, "lane": lane, "layer": 0}
+    return {**place, "quantity": "lyapunov_exponents", "values": values, **others}
 
 
 def ended(trial: str, outcome: str = "completed", **others: Any) -> Row:
@@ -105,6 +118,6 @@ def random_row(dataset: Dataset) -> st.SearchStrategy[Row]:
     columns = {
         field.name: KINDS[field.type] | st.none()
         for field in DATASETS[dataset]
-        if field.name not in ("trial", "step", "sequence")
+        if field.name not in ("trial", "sequence", *KEYS[dataset])
     }
     return st.fixed_dictionaries({}, optional=columns)

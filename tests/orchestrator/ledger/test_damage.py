@@ -91,8 +91,8 @@ def test_a_file_of_another_version_is_bad_input_and_stays(folder_and_file, versi
         Ledger(folder).results()
     shown = "0" if version is None else version.decode()
     assert str(caught.value) == (
-        f"{path}: written in version {shown} of the ledger, but this Soundings reads version 3; "
-        "use the Soundings release that wrote it"
+        f"{path}: written in version {shown} of the ledger, but this Soundings reads version 4 "
+        "and those before it that were released; use the release that wrote it"
     )
     assert path.exists()
 

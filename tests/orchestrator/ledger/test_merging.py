@@ -18,7 +18,7 @@ from orchestrator.ledger import parts as parts_module
 from orchestrator.ledger import writer as writer_module
 from orchestrator.ledger.parts import Part, parts, superseded
 from orchestrator.ledger.schema import DATASETS
-from tests.support.rows import ended, files, records, report
+from tests.support.rows import diagnosis, ended, files, records, report
 from trainables import storage
 
 
@@ -387,6 +387,7 @@ def write_six_trials(folder, flushes):
             for dataset, row in [
                 ("starts", {"trial": trial, "index": number % 3}),
                 ("results", report(trial, number)),
+                ("diagnostics", diagnosis(trial, number, [0.5])),
                 ("trials", ended(trial, "errored")),
             ]:
                 rows[dataset].append((writer.add(dataset, cell, row), trial))
@@ -416,7 +417,7 @@ def test_forget_killed_while_deleting_files_shows_no_forgotten_row(tmp_path, mon
 
     def until_killed(path, missing_ok=False):
         unlinked.append(path)
-        if len(unlinked) > 7:  # the first five are the parts of the starts
+        if len(unlinked) > 12:  # the first ten are the parts of starts and diagnostics
             raise Killed
         unlink(path, missing_ok=missing_ok)
 

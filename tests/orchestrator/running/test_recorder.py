@@ -75,6 +75,7 @@ def completes(recorder, trial):
         **{name: [0.5] for name in lanes},
         step=4,
         further=None,
+        diagnostics=[],
         infeasible=False,
         lane_infeasible_at=[None],
         seconds=1.0,
