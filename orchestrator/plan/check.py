@@ -1,4 +1,4 @@
-"""Checks whether what is recorded of a sweep is whole: every file, and every report of a trial."""
+"""Checks whether what is recorded of a sweep is whole: its files, and the reports of its trials."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +35,8 @@ class Check:
         errored: number of trials that errored.
         planned: number of trials of the sweep.
         begun: number of trials that began and have not ended for good.
-        lacking: trials that lack reports, or the record of their configuration, by name; the value
-            is the id of their cell.
+        lacking: trials that lack reports, diagnostics or the record of their configuration, by
+            name; the value is the id of their cell.
         unstarted: rows of trials that ended although no start of them is recorded.
         unknown: number of ended trials that are no trials of the sweep.
         others: Parquet files in the ledger that are none of its own.
@@ -90,11 +90,17 @@ def check(plan: Plan, paths: SweepPaths) -> Check:
     trials = ledger.trials(columns)
     reports = ledger.results(["objective"])
     starts = ledger.starts(["index"])
-    record = Record(trials=trials, reports=reports, starts=starts, curves={})
+    diagnosed = ledger.diagnostics([])
+    record = Record(trials, reports, starts, curves={}, diagnosed=diagnosed)
     return Check(
         files=len(files),
         size=sum(part.size for part in files),
-        rows={"trials": len(trials), "results": len(reports), "starts": len(starts)},
+        rows={
+            "trials": len(trials),
+            "results": len(reports),
+            "starts": len(starts),
+            "diagnostics": len(diagnosed),
+        },
         set_aside=[path for dataset in DATASETS for path in ledger.set_aside(dataset)],
         ended=len(record.final),
         errored=len(record.errored),

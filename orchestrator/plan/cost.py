@@ -1,7 +1,8 @@
 """Estimates what a sweep will cost: floating-point operations, and hours on a measured device.
 
 Operations are those of matrix products: two for each weight, sample and time step forward, and
-twice that backward; see :mod:`trainables.workload`.
+twice that backward; see :mod:`trainables.workload`. Those of diagnostics are counted by
+:func:`trainables.diagnostics.operations`.
 """
 
 import json
@@ -15,7 +16,9 @@ from typing import Any
 from orchestrator.errors import BadInput
 from orchestrator.plan.cells import Cell
 from orchestrator.plan.plan import Plan
+from orchestrator.spec.diagnostics import DiagnosticsSpec
 from trainables import tasks
+from trainables.diagnostics import Settings, operations
 from trainables.registry import nearest
 from trainables.training import EVALUATION_CHUNK
 from trainables.workload import FORWARD, TRAINING, Workload
@@ -85,7 +88,7 @@ class Cost:
 
 
 def estimate_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
-    """Estimate the cost of a sweep.
+    """Estimate the cost of a sweep, its diagnostics included.
 
     Args:
         plan: plan of the sweep.
@@ -95,7 +98,7 @@ def estimate_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
         The cost if no trial is stopped early, and the cost if every report that passes a rung lets
         one in ``reduction_factor`` trials pass. Neither includes the time that Ray takes to start.
     """
-    without_stopping = with_stopping = Cost(0.0, 0.0)
+    without_stopping, with_stopping = diagnostics_cost(plan, device)
     for cell in plan.cells:
         trials = plan.spec.search.samples
         training = _trial(plan, cell, device)
@@ -103,6 +106,54 @@ def estimate_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
         without_stopping += (training + overhead) * trials
         with_stopping += (training * _share_trained(plan, cell) + overhead) * trials
     return without_stopping, with_stopping
+
+
+def diagnostics_cost(plan: Plan, device: Device) -> tuple[Cost, Cost]:
+    """Estimate what diagnosing the networks of a sweep costs, as a part of its whole cost.
+
+    An operation is assumed to take as long as one of the cell's training, all in all.
+
+    Args:
+        plan: plan of the sweep.
+        device: device whose worker processes train the trials.
+
+    Returns:
+        The cost if no trial is stopped early, and the cost with early stopping.
+    """
+    without_stopping = with_stopping = Cost(0.0, 0.0)
+    spec = plan.spec.diagnostics
+    if spec is None:
+        return without_stopping, with_stopping
+    for cell in plan.cells:
+        step = cell.workload(cell.training.batch_size)
+        counted = _diagnosis(spec, cell)
+        pace = device.training_seconds(step) / (TRAINING * step.products)
+        diagnosis = Cost(counted, counted * pace) * plan.spec.search.samples
+        for moment in spec.request(cell.training.steps)["at"]:
+            without_stopping += diagnosis
+            with_stopping += diagnosis * _share_reaching(plan, cell, moment)
+    return without_stopping, with_stopping
+
+
+def _diagnosis(spec: DiagnosticsSpec, cell: Cell) -> float:
+    """Return the operations of diagnosing the networks of a trial once."""
+    return operations(
+        Settings(spec.lyapunov, spec.gradients, spec.hessian, spec.samples),
+        tasks.shared(cell.task.name, cell.task.options),
+        cell.architecture.name,
+        cell.architecture.options,
+        hidden=cell.hidden,
+        depth=cell.depth,
+        parameters=cell.parameters,
+        lanes=cell.replicates,
+    )
+
+
+def _share_reaching(plan: Plan, cell: Cell, step: int) -> float:
+    """Return the share of a cell's trials that train up to a step with early stopping."""
+    scheduler = plan.spec.scheduler
+    judged = sum(report < step for report in scheduler.judged(cell.training.report_steps))
+    return float(scheduler.reduction_factor) ** -judged
 
 
 def _trial(plan: Plan, cell: Cell, device: Device) -> Cost:
@@ -130,7 +181,7 @@ def _share_trained(plan: Plan, cell: Cell) -> float:
     """
     scheduler, steps = plan.spec.scheduler, cell.training.steps
     trained, running, previous = 0.0, 1.0, 0
-    for report in [*scheduler.judged(steps, cell.training.evaluation_interval), steps]:
+    for report in [*scheduler.judged(cell.training.report_steps), steps]:
         trained += running * (report - previous)
         running, previous = running / scheduler.reduction_factor, report
     return trained / steps

@@ -119,18 +119,26 @@ class Plan:
             evaluation_interval=cell.training.evaluation_interval,
             divergence_threshold=cell.training.divergence_threshold,
             objective=cell.training.objective,
+            report=cell.training.report,
             shared_batches=cell.training.shared_batches,
             configuration=(
                 self.configuration(cell, index) if configuration is None else configuration
             ),
             # A repetition starts from other initial weights than the trial that it repeats.
             network_seed=derive(
-                spec.seed, cell.id, index, "network" if cell.repeated is None else "repetition"
+                spec.seed,
+                self._stream(cell),
+                index,
+                "network" if cell.repeated is None else "repetition",
             ),
             # Every trial on a task sees the same data, as in appendix A of the capacity paper.
             data_seed=derive(spec.seed, cell.task.label, "data"),
             # Repetitions differ in their batches, too: each takes the batches of other lanes.
             first_lane=index * spec.replicates if cell.repeated else 0,
+            paired=spec.search.paired,
+            diagnostics=(
+                None if spec.diagnostics is None else spec.diagnostics.request(cell.training.steps)
+            ),
         )
         return PlannedTrial(trial, cell, index, definition)
 
@@ -148,7 +156,14 @@ class Plan:
         if self.spec.search.method == "list":
             fixed = self.spec.fixed(index, cell.architecture, cell.task)
             space = {name: fixed.get(name, domain) for name, domain in space.items()}
-        return draw(space, self.spec.seed, cell.id, index)
+        return draw(space, self.spec.seed, self._stream(cell), index)
+
+    def _stream(self, cell: Cell) -> str:
+        """Return the name of the random stream of a cell; all cells of a paired search share one.
+
+        No cell is called like the shared one: their names have an architecture and a depth.
+        """
+        return "paired" if self.spec.search.paired else cell.id
 
     def held_out_sizes(self, cell: Cell) -> list[int]:
         """Return the number of samples of a cell's evaluation set.

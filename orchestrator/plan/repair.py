@@ -13,6 +13,7 @@ from orchestrator.paths import SweepPaths
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.remaining import Remaining
 from trainables import checkpoints, storage
+from trainables.report_steps import ReportSteps
 
 log = logging.getLogger("soundings")
 
@@ -20,8 +21,9 @@ log = logging.getLogger("soundings")
 def repair(plan: Plan, paths: SweepPaths, writer: LedgerWriter) -> Record:
     """Drop the records of trials that must start over, and return the record that is left.
 
-    A trial starts over if a part of its record is missing: reports, which were in a file that was
-    damaged, deleted or never copied, or the start that recorded its configuration, unless it ended.
+    A trial starts over if a part of its record is missing: reports or diagnostics, which were in a
+    file that was damaged, deleted or never copied, or the start that recorded its configuration,
+    unless it ended.
 
     Args:
         plan: plan of the sweep.
@@ -94,38 +96,70 @@ def clear_checkpoints(plan: Plan, paths: SweepPaths, left: Remaining) -> None:
             continue
         curve = left.record.curves.get(trial)
         last_step = curve[-1]["step"] if curve else 0
-        interval = plan.by_id[begun[trial]].training.evaluation_interval
-        checkpoints.discard_after(folder, last_usable_step(last_step, interval))
-
-
-def last_usable_step(reported: int, interval: int) -> int:
-    """Return the last step from which a trial can go on and make its next report.
-
-    Args:
-        reported: step of its last recorded report, 0 if there is none.
-        interval: its evaluation interval.
-    """
-    return (reported // interval + 1) * interval - 1
+        # From a later checkpoint the trial would not make its next report.
+        following = plan.by_id[begun[trial]].training.report_steps.after(last_step)
+        checkpoints.discard_after(folder, following - 1)
 
 
 def lacking_trials(plan: Plan, record: Record) -> dict[str, str]:
     """Return the trials whose record lacks a part, by name; the value is the id of their cell.
 
     A trial reports after every evaluation interval and at its end. It lacks reports if it has fewer
-    than its last step, which its row or its last report tells, demands.
+    than its last step, which its row or its last report tells, demands. It lacks diagnostics if
+    nothing was diagnosed at one of the steps, up to its last one, at which the sweep asks for it.
+    Of a trial that became infeasible nothing is asked.
     """
-    intervals = {cell.id: cell.training.evaluation_interval for cell in plan.cells}
+    report_steps = {cell.id: cell.training.report_steps for cell in plan.cells}
     ended = record.final[["trial", "cell", "step"]]
     reported = record.reports[["trial", "cell", "step"]]
-    last = pd.concat([ended, reported]).groupby(["trial", "cell"], as_index=False)["step"].max()
-    expected = np.ceil(last["step"] / last["cell"].map(intervals).astype(float))
-    numbers = np.ceil(reported["step"] / reported["cell"].map(intervals).astype(float))
-    distinct = reported.assign(number=numbers).drop_duplicates(["trial", "number"])
+    last = pd.concat([ended, reported]).groupby(["trial", "cell"])["step"].max().reset_index()
+    expected = _numbers(last, report_steps)
+    distinct = reported.assign(number=_numbers(reported, report_steps))
+    distinct = distinct.drop_duplicates(["trial", "number"])
     counted = distinct.groupby("trial").size().reindex(last["trial"], fill_value=0)
-    lacking = counted.to_numpy() < expected.to_numpy()
+    lacking = counted.to_numpy() < expected
     configured = pd.concat([record.starts["trial"], record.trials["trial"]])
     lacking |= ~are_among(last["trial"], configured)
+    lacking |= _lack_diagnostics(plan, record, last)
     return dict(zip(last.loc[lacking, "trial"], last.loc[lacking, "cell"], strict=True))
+
+
+def _lack_diagnostics(plan: Plan, record: Record, last: pd.DataFrame) -> np.ndarray:
+    """Return which of some trials lack diagnostics.
+
+    What is diagnosed of a trial at one step is written into one file, so that a single row of the
+    step proves that all of them were written.
+
+    Args:
+        plan: plan of the sweep.
+        record: record of the sweep.
+        last: trials with their cell and last step.
+    """
+    lacking = np.zeros(len(last), dtype=bool)
+    if plan.spec.diagnostics is None:
+        return lacking
+    trials = record.trials
+    infeasible = are_among(last["trial"], trials.loc[trials["outcome"] == "infeasible", "trial"])
+    steps = last["cell"].map({cell.id: cell.training.steps for cell in plan.cells}).to_numpy()
+    diagnosed = record.diagnosed
+    for moment in plan.spec.diagnostics.at:
+        at = steps if moment == "end" else np.full(len(last), moment)
+        asked = ~infeasible & (at <= last["step"].to_numpy())
+        at_step = diagnosed["step"].to_numpy() == diagnosed["trial"].map(
+            dict(zip(last["trial"], at, strict=True))
+        )
+        lacking |= asked & ~are_among(last["trial"], diagnosed.loc[at_step, "trial"])
+    return lacking
+
+
+def _numbers(reports: pd.DataFrame, report_steps: Mapping[str, ReportSteps]) -> np.ndarray:
+    """Return the number of each report in its trial, -1 for a cell that is not the sweep's."""
+    numbers = np.full(len(reports), -1)
+    steps = reports["step"].to_numpy()
+    for cell, rows in reports.groupby("cell", sort=False).indices.items():
+        if cell in report_steps:
+            numbers[rows] = report_steps[str(cell)].numbers(steps[rows])
+    return numbers
 
 
 def are_among(names: pd.Series, others: pd.Series) -> np.ndarray:

@@ -14,6 +14,9 @@ from orchestrator.spec.training import SAME_WHEN_REPEATED
 from trainables.architectures import Impossible
 from trainables.storage import Location
 
+# Columns of the trials that decide which one is the best, and what it was.
+_COLUMNS = ("index", "outcome", "objective", "configuration")
+
 
 def best_configurations(results: Location, sweep: str) -> dict[str, dict[str, Any]]:
     """Return trial, configuration and training of the best trial of each cell of a sweep.
@@ -30,7 +33,7 @@ def best_configurations(results: Location, sweep: str) -> dict[str, dict[str, An
         BadInput: the results folder does not hold the sweep, or it has no completed trial.
     """
     paths = SweepPaths(results, sweep)
-    best = best_completed(Ledger(paths.ledger).trials())
+    best = best_completed(Ledger(paths.ledger).trials(_COLUMNS))
     if best.empty:
         raise BadInput(
             f"{paths.folder} holds no completed trial of sweep '{sweep}' that could be repeated: "

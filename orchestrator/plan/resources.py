@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator.plan.cells import Cell
 from orchestrator.plan.plan import Plan
 from trainables import tasks
+from trainables.diagnostics.curvature import MOST_BYTES
 from trainables.training import EVALUATION_CHUNK
 from trainables.workload import TRAINING
 
@@ -20,6 +21,9 @@ WORKER_BYTES = 0.7e9  # main memory of a worker process with Ray and torch that 
 CONTEXT_BYTES = 0.6e9  # GPU memory that each process takes for its CUDA context
 COPIES_OF_WEIGHTS = 6  # weights, gradients, two moments and two temporaries of the optimizer
 COPIES_OF_STATES = 12  # tensors of the size of all states that a training step has at once
+# Tensors of the size of all states in the graph of a second derivative, at the most: two for each
+# of the first one.
+COPIES_IN_CURVATURE = 2 * COPIES_OF_STATES
 COPIES_IN_EVALUATION = 3  # the same for an evaluation, which needs no gradients
 GPU_BYTES = 16e9  # assumed memory of a GPU whose memory is not known
 # Operations of a training step below which a CPU core is not slower than a GPU, which starts a
@@ -73,7 +77,7 @@ def _resources(plan: Plan, cell: Cell, gpu_bytes: float | None) -> TrialResource
         COPIES_IN_EVALUATION * cell.workload(EVALUATION_CHUNK).elements,
     )
     batch = cell.replicates * cell.training.batch_size * task.length
-    training_bytes = NUMBER_BYTES * (
+    training_bytes = _curvature_bytes(plan, cell, samples) + NUMBER_BYTES * (
         COPIES_OF_WEIGHTS * cell.replicates * cell.parameters
         + states
         + 3 * batch * (task.inputs + task.outputs)
@@ -90,6 +94,16 @@ def _resources(plan: Plan, cell: Cell, gpu_bytes: float | None) -> TrialResource
         gigabytes = 2.0 ** math.ceil(math.log2(bytes_needed / GIGABYTE))
     cpus = 1.0 if spec.cpus is None else spec.cpus
     return TrialResources(cpus, gpus, round(gigabytes * GIGABYTE))
+
+
+def _curvature_bytes(plan: Plan, cell: Cell, held_out: int) -> float:
+    """Return the bytes of the graphs of a curvature, which is measured one network at a time."""
+    request = plan.spec.diagnostics
+    if request is None or not request.hessian:
+        return 0.0
+    states = cell.workload(min(request.samples, held_out)).elements / cell.replicates
+    graphs = NUMBER_BYTES * COPIES_IN_CURVATURE * states
+    return min(graphs, float(MOST_BYTES))
 
 
 def _share(bytes_needed: float, operations: float, gpu_bytes: float) -> float:

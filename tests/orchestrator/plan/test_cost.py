@@ -5,10 +5,12 @@ import math
 from importlib.resources import files
 
 import pytest
+from rich.console import Console
 
 from orchestrator.cli import commands
+from orchestrator.cli.plan_table import print_plan
 from orchestrator.errors import BadInput
-from orchestrator.plan.cost import Device, estimate_cost, load_device
+from orchestrator.plan.cost import Device, diagnostics_cost, estimate_cost, load_device
 from tests.support.small import small_plan
 from trainables.architectures import ARCHITECTURES
 
@@ -200,3 +202,31 @@ def test_the_plan_ends_with_operations_hours_and_the_device(monkeypatch, capsys,
     assert costs.startswith("2.7e16 floating-point operations, ")
     assert " hours on one worker of xeon-thread; with early stopping about " in costs
     assert described.startswith("xeon-thread: one processor thread of Intel(R) Xeon(R) Processor, ")
+
+
+def test_diagnostics_are_counted_at_every_moment_that_a_trial_reaches(capsys):
+    asked = {"gradients": True, "at": [0, 40, 50, "end"], "samples": 200}
+    scheduler = {"method": "asha", "grace": 20, "reduction_factor": 2}
+    plain, plan = adding(scheduler=scheduler), adding(scheduler=scheduler, diagnostics=asked)
+    (cell,) = plan.cells
+    n = cell.hidden
+    per_sample = 20 * (2 * n + n * n + n + n) + (n + 1)
+    once = 10 * 4 * per_sample * 200  # of ten trials: two forward, and two backward to the states
+    full, stopped = diagnostics_cost(plan, device(ONLY_OPERATIONS))
+    assert full.operations == pytest.approx(4 * once)
+    # All are diagnosed at steps 0 and 40, and half at 50; a quarter trains on after the report at
+    # 80, to the end.
+    assert stopped.operations == pytest.approx((1 + 1 + 0.5 + 0.25) * once)
+    assert full.seconds == pytest.approx(full.operations)  # an operation takes a second here
+    for whole, without, part in zip(
+        estimate_cost(plan, device(ONLY_OPERATIONS)),
+        estimate_cost(plain, device(ONLY_OPERATIONS)),
+        (full, stopped),
+        strict=True,
+    ):
+        assert whole.operations == pytest.approx(without.operations + part.operations)
+    print_plan(plan, device(ONLY_OPERATIONS), Console(width=200))
+    printed = capsys.readouterr().out
+    assert f"diagnostics are {full.operations:.2g}".replace("e+", "e") in printed
+    print_plan(plain, device(ONLY_OPERATIONS), Console(width=200))
+    assert "diagnostics are" not in capsys.readouterr().out

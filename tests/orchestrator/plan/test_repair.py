@@ -2,10 +2,21 @@
 
 import json
 
+import pytest
+
 from orchestrator.ledger import Ledger
 from orchestrator.plan.remaining import TrialSelection
 from orchestrator.running.settlement import settled_trials
-from tests.support.studies import Folder, completed, errored, stopped, subtracted
+from tests.support.rows import files
+from tests.support.studies import (
+    Folder,
+    completed,
+    diagnosed,
+    errored,
+    infeasible,
+    stopped,
+    subtracted,
+)
 
 
 def reports(*steps):
@@ -71,3 +82,41 @@ def test_a_gp_trial_whose_recorded_configuration_is_gone_starts_over(tmp_path):
     errored_left = subtracted(folder.plan, folder.paths, TrialSelection(unfinished=False))
     row = left.record.trials.set_index("trial")["configuration"][f"{rnn}_00002"]
     assert errored_left.configurations()[f"{rnn}_00002"] == json.loads(row)
+
+
+def of(*steps):
+    rows = [
+        diagnosed("lyapunov_exponents", [0.1], lane=lane, step=s) for s in steps for lane in (0, 1)
+    ]
+    return {"diagnostics": rows}
+
+
+@pytest.mark.parametrize("lost", ["nothing", "a file"])
+def test_trials_whose_diagnostics_are_gone_start_over(tmp_path, lost):
+    asked = {"lyapunov": True, "at": [0, 8, "end"]}
+    folder = Folder.of(tmp_path, architectures=["rnn"], diagnostics=asked)
+    (cell,) = folder.plan.cells
+    ends = [
+        COMPLETED | of(0, 8, 16),
+        stopped() | of(0, 8),  # it never came to its last step
+        infeasible() | of(0),  # at step 16: there was no network left to diagnose
+        reports(4) | of(0),
+        COMPLETED | of(0, 16),
+    ]
+    for index, end in enumerate(ends):
+        folder.write({f"{cell.id}_{index:05d}": end})
+    if lost == "a file":
+        files(folder.paths.ledger, "diagnostics")[1].unlink()
+    left = subtracted(folder.plan, folder.paths)
+    dropped = [1, 4] if lost == "a file" else [4]
+    assert [*left.indices[cell.id]] == sorted({*dropped, 3, 5})
+    (kept,) = folder.sql("select list_sort(list(distinct trial)) from diagnostics")
+    wanted = [f"{cell.id}_{index:05d}" for index in range(5) if index not in dropped]
+    assert kept == (wanted,)
+
+
+def test_a_sweep_that_asks_for_no_diagnostics_lacks_none(tmp_path):
+    folder = Folder.of(tmp_path, architectures=["rnn"])
+    folder.fill("rnn", COMPLETED)
+    left = subtracted(folder.plan, folder.paths)
+    assert [*left.indices[folder.plan.cells[0].id]] == [1, 2, 3, 4, 5]

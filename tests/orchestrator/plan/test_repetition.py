@@ -102,7 +102,8 @@ def test_the_manifest_names_the_trial_that_is_repeated(tmp_path, folder):
         (original,) = [t for t in folder.plan.trials() if t.id == trial]
         assert repeated == {"trial": trial, "configuration": original.definition["configuration"]}
     assert written["search"] == {"method": "repeat", "of": "small", "samples": 4, "space": {}} | {
-        "configurations": None
+        "configurations": None,
+        "paired": False,
     }
     assert json.loads(folder.paths.manifest.read_text())["cells"][RNN]["repeated"] is None
 

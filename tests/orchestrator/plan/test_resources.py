@@ -64,3 +64,15 @@ def test_memory_holds_six_copies_of_the_weights_and_comes_in_few_sizes(budget):
     assert need.memory > weights + 0.7e9
     gigabytes = need.memory / GIGABYTE
     assert gigabytes in (1, 2, 4, 8, 16, 32) and gigabytes < 4 * (weights / GIGABYTE + 1)
+
+
+def test_curvature_takes_memory_up_to_what_it_keeps():
+    """The graphs of four samples are small; those of a thousand are kept in part."""
+    changes = {"training": {"steps": 9, "batch_size": 1}, "replicates": 1, "budgets": [20_000]}
+    changes["tasks"] = [{"name": "adding", "options": {"length": 400}}]
+
+    def gigabytes(**asked):
+        return need_of(None, diagnostics=asked or None, **changes)[1].memory / GIGABYTE
+
+    assert gigabytes() == gigabytes(lyapunov=True) == gigabytes(hessian=5, samples=4) == 1
+    assert gigabytes(hessian=5) == gigabytes(hessian=500) == 4
