@@ -315,6 +315,24 @@ REFERENCES: tuple[Reference, ...] = (
         "https://doi.org/10.1093/biomet/34.1-2.28",
     ),
     Reference(
+        "newcombe",
+        "Newcombe",
+        "Robert G. Newcombe",
+        "Interval Estimation for the Difference between Independent Proportions: Comparison of "
+        "Eleven Methods",
+        1998,
+        "Statistics in Medicine 17(8), 873-890",
+    ),
+    Reference(
+        "fieller",
+        "Fieller et al.",
+        "E. C. Fieller, H. O. Hartley and E. S. Pearson",
+        "Tests for Rank Correlation Coefficients. I",
+        1957,
+        "Biometrika 44(3/4), 470-481",
+        "https://doi.org/10.1093/biomet/44.3-4.470",
+    ),
+    Reference(
         "mann_whitney",
         "Mann-Whitney",
         "H. B. Mann and D. R. Whitney",
@@ -322,6 +340,15 @@ REFERENCES: tuple[Reference, ...] = (
         1947,
         "The Annals of Mathematical Statistics 18(1), 50-60",
         "https://doi.org/10.1214/aoms/1177730491",
+    ),
+    Reference(
+        "sign_test",
+        "sign test",
+        "W. J. Dixon and A. M. Mood",
+        "The Statistical Sign Test",
+        1946,
+        "Journal of the American Statistical Association 41(236), 557-566",
+        "https://doi.org/10.1080/01621459.1946.10501898",
     ),
     Reference(
         "u_statistic",
@@ -395,9 +422,36 @@ REFERENCES: tuple[Reference, ...] = (
         "Web page",
         "https://jfly.uni-koeln.de/color/",
     ),
+    # What diagnostics compute with.
+    Reference(
+        "gauss_newton",
+        "Gauss-Newton matrix",
+        "Nicol N. Schraudolph",
+        "Fast Curvature Matrix-Vector Products for Second-Order Gradient Descent",
+        2002,
+        "Neural Computation 14(7), 1723-1738",
+        "https://doi.org/10.1162/08997660260028683",
+    ),
+    Reference(
+        "lanczos",
+        "Lanczos",
+        "Gene H. Golub and Charles F. Van Loan",
+        "Matrix Computations",
+        2013,
+        "Johns Hopkins University Press, 4th edition",
+    ),
 )
 
 _BY_KEY = {reference.key: reference for reference in REFERENCES}
+
+
+def name_of(key: str) -> str:
+    """Return the words by which tables and documents call a reference.
+
+    Raises:
+        KeyError: no reference has this key.
+    """
+    return _BY_KEY[key].name
 
 
 def citation(key: str) -> str:

@@ -45,6 +45,9 @@ def layer_parameters(name: str, n: int, n_in: int, options: Mapping[str, Any]) -
             dense = above + input_depth - 1
             shortcuts = above if name == "deep_transition_shortcut" else 0
             return vanilla(n, n_in) + dense * (n * n + n) + shortcuts * n * n + n
+        case "deep_transition_mlp":  # K layers from the state, m from the input, h_0
+            square: int = options.get("transition_depth", 2) + options.get("input_depth", 2) - 1
+            return square * (n * n + n) + (n_in * n + n) + n
         case "s4d":
             projection = n_in * n + n if n_in != n else 0
             state: int = options.get("state_size", 64)
@@ -76,8 +79,11 @@ def network_parameters(
     options = options or {}
     layers = layer_parameters(name, n, inputs, options)
     layers += (depth - 1) * layer_parameters(name, n, n, options)
-    output_depth: int = options.get("output_depth", 1)
-    return layers + (output_depth - 1) * (n * n + n) + n * outputs + outputs
+    if name == "deep_transition_mlp":
+        before_readout: int = options.get("output_depth", 2)
+    else:
+        before_readout = options.get("output_depth", 1) - 1
+    return layers + before_readout * (n * n + n) + n * outputs + outputs
 
 
 def width_multiple(options: Mapping[str, Any]) -> int:

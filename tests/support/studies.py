@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from orchestrator.ledger.schema import MEASURES
+from orchestrator.ledger.schema import KEYS, MEASURES
 from orchestrator.outcome import FINAL
 from orchestrator.paths import SweepPaths
 from orchestrator.plan.manifest import write_manifest
@@ -28,6 +28,7 @@ from orchestrator.running.writer import ledger_writer
 from orchestrator.views.study.study import Study
 from tests.support.rows import NOON
 from tests.support.small import small_plan
+from trainables.report_steps import ReportSteps
 from trainables.tasks import find, make
 
 MEMORY = {"name": "memory", "options": {"size": 3, "delay": 2}}
@@ -86,15 +87,17 @@ class Folder:
         Args:
             ends: row of each trial by its name; its key ``reports`` holds the rows of its reports.
                 Without this key a trial that ended for good gets the numbers of its row as every
-                report. A trial without an outcome has begun and not ended.
+                report. A trial without an outcome has begun and not ended. Its key ``diagnostics``
+                holds what was diagnosed of it (:func:`diagnosed`).
         """
         trials = {trial.id: trial for trial in self.plan.trials()}
         writer = ledger_writer(self.paths)
         for trial, end in ends.items():
             cell = trials[trial].cell
             writer.add("starts", cell.id, _started(trials[trial], self.plan))
-            interval = cell.training.evaluation_interval
-            for report in end.get("reports", _reports(end, interval)):
+            for row in end.get("diagnostics", ()):
+                writer.add("diagnostics", cell.id, row | {"trial": trial, "reported": NOON})
+            for report in end.get("reports", _reports(end, cell.training.report_steps)):
                 row = {"sweep": self.plan.spec.name, "trial": trial, "reported": NOON}
                 writer.add("results", cell.id, row | report)
             if "outcome" in end:
@@ -104,12 +107,12 @@ class Folder:
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query over the ledger as a user of duckdb would write it.
 
-        The views ``trials``, ``results`` and ``starts`` have the rows that count.
+        The views of the datasets have the rows that count.
         """
         ledger = self.paths.ledger
         assert isinstance(ledger, Path), "duckdb reads ledgers on a disk only"
         connection = duckdb.connect()
-        for name, key in (("trials", "trial"), ("results", "trial, step"), ("starts", "trial")):
+        for name, key in ((name, ", ".join(columns)) for name, columns in KEYS.items()):
             if not any(ledger.glob(f"{name}/*/*.parquet")):
                 continue
             connection.execute(
@@ -139,13 +142,15 @@ def subtracted(
     return start_errored_over(paths, left, writer) if fresh else left
 
 
-def _reports(end: dict[str, Any], interval: int) -> list[dict[str, Any]]:
-    """Return a report after every ``interval`` steps of a trial that ended for good."""
+def _reports(end: dict[str, Any], report_steps: ReportSteps) -> list[dict[str, Any]]:
+    """Return a report at every report step of a trial that ended for good."""
     if end.get("outcome") not in FINAL:
         return []
     measures = {name: end[name] for name, _ in MEASURES if name in end}
-    steps = [*range(interval, end["step"], interval), end["step"]]
-    return [measures | {"step": step} for step in steps if step]
+    steps, step = [], 0
+    while (step := report_steps.after(step)) < end["step"]:
+        steps.append(step)
+    return [measures | {"step": step} for step in [*steps, end["step"]] if step]
 
 
 def _started(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
@@ -219,6 +224,18 @@ def end(
         "lane_evaluation_metrics": metrics,
         "lane_infeasible_at": [3 if outcome == "infeasible" else None] * len(lanes),
     } | others
+
+
+def diagnosed(quantity: str, values: list[float], **place: int) -> dict[str, Any]:
+    """Return what was diagnosed of a network, a row of ``diagnostics`` without its trial.
+
+    Args:
+        quantity: name of the quantity.
+        values: its values.
+        place: ``lane``, ``layer`` and ``step``, by default 0, and ``samples``, by default 100.
+    """
+    everywhere = {"lane": 0, "layer": 0, "step": 0, "samples": 100, "seconds": 1.0}
+    return {**everywhere, "quantity": quantity, "values": values, **place}
 
 
 def completed(validation: float, evaluation: float, **others: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from orchestrator.ledger import Ledger
-from orchestrator.paths import SweepPaths
+from orchestrator.paths import SweepPaths, identity_of
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,13 @@ class ShownSweep:
         name: name of the sweep.
         identity: identity of the sweep, which tells it from others of its name.
         ledger: ledger of the sweep.
+        diagnoses: whether networks of the sweep are diagnosed.
     """
 
     name: str
     identity: str
     ledger: Ledger
+    diagnoses: bool = False
 
     @classmethod
     def of(cls, paths: SweepPaths) -> "ShownSweep":
@@ -27,4 +29,6 @@ class ShownSweep:
         Raises:
             BadInput: the manifest does not exist or is damaged.
         """
-        return cls(paths.sweep, paths.identity(), Ledger(paths.ledger))
+        manifest = paths.read_manifest()
+        diagnoses = manifest["diagnostics"] is not None
+        return cls(paths.sweep, identity_of(manifest), Ledger(paths.ledger), diagnoses)

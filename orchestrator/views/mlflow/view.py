@@ -30,6 +30,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from orchestrator.views.mlflow.diagnostics import diagnosed_rows, means_by_step
 from orchestrator.views.mlflow.experiment import artifacts_beside, find_experiment, make_experiment
 from orchestrator.views.mlflow.fit import (
     LONGEST_PARAMETER,
@@ -153,8 +154,10 @@ class MLflowView:
         if not self._parent and not all(self.has(trial) for trial, _ in trials):
             self._experiment = make_experiment(self._client, self._uri, self._sweep)
             self._parent = sweep_run(self._client, self.experiment_id, self._sweep.name)
+        diagnosed = self._diagnosed([trial for trial, _ in trials if not self.has(trial)])
+        write = partial(self._write, diagnosed=diagnosed)
         with ThreadPoolExecutor(self._writers) as writers:
-            for new in writers.map(self._write, trials):  # an error drops the trials not begun
+            for new in writers.map(write, trials):  # an error drops the trials not begun
                 self.written += new
         self._uncertain = False
         return self.written - before
@@ -249,7 +252,19 @@ class MLflowView:
             changed = True
         return changed
 
-    def _write(self, ended: tuple[Row, Iterable[Row]]) -> bool:
+    def _diagnosed(self, trials: Sequence[Row]) -> Mapping[str, Sequence[Row]]:
+        """Return the rows of the ledger's diagnostics of some trials, by trial.
+
+        The ledger has them before the trial's row.
+        """
+        if not trials or not self._sweep.diagnoses:
+            return {}
+        names, cells = ({str(trial[key]) for trial in trials} for key in ("trial", "cell"))
+        return diagnosed_rows(self._sweep.ledger, names, cells)
+
+    def _write(
+        self, ended: tuple[Row, Iterable[Row]], diagnosed: Mapping[str, Sequence[Row]]
+    ) -> bool:
         trial, curve = ended
         name, version = trial["trial"], version_of(trial)
         known = self._runs.get(name)
@@ -265,7 +280,7 @@ class MLflowView:
                 PARENT: self._parent,
             },
         )
-        fill = partial(self._fill, run.info.run_id, trial, list(curve))
+        fill = partial(self._fill, run.info.run_id, trial, list(curve), diagnosed.get(name, ()))
         if not unless_deleted(self._client, run.info.run_id, fill):
             return False  # another writer has finished this trial's run
         if known:  # deleted only now, so that the trial has a run at any time
@@ -274,8 +289,10 @@ class MLflowView:
         self._delete_others(name)
         return True
 
-    def _fill(self, run_id: str, trial: Row, curve: list[Row]) -> None:
+    def _fill(self, run_id: str, trial: Row, curve: list[Row], diagnosed: Sequence[Row]) -> None:
         metrics = _metrics(trial, downsample_curve(curve))
+        for step, moment, means in means_by_step(diagnosed):
+            metrics += _measured(means, moment, step)
         parameters, tags = _parameters(trial), _tags(trial)
         # The last parameters, the tags and the last metrics go in one batch, so a search never
         # finds a half-written run.

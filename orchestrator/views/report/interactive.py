@@ -50,7 +50,7 @@ def panel_values(
         ],
     }
     if panel.diagonal:
-        layout["shapes"].append(_diagonal(panel))
+        layout["shapes"].append(_diagonal(panel, x.log))
     data = [_trace(series, (x, y), styles[series.architecture], sweeps) for series in panel.series]
     return {"data": data, "layout": layout}
 
@@ -161,8 +161,8 @@ def _shape(level: Level) -> dict[str, Any]:
     return {"type": "rect", "fillcolor": MUTED, "opacity": 0.15, "line": {"width": 0}, **shape}
 
 
-def _diagonal(panel: Panel) -> dict[str, Any]:
-    low, high = diagonal(panel)
+def _diagonal(panel: Panel, log: bool) -> dict[str, Any]:
+    low, high = diagonal(panel, log)
     ends = {"x0": low, "y0": low, "x1": high, "y1": high}
     line = {"color": MUTED, "width": 1.5, "dash": "dash"}
     return {"type": "line", "layer": "below", "line": line, **ends}

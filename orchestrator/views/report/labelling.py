@@ -55,10 +55,23 @@ def reach(panel: Panel, letter: str) -> tuple[float, float]:
     return (min(positive), max(positive)) if positive else (1.0, 1.0)
 
 
-def diagonal(panel: Panel) -> tuple[float, float]:
-    """Return the coordinate at which the line ``y = x`` begins and that at which it ends."""
-    x, y = reach(panel, "x"), reach(panel, "y")
-    return min(x[0], y[0]), max(x[1], y[1])
+def diagonal(panel: Panel, log: bool) -> tuple[float, float]:
+    """Return the coordinate at which the line ``y = x`` begins and that at which it ends.
+
+    Args:
+        panel: panel with the line.
+        log: whether its axes are logarithmic, which have positive numbers only.
+    """
+    if log:
+        x, y = reach(panel, "x"), reach(panel, "y")
+        return min(x[0], y[0]), max(x[1], y[1])
+    values = [
+        value
+        for series in panel.series
+        for value in (*series.x, *series.y, *(series.low or ()), *(series.high or ()))
+        if math.isfinite(value)
+    ]
+    return min(values, default=0.0), max(values, default=1.0)
 
 
 def lines_of(label: str) -> list[str]:

@@ -13,6 +13,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from orchestrator.labels import heading
+from orchestrator.views.claims import Finding, Verdict, findings
+from orchestrator.views.claims.texts import (
+    claimed_text,
+    counted,
+    measured_text,
+    place_text,
+    scale_text,
+    value_text,
+)
 from orchestrator.views.references import citations
 from orchestrator.views.report.figure import Figure
 from orchestrator.views.report.interactive import panel_values
@@ -41,7 +50,8 @@ def page(
 
     Args:
         study: cells and trials of the sweeps.
-        tables: tables of the study that have rows; the page cites their references.
+        tables: tables of the study that have rows; the page cites their references, and the claims
+            are tested on them.
         figures: figures in the order of the page.
         styles: style of each architecture.
         links: address of a sweep's runs in MLflow, by sweep; empty without a server.
@@ -64,6 +74,7 @@ def page(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     by_name = {table.name: table for table in tables}
+    claims = findings({name: table.tidy for name, table in by_name.items()})
     return environment.from_string(_read("report.html")).render(
         title=", ".join(sweeps),
         style=Markup(_read("report.css")),
@@ -71,13 +82,16 @@ def page(
         script=Markup(script),
         hashes=" ".join(f"'sha256-{_digest(text)}'" for text in (plotly, script)),
         data=Markup(embedded(data)),
+        claims=[_claim(one) for one in claims if one.verdict is not Verdict.NOT_MEASURED],
+        unclaimed=[_claim(one) for one in claims if one.verdict is Verdict.NOT_MEASURED],
+        verdicts=counted(claims),
         counts=headline_counts(study),
         sentences=sentences(study, by_name),
         figures=[_figure(figure, styles) for figure in figures],
         tables=[_table(table) for table in tables],
         unmeasured=unmeasured(study, tables),
         provenance=provenance(study),
-        references=citations(key for table in tables for key in table.references),
+        references=citations(_cited(tables, claims)),
         linked=bool(links),
         version=importlib.metadata.version("soundings"),
         shown_panels=SHOWN_PANELS,
@@ -94,6 +108,34 @@ def _figure(figure: Figure, styles: Mapping[str, Style]) -> dict[str, Any]:
     drawn = {series.architecture for panel in figure.panels for series in panel.series}
     legend = [(name, style) for name, style in styles_of(figure, styles).items() if name in drawn]
     return {"figure": figure, "legend": legend}
+
+
+def _cited(tables: Sequence[Table], claims: Sequence[Finding]) -> list[str]:
+    """Return the keys of the papers that tables and measured claims refer to."""
+    keys = [key for table in tables for key in table.references]
+    return keys + [one.claim.paper for one in claims if one.verdict is not Verdict.NOT_MEASURED]
+
+
+def _claim(finding: Finding) -> dict[str, Any]:
+    """Return the values of a claim for the template."""
+    return {
+        "claim": finding.claim,
+        "place": place_text(finding),
+        "verdict": finding.verdict.value,
+        "measured": measured_text(finding),
+        "would_decide": finding.would_decide,
+        "scale": scale_text(finding.scale),
+        "parts": [
+            {
+                "quantity": one.part.quantity,
+                "measured": value_text(one.part),
+                "claimed": claimed_text(one.part),
+                "rests_on": f"{one.part.estimate.count:,} {one.part.estimate.unit}",
+                "verdict": one.verdict.value,
+            }
+            for one in finding.parts
+        ],
+    }
 
 
 def _table(table: Table) -> dict[str, Any]:

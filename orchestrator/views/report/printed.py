@@ -29,6 +29,8 @@ WIDTH, HEIGHT = 3.4, 2.6  # inches of a panel
 TITLE = 46  # most characters in a line above a panel
 WIDE = 4.2  # inches: width of a panel whose rows have names
 ROW, LINE = 0.14, 0.13  # inches: height of a name on the y axis, and of each line of that name
+ENTRY, LETTER = 0.17, 0.062  # inches: height of a line of the legend, width of a letter
+HANDLE = 7  # letters that are as wide as a mark of the legend and its gaps
 SETTINGS: Any = {  # Any: the type that matplotlib declares lists every setting by name
     "font.size": 8,
     "svg.hashsalt": "soundings",
@@ -85,16 +87,23 @@ def _draw(figure: Figure, panels: Sequence[Panel], styles: Mapping[str, Style]) 
     lines = max((len(lines_of(name)) for panel in panels for name in panel.rows), default=0)
     named_height = (ROW + LINE * lines) * max(len(panel.rows) for panel in panels) + 0.9
     height = named_height if named else HEIGHT
-    size = ((WIDE if named else WIDTH) * columns, height * rows + 0.9)
+    width = (WIDE if named else WIDTH) * columns
+    drawn = {series.architecture for panel in panels for series in panel.series}
+    shown = [name for name in styles if name in drawn]
+    letters = int(width / LETTER) - HANDLE  # in a line of the legend
+    longest = max(map(len, shown), default=1)
+    side_by_side = min(columns + 1, max(1, (letters + HANDLE) // (longest + HANDLE)))
+    names = [textwrap.fill(name, letters) for name in shown]
+    handles = [_handle(name, styles[own]) for name, own in zip(names, shown, strict=True)]
+    legend = ENTRY * sum(name.count("\n") + 1 for name in names) / side_by_side
+    size = (width, height * rows + 0.7 + legend)
     canvas = Canvas(figsize=size, layout="constrained")
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for place, panel in zip(axes, panels, strict=False):
         _panel(place, figure, panel, styles)
     for place in axes[len(panels) :]:
         place.set_axis_off()
-    drawn = {series.architecture for panel in panels for series in panel.series}
-    handles = [_handle(name, style) for name, style in styles.items() if name in drawn]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=columns + 1, frameon=False)
+    canvas.legend(handles=handles, loc="outside lower center", ncols=side_by_side, frameon=False)
     canvas.suptitle(figure.title)
     return canvas
 
@@ -122,7 +131,7 @@ def _panel(place: Axes, figure: Figure, panel: Panel, styles: Mapping[str, Style
                 words |= {"transform": place.get_xaxis_transform(), "va": "top"}
                 place.text(level.high, 1, f"{level.text} ", **words)
     if panel.diagonal:
-        ends = diagonal(panel)
+        ends = diagonal(panel, figure.axes(panel)[0].log)
         place.plot(ends, ends, color=MUTED, linestyle="--", linewidth=1, zorder=1)
     for series in panel.series:
         _series(place, series, styles[series.architecture], bool(panel.rows))

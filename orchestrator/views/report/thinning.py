@@ -27,5 +27,14 @@ def select_by_rank(values: pd.Series, most: int) -> np.ndarray:
     if len(values) <= most:
         return np.arange(len(values))
     order = np.argsort(values.to_numpy(), kind="stable")
-    chosen = np.linspace(0, len(values) - 1, most).round().astype(int)
-    return np.sort(order[chosen])
+    return np.sort(order[evenly(len(values), most)])
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """Return at most ``most`` evenly spaced positions of ``count`` points, both ends included.
+
+    Args:
+        count: number of points.
+        most: largest number of positions, at least 2.
+    """
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int)

@@ -29,7 +29,7 @@ def pool(
     frames = []
     for sweep in sweeps:
         own_cells = [cell for cell, (_, owners) in cells.items() if sweep in owners]
-        frame = sweep.ledger.trials(LIGHT, cells=own_cells).drop(columns="sequence")
+        frame = sweep.trials(LIGHT, cells=own_cells).drop(columns="sequence")
         # Files may have been copied from another sweep, so the folder decides the sweep's name.
         frame = frame.assign(sweep=sweep.name, random=sweep.random)
         order = pd.Categorical(frame["cell"], own_cells)
@@ -52,7 +52,7 @@ def _once(pooled: pd.DataFrame, sweeps: Sequence[Sweep]) -> pd.DataFrame:
     # A search that learns may have given the same index another configuration: such trials are
     # different ones.
     configurations = [
-        sweep.ledger.trials(["configuration"], set(rows["trial"]), set(rows["cell"])).assign(
+        sweep.trials(["configuration"], set(rows["trial"]), set(rows["cell"])).assign(
             sweep=sweep.name
         )[["sweep", "trial", "configuration"]]
         for sweep in sweeps

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
 
@@ -62,14 +63,20 @@ def more_is_better(study: Study, cell: StudiedCell) -> bool:
     return measure_name(study, cell) != "loss" and study.task(cell.id).higher_is_better
 
 
-def search(study: Study, cell: StudiedCell) -> Search:
+def search(study: Study, cell: StudiedCell, trials: pd.DataFrame | None = None) -> Search:
     """Return the cell's best trial by validation and the best of halves of its completed trials.
 
     The halves are drawn without replacement. The best trial of a half depends only on the order of
     the trials, so its rank is drawn instead of the half. The generator's seed depends on the cell's
     id alone.
+
+    Args:
+        study: study that has the cell.
+        cell: the cell.
+        trials: those of the cell's trials that compete; by default all of them.
     """
-    trials = study.of_cell(cell.id)
+    if trials is None:
+        trials = study.of_cell(cell.id)
     objective = trials["objective"].to_numpy(dtype=float)
     ranked = (trials["outcome"] == "completed").to_numpy() & ~np.isnan(objective)
     order = np.lexsort((trials["index"].to_numpy()[ranked], objective[ranked]))

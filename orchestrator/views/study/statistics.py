@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtrit
 from scipy.stats import binomtest, mannwhitneyu, ttest_ind
 
 Floats = NDArray[np.float64]
@@ -127,3 +127,57 @@ def holm(p_values: Sequence[float]) -> Floats:
     factors = np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
     return corrected
+
+
+class Mean(NamedTuple):
+    """Holds a mean with its 95 % limits.
+
+    Attributes:
+        mean: the mean; nan without a value.
+        low: lower limit; nan with fewer than two independent values.
+        high: upper limit.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def grouped_mean(groups: Sequence[Floats]) -> Mean:
+    """Return the mean of values that are independent between groups only.
+
+    The limits are by Student's t of the means of the groups, with the number of groups less one
+    degrees of freedom. The values of a single group are taken as independent, so that the limits
+    are about that group alone.
+
+    Args:
+        groups: values of each group, ``[values]``; empty groups are left out.
+    """
+    filled = [group for group in groups if len(group)]
+    means = filled[0] if len(filled) == 1 else np.array([group.mean() for group in filled])
+    if not len(means):
+        return Mean(_NAN, _NAN, _NAN)
+    mean = float(means.mean())
+    if len(means) < 2:
+        return Mean(mean, _NAN, _NAN)
+    quantile = float(stdtrit(len(means) - 1, (1 + CONFIDENCE) / 2))
+    half = quantile * float(means.std(ddof=1)) / math.sqrt(len(means))
+    return Mean(mean, mean - half, mean + half)
+
+
+def sign_test(groups: Sequence[Floats]) -> float:
+    """Return the two-sided p value of the exact sign test, nan where every sign is zero.
+
+    Signs are independent between groups only: each group votes with the sign of the sum of its
+    values' signs, and groups without a majority are left out. The values of a single group vote
+    each for itself.
+
+    Args:
+        groups: differences of each group, ``[values]``, of which only the signs count.
+    """
+    filled = [np.sign(group) for group in groups if len(group)]
+    votes = filled[0] if len(filled) == 1 else np.sign([signs.sum() for signs in filled])
+    votes = votes[votes != 0]
+    if not len(votes):
+        return _NAN
+    return float(binomtest(int((votes > 0).sum()), len(votes)).pvalue)

@@ -1,6 +1,6 @@
 """Gives the tables their data: the cells of one or several sweeps, and their trials."""
 
-import math
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,29 @@ import pandas as pd
 
 from orchestrator.errors import BadInput
 from orchestrator.ledger.best import best_completed
+from orchestrator.ledger.schema import Dataset
 from orchestrator.paths import SweepPaths
 from orchestrator.views.study import filters
 from orchestrator.views.study.pool import concatenated, pool
-from orchestrator.views.study.sweeps import cells_of, impossible_cells, label, mixtures, open_sweep
+from orchestrator.views.study.sweeps import (
+    cells_of,
+    impossible_cells,
+    label,
+    mixtures,
+    open_sweep,
+)
+from orchestrator.views.study.thresholds import Passing, configured_threshold, passings
 from trainables import tasks
+from trainables.definition import Judged
 from trainables.external import users_code
+from trainables.report_steps import ReportSteps
 
+Trial = tuple[str, str]  # sweep, trial
 CELL = ["task", "depth", "budget", "architecture"]  # the columns that name a cell
+# The columns of what was diagnosed.
+DIAGNOSED = [
+    *("sweep", "cell", "trial", "step", "lane", "layer", "quantity", "values", "samples"),
+]
 # Columns that count trials by outcome. Table files have had this order since the first release.
 OUTCOME_COLUMNS: tuple[str, ...] = ("completed", "infeasible", "stopped", "errored")
 
@@ -82,7 +97,8 @@ class Study:
     Attributes:
         filters: the parsed filters.
         sweeps: the opened sweeps.
-        trials: one row for each trial, without reruns, with the columns of :func:`.pool.pool`.
+        trials: one row for each trial, without reruns, with the columns of :func:`.pool.pool`. Its
+            losses and metrics are those of the report that :meth:`reporting` names.
         repetitions: one row for each rerun of a best configuration, with the same columns.
 
     Raises:
@@ -111,7 +127,8 @@ class Study:
             ledgers = ", ".join(str(sweep.paths.ledger) for sweep in self.sweeps)
             filtered = " of these cells" if self.filters else ""
             raise BadInput(
-                f"{ledgers} holds no finished trial{filtered} yet: there is nothing to tabulate"
+                f"{ledgers} holds no finished trial{filtered} yet: there is nothing to tabulate; "
+                "`soundings run` and `soundings resume` go on with a sweep"
             )
 
     # -- cells -------------------------------------------------------------------------------
@@ -194,7 +211,7 @@ class Study:
         return tuple(
             f"{path}: not a whole Parquet file; it was set aside, the rest is used"
             for sweep in self.sweeps
-            for dataset in ("trials", "results")
+            for dataset in _READ
             for path in sweep.ledger.set_aside(dataset)
         )
 
@@ -222,54 +239,111 @@ class Study:
         """
         return self._best.get(cell)
 
-    def first_reached(self, cell: str) -> list[float | None]:
-        """Return the step at which each network of the cell's best trial reached the minimal
-        performance.
+    def minimal_performance(self, cell: str) -> float | None:
+        """Return the minimal performance of the cell's trials, or None if it is not the same in
+        all of them.
 
-        The step is that of the first report whose validation metric is as good as the task's
-        minimal performance. The reports of all cells of the task are read together.
+        It may depend on the hyperparameters of a task. The task is therefore configured as each
+        trial was.
+
+        Args:
+            cell: id of the cell.
+        """
+        task = self.task(cell)
+        if not task.hyperparameters:
+            return task.minimal_performance
+        trials = self.details(["configuration"], [cell])
+        record = self._cells[cell][0]
+        seen: dict[tuple[Any, ...], float] = {}
+        for text in trials["configuration"].dropna():
+            configuration = json.loads(text)
+            own = tuple(configuration.get(name) for name in task.hyperparameters)
+            if own not in seen:
+                seen[own] = configured_threshold(task, configuration, record)
+                if len(set(seen.values())) > 1:
+                    return None
+        return next(iter(seen.values()), None)
+
+    def first_reached(self, cell: str) -> list[Passing | None]:
+        """Return where each network of the cell's best trial passed the minimal performance.
+
+        The threshold is that of the task as the trial configured it. The reports of all cells of
+        the task are read together.
 
         Args:
             cell: id of the cell.
 
         Returns:
-            One step for each network, None where it never reached the minimal performance. The
-            list is empty if the cell has no best trial or the ledger lacks a report of the trial.
+            The reports between which each network passed it, None where it never did. The list is
+            empty if the cell has no best trial or the ledger lacks a report of the trial.
         """
+        best = self.best(cell)
+        if best is None:
+            return []
         task = label(self._cells[cell][0]["task"])
         if task not in self._first_reached:
             of_task = [
-                other
+                found
                 for other, (record, _) in self._cells.items()
-                if label(record["task"]) == task and self.best(other)
+                if label(record["task"]) == task and (found := self.best(other))
             ]
-            self._first_reached[task] = self._first_reports(of_task)
-        return self._first_reached[task].get(cell, [])
+            self._first_reached[task] = self._passings(pd.DataFrame(of_task))
+        return self._first_reached[task].get((best["sweep"], best["trial"]), [])
 
-    def _first_reports(self, cells: Sequence[str]) -> dict[str, list[float | None]]:
-        if not cells:
-            return {}
-        task, best = self.task(cells[0]), pd.DataFrame([self._best[cell] for cell in cells])
-        first: dict[str, list[float | None]] = {
-            row["cell"]: [None] * len(row["lane_evaluation_metrics"])
-            for row in best.to_dict("records")
+    def passings(self, cell: str) -> dict[Trial, list[Passing | None]]:
+        """Return where the networks of each completed trial passed the minimal performance.
+
+        Args:
+            cell: id of the cell.
+
+        Returns:
+            As :meth:`first_reached` for the best trial, by sweep and trial. Trials of which the
+            ledger lacks a report are left out.
+        """
+        if cell not in self._passed:
+            trials = self.details(["outcome", "step", "configuration"], [cell])
+            self._passed[cell] = self._passings(trials[trials["outcome"] == "completed"])
+        return self._passed[cell]
+
+    def passings_of(self, trial: Mapping[str, Any]) -> list[Passing | None]:
+        """Return where the networks of a completed trial passed the minimal performance.
+
+        Args:
+            trial: ``cell``, ``sweep`` and ``trial`` of the trial.
+
+        Returns:
+            As :meth:`first_reached` for the best trial; empty if the ledger lacks a report of it.
+        """
+        cell, name = trial["cell"], (trial["sweep"], trial["trial"])
+        best = self.best(cell)
+        if best is not None and name == (best["sweep"], best["trial"]):
+            return self.first_reached(cell)  # which reads no other trial's reports
+        return self.passings(cell).get(name, [])
+
+    def _passings(self, trials: pd.DataFrame) -> dict[Trial, list[Passing | None]]:
+        reports = self.curves(["lane_validation_metrics"], trials) if len(trials) else trials
+        of_trial = {
+            trial: [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
+            for trial, rows in reports.groupby(["sweep", "trial"], sort=False)
         }
-        reports = self.curves(["lane_validation_metrics"], best)
-        name = self._cells[cells[0]][0]["task"]["name"]
-        with users_code(f"task {name} does not work"):
-            for report in reversed(reports.to_dict("records")):  # backwards: the first report wins
-                for lane, value in enumerate(report["lane_validation_metrics"]):
-                    if value is not None and task.reaches(value, task.minimal_performance):
-                        first[report["cell"]][lane] = float(report["step"])
-        recorded = Counter(reports["cell"])
-        for cell in cells:
-            interval = self.training(cell)["evaluation_interval"]
-            if recorded[cell] < math.ceil(self._best[cell]["step"] / interval):
-                del first[cell]
-        return first
+        passed: dict[Trial, list[Passing | None]] = {}
+        for row in trials.to_dict("records"):
+            task, record = self.task(row["cell"]), self._cells[row["cell"]][0]
+            recorded = of_trial.get((row["sweep"], row["trial"]), [])
+            if len(recorded) < self.report_steps(row["cell"]).count(row["step"]):
+                continue
+            threshold = configured_threshold(task, json.loads(row["configuration"]), record)
+            with users_code(f"task {record['task']['name']} does not work"):
+                found = passings(task, threshold, recorded)
+            passed[row["sweep"], row["trial"]] = found
+        return passed
 
     @cached_property
-    def _first_reached(self) -> dict[str, dict[str, list[float | None]]]:
+    def _first_reached(self) -> dict[str, dict[Trial, list[Passing | None]]]:
+        return {}
+
+    @cached_property
+    def _passed(self) -> dict[str, dict[Trial, list[Passing | None]]]:
         return {}
 
     def details(
@@ -278,7 +352,7 @@ class Study:
         """Read more columns of the trials of some cells; only the files of these cells are read.
 
         Args:
-            columns: columns of the ledger's trials.
+            columns: columns of the ledger's trials, see :meth:`.sweeps.Sweep.trials`.
             cells: ids of the cells.
             trials: ids of the trials, or None for all trials of the cells. Two sweeps may each have
                 a trial of the same id; both are returned.
@@ -289,7 +363,7 @@ class Study:
         """
         wanted = concatenated([self.of_cell(cell)[["sweep", "trial"]] for cell in cells])
         frames = [
-            sweep.ledger.trials(columns, trials, cells).assign(sweep=sweep.name)
+            sweep.trials(columns, trials, cells).assign(sweep=sweep.name)
             for sweep in self.sweeps
             if not sweep.repeats
         ]
@@ -315,6 +389,24 @@ class Study:
         return concatenated(frames).sort_values(["sweep", "trial", "step"], kind="stable")
 
     @cached_property
+    def diagnostics(self) -> pd.DataFrame:
+        """Return what was diagnosed of the networks of :attr:`trials`, a row for each quantity.
+
+        The columns are ``DIAGNOSED``. Only the files of these trials' cells are read, and none of a
+        sweep that diagnoses nothing.
+        """
+        frames = []
+        for sweep in self.sweeps:
+            of_sweep = self.trials[self.trials["sweep"] == sweep.name]
+            if sweep.diagnoses and len(of_sweep):
+                chosen, cells = set(of_sweep["trial"]), set(of_sweep["cell"])
+                rows = sweep.ledger.diagnostics(["values", "samples"], chosen, cells)
+                frames.append(rows.assign(sweep=sweep.name)[DIAGNOSED])
+        if not frames:
+            return pd.DataFrame(columns=DIAGNOSED)
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
     def _by_cell(self) -> Mapping[str, pd.DataFrame]:
         return {str(cell): rows for cell, rows in self.trials.groupby("cell", sort=False)}
 
@@ -330,10 +422,44 @@ class Study:
 
     # -- records of cells --------------------------------------------------------------------
 
+    def reporting(self, cell: str) -> Judged:
+        """Return which report of its trials the cell's losses and metrics are.
+
+        Args:
+            cell: id of the cell.
+
+        Returns:
+            ``last``, or ``best`` where trials are judged by their best report by validation.
+        """
+        report: Judged = self.training(cell)["report"]
+        return report
+
+    @property
+    def reported(self) -> str:
+        """Return a sentence that says which reports losses and metrics are of."""
+        tasks_by_report: dict[Judged, dict[str, None]] = {}
+        for cell in self.all_cells:
+            named = f"{cell.task} ({', '.join(cell.sweeps)})" if len(self.sweeps) > 1 else cell.task
+            tasks_by_report.setdefault(self.reporting(cell.id), {})[named] = None
+        by_report = {"last": "the last report", "best": "the best report by validation"}
+        if len(tasks_by_report) == 1:
+            (report,) = tasks_by_report
+            return f"Losses and metrics are those of {by_report[report]} of each trial."
+        both = [
+            f"{by_report[report]} of each trial on {', '.join(of_tasks)}"
+            for report, of_tasks in tasks_by_report.items()
+        ]
+        return f"Losses and metrics are those of {' and of '.join(both)}."
+
     def training(self, cell: str) -> dict[str, Any]:
         """Return how the cell's trials train: steps, batch size and the other training options."""
         training: dict[str, Any] = self._cells[cell][0]["training"]
         return training
+
+    def report_steps(self, cell: str) -> ReportSteps:
+        """Return the training steps at which the cell's trials report."""
+        training = self.training(cell)
+        return ReportSteps.of(training["evaluation_interval"], training["steps"])
 
     def papers_task(self, cell: str) -> str:
         """Return the name of the cell's task in the papers' tables, or "" if the papers have none.
@@ -357,11 +483,14 @@ class Study:
         return tasks.shared(task["name"], task["options"])
 
 
+_READ: tuple[Dataset, ...] = ("trials", "results", "diagnostics")  # datasets that a study reads
 _BEST_COLUMNS = (
     *("index", "outcome", "step", "configuration", "validation_loss", "evaluation_loss"),
     *("validation_metric", "evaluation_metric", "objective", "further", "seconds", "host"),
     *("lane_validation_losses", "lane_evaluation_losses"),
     *("lane_validation_metrics", "lane_evaluation_metrics", "lane_infeasible_at"),
+    *("best_step", "last_evaluation_loss", "last_evaluation_metric"),
+    *("best_evaluation_loss", "best_evaluation_metric"),
 )
 
 

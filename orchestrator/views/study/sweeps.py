@@ -1,19 +1,27 @@
 """Opens the sweeps of a study and selects their cells, which must agree between sweeps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+import pandas as pd
 
 from orchestrator.errors import BadInput
 from orchestrator.labels import make_label
 from orchestrator.ledger import Ledger
+from orchestrator.ledger.schema import BEST
 from orchestrator.paths import SweepPaths
 from orchestrator.spec.differences import ABSENT, differences
 from orchestrator.spec.training import SAME_WHEN_REPEATED
 from orchestrator.views.study import filters
 from orchestrator.views.study.filters import Filter
+from trainables.definition import Judged
 
 CellRecord = dict[str, Any]  # the record of a cell in a manifest
+# Columns of a report that tables show; the steps and the objective are those of the whole trial.
+_REPORTED = tuple(name for name in BEST if name not in ("step", "objective"))
+_LAST = tuple(f"last_{name}" for name in _REPORTED)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,63 @@ class Sweep:
     def random(self) -> bool:
         """Return whether the configurations are independent random draws."""
         return bool(self.manifest["search"]["method"] == "random")
+
+    @property
+    def paired(self) -> bool:
+        """Return whether its cells have hyperparameters and initial weights in common."""
+        return bool(self.manifest["search"].get("paired", False))
+
+    def reporting(self, cell: str) -> Judged:
+        """Return which report of its trials the cell's numbers are: ``last`` or ``best``.
+
+        Args:
+            cell: id of a cell of the sweep.
+        """
+        report: Judged = self.manifest["cells"][cell]["training"]["report"]
+        return report
+
+    def trials(
+        self,
+        columns: Sequence[str],
+        trials: Collection[str] | None = None,
+        cells: Collection[str] | None = None,
+    ) -> pd.DataFrame:
+        """Read trials with the losses and metrics of the report by which they are judged.
+
+        Tables and figures read trials in this way alone. A column of a report, such as
+        ``evaluation_loss``, has the number of the best report in cells that are judged by it, and
+        of the last one in others. With ``last_`` or ``best_`` before its name it has the number of
+        that report.
+
+        Args:
+            columns: columns of the ledger's trials.
+            trials: names of the trials to return; all by default.
+            cells: ids of the cells to return; all by default.
+
+        Returns:
+            The rows as :meth:`orchestrator.ledger.Ledger.trials` returns them.
+        """
+        by_best = self._by_best if cells is None else self._by_best & {*cells}
+        last = {name: name.removeprefix("last_") for name in columns if name in _LAST}
+        replaced = [name for name in columns if name in _REPORTED] if by_best else []
+        wanted = [name for name in columns if name not in last]
+        wanted += [*last.values(), *(BEST[name] for name in replaced)]
+        frame = self.ledger.trials(list(dict.fromkeys(wanted)), trials, cells)
+        for name, column in last.items():
+            frame[name] = frame[column]
+        is_best = frame["cell"].isin(by_best)
+        for name in replaced:
+            frame[name] = frame[name].where(~is_best, frame[BEST[name]])
+        return frame.drop(columns=[*({*wanted} - {*columns})])
+
+    @cached_property
+    def _by_best(self) -> set[str]:
+        return {cell for cell in self.manifest["cells"] if self.reporting(cell) == "best"}
+
+    @property
+    def diagnoses(self) -> bool:
+        """Return whether networks of the sweep are diagnosed."""
+        return self.manifest["diagnostics"] is not None
 
     @property
     def ledger(self) -> Ledger:

@@ -13,6 +13,9 @@ COLUMNS = [*CELL, "hidden", "parameters", "sweep", "trial", "evaluation_loss"]
 COLUMNS += ["evaluation_loss_deviation", "metric", "evaluation_metric"]
 COLUMNS += ["evaluation_metric_deviation", "networks", "completed", "infeasible", "stopped"]
 COLUMNS += ["errored"]
+# Columns of both reports: the last one, and the best one by validation.
+REPORTS = ["step", "last_evaluation_loss", "last_evaluation_metric"]
+REPORTS += ["best_step", "best_evaluation_loss", "best_evaluation_metric"]
 
 
 def best_trials(study: Study) -> Table:
@@ -20,11 +23,16 @@ def best_trials(study: Study) -> Table:
 
     There is one row for each cell that has a completed trial. Deviations are sample standard
     deviations over the networks of the trial. The tidy data also hold the trial's configuration, a
-    JSON object of hyperparameters.
+    JSON object of hyperparameters, and the numbers of its last and of its best report, with
+    ``report`` for which of them the others are.
     """
     best = [study.best(cell.id) for cell in study.cells]
     matched = parameter_matched(study).tidy.reindex(columns=COLUMNS)
     matched["configuration"] = [None if trial is None else trial["configuration"] for trial in best]
+    matched["report"] = [study.reporting(cell.id) for cell in study.cells]
+    for column in REPORTS:
+        values = [None if trial is None else trial[column] for trial in best]
+        matched[column] = pd.Series(values, dtype=float)
     tidy = matched.dropna(subset="trial").reset_index(drop=True)
     return Table(
         name="best_trials",

@@ -8,7 +8,13 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.views.study.fits import line
-from orchestrator.views.study.searches import is_capacity, missing, outcome_counts
+from orchestrator.views.study.searches import (
+    interval,
+    is_capacity,
+    missing,
+    outcome_counts,
+    search,
+)
 from orchestrator.views.study.study import CELL, StudiedCell, Study
 from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.table import NOTHING, Table, behind, between, number
@@ -20,8 +26,9 @@ def capacity(study: Study) -> Table:
 
     The stored bits are the mutual information of labels and answers (equation 22) of the best
     completed trial, which is chosen by the same on the validation set. Bits per parameter are the
-    stored bits over the parameter count. The number of samples is the one that the search chose,
-    which the paper found only slightly larger than the number of stored bits.
+    stored bits over the parameter count, with the middle 95 % over random halves of the trials. The
+    number of samples is the one that the search chose, which the paper found only slightly larger
+    than the number of stored bits.
     """
     columns = [*CELL, "unrolled_steps", "hidden", "parameters", "sweep", "trial", *_STORED]
     columns += ["networks", *_PUBLISHED, "completed", "infeasible", "stopped", "errored"]
@@ -63,7 +70,10 @@ def _mean_of_papers(tidy: pd.DataFrame) -> list[str]:
     return [f"Mean over {len(same)} cells that are the paper's: {mean}; the paper's: about 5."]
 
 
-_STORED = ["bits", "bits_per_parameter", "samples", "samples_per_parameter", "samples_per_bit"]
+_STORED = [
+    *("bits", "bits_per_parameter", "bits_per_parameter_low", "bits_per_parameter_high"),
+    *("samples", "samples_per_parameter", "samples_per_bit"),
+]
 _PUBLISHED = ["published_low", "published_high", "published_about"]
 
 
@@ -83,11 +93,14 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
     bits = best["evaluation_metric"]
     further = json.loads(best["further"]) if isinstance(best["further"], str) else {}
     samples = further.get("samples", np.nan)
+    low, high = interval(search(study, cell).resampled / cell.parameters)
     return row | {
         "sweep": best["sweep"],
         "trial": best["trial"],
         "bits": bits,
         "bits_per_parameter": bits / cell.parameters,
+        "bits_per_parameter_low": low,
+        "bits_per_parameter_high": high,
         "samples": samples,
         "samples_per_parameter": samples / cell.parameters,
         "samples_per_bit": samples / bits if bits > 0 else np.nan,

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from orchestrator.views.study.searches import (
     LEAST_TRIALS,
     RESAMPLES,
     Search,
+    best_and_halves,
     compared,
     is_capacity,
     search,
@@ -21,6 +23,7 @@ from orchestrator.views.tables.capacity import papers_bits
 from orchestrator.views.tables.table import Table, number, with_limits
 
 RELU, STEPS = "relu", "unrolled steps"
+BEST_WITH_TANH = "best with tanh"
 _PLACE = ["effect", "task", "depth", "budget", "architecture"]
 _VALUES = [
     *("without", "with", "parameters", "bits_per_parameter_without", "bits_per_parameter_with"),
@@ -33,11 +36,12 @@ def capacity_effects(study: Study) -> Table:
     parameter.
 
     ReLU (capacity paper, Figure 2a) has two kinds of pairs: an architecture with the option
-    ``nonlinearity: relu`` against the same with ``tanh``; and, as in the paper, the best trial with
-    ReLU against the best of all trials in a cell whose search chooses the nonlinearity. Unrolled
+    ``nonlinearity: relu`` against the same with ``tanh``; and, in a cell whose search chooses the
+    nonlinearity, the best trial with ReLU against the best of all trials, as in the paper, and
+    against the best trial with tanh. Unrolled
     steps (Figure 2b): every length of the task against the shortest. Limits of the ratio are the
-    middle 95 % over random halves of the trials of both cells. A comparison within one cell has no
-    limits.
+    middle 95 % over random halves of the trials of both cells, or of both kinds of trials. A
+    comparison with the best of all trials has none.
     """
     cells = [cell for cell in study.cells if is_capacity(cell)]
     rows = [
@@ -69,20 +73,32 @@ def _searches_nonlinearity(cell: StudiedCell) -> bool:
 
 
 def _among_trials(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each cell: its best trial with ReLU against the best of all its trials."""
+    """Yield two rows for each cell: its best trial with ReLU against the best of all its trials,
+    and against the best of those with tanh.
+    """
     columns = ["index", "outcome", "objective", "evaluation_metric", "configuration"]
     for cell in cells:  # one cell at a time: configurations take much memory
         trials = study.details(columns, [cell.id])
         completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
-        relu = completed[completed["configuration"].str.contains(_WITH_RELU)]
-        ranked = relu.sort_values(["objective", "index"], kind="stable")["evaluation_metric"]
-        best = float(ranked.iloc[0]) if len(ranked) else np.nan
-        best_relu = Search(best, np.full(RESAMPLES, np.nan), len(ranked))
+        ranked = completed.sort_values(["objective", "index"], kind="stable")
+        relu, tanh = (_best_with(ranked, name, cell.id) for name in (RELU, "tanh"))
+        of_all = replace(relu, resampled=np.full(RESAMPLES, np.nan))  # the same trials are in both
         names = ("best of all", "best with relu")
-        yield _row(study, RELU, cell, cell, names, search(study, cell), best_relu)
+        yield _row(study, RELU, cell, cell, names, search(study, cell), of_all)
+        yield _row(study, RELU, cell, cell, (BEST_WITH_TANH, "best with relu"), tanh, relu)
 
 
-_WITH_RELU = r'"nonlinearity":\s*"relu"'
+def _best_with(ranked: pd.DataFrame, nonlinearity: str, cell: str) -> Search:
+    """Return the best of the trials of a cell whose configuration has a nonlinearity.
+
+    Args:
+        ranked: completed trials of the cell, the best first.
+        nonlinearity: the nonlinearity.
+        cell: id of the cell.
+    """
+    chosen = ranked["configuration"].str.contains(rf'"nonlinearity":\s*"{nonlinearity}"')
+    values = ranked.loc[chosen, "evaluation_metric"].to_numpy(dtype=float)
+    return best_and_halves(values, f"{cell} {nonlinearity}")
 
 
 def _by_option(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:

@@ -18,21 +18,29 @@ def configurations_until(study: Study) -> Table:
     """Tabulate the number of configurations until one reaches the minimal performance.
 
     A completed trial reaches it if its evaluation metric is as good as the task's minimal
-    performance.
-    ``until`` counts configurations in their order, including the first that reaches it. If all
-    configurations of a cell were drawn at random and no trial was stopped early, their order means
-    nothing. If m of n configurations reached it, the first of these has the expected position
-    ``expected`` = (n + 1) / (m + 1) in a random order (negative hypergeometric distribution). This
-    estimates 1 / p, where p is the probability that a configuration reaches it. The interval is
-    that of 1 / p by the exact 95 % limits of p (Clopper and Pearson 1934).
+    performance. A cell whose trials have different ones, because they depend on the task's
+    hyperparameters, is left out. ``until`` counts configurations in their order, including the
+    first that reaches it. If all configurations of a cell were drawn at random and no trial was
+    stopped early, their order means nothing. If m of n configurations reached it, the first of
+    these has the expected position ``expected`` = (n + 1) / (m + 1) in a random order (negative
+    hypergeometric distribution). This estimates 1 / p, where p is the probability that a
+    configuration reaches it. The interval is that of 1 / p by the exact 95 % limits of p (Clopper
+    and Pearson 1934).
     """
     draws, left_out = random_draws(study)
-    rows = [
-        _row(study, cell, cell.id in draws)
+    thresholds = {
+        cell.id: study.minimal_performance(cell.id)
         for cell in study.cells
-        # With task hyperparameters the threshold differs between the trials of a cell.
-        if len(tried(study, cell)) and not study.task(cell.id).hyperparameters
+        if len(tried(study, cell))
+    }
+    rows = [
+        _row(study, cell, threshold, cell.id in draws)
+        for cell in study.cells
+        if (threshold := thresholds.get(cell.id)) is not None
     ]
+    varied = dict.fromkeys(
+        cell.task for cell in study.cells if thresholds.get(cell.id, np.nan) is None
+    )
     tidy = pd.DataFrame(rows, columns=COLUMNS)
     return Table(
         name="configurations_until",
@@ -45,15 +53,15 @@ def configurations_until(study: Study) -> Table:
             "the threshold; '>': none of those tried was. Expected: in a random order, with a 95 % "
             "interval; '-': none reached it, or the configurations are no sample of random ones.",
             *(note.replace("Left out:", "Nothing is expected of") for note in left_out),
+            *(f"Left out: {task}, whose threshold differs between trials." for task in varied),
         ),
         references=("fading_memory", "clopper_pearson"),
     )
 
 
-def _row(study: Study, cell: StudiedCell, random: bool) -> dict[str, Any]:
+def _row(study: Study, cell: StudiedCell, threshold: float, random: bool) -> dict[str, Any]:
     task, trials = study.task(cell.id), tried(study, cell)
     metric = trials["evaluation_metric"].to_numpy(dtype=float)
-    threshold = task.minimal_performance
     good = metric >= threshold if task.higher_is_better else metric <= threshold
     reached = good & (trials["outcome"] == "completed").to_numpy()
     total, successes = len(trials), int(reached.sum())

@@ -16,11 +16,13 @@ from orchestrator.views.study.searches import (
     search,
 )
 from orchestrator.views.study.study import OUTCOME_COLUMNS, StudiedCell, Study
+from orchestrator.views.tables.paired import PAIRED, paired_columns, paired_notes, paired_text
 from orchestrator.views.tables.table import NOTHING, Table, behind, number, with_limits
 
 _PLACE = ["task", "budget", "architecture", "depth"]
 _VALUES = [
     *("measure", "hidden", "parameters", "value", "difference", "ratio", "low", "high"),
+    *PAIRED,
     *OUTCOME_COLUMNS,
 ]
 
@@ -43,7 +45,7 @@ def depth(study: Study) -> Table:
         for cell in cells
     }
     shallow = {
-        (cell.task, cell.budget, cell.architecture): result
+        (cell.task, cell.budget, cell.architecture): (cell, result)
         for cell, result in searches.values()
         if cell.depth == 1
     }
@@ -63,6 +65,7 @@ def depth(study: Study) -> Table:
             "trial by validation; after the colon its ratio to that at depth 1, with the middle "
             "95 % over random halves of the trials where both cells have "
             f"{LEAST_TRIALS} or more completed ones.",
+            *paired_notes(tidy),
             "'-' alone: no such cell or no completed trial; no ratio where depth 1 has no value.",
             *missing((cell, result.value) for cell, result in searches.values()),
             *(f"'-': {reason}." for reason in study.impossible),
@@ -72,7 +75,12 @@ def depth(study: Study) -> Table:
     )
 
 
-def _row(study: Study, cell: StudiedCell, result: Search, shallow: Search | None) -> dict[str, Any]:
+def _row(
+    study: Study,
+    cell: StudiedCell,
+    result: Search,
+    shallow: tuple[StudiedCell, Search] | None,
+) -> dict[str, Any]:
     row = {
         **cell.place,
         "measure": measure_name(study, cell),
@@ -83,7 +91,10 @@ def _row(study: Study, cell: StudiedCell, result: Search, shallow: Search | None
     }
     if shallow is None:
         return row
-    return row | compared(result, shallow)
+    shallow_cell, shallow_result = shallow
+    if cell.depth > 1:
+        row |= paired_columns(study, shallow_cell, cell)
+    return row | compared(result, shallow_result)
 
 
 def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +110,9 @@ def _by_depth(tidy: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(row: dict[Any, Any]) -> str:
-    """Return a value and its ratio to the value at depth 1, as text."""
+    """Return a value, its ratio to the value at depth 1 and the paired difference, as text."""
     if np.isnan(row["ratio"]) or row["depth"] == 1:
         return number(row["value"])
-    return f"{number(row['value'])} : x {with_limits(row['ratio'], row['low'], row['high'])}"
+    text = f"{number(row['value'])} : x {with_limits(row['ratio'], row['low'], row['high'])}"
+    paired = paired_text(row)
+    return text if paired == NOTHING else f"{text}, paired {paired}"

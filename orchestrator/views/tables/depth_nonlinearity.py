@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from orchestrator.views.study.searches import (
@@ -16,16 +17,22 @@ from orchestrator.views.study.searches import (
     search,
 )
 from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables.paired import PAIRED, paired_columns, paired_notes, paired_text
 from orchestrator.views.tables.table import Table, number, with_limits
-from trainables.architectures import check_options
+from trainables.architectures import check_options, find
 
 FIRST_ORDER = ("linear_rnn", "rnn")
 SECOND_ORDER = ("second_order", "cprnn", "mirnn")
 GATE, ACT, PRODUCTS = "in the recurrence", "between layers", "products instead"
+START = "h_square"  # hyperparameter of the kind of initial recurrent matrix
 _PLACE = ["task", "depth", "budget", "change", "from", "to"]
+# Search and number of trials left out, by the cell's id and the allowed kinds of initial matrices.
+_Searches = dict[tuple[str, frozenset[str]], tuple[Search, int]]
 _VALUES = [
     *("measure", "value_from", "value_to", "difference", "ratio", "low", "high"),
     *("parameters_from", "parameters_to", "trials_from", "trials_to"),
+    *("left_out_from", "left_out_to"),
+    *PAIRED,
 ]
 
 
@@ -35,7 +42,8 @@ def depth_nonlinearity(study: Study) -> Table:
     The networks of a pair have equal budgets. The column ``change`` names the kind of pair:
 
     - ``in the recurrence``: ``gate`` is tanh or ReLU instead of the identity, all else the same. A
-      vanilla network counts as a linear one with a gate.
+      vanilla network counts as a linear one with a gate. It never starts at the identity, so the
+      linear network's trials that did are left out of the pair.
     - ``between layers``: ``act`` is a nonlinearity instead of the identity, all else the same.
     - ``products instead``: a second-order network without either nonlinearity, a polynomial of its
       inputs, against a linear network with ``act``. The pair tests whether layerwise
@@ -43,19 +51,21 @@ def depth_nonlinearity(study: Study) -> Table:
       general.
 
     Networks are compared by the evaluation loss of the best completed trial by validation, or by
-    its metric where that is the objective. The limits of the ratio are the middle 95 % over random
-    halves of the completed trials of both cells.
+    its metric where that is the objective. Trials whose kind of initial recurrent matrix the other
+    network of the pair cannot have are left out. The limits of the ratio are the middle 95 % over
+    random halves of the completed trials of both cells.
     """
     networks = [network for cell in study.cells if (network := _network(cell)) is not None]
     pairs = [*_pairs(networks)]
-    searches = {
-        network.cell.id: search(study, network.cell) for pair in pairs for network in pair[1:]
-    }
-    rows = [
-        _row(study, searches, change, first.cell, second.cell) for change, first, second in pairs
-    ]
+    searches: _Searches = {}
+    rows = [_row(study, searches, *pair) for pair in pairs]
     tidy = pd.DataFrame(rows, columns=[*_PLACE, *_VALUES])
     cells = {network.cell.id: network.cell for pair in pairs for network in pair[1:]}
+    without = [
+        (cells[cell], found.value)
+        for (cell, _), (found, left_out) in searches.items()
+        if np.isnan(found.value) and not left_out
+    ]
     return Table(
         name="depth_nonlinearity",
         title="Nonlinearity in the recurrence and between layers, and products instead",
@@ -68,7 +78,9 @@ def depth_nonlinearity(study: Study) -> Table:
             "a linear one with one between layers. Ratio: 'to' over 'from', and the middle 95 % "
             f"over random halves of the trials where both cells have {LEAST_TRIALS} or more "
             "completed ones.",
-            *missing((cell, searches[cell.id].value) for cell in cells.values()),
+            *paired_notes(tidy),
+            *_left_out(tidy),
+            *missing(without),
         ),
         references=("depth",),
     )
@@ -85,6 +97,7 @@ class _Network:
             architecture; the same for both networks of a pair.
         gate: nonlinearity in the recurrence.
         act: nonlinearity between layers.
+        starts: kinds of initial recurrent matrices that the architecture can have.
     """
 
     cell: StudiedCell
@@ -92,6 +105,7 @@ class _Network:
     family: str
     gate: str
     act: str
+    starts: frozenset[str]
 
     @property
     def place(self) -> tuple[str, int, int]:
@@ -109,7 +123,8 @@ def _network(cell: StudiedCell) -> _Network | None:
     if gate == "searched":
         return None
     family = ["" if first_order else name, getattr(options, "rank", None), options.skip]
-    return _Network(cell, first_order, json.dumps(family), gate, options.act)
+    starts = frozenset(getattr(find(name).space(options)[START], "values", ()))
+    return _Network(cell, first_order, json.dumps(family), gate, options.act, starts)
 
 
 def _pairs(networks: list[_Network]) -> Iterator[tuple[str, _Network, _Network]]:
@@ -133,33 +148,80 @@ def _pairs(networks: list[_Network]) -> Iterator[tuple[str, _Network, _Network]]
 
 def _row(
     study: Study,
-    searches: dict[str, Search],
+    searches: _Searches,
     change: str,
-    first: StudiedCell,
-    second: StudiedCell,
+    first: _Network,
+    second: _Network,
 ) -> dict[str, Any]:
-    return {
-        **second.place,
+    starts = first.starts & second.starts
+    row = {
+        **second.cell.place,
         "change": change,
-        "from": first.architecture,
-        "to": second.architecture,
-        "measure": measure_name(study, second),
-        "value_from": searches[first.id].value,
-        "value_to": searches[second.id].value,
-        **compared(searches[second.id], searches[first.id]),
-        "parameters_from": first.parameters,
-        "parameters_to": second.parameters,
-        "trials_from": searches[first.id].trials,
-        "trials_to": searches[second.id].trials,
+        "from": first.cell.architecture,
+        "to": second.cell.architecture,
+        "measure": measure_name(study, second.cell),
     }
+    for side, network in (("from", first), ("to", second)):
+        key = network.cell.id, starts
+        if key not in searches:
+            trials = _starting_at(study, network, starts)
+            completed = int((trials["outcome"] == "completed").sum())
+            searches[key] = search(study, network.cell, trials), network.cell.completed - completed
+        found, left_out = searches[key]
+        row |= {
+            f"value_{side}": found.value,
+            f"parameters_{side}": network.cell.parameters,
+            f"trials_{side}": found.trials,
+            f"left_out_{side}": left_out,
+        }
+    one, other = (searches[network.cell.id, starts][0] for network in (second, first))
+    row |= compared(one, other)
+    # Where the spaces of the initial matrix differ, configurations of one number have other ones.
+    spaces = [network.cell.record["space"].get(START) for network in (first, second)]
+    return row | (paired_columns(study, first.cell, second.cell) if len({*spaces}) == 1 else {})
+
+
+def _starting_at(study: Study, network: _Network, starts: frozenset[str]) -> pd.DataFrame:
+    """Return the trials of a network's cell whose recurrent matrix started in one of these ways."""
+    trials = study.of_cell(network.cell.id)
+    if network.starts <= starts:
+        return trials
+    configured = study.details(["configuration"], [network.cell.id])
+    started = [json.loads(text).get(START) in starts for text in configured["configuration"]]
+    return trials.merge(configured.loc[started, ["sweep", "trial"]], on=["sweep", "trial"])
+
+
+def _left_out(tidy: pd.DataFrame) -> list[str]:
+    """Return a note for each pair in which trials of the first network are left out."""
+    sides = [
+        (row[side], row[other], row[f"left_out_{side}"])
+        for row in tidy.to_dict("records")
+        for side, other in (("from", "to"), ("to", "from"))
+    ]
+    counts: dict[tuple[str, str], int] = {}
+    for one, other, count in sides:
+        if count:
+            counts[one, other] = counts.get((one, other), 0) + count
+    return [
+        f"Against {other}, {count} completed trial{'s' * (count > 1)} of {one} are left out"
+        f", which started at the identity: {other} cannot."
+        for (one, other), count in counts.items()
+    ]
 
 
 def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
-    return tidy[_PLACE].assign(
+    shown = tidy[_PLACE].assign(
         **{
             "value from": [*map(number, tidy["value_from"])],
             "value to": [*map(number, tidy["value_to"])],
             "difference": [*map(number, tidy["difference"])],
             "ratio": [*map(with_limits, tidy["ratio"], tidy["low"], tidy["high"])],
+            "trials": [
+                f"{of_from} / {of_to}"
+                for of_from, of_to in zip(tidy["trials_from"], tidy["trials_to"], strict=True)
+            ],
         }
     )
+    if tidy["paired_difference"].notna().any():
+        shown["paired"] = [paired_text(row) for row in tidy.to_dict("records")]
+    return shown

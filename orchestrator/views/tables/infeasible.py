@@ -27,6 +27,7 @@ def infeasible_fractions(study: Study) -> Table:
         ["task", "architecture", "depth", "parameters"]
     )["infeasible_percent"]
     networks = _networks(study, [cell.id for cell in cells])
+    drawn = study.trials.groupby("cell")["random"].all()
     rows: list[dict[str, Any]] = []
     for cell in cells:
         decided = cell.completed + cell.stopped + cell.infeasible
@@ -44,6 +45,7 @@ def infeasible_fractions(study: Study) -> Table:
                 "infeasible": cell.infeasible,
                 "undetermined": cell.stopped,
                 "errored": cell.errored,
+                "random": bool(drawn.get(cell.id, False)),
                 "share": share,
                 "share_with_undetermined": share_high,
                 "wilson_low": low,

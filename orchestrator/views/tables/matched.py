@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.searches import missing, outcome_counts
+from orchestrator.views.study.searches import (
+    interval,
+    measure_name,
+    missing,
+    outcome_counts,
+    search,
+)
 from orchestrator.views.study.study import CELL, OUTCOME_COLUMNS, Study, mean_and_deviation
 from orchestrator.views.tables.table import Table, metric_text, number
 from trainables.data import DataError
@@ -17,8 +23,9 @@ from trainables.tasks import Baseline, Task, finite_baseline
 
 WHERE = ["task", "depth", "budget"]
 COLUMNS = {  # names of the table's own columns, which no further figure replaces
-    *(*CELL, "hidden", "parameters", "sweep", "trial", "networks", "metric", "validation_loss"),
-    *("evaluation_loss", "evaluation_loss_deviation", "evaluation_metric"),
+    *(*CELL, "hidden", "parameters", "steps", "sweep", "trial", "networks", "metric"),
+    *("measure", "measure_low", "measure_high"),
+    *("validation_loss", "evaluation_loss", "evaluation_loss_deviation", "evaluation_metric"),
     *("evaluation_metric_deviation", "baseline_loss", "baseline_metric", *OUTCOME_COLUMNS),
 }
 MOST_NAMED = 6  # largest number of cells that a note names
@@ -28,8 +35,9 @@ def parameter_matched(study: Study) -> Table:
     """Tabulate the evaluation loss of each cell's best trial by validation.
 
     Only completed trials compete, since the loss of a stopped trial is not that of a fully trained
-    network. The formatted table has a row for each task, depth and budget, and a column for each
-    architecture.
+    network. ``measure_low`` and ``measure_high`` are the middle 95 % of the cell's measure over
+    random halves of its trials. The formatted table has a row for each task, depth and budget, and
+    a column for each architecture.
     """
     rows: list[dict[str, Any]] = []
     further: list[str] = []
@@ -37,6 +45,7 @@ def parameter_matched(study: Study) -> Table:
         best, task = study.best(cell.id), study.task(cell.id)
         baseline = _baseline(task)
         further += _further(best)
+        low, high = interval(search(study, cell).resampled)
         loss_deviation = metric_deviation = np.nan
         networks = 0
         if best is not None:
@@ -47,6 +56,7 @@ def parameter_matched(study: Study) -> Table:
                 **cell.place,
                 "hidden": cell.hidden,
                 "parameters": cell.parameters,
+                "steps": study.training(cell.id)["steps"],
                 "sweep": None if best is None else best["sweep"],
                 "trial": None if best is None else best["trial"],
                 "validation_loss": np.nan if best is None else best["validation_loss"],
@@ -56,6 +66,9 @@ def parameter_matched(study: Study) -> Table:
                 "evaluation_metric": np.nan if best is None else best["evaluation_metric"],
                 "evaluation_metric_deviation": metric_deviation,
                 "networks": networks,
+                "measure": measure_name(study, cell),
+                "measure_low": low,
+                "measure_high": high,
                 "baseline_loss": baseline.loss,
                 "baseline_metric": baseline.metric,
                 **_further(best),

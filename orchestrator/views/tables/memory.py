@@ -6,14 +6,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.views.study.searches import missing, outcome_counts
+from orchestrator.views.study.searches import (
+    interval,
+    measure_name,
+    missing,
+    outcome_counts,
+    search,
+)
 from orchestrator.views.study.study import StudiedCell, Study, mean_and_deviation
 from orchestrator.views.tables.table import NOTHING, Table, behind, number
 
 _PLACE = ["task", "depth", "architecture", "hidden"]
 _VALUES = [
     *("budget", "parameters", "inputs", "units_per_input", "trial"),
-    *("error", "error_deviation", "networks", "units_needed", "reconstructed", "published"),
+    *(
+        "error",
+        "error_low",
+        "error_high",
+        "error_deviation",
+        "networks",
+        "units_needed",
+        "reconstructed",
+        "published",
+    ),
     *("subspace_error", "completed", "infeasible", "stopped", "errored"),
 ]
 
@@ -83,6 +98,7 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
     error = np.nan if best is None else best["evaluation_metric"]
     lanes = [] if best is None else best["lane_evaluation_metrics"]
     _, deviation, networks = mean_and_deviation(lanes)
+    low, high = interval(_errors(study, cell))
     row = {
         **cell.place,
         "hidden": cell.hidden,
@@ -92,6 +108,8 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
         "sweep": None if best is None else best["sweep"],
         "trial": None if best is None else best["trial"],
         "error": error,
+        "error_low": low,
+        "error_high": high,
         "error_deviation": deviation,
         "networks": networks,
         "units_needed": _NEEDED[name](study, cell),
@@ -104,6 +122,12 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
             "reconstructed": None if np.isnan(error) else error < math.sqrt(1 / task.inputs),
         }
     return row
+
+
+def _errors(study: Study, cell: StudiedCell) -> np.ndarray:
+    """Return the error of the best trial of random halves of the cell's trials."""
+    resampled = search(study, cell).resampled
+    return resampled if measure_name(study, cell) != "loss" else np.sqrt(resampled)
 
 
 def _copy_notes(tidy: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ import pandas as pd
 from orchestrator.views.study.draws import losses, objective_quantity, random_draws
 from orchestrator.views.study.statistics import Floats, hedges_g, holm, rank_test, welch
 from orchestrator.views.study.study import StudiedCell, Study
+from orchestrator.views.tables.paired import PAIRED, paired_columns, paired_notes, paired_text
 from orchestrator.views.tables.published_numbers import published
 from orchestrator.views.tables.table import NOTHING, Table, number, percent
 from orchestrator.views.tables.trainability import metric_notes
@@ -67,6 +68,7 @@ def random_hyperparameters_pairs(study: Study) -> Table:
             "Holm: corrected within the pairs of a task, depth and budget. '-': fewer than two "
             "completed trials of one, or losses that do not vary; or the paper has no such pair.",
             *metric_notes(study),
+            *_paired_notes(tidy),
             *left_out,
         ),
         references=("capacity", "welch", "hedges", "mann_whitney", "holm"),
@@ -74,6 +76,17 @@ def random_hyperparameters_pairs(study: Study) -> Table:
 
 
 _NOTHING = (np.nan, np.nan, None)
+
+
+def _paired_notes(tidy: pd.DataFrame) -> list[str]:
+    notes = [*paired_notes(tidy)] if len(tidy) else []
+    if notes:
+        notes.append(
+            "The tests take the two samples as independent, which those of a paired sweep are not, "
+            "whose cells share hyperparameters: there the paired difference counts, of the second "
+            "less the first."
+        )
+    return notes
 
 
 def _compare(
@@ -95,6 +108,7 @@ def _compare(
         "hedges_g": hedges_g(first, second),
         "a_better": ranks.lower if quantity.worst > 0 else 1 - ranks.lower,
         **{"rank_p": ranks.p, "rank_p_holm": np.nan},
+        **(dict.fromkeys(PAIRED, np.nan) | paired_columns(study, a, b)),
     }
 
 
@@ -113,6 +127,7 @@ def _published() -> dict[tuple[int, str, str], tuple[float, float, str]]:
 
 def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
     rows = []
+    paired = len(tidy) > 0 and tidy["paired_difference"].notna().any()
     for row in tidy.to_dict("records"):
         has_published = not np.isnan(row["published_t"])
         t, df = number(row["published_t"]), number(row["published_df"])
@@ -126,6 +141,7 @@ def _shown(tidy: pd.DataFrame) -> pd.DataFrame:
                 "g": number(row["hedges_g"]),
                 "better": percent(row["a_better"]),
                 "rank p (Holm)": _p_text(row["rank_p_holm"]),
+                **({"paired": paired_text(row)} if paired else {}),
                 "completed": f"{row['completed_a']} / {row['completed_b']}",
                 "published t (df), p": f"{t} ({df}), {row['published_p']}"
                 if has_published

@@ -1,24 +1,29 @@
 """Compares residual families with other architectures, and the strengths of one residual."""
 
-from collections.abc import Hashable
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from orchestrator.ledger.best import best_completed
+from orchestrator.views.study.searches import outcome_counts
 from orchestrator.views.study.study import CELL, StudiedCell, Study, mean_and_deviation
+from orchestrator.views.tables.learning_steps import (
+    STEPS,
+    learning_steps,
+    steps_notes,
+    steps_text,
+)
 from orchestrator.views.tables.published_numbers import published
-from orchestrator.views.tables.residuals import STEPS, quantity_values, reached, unreported
+from orchestrator.views.tables.strengths import residual_columns, varied
 from orchestrator.views.tables.table import NOTHING, Table, behind, metric_text, number, spread
-from trainables.architectures import check_options
+from trainables.space import UNCLIPPED
 
 FAMILIES = ("wcrnn", "elman", "s4d")  # only tasks with one of these architectures are compared
-STRENGTHS = ("alpha", "epsilon", "omega", "gamma")
-_OPTIONS = ("residual", "form", "nonlinearity", *STRENGTHS)
-_USED = {  # the residuals that use a strength; any residual uses those not listed
-    "epsilon": ("heterogeneous", "informed"),
-    "omega": ("rotational", "informed"),
-}
 _CONTEXT = {"s4d": "s4"}  # the papers give results of S4 instead of S4D
 _PAPERS_TASKS = {"scifar10": "scifar10_grey"}
 
@@ -29,11 +34,22 @@ def residual_families(study: Study) -> Table:
 
     There is one row for each cell with the results of its best configuration by validation: the
     metric on the evaluation set, as mean and sample deviation over its networks, and the steps to
-    the minimal performance, as in the table ``residuals``. Published numbers give context: they are
-    those of larger models on the same task, from the S4 paper and the Long Range Arena.
+    the minimal performance, as in the table ``residuals``. A cell of which some configurations clip
+    gradients and others do not has a row for the best of either. Published numbers give context:
+    they are those of larger models on the same task, from the S4 paper and the Long Range Arena.
     """
     tasks = {cell.task for cell in study.cells if cell.record["architecture"]["name"] in FAMILIES}
-    tidy = pd.DataFrame([_row(study, cell) for cell in study.cells if cell.task in tasks])
+    cells = [cell for cell in study.cells if cell.task in tasks]
+    columns = ["index", "outcome", "objective", "configuration", "lane_evaluation_metrics"]
+    ids = [cell.id for cell in cells]
+    by_cell = dict([*study.details(columns, ids).groupby("cell")]) if ids else {}
+    tidy = pd.DataFrame(
+        [
+            _row(study, cell, part)
+            for cell in cells
+            for part in _by_clipping(study, cell, by_cell.get(cell.id))
+        ]
+    )
     shown = pd.DataFrame([_shown(row) for row in tidy.to_dict("records")])
     empty = int(tidy["metric"].isna().sum()) if len(tidy) else 0
     return Table(
@@ -43,11 +59,12 @@ def residual_families(study: Study) -> Table:
         shown=shown,
         index=len(CELL),
         notes=(
-            "Mean and deviation over the networks of the best configuration by validation; steps "
-            "to the minimal performance ('>=': not all networks reached it). Published: another, "
-            "larger model on the same task, for context.",
+            "Mean and deviation over the networks of the best configuration by validation, with "
+            "the norm above which it clips gradients. A cell that tries configurations with and "
+            "without clipping has two rows. "
+            "Published: another, larger model on the same task, for context.",
             *([f"'-': no trial of the cell completed ({empty} cells)."] if empty else []),
-            *unreported(study, [cell.id for cell in study.cells if cell.task in tasks]),
+            *steps_notes(study, cells),
         ),
         references=("fading_memory", "s4", "long_range_arena"),
     )
@@ -62,16 +79,9 @@ def residual_dependence(study: Study) -> Table:
     rows: list[dict[Hashable, Any]] = []
     families = residual_families(study).tidy
     if len(families):
-        coupled = families[families["residual"].notna() & families["alpha"].notna()]
-        for varied in STRENGTHS:
-            same = [*(name for name in _OPTIONS if name != varied), "task", "depth", "budget"]
-            for _, group in coupled.dropna(subset=varied).groupby(
-                [*same, "others"], dropna=False, sort=False
-            ):
-                if group[varied].nunique() > 1:
-                    ordered = group.sort_values(varied)
-                    ordered = ordered.assign(varied=varied, value=ordered[varied])
-                    rows += ordered.to_dict("records")
+        for _, alike in families.groupby("clipped", dropna=False, sort=False):
+            for strength, group in varied(alike):
+                rows += group.assign(varied=strength, value=group[strength]).to_dict("records")
     tidy = pd.DataFrame(rows)
     shown = pd.DataFrame(
         [
@@ -96,51 +106,81 @@ def residual_dependence(study: Study) -> Table:
     )
 
 
-def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
-    architecture = cell.record["architecture"]
-    metric = study.task(cell.id).metric_name
-    mean, deviation, networks = mean_and_deviation(quantity_values(study, cell.id, metric))
-    steps, steps_deviation, _ = mean_and_deviation(quantity_values(study, cell.id, STEPS))
+@dataclass(frozen=True)
+class _Part:
+    """Holds the trials of a cell that share a row, and the best one of them.
+
+    Attributes:
+        clipped: whether they clip gradients; None where all trials of the cell are in one row.
+        best: the best completed trial by validation, or None.
+        outcomes: number of trials of each outcome.
+    """
+
+    clipped: bool | None
+    best: dict[str, Any] | None
+    outcomes: Mapping[str, int]
+
+
+def _by_clipping(study: Study, cell: StudiedCell, trials: pd.DataFrame | None) -> list[_Part]:
+    """Return the trials that clip no gradient and those that do, or all if they are alike.
+
+    Args:
+        study: study that has the cell.
+        cell: the cell.
+        trials: its trials with their configurations, or None without one.
+    """
+    everything = [_Part(None, study.best(cell.id), outcome_counts(cell))]
+    if trials is None:
+        return everything
+    clipped = np.array(
+        [json.loads(text).get("clip_norm") != UNCLIPPED for text in trials["configuration"]]
+    )
+    if clipped.all() or not clipped.any():
+        return everything
+    parts = []
+    for is_clipped in (False, True):
+        own = trials[clipped == is_clipped]
+        best = [
+            {str(name): value for name, value in row.items()}
+            for row in best_completed(own).to_dict("records")
+        ]
+        outcomes = Counter(own["outcome"])
+        parts.append(_Part(is_clipped, best[0] if best else None, outcomes))
+    return parts
+
+
+def _row(study: Study, cell: StudiedCell, part: _Part) -> dict[str, Any]:
+    best, metric = part.best, study.task(cell.id).metric_name
+    mean, deviation, networks = mean_and_deviation(best["lane_evaluation_metrics"] if best else [])
+    passed = study.passings_of(best) if best else []
+    steps = learning_steps(passed, float(study.training(cell.id)["steps"]))
     model, value = _published(study, cell)
     return {
         **cell.place,
         "parameters": cell.parameters,
-        **_options(architecture),
+        **residual_columns(cell.record["architecture"]),
+        "clipped": part.clipped,
+        "clip_norm": _clip_norm(best),
+        "trial": best["trial"] if best else None,
         "metric_name": metric,
         "metric": mean,
         "metric_deviation": deviation,
-        STEPS: steps,
-        f"{STEPS}_deviation": steps_deviation,
-        "reached": reached(study, cell.id),
+        **steps.columns(STEPS),
+        "reached": steps.reached,
+        "steps_networks": steps.networks,
         "networks": networks,
-        "completed": cell.completed,
-        "stopped": cell.stopped,
-        "infeasible": cell.infeasible,
+        **{name: part.outcomes[name] for name in ("completed", "stopped", "infeasible")},
         "published_model": model,
         "published": value,
     }
 
 
-def _options(architecture: dict[str, Any]) -> dict[str, Any]:
-    """Return the residual and the strengths that it uses.
-
-    Options that an architecture does not have are None, unused strengths are nan.
-    """
-    columns: dict[str, Any] = dict.fromkeys(_OPTIONS)
-    columns |= dict.fromkeys(STRENGTHS, np.nan)
-    columns["others"] = None
-    if architecture["name"] == "elman":
-        columns["residual"] = check_options("elman", architecture["options"]).residual
-    if architecture["name"] != "wcrnn":
-        return columns
-    options = check_options("wcrnn", architecture["options"])
-    for name in _OPTIONS:
-        value = getattr(options, name)
-        if options.residual in _USED.get(name, (options.residual,)):
-            columns[name] = float(np.mean(value)) if name in STRENGTHS else value
-    ranges = [name for name in ("omega", "gamma") if isinstance(getattr(options, name), tuple)]
-    others = f"{options.act} {options.skip} {options.alpha_per} {' '.join(ranges)}".strip()
-    return columns | {"others": others}
+def _clip_norm(best: dict[str, Any] | None) -> float:
+    """Return the norm above which a trial clips gradients; infinity if it clips none."""
+    if best is None:
+        return np.nan
+    norm = json.loads(best["configuration"]).get("clip_norm", UNCLIPPED)
+    return np.inf if norm == UNCLIPPED else float(norm)
 
 
 def _published(study: Study, cell: StudiedCell) -> tuple[str | None, float]:
@@ -158,27 +198,24 @@ def _published(study: Study, cell: StudiedCell) -> tuple[str | None, float]:
 
 def _measures(row: dict[Any, Any]) -> dict[str, str]:
     """Return metric and steps as text, each with its deviation."""
-    metric, steps = [
-        spread(text, row[name], row[f"{name}_deviation"])
-        for name, text in (
-            ("metric", lambda value: metric_text(row["metric_name"], value)),
-            (STEPS, number),
-        )
-    ]
-    # The steps of networks that did not reach it are unknown, so there is no deviation.
-    if row["reached"] < row["networks"] and not np.isnan(row[STEPS]):
-        steps = f">= {number(row[STEPS])} ({row['reached']} of {row['networks']})"
+
+    def text(value: float) -> str:
+        return metric_text(row["metric_name"], value)
+
+    metric = spread(text, row["metric"], row["metric_deviation"])
+    steps = steps_text(row, STEPS, row["steps_networks"], row["reached"])
     return {"metric": f"{metric} {row['metric_name']}", "steps": steps}
 
 
 def _shown(row: dict[Any, Any]) -> dict[str, Any]:
     place = {name: row[name] for name in CELL}
     if np.isnan(row["metric"]):
-        nothing = dict.fromkeys(("metric", "steps", "published"), NOTHING)
+        nothing = dict.fromkeys(("clipped at", "metric", "steps", "published"), NOTHING)
         return {**place, **nothing, "trials": behind(row)}
     has_published = not np.isnan(row["published"])
     return {
         **place,
+        "clipped at": "never" if np.isinf(row["clip_norm"]) else number(row["clip_norm"]),
         **_measures(row),
         "published": (
             f"{metric_text('accuracy', row['published'])} ({row['published_model']})"

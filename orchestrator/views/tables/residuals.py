@@ -1,208 +1,217 @@
-"""Compares homogeneous with heterogeneous residuals (Table 1 of the fading-memory paper)."""
+"""Compares the best homogeneous residual with informed ones (fading-memory paper, Table 1)."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
-from orchestrator.views.study.study import Study, mean_and_deviation
+from orchestrator.views.study.draws import tried
+from orchestrator.views.study.expectation import expected_best
+from orchestrator.views.study.pairing import best_pair, difference
+from orchestrator.views.study.study import StudiedCell, Study, mean_and_deviation
+from orchestrator.views.tables.learning_steps import (
+    STEPS,
+    learning_steps,
+    steps_notes,
+    steps_text,
+)
 from orchestrator.views.tables.published_numbers import published
+from orchestrator.views.tables.residual_pairs import difference_text
 from orchestrator.views.tables.table import NOTHING, Table, metric_text, spread
 from trainables.architectures import check_options
 
-STEPS = "steps_to_minimal_performance"
-KINDS = ("homogeneous", "heterogeneous")
-
-
-def residuals(study: Study) -> Table:
-    """Tabulate pairs of networks with homogeneous and with heterogeneous residuals.
-
-    Pairs are weakly coupled networks that differ in their residual alone. They are compared by the
-    metric of each cell's best configuration and by its steps to the minimal performance. Means and
-    sample deviations are over the replicates of that configuration. A network's steps to the
-    minimal performance are those at the first report whose validation metric is as good as the
-    task's threshold, or the steps of the whole training if no report is.
-    """
-    homogeneous: dict[tuple[Any, ...], str] = {}
-    heterogeneous: dict[tuple[Any, ...], str] = {}
-    for cell in study.cells:
-        architecture = cell.record["architecture"]
-        if architecture["name"] != "wcrnn":
-            continue
-        options = check_options("wcrnn", architecture["options"])
-        shared = (_text(getattr(options, name)) for name in _SHARED)
-        key = (cell.task, cell.depth, cell.budget, *shared)
-        if options.residual == "heterogeneous":
-            heterogeneous[*key, _text(options.epsilon)] = cell.id
-        elif options.residual == "scaled":
-            homogeneous.setdefault(key, cell.id)  # a homogeneous residual has no epsilon
-    rows = [
-        row
-        for key, cell_id in heterogeneous.items()
-        if key[:-1] in homogeneous
-        for row in _compare(
-            study, key, {"homogeneous": homogeneous[key[:-1]], "heterogeneous": cell_id}
-        )
-    ]
-    tidy = pd.DataFrame(rows, columns=[*_PLACE, "quantity", *_VALUES])
-    # An option that is the same in all rows stands in a note instead of a column.
-    same = [option for option in _OPTIONS if tidy[option].nunique() <= 1]
-    columns = [column for column in (*_PLACE, "quantity") if column not in same]
-    notes = [
-        "Mean and deviation over the networks of the best configuration by validation. The "
-        "difference is that of networks of the same number, which saw the same batches, with a "
-        "95 % interval of its mean where there are two pairs at least."
-    ]
-    tasks = {cell.task: study.task(cell.id) for cell in study.cells}
-    minimal = (
-        f"{metric_text(task.metric_name, task.minimal_performance)} {task.metric_name} on {name}"
-        for name, task in tasks.items()
-    )
-    intervals = sorted({study.training(cell.id)["evaluation_interval"] for cell in study.cells})
-    notes.append(
-        f"Minimal performance: {', '.join(minimal)}; looked for every "
-        f"{' or '.join(map(str, intervals))} steps; "
-        "'>=' (k of n): only k of n networks reached it."
-    )
-    in_pairs = [*homogeneous.values(), *heterogeneous.values()]
-    notes += unreported(study, in_pairs if rows else ())
-    named = [f"{name} {_shown_option(tidy[name][0])}" for name in same if _is_named(tidy, name)]
-    if named:
-        notes.append(f"All with {', '.join(named)}.")
-    return Table(
-        name="residuals",
-        title="Homogeneous against heterogeneous residuals",
-        tidy=tidy,
-        shown=_shown(tidy, columns),
-        index=len(columns),
-        notes=tuple(notes),
-        references=("fading_memory", "student"),
-    )
-
-
-# Options that both networks of a pair share; only the heterogeneous one uses epsilon.
-_SHARED = ["alpha", "gamma", "form", "nonlinearity", "act", "skip"]
-_OPTIONS = [*_SHARED, "epsilon"]
-_PLACE = ["task", "depth", "budget", *_OPTIONS]
-_PARTS = ("", "_deviation", "_networks", "_reached", "_trials")
+KINDS = ("homogeneous", "informed")
+_PUBLISHED = {"homogeneous": "homogeneous", "informed": "heterogeneous"}  # columns of the paper
+_PLACE = ["task", "depth", "budget", "act", "skip"]
 _VALUES = [
-    *(f"{kind}{part}" for kind in KINDS for part in _PARTS),
-    *("difference", "difference_low", "difference_high", "pairs"),
+    *(
+        f"{kind}{part}"
+        for kind in KINDS
+        for part in ("", "_from", "_deviation", "_networks", "_reached", "_best", "_trial")
+    ),
+    *(f"{kind}_{part}" for kind in KINDS for part in ("cells", "trials", "expected", "bound")),
+    *("effort", "difference", "difference_low", "difference_high", "pairs"),
     *(f"published_{kind}" for kind in KINDS),
 ]
 
 
-def _text(option: Any) -> str | float | bool:
-    """Return an option's value as one number or word; a range of two numbers becomes text."""
-    if isinstance(option, tuple):
-        return f"[{', '.join(f'{number:g}' for number in option)}]"
-    return option if isinstance(option, float | bool) else str(option)
+def residuals(study: Study) -> Table:
+    """Tabulate the best homogeneous residual against informed heterogeneity.
+
+    Both are weakly coupled networks with a linear residual and tanh. A homogeneous one has the same
+    alpha, omega and gamma for all its units: it is scaled, or a rotation by one angle. An informed
+    one is rotations times drawn alphas. Of each kind the best trial by validation counts, over all
+    cells of a task, depth and budget, with mean and sample deviation over its networks.
+
+    The kinds had different numbers of trials. ``effort`` is the smaller one, and ``*_expected`` the
+    mean over all sets of so many of a kind's trials of what the set's best by validation reaches,
+    see :func:`orchestrator.views.study.expectation.expected_best`. Trials that did not complete
+    rank behind the others.
+    """
+    groups: dict[tuple[Any, ...], dict[str, list[StudiedCell]]] = {}
+    for cell in study.cells:
+        kind, key = _kind(cell)
+        if kind is not None:
+            groups.setdefault(key, {}).setdefault(kind, []).append(cell)
+    both = {key: kinds for key, kinds in groups.items() if len(kinds) == len(KINDS)}
+    rows = [row for key, kinds in both.items() for row in _compare(study, key, kinds)]
+    tidy = pd.DataFrame(rows, columns=[*_PLACE, "quantity", *_VALUES])
+    cells = [cell for kinds in both.values() for of_kind in kinds.values() for cell in of_kind]
+    same = [name for name in ("act", "skip") if tidy[name].nunique() <= 1]
+    columns = [name for name in (*_PLACE, "quantity") if name not in same]
+    return Table(
+        name="residuals",
+        title="The best homogeneous residual against informed heterogeneity",
+        tidy=tidy,
+        shown=_shown(tidy, columns),
+        index=len(columns),
+        notes=(
+            "Mean and deviation over the networks of the best trial by validation of each kind, "
+            "of all alphas, omegas and gammas together. The difference is informed less "
+            "homogeneous, of networks of the same number, which share their batches, with 95 % "
+            "limits by Student's t. At equal effort: what the best of as many trials as the kind "
+            "with fewer had reaches on average, homogeneous / informed; '>=': networks of some of "
+            "these trials never passed the minimal performance. Published: the best of each kind.",
+            *steps_notes(study, cells),
+        ),
+        references=("fading_memory", "student", "tang", "u_statistic"),
+    )
 
 
-def _shown_option(value: str | float | bool) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else value
+def _kind(cell: StudiedCell) -> tuple[str | None, tuple[Any, ...]]:
+    """Return whether a cell is homogeneous or informed, or None, and what it is compared within."""
+    architecture = cell.record["architecture"]
+    if architecture["name"] != "wcrnn":
+        return None, ()
+    options = check_options("wcrnn", architecture["options"])
+    key = (cell.task, cell.depth, cell.budget, options.act, options.skip)
+    if (options.form, options.nonlinearity) != ("linear", "tanh"):
+        return None, key
+    drawn = options.residual in ("heterogeneous", "informed") and options.epsilon > 0
+    rotated = options.residual in ("rotational", "informed")
+    single = not isinstance(options.gamma, tuple) and not (
+        rotated and isinstance(options.omega, tuple)
+    )
+    if options.residual != "orthogonal" and single and not drawn:
+        return "homogeneous", key
+    return ("informed" if options.residual == "informed" else None), key
 
 
-def _is_named(tidy: pd.DataFrame, name: str) -> bool:
-    """Return whether a note names an option: always a strength, others only if not the default."""
-    default = _text(getattr(check_options("wcrnn", {}), name))
-    return len(tidy) > 0 and (tidy[name][0] != default or name in ("alpha", "gamma", "epsilon"))
-
-
-def _compare(study: Study, key: tuple[Any, ...], pair: dict[str, str]) -> list[dict[str, Any]]:
-    task_name = study.papers_task(pair["homogeneous"])
-    paper = published("fading_memory_table1")
-    metric = study.task(pair["homogeneous"]).metric_name
+def _compare(
+    study: Study, key: tuple[Any, ...], kinds: dict[str, list[StudiedCell]]
+) -> list[dict[str, Any]]:
+    completed = {
+        kind: _ranked(pd.concat([study.of_cell(cell.id) for cell in cells]))
+        for kind, cells in kinds.items()
+    }
+    trials = {kind: sum(len(tried(study, cell)) for cell in kinds[kind]) for kind in KINDS}
+    effort = min(trials.values())
+    cell = kinds["homogeneous"][0]
+    metric = study.task(cell.id).metric_name
+    best = {kind: _best(study, completed[kind]) for kind in KINDS}
+    labels = {cell.id: cell.architecture for cells in kinds.values() for cell in cells}
     rows = []
     for quantity in (metric, STEPS):
-        row: dict[str, Any] = dict(zip(_PLACE, key, strict=True))
-        row["quantity"] = quantity
-        for kind, cell in pair.items():
-            values = quantity_values(study, cell, quantity)
-            mean, deviation, networks = mean_and_deviation(values)
-            row |= {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
-            row[f"{kind}_trials"] = len(study.of_cell(cell).query("outcome != 'errored'"))
-            if quantity == STEPS:
-                row[f"{kind}_reached"] = reached(study, cell)
-        row |= _difference(*(quantity_values(study, pair[kind], quantity) for kind in KINDS))
-        names = {"accuracy": "accuracy_percent", STEPS: "iterations_to_minimal_performance"}
-        match = paper[
-            (paper["task"] == task_name) & (paper["metric"] == names.get(quantity, quantity))
-        ]
+        row = dict(zip(_PLACE, key, strict=True)) | {"quantity": quantity, "effort": effort}
         for kind in KINDS:
-            value = float(match[kind].iloc[0]) if len(match) else np.nan
-            row[f"published_{kind}"] = value / 100 if quantity == "accuracy" else value
+            row |= _side(study, kind, quantity, best[kind])
+            row[f"{kind}_best"] = None if (found := best[kind]) is None else labels[found["cell"]]
+            row |= {f"{kind}_cells": len(kinds[kind]), f"{kind}_trials": trials[kind]}
+            row |= _expected(study, kind, quantity, completed[kind], trials[kind], effort)
+        row |= _difference(study, quantity, best) | _published(study, cell, quantity)
         rows.append(row)
     return rows
 
 
-def _difference(homogeneous: list[float], heterogeneous: list[float]) -> dict[str, float]:
-    """Return the mean paired difference, heterogeneous minus homogeneous, with its 95 % interval.
+def _ranked(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the completed trials of several cells, the best by validation first.
 
-    Networks with the same lane number are pairs, since they saw the same batches. The interval is
-    that of Student's paired t.
+    Of equals the earlier one ranks first, as in :func:`orchestrator.ledger.best.best_completed`.
+    """
+    completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
+    return completed.sort_values("objective", kind="stable")
+
+
+def _best(study: Study, ranked: pd.DataFrame) -> dict[str, Any] | None:
+    return study.best(ranked["cell"].iloc[0]) if len(ranked) else None
+
+
+def _side(study: Study, kind: str, quantity: str, best: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the columns of the best trial of a kind, whose names begin with ``kind``."""
+    if best is None:
+        return {kind: np.nan, f"{kind}_deviation": np.nan, f"{kind}_networks": 0}
+    row: dict[str, Any] = {f"{kind}_trial": best["trial"]}
+    if quantity == STEPS:
+        all_steps = float(study.training(best["cell"])["steps"])
+        steps = learning_steps(study.passings_of(best), all_steps)
+        return row | {
+            **steps.columns(kind),
+            f"{kind}_networks": steps.networks,
+            f"{kind}_reached": steps.reached,
+        }
+    mean, deviation, networks = mean_and_deviation(best["lane_evaluation_metrics"])
+    return row | {kind: mean, f"{kind}_deviation": deviation, f"{kind}_networks": networks}
+
+
+def _expected(
+    study: Study, kind: str, quantity: str, ranked: pd.DataFrame, trials: int, effort: int
+) -> dict[str, Any]:
+    """Return what the best of ``effort`` of a kind's trials reaches on average.
 
     Args:
-        homogeneous: quantity of each network, ``[lanes]``; None and nan are left out.
-        heterogeneous: the same quantity of the networks of the other kind, ``[lanes]``.
+        study: study that has the trials.
+        kind: kind of the trials.
+        quantity: name of the metric, or ``STEPS``.
+        ranked: completed trials of the kind, the best by validation first.
+        trials: number of all trials of the kind that did not err.
+        effort: number of trials of a set.
     """
-    both = [
-        b - a
-        for a, b in zip(homogeneous, heterogeneous, strict=False)
-        if not pd.isna(a) and not pd.isna(b)
-    ]
-    mean, deviation, pairs = mean_and_deviation(both)
-    half = t.ppf(0.975, pairs - 1) * deviation / np.sqrt(pairs) if pairs > 1 else np.nan
+    values, bound = ranked["evaluation_metric"].to_numpy(dtype=float), False
+    if quantity == STEPS:
+        passed = {
+            trial: (lanes, float(study.training(cell)["steps"]))
+            for cell in ranked["cell"].unique()
+            for trial, lanes in study.passings(cell).items()
+        }
+        nothing = ((), np.nan)
+        steps = [
+            learning_steps(*passed.get((sweep, trial), nothing))
+            for sweep, trial in zip(ranked["sweep"], ranked["trial"], strict=True)
+        ]
+        values = np.array([found.mean for found in steps], dtype=float)
+        # The trials behind these are the best of no set.
+        counted = steps[: trials - effort + 1]
+        bound = any(found.reached < found.networks for found in counted)
+    expected = expected_best(values, trials, effort).expected if effort else np.nan
+    return {f"{kind}_expected": expected, f"{kind}_bound": bound}
+
+
+def _difference(
+    study: Study, quantity: str, best: dict[str, dict[str, Any] | None]
+) -> dict[str, Any]:
+    pair = best_pair(best["homogeneous"], best["informed"])
+    found = difference(study, pair, "steps" if quantity == STEPS else "metric")
     return {
-        "difference": mean,
-        "difference_low": mean - half,
-        "difference_high": mean + half,
-        "pairs": pairs,
+        "difference": found.mean,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "pairs": found.networks,
     }
 
 
-def quantity_values(study: Study, cell: str, quantity: str) -> list[float]:
-    """Return a quantity of each network of the cell's best trial.
-
-    Args:
-        study: study that has the cell.
-        cell: id of the cell.
-        quantity: ``STEPS``, the training steps to the minimal performance, or the name of the
-            metric. A network that never reached it has the steps of the whole training.
-
-    Returns:
-        One value for each network, ``[lanes]``; empty without a completed trial, or if a report of
-        the best trial is missing where ``quantity`` is ``STEPS``.
-    """
-    best = study.best(cell)
-    if best is None:
-        return []
-    if quantity != STEPS:
-        return list(best["lane_evaluation_metrics"])
-    all_steps = float(study.training(cell)["steps"])
-    return [all_steps if step is None else step for step in study.first_reached(cell)]
-
-
-def unreported(study: Study, cells: Iterable[str]) -> list[str]:
-    """Return a note with the cells whose ledger lacks reports of the best trial, if there are any.
-
-    Args:
-        study: study that has the cells.
-        cells: ids of the cells.
-    """
-    lost = [cell for cell in cells if study.best(cell) and not study.first_reached(cell)]
-    if not lost:
-        return []
-    return [f"'-': reports of the best trial are not in the ledger ({', '.join(lost)})."]
-
-
-def reached(study: Study, cell: str) -> int:
-    """Return how many networks of the cell's best trial reached the minimal performance."""
-    return sum(step is not None for step in study.first_reached(cell))
+def _published(study: Study, cell: StudiedCell, quantity: str) -> dict[str, float]:
+    paper = published("fading_memory_table1")
+    names = {"accuracy": "accuracy_percent", STEPS: "iterations_to_minimal_performance"}
+    match = paper[
+        (paper["task"] == study.papers_task(cell.id))
+        & (paper["metric"] == names.get(quantity, quantity))
+    ]
+    percent = 100 if quantity == "accuracy" else 1
+    return {
+        f"published_{kind}": float(match[column].iloc[0]) / percent if len(match) else np.nan
+        for kind, column in _PUBLISHED.items()
+    }
 
 
 def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -215,31 +224,27 @@ def _shown(tidy: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         shown = {column: row[column] for column in columns}
         shown["quantity"] = row["quantity"].replace("_", " ")
         for kind in KINDS:
-            shown[kind] = spread(text, row[kind], row[f"{kind}_deviation"])
-            if row["quantity"] == STEPS and row[f"{kind}_reached"] < row[f"{kind}_networks"]:
-                reached, networks = int(row[f"{kind}_reached"]), row[f"{kind}_networks"]
-                # The steps of the other networks are unknown, so there is no deviation.
-                shown[kind] = f">= {text(row[kind])} ({reached} of {networks})"
-        unknown = any(shown[kind].startswith(">=") for kind in KINDS)
-        shown["difference"] = "-" if unknown else _difference_text(row, text)
-        published_values = [row[f"published_{kind}"] for kind in KINDS]
+            shown[kind] = _side_text(row, kind)
+        shown["difference"] = difference_text(row, text)
+        expected = [
+            ">= " * bool(row[f"{kind}_bound"]) + text(row[f"{kind}_expected"]) for kind in KINDS
+        ]
+        shown["at equal effort"] = f"{' / '.join(expected)} (of {row['effort']})"
+        numbers = [row[f"published_{kind}"] for kind in KINDS]
+        shown["published"] = NOTHING if np.isnan(numbers).all() else " / ".join(map(text, numbers))
         shown["trials"] = " / ".join(str(row[f"{kind}_trials"]) for kind in KINDS)
-        shown["published"] = (
-            "-" if np.isnan(published_values).all() else " / ".join(map(text, published_values))
-        )
+        shown["best homogeneous"] = row["homogeneous_best"] or NOTHING
         rows.append(shown)
-    names = [*columns, *KINDS, "difference", "published", "trials"]
-    return pd.DataFrame(rows, columns=names)
+    names = [*columns, *KINDS, "difference", "at equal effort", "published", "trials"]
+    return pd.DataFrame(rows, columns=[*names, "best homogeneous"])
 
 
-def _difference_text(row: dict[Hashable, Any], text: Callable[[float], str]) -> str:
-    ends = [row["difference"], row["difference_low"], row["difference_high"]]
-    if np.isnan(ends[0]):
-        return NOTHING
-    unit = ""
-    if row["quantity"] == "accuracy":
-        unit, text = " points", lambda value: f"{100 * value:+.1f}"
-    shown = text(ends[0])
-    if not np.isnan(ends[1]):
-        shown += f" [{text(ends[1])}, {text(ends[2])}]"
-    return shown + unit
+def _side_text(row: dict[Hashable, Any], kind: str) -> str:
+    networks = int(row[f"{kind}_networks"])
+    if row["quantity"] == STEPS:
+        return steps_text(row, kind, networks, int(row[f"{kind}_reached"]) if networks else 0)
+
+    def text(value: float) -> str:
+        return metric_text(row["quantity"], value)
+
+    return spread(text, row[kind], row[f"{kind}_deviation"])

@@ -87,9 +87,7 @@ def _originals(study: Study, reruns: pd.DataFrame) -> Mapping[Any, dict[str, Any
         if sweep.repeats or of_sweep.empty:
             continue
         columns = ["evaluation_loss", "evaluation_metric"]
-        trials = sweep.ledger.trials(
-            columns, set(of_sweep["original_trial"]), set(of_sweep["cell"])
-        )
+        trials = sweep.trials(columns, set(of_sweep["original_trial"]), set(of_sweep["cell"]))
         for row in trials.to_dict("records"):
             originals[row["cell"], sweep.name, row["trial"]] = {str(k): v for k, v in row.items()}
     return originals

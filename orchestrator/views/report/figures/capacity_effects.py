@@ -9,7 +9,7 @@ from orchestrator.views.report.figure import Axis, Figure, Level, Panel, Series
 from orchestrator.views.report.figures.places import by_panel, lines, rows_of
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
-from orchestrator.views.tables.capacity_effects import RELU, STEPS
+from orchestrator.views.tables.capacity_effects import BEST_WITH_TANH, RELU, STEPS
 
 WITHOUT, WITH = "bits_per_parameter_without", "bits_per_parameter_with"
 
@@ -22,7 +22,8 @@ def relu(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     tidy = _effect(tables, RELU)
     if tidy is None:
         return None
-    measured = tidy[np.isfinite(tidy[WITHOUT]) & np.isfinite(tidy[WITH])]
+    of_paper = tidy[tidy["without"] != BEST_WITH_TANH]  # as drawn there: against the best of all
+    measured = of_paper[np.isfinite(of_paper[WITHOUT]) & np.isfinite(of_paper[WITH])]
     panels = tuple(
         Panel(title, _points(group, study), _published(group), diagonal=True)
         for title, group in by_panel(measured, ["task", "depth"])

@@ -1,6 +1,6 @@
 """Draws how metric and training steps depend on the strength of a residual."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,11 @@ from orchestrator.views.report.figures.places import (
     trials_of,
     with_limits,
 )
+from orchestrator.views.report.figures.strengths import with_kinds
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import Table
-from orchestrator.views.tables.residual_families import STRENGTHS
-from orchestrator.views.tables.residuals import STEPS
+from orchestrator.views.tables.learning_steps import STEPS
 
-# Options that tell equal residuals apart.
-OTHER_OPTIONS = ("form", "nonlinearity", *STRENGTHS, "others")
 CAPTION = (
     "Cells of weakly coupled networks that differ in one strength alone: the metric of the best "
     "configuration of each by validation, and the steps to the minimal performance, for which a "
@@ -36,7 +34,7 @@ def residual_dependence(study: Study, tables: Mapping[str, Table]) -> Figure | N
     """
     if "residual_dependence" not in tables:
         return None
-    tidy = _with_kinds(tables["residual_dependence"].tidy)
+    tidy = with_kinds(tables["residual_dependence"].tidy)
     trials, panels = best_trial_ids(study), []
     for place, group in by_panel(tidy, ["task", "depth", "budget"]):
         for strength, rows in group.groupby("varied", sort=False):
@@ -57,27 +55,6 @@ def residual_dependence(study: Study, tables: Mapping[str, Table]) -> Figure | N
         source="fading-memory paper, Figures 3 to 6",
         kinds=tuple(tidy["kind"].unique()),
     )
-
-
-def _with_kinds(tidy: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the column ``kind``: the residual, and in brackets what else varies."""
-    kinds: dict[Hashable, str] = {}
-    for (strength, residual), rows in tidy.groupby(["varied", "residual"], sort=False):
-        apart = [
-            name
-            for name in OTHER_OPTIONS
-            if name != strength and rows[name].nunique(dropna=False) > 1
-        ]
-        for index, row in rows[apart].iterrows():
-            options = ", ".join(_option(str(name), value) for name, value in row.items())
-            kinds[index] = f"{residual}({options})" if options else str(residual)
-    return tidy.assign(kind=[kinds[index] for index in tidy.index])
-
-
-def _option(name: str, value: object) -> str:
-    if name == "others":
-        return str(value)
-    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
 def _lines(rows: pd.DataFrame, column: str, trials: Trials) -> tuple[Series, ...]:

@@ -12,10 +12,10 @@ from orchestrator.views.report.figures.places import (
     rows_of,
     with_limits,
 )
-from orchestrator.views.study.study import Study
+from orchestrator.views.study.study import CELL, Study
 from orchestrator.views.tables import Table
+from orchestrator.views.tables.residuals import KINDS
 
-KINDS = ("homogeneous", "heterogeneous")
 CAPTION = (
     "Metric of the best configuration of each cell on the evaluation set, mean and deviation over "
     "its networks."
@@ -33,7 +33,14 @@ def residuals(study: Study, tables: Mapping[str, Table]) -> Figure | None:
     if "residual_families" not in tables:
         return None
     tidy = with_limits(tables["residual_families"].tidy, "metric", "metric_deviation")
-    measured, trials = tidy[tidy["metric"].notna()], best_trial_ids(study)
+    trials = best_trial_ids(study)
+    # Of a cell that has a row with and one without clipping, the better one is drawn.
+    is_best = [
+        row["trial"] == trials.get((*(row[name] for name in CELL),), ("", ""))[1]
+        and row["metric"] == row["metric"]  # not nan
+        for row in tidy.to_dict("records")
+    ]
+    measured = tidy[is_best]
     panels = []
     for title, group in by_panel(measured, ["task", "depth", "budget"]):
         names = rows_of(study.architectures, group)
@@ -54,8 +61,8 @@ def residuals(study: Study, tables: Mapping[str, Table]) -> Figure | None:
 def _published(tables: Mapping[str, Table], task: str) -> tuple[Level, ...]:
     if "residuals" not in tables:
         return ()
-    pairs = tables["residuals"].tidy
-    metric = pairs[(pairs["task"] == task) & (pairs["quantity"] == "accuracy")]
+    compared = tables["residuals"].tidy
+    metric = compared[(compared["task"] == task) & (compared["quantity"] == "accuracy")]
     values: pd.DataFrame = metric[[f"published_{kind}" for kind in KINDS]].dropna()
     return tuple(
         Level(float(value), float(value), kind, "x")

@@ -175,7 +175,7 @@ class ModelOfAStore:
 
 
 def sweep_with(ledger):
-    return Namespace(name="s", identity="5" * 32, ledger=ledger)
+    return Namespace(name="s", identity="5" * 32, ledger=ledger, diagnoses=False)
 
 
 def write(monkeypatch, make_client, order, runs, dies_after=None):
@@ -308,3 +308,4 @@ def test_two_runs_and_a_sync_leave_one_run_of_each_trial_in_sqlite(
     if dies_after is not None:
         MLflowView(uri, sweep_with(ledger)).sync()
     check(MlflowClient(tracking_uri=uri), ledger)
+    assert MLflowView(uri, sweep_with(ledger)).sync() == 0

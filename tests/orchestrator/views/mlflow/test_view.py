@@ -1,6 +1,7 @@
 """Writes the MLflow view and reads it back with a real MLflow client."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from orchestrator.views.mlflow.shown import ShownSweep
 from orchestrator.views.mlflow.view import CURVE_POINTS, MLflowView, downsample_curve, log_report
 from tests.support.mlflow_rows import curve, shown, trial_row
 from tests.support.mlflow_search import best_by_search, best_by_sql, runs_of_trials
+from tests.support.rows import records
+from tests.support.studies import Folder, completed, diagnosed
 
 
 @pytest.fixture
@@ -292,3 +295,50 @@ def test_a_thinned_curve_keeps_its_ends_and_its_order(length):
     assert kept == sorted(set(kept))
     if length:
         assert kept[0] == 0 and kept[-1] == length - 1
+
+
+def test_diagnostics_are_metrics_at_their_training_steps_once_and_again_after_a_sync(uri, tmp_path):
+    folder = Folder.of(
+        tmp_path,
+        architectures=["rnn"],
+        depths=[1, 2],
+        search={"samples": 1},
+        diagnostics={"lyapunov": True, "gradients": True, "hessian": 4, "at": [0, "end"]},
+    )
+    ends = {}
+    for trial in folder.plan.trials():
+        rows = []
+        for step, lane in ((0, 0), (0, 1), (16, 0), (16, 1)):
+            place = {"step": step, "lane": lane}
+            rows.append(diagnosed("hessian_eigenvalues", [4.0 + lane, -1.0], layer=-1, **place))
+            for layer in range(trial.cell.depth):
+                exponents = [-0.1 * (1 + layer) - 0.01 * step, -0.5 - lane]
+                rows.append(diagnosed("lyapunov_exponents", exponents, layer=layer, **place))
+            rows.append(diagnosed("gradient_norms", [0.25, 0.5, 1.0], **place))
+        rows.append(diagnosed("input_power", [1.0, 2.0], layer=-1))
+        ends[trial.id] = completed(1.0, 1.0, diagnostics=rows)
+    folder.write(ends)
+    sweep = ShownSweep.of(folder.paths)
+    live = MLflowView(uri, sweep)
+    assert sum(live.write(row, []) for row in records(sweep.ledger.trials())) == 2
+    first, client = runs(uri, "small")
+    assert MLflowView(uri, sweep).sync() == 0
+    for run in first.values():
+        client.delete_run(run.info.run_id)
+    assert MLflowView(uri, sweep).sync() == 2
+    second, _ = runs(uri, "small")
+    for trial, run in second.items():
+        deep = trial.removesuffix("_00000").endswith("d2_p4000")
+        names = ["layer_0/", "layer_1/"] if deep else [""]
+        wanted = {"hessian_max": [(0, 4.5), (16, 4.5)], "hessian_min": [(0, -1.0), (16, -1.0)]}
+        slope = math.log(0.5)  # the norm halves with each step back
+        wanted[f"{names[0]}gradient_slope"] = [(0, slope), (16, slope)]
+        for layer, name in enumerate(names):
+            top = -0.1 * (1 + layer)
+            wanted[f"{name}exponent_max"] = [(0, top), (16, top - 0.16)]
+            wanted[f"{name}exponent_mean"] = [(0, (top - 1) / 2), (16, (top - 1.16) / 2)]
+        for name, values in wanted.items():
+            for one in (first[trial], run):
+                history = client.get_metric_history(one.info.run_id, name)
+                assert [(point.step, pytest.approx(point.value)) for point in history] == values
+        assert not {"layer_0/exponent_mean", "exponent_mean"} <= set(run.data.metrics)

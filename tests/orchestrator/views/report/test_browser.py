@@ -61,6 +61,26 @@ def test_every_figure_is_drawn_and_nothing_is_wider_than_the_screen(
         assert ink == ("rgb(36, 41, 47)" if scheme == "light" else "rgb(223, 227, 232)")
 
 
+def test_claims_stand_first_with_their_verdict_scale_and_rule(browser, page_file):
+    with opened(browser, page_file, width=390) as page:
+        first = page.locator("main > section").first
+        assert first.get_attribute("id") == "claims"
+        claims = page.locator(".claim")
+        assert claims.count() > 0
+        assert claims.first.locator(".verdict").inner_text() in ("confirmed", "undecided")
+        facts = claims.first.locator("dl").inner_text()
+        assert "Measured" in facts and " trials a cell" in facts and "The paper's scale" in facts
+        rule = claims.first.locator("details .note")
+        assert not rule.is_visible()
+        claims.first.locator("summary").click()
+        assert rule.is_visible()
+        assert claims.first.locator("tbody tr").count() > 0
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        unmeasured = page.locator("#claims > details")
+        unmeasured.locator("summary").click()
+        assert "capacity_C1" in unmeasured.inner_text()
+
+
 def test_the_switch_changes_the_colours_of_page_and_figures(browser, page_file):
     with opened(browser, page_file) as page:
         draw_all(page)

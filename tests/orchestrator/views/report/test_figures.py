@@ -3,20 +3,16 @@
 import json
 import math
 from itertools import groupby
-from xml.etree import ElementTree
 
 import numpy as np
-import plotly.graph_objects
 import pytest
 
 from orchestrator.views import report, tables
 from orchestrator.views.report.figures import draw
-from orchestrator.views.report.interactive import panel_values
-from orchestrator.views.report.printed import sheets
-from orchestrator.views.report.style import styles, styles_of
 from orchestrator.views.study.study import Study
-from orchestrator.views.tables.residuals import STEPS
+from orchestrator.views.tables.learning_steps import STEPS
 from orchestrator.views.tables.robustness import robustness
+from tests.support.figures import figure_of
 from tests.support.studies import (
     MEMORY,
     Folder,
@@ -41,25 +37,6 @@ def filled(results, ends, **changes):
     return folder
 
 
-def figure_of(study, name, table):
-    """Return a figure and its tidy frame, once both renderers have drawn the figure."""
-    built_table = table(study)
-    figure = {drawn.name: drawn for drawn in draw(study, {built_table.name: built_table})}[name]
-    looks = styles_of(figure, styles(study.architectures))
-    for panel in figure.panels:
-        values = panel_values(figure, panel, looks, [sweep.name for sweep in study.sweeps])
-        plotly.graph_objects.Figure(
-            values
-        )  # raises an error for properties that plotly does not know
-        json.dumps(values, allow_nan=False)
-    _, svg, pdf = next(sheets(figure, looks))
-    words = "".join(ElementTree.fromstring(svg).itertext()).split()
-    for title in (figure.title, figure.panels[0].title):
-        assert "".join(title.split()) in "".join(words)  # long titles are broken into lines
-    assert pdf.startswith(b"%PDF")
-    return figure, built_table.tidy
-
-
 def numbers_of(panel, kind):
     """Return (architecture, x, y, low, high) of each point of a panel."""
     return [
@@ -82,6 +59,42 @@ def assert_same_rows(rows, wanted_rows):
     for row, wanted in zip(sorted(rows, key=str), sorted(wanted_rows, key=str), strict=True):
         assert row[0] == wanted[0]
         assert row[1:] == pytest.approx(wanted[1:], nan_ok=True)
+
+
+def test_losses_are_drawn_against_units_beside_parameters(tmp_path):
+    def ends(cell, chance):
+        return [completed(loss, loss) for loss in chance.random(TRIALS)]
+
+    folder = filled(
+        tmp_path, ends, architectures=["rnn", "lstm"], tasks=[MEMORY], budgets=[2000, 4000, 8000]
+    )
+    for name, column in (("matched_units", "hidden"), ("parameter_matched", "parameters")):
+        figure, tidy = figure_of(folder.study, name, tables.parameter_matched)
+        (panel,) = figure.panels
+        cells = folder.plan.cells
+        sizes = {(cell.architecture.label, getattr(cell, column)) for cell in cells}
+        assert {(row.architecture, row[column]) for _, row in tidy.iterrows()} == sizes
+        wanted = [
+            (
+                row.architecture,
+                row[column],
+                row.evaluation_loss,
+                row.evaluation_loss,
+                row.evaluation_loss,
+            )
+            for _, row in tidy.iterrows()
+        ]
+        assert_same_rows(numbers_of(panel, "y"), wanted)
+
+
+def test_losses_of_one_budget_are_not_drawn_against_units(tmp_path):
+    def ends(cell, chance):
+        return [completed(0.5, 0.5)]
+
+    study = filled(tmp_path, ends, tasks=[MEMORY]).study
+    matched = tables.parameter_matched(study)
+    names = [figure.name for figure in draw(study, {matched.name: matched})]
+    assert "parameter_matched" in names and "matched_units" not in names
 
 
 TIMES = {"rnn": 2.0, "gru": 1.0, "lstm": 1.5, "irnn": 1e6}
@@ -171,7 +184,8 @@ def capacity(tmp_path_factory):
 
 def test_relu_is_drawn_against_the_other_nonlinearities(capacity):
     figure, tidy = figure_of(capacity, "capacity_relu", tables.capacity_effects)
-    rows = tidy[tidy["effect"] == "relu"]
+    # In the search, ReLU against the best of all: the pair with tanh is not in the paper's figure.
+    rows = tidy[(tidy["effect"] == "relu") & (tidy["without"] != "best with tanh")]
     without, with_relu = "bits_per_parameter_without", "bits_per_parameter_with"
     for panel in figure.panels:
         assert panel.diagonal
@@ -272,7 +286,10 @@ def test_every_pair_of_networks_has_a_row_with_its_ratio(tmp_path):
     def ends(cell, chance):
         return [completed(loss, loss) for loss in chance.random(TRIALS) + 0.1]
 
-    folder = filled(tmp_path, ends, architectures=NETWORKS, tasks=[MEMORY], depths=[1, 2])
+    search = {"samples": TRIALS, "space": {"h_square": "orthogonal"}}  # every trial competes
+    folder = filled(
+        tmp_path, ends, architectures=NETWORKS, tasks=[MEMORY], depths=[1, 2], search=search
+    )
     figure, tidy = figure_of(folder.study, "depth_nonlinearity", tables.depth_nonlinearity)
     drawn = 0
     for panel in figure.panels:

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta, norm, ttest_ind
+from scipy.stats import beta, binomtest, norm, ttest_1samp, ttest_ind
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttest_ind as statsmodels_ttest
 
 from orchestrator.views.study.statistics import (
     clopper_pearson,
+    grouped_mean,
     hedges_g,
     holm,
     rank_test,
+    sign_test,
     welch,
     wilson,
 )
@@ -151,3 +153,40 @@ def test_holms_correction_is_that_computed_by_hand():
     assert holm([0.04, 0.01, 0.03, math.nan]) == pytest.approx(
         [0.06, 0.03, 0.06, math.nan], nan_ok=True
     )
+
+
+def test_limits_over_groups_hold_the_truth_where_limits_over_all_values_do_not():
+    """Networks of one configuration are alike, so that they are no independent draws of it."""
+    chance, held, naive_held = np.random.default_rng(1), 0, 0
+    for _ in range(400):
+        groups = [*(chance.normal(0.3, 1, (5, 1)) + chance.normal(0, 0.2, (5, 4)))]
+        found = grouped_mean(groups)
+        held += found.low <= 0.3 <= found.high
+        naive = ttest_1samp(np.concatenate(groups), 0).confidence_interval(0.95)
+        naive_held += naive.low <= 0.3 <= naive.high
+    assert 367 <= held <= 393  # 380 are expected, with a deviation of 4.4
+    assert naive_held < 300
+
+
+def test_groups_of_unequal_size_count_alike_and_empty_ones_do_not():
+    found = grouped_mean([np.array([1.0]), np.array([]), np.array([2.0, 4.0])])
+    assert found.mean == 2
+    by_hand = ttest_1samp([1, 3], 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((by_hand.low, by_hand.high))
+    assert math.isnan(grouped_mean([np.array([])]).mean)
+    assert math.isnan(grouped_mean([np.array([5.0])]).low)
+
+
+def test_the_sign_test_is_that_of_the_groups_majorities():
+    groups = [np.array(signs, dtype=float) for signs in ([-3, -1, 2], [-1], [0, 0], [4], [1, -1])]
+    assert sign_test(groups) == binomtest(1, 3).pvalue
+    assert sign_test([np.array([1.0, 2.0, 0.0, -1.0])]) == binomtest(2, 3).pvalue
+    assert math.isnan(sign_test([np.zeros(3), np.zeros(2)]))
+
+
+def test_the_sign_test_errs_in_at_most_5_of_100_cases():
+    chance, rejected = np.random.default_rng(1), 0
+    for _ in range(400):
+        effects = chance.normal(0, 1, (9, 1)) + chance.normal(0, 0.2, (9, 5))
+        rejected += sign_test([*effects]) <= 0.05
+    assert rejected <= 33  # 20 are allowed, with a deviation of 4.4

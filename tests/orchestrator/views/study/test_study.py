@@ -8,6 +8,7 @@ import pytest
 from orchestrator.cli.showing import Views
 from orchestrator.errors import BadInput
 from orchestrator.paths import SweepPaths
+from orchestrator.views.report.figures import draw
 from orchestrator.views.study.study import Study
 from orchestrator.views.tables import TABLES, build, frames, without_rows
 from orchestrator.views.tables.render import write
@@ -242,3 +243,71 @@ def test_tables_and_report_refuse_a_folder_that_cannot_be_written_with_one_sente
     assert str(refused.value).startswith(
         f"{sweep.paths.tables}: File exists; tables and report are"
     )
+
+
+def judged(loss, **changes):
+    """Return a completed trial whose best report is the one after eight steps."""
+    best = {
+        "step": 8,
+        "objective": 0.1,
+        "validation_loss": 0.1,
+        "evaluation_loss": loss,
+        "validation_metric": 0.2,
+        "evaluation_metric": loss / 2,
+        "lane_validation_losses": [0.1, 0.1],
+        "lane_evaluation_losses": [loss, loss],
+        "lane_validation_metrics": [0.2, 0.2],
+        "lane_evaluation_metrics": [loss / 2, loss / 2],
+    }
+    end = completed(0.9, 0.9, metrics=[0.8, 0.8], objective=0.1)
+    return end | {f"best_{name}": value for name, value in best.items()} | changes
+
+
+def judging(tmp_path, name, report, loss, **changes):
+    training = {"steps": 16, "batch_size": 8, "evaluation_interval": 4, "report": report}
+    folder = Folder.of(tmp_path, name=name, training=training, tasks=[MEMORY], **changes)
+    for cell in folder.plan.cells:
+        folder.fill(cell.architecture.label, judged(loss))
+    return folder
+
+
+@pytest.mark.parametrize(("report", "loss", "metric"), [("last", 0.9, 0.8), ("best", 0.3, 0.15)])
+def test_tables_show_the_report_by_which_trials_are_judged(tmp_path, report, loss, metric):
+    folder = judging(tmp_path, "small", report, 0.3)
+    study = folder.study
+    cell = study.cells[0].id
+    assert study.reporting(cell) == report
+    best = study.best(cell)
+    assert (best["evaluation_loss"], best["evaluation_metric"]) == (loss, metric)
+    assert [*best["lane_evaluation_losses"]] == [loss, loss]
+    assert best["step"] == 16
+    tables = {table.name: table for table in build(study)}
+    for name, table in tables.items():
+        of_all_reports = name in ("infeasible", "cost", "stability")
+        assert (study.reported in table.notes) != of_all_reports
+    for figure in draw(study, tables):
+        of_all_reports = figure.name in ("infeasible", "cost", "learning_curves")
+        assert figure.caption.endswith(study.reported) != of_all_reports
+    tidy = frames("small", results=tmp_path)
+    assert set(tidy["parameter_matched"]["evaluation_loss"]) == {loss}
+    assert set(tidy["trainability"]["best_evaluation_loss"]) == {loss}
+    assert set(tidy["memory"]["error"]) == {metric}
+    for row in tidy["best_trials"].to_dict("records"):
+        assert (row["report"], row["evaluation_loss"]) == (report, loss)
+        assert (row["last_evaluation_loss"], row["step"]) == (0.9, 16)
+        assert (row["best_evaluation_loss"], row["best_step"]) == (0.3, 8)
+
+
+def test_sweeps_that_judge_trials_by_other_reports_are_told_apart(tmp_path):
+    judging(tmp_path, "by-last", "last", 0.3, architectures=["rnn"])
+    judging(tmp_path, "by-best", "best", 0.2, architectures=["gru"])
+    study = Study([SweepPaths(tmp_path, name) for name in ("by-last", "by-best")])
+    losses = {cell.architecture: study.best(cell.id)["evaluation_loss"] for cell in study.cells}
+    assert losses == {"rnn": 0.9, "gru": 0.2}
+    task = study.cells[0].task
+    assert study.reported == (
+        f"Losses and metrics are those of the last report of each trial on {task} (by-last) and "
+        f"of the best report by validation of each trial on {task} (by-best)."
+    )
+    (mixture,) = study.mixtures
+    assert "report last in by-last, best in by-best" in mixture

@@ -226,7 +226,23 @@ def test_the_effect_of_relu_within_a_search_is_that_of_sql(tmp_path):
         """
     )
     columns = ["budget", "architecture", "bits_per_parameter_without", "bits_per_parameter_with"]
-    assert_same(ordered(table.tidy, [*columns, "trials_without", "trials_with"], key=2), wanted)
+    columns += ["trials_without", "trials_with"]
+    of_all = table.tidy[table.tidy["without"] == "best of all"]
+    assert_same(ordered(of_all, columns, key=2), wanted)
+    wanted = folder.sql(
+        """
+        select "budget", architecture,
+            max(evaluation_metric / parameters) filter (configuration->>'nonlinearity' = 'tanh'),
+            max(evaluation_metric / parameters) filter (configuration->>'nonlinearity' = 'relu'),
+            count(*) filter (configuration->>'nonlinearity' = 'tanh'),
+            count(*) filter (configuration->>'nonlinearity' = 'relu')
+        from trials where outcome = 'completed' and architecture != 'irnn'
+        group by all having count(*) filter (configuration->>'nonlinearity' = 'tanh') > 0
+        order by all
+        """
+    )
+    of_tanh = table.tidy[table.tidy["without"] == "best with tanh"].dropna(subset=columns[2])
+    assert_same(ordered(of_tanh, columns, key=2), wanted)
     assert set(table.tidy["effect"]) == {"relu"}
     assert (
         table.tidy["low"].isna().all()
@@ -237,7 +253,7 @@ def test_a_search_without_a_completed_relu_trial_shows_dashes_for_relu(tmp_path)
     def ends(cell):
         return [configured(stored(2000, cell.parameters), "tanh"), configured(infeasible(), "relu")]
 
-    (row,) = capacity_effects(
+    row, _ = capacity_effects(
         filled(tmp_path, ends, architectures=["rnn"], budgets=[1000]).study
     ).shown.to_dict("records")
     assert (row["with"], row["ratio"]) == ("-", "-")

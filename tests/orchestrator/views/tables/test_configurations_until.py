@@ -100,8 +100,19 @@ def test_the_threshold_is_shown_in_the_form_of_the_metric(tmp_path):
 
 
 def test_a_task_whose_threshold_depends_on_the_configuration_has_no_row(tmp_path):
-    table = table_of(tmp_path, good(1e6), tasks=["perceptron_capacity"])
+    table = table_of(tmp_path, good(1e6), good(1e6), tasks=["perceptron_capacity"])
     assert table.tidy.empty and table.shown.empty
+    assert table.notes[-1] == (
+        "Left out: perceptron_capacity, whose threshold differs between trials."
+    )
+
+
+def test_a_task_whose_hyperparameters_leave_the_threshold_as_it_is_has_its_row(tmp_path):
+    task = {"name": "arithmetic", "options": {"held_out_size": 32}}
+    ends = [good(0.4), good(0.99), good(0.5), good(0.4)]
+    (row,) = table_of(tmp_path, *ends, tasks=[task]).tidy.to_dict("records")
+    assert row["threshold"] == (1 + tasks.make("arithmetic", {}).baseline().metric) / 2
+    assert (row["until"], row["reached"], row["tried"]) == (2, 1, 4)
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.2, 0.7])

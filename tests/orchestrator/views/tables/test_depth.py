@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from orchestrator.views.study.searches import LEAST_TRIALS
 from orchestrator.views.tables.depth import depth
@@ -155,6 +156,38 @@ def test_pairs_of_networks_differ_in_one_nonlinearity(tmp_path):
     assert len(tidy) == 4 * len(PAIRS)
 
 
+@pytest.mark.parametrize("identities", [True, False])
+def test_linear_networks_that_started_at_the_identity_are_left_out_against_vanilla_ones(
+    tmp_path, identities
+):
+    """A vanilla network never starts there, so it could not have found such a trial."""
+    networks = ["linear_rnn", NETWORKS[1], NETWORKS[2]]
+    folder = Folder.of(tmp_path, architectures=networks, tasks=[MEMORY], search={"samples": 20})
+    kinds = {"identity": 0.1, "orthogonal": 0.4, "normal": 0.5}
+    rows, best, counts = {}, {}, {}
+    for trial in folder.plan.trials():
+        start = trial.definition["configuration"]["h_square"]
+        if not identities and start == "identity":
+            continue
+        rows[trial.id] = completed(kinds[start], kinds[start])
+        label = trial.cell.architecture.label
+        best[label] = min(best.get(label, 9), kinds[start])
+        counts.setdefault(label, []).append(start)
+    folder.write(rows)
+    table = depth_nonlinearity(folder.study)
+    between, vanilla = table.tidy.to_dict("records")
+    started_there = counts[LINEAR].count("identity")
+    assert (started_there > 0) == identities and best[LINEAR] == (0.1 if identities else 0.4)
+    assert (vanilla["from"], vanilla["to"], vanilla["value_from"]) == (LINEAR, RNN, 0.4)
+    assert vanilla["left_out_from"] == started_there and vanilla["left_out_to"] == 0
+    assert vanilla["trials_from"] == len(counts[LINEAR]) - started_there
+    assert vanilla["ratio"] == best[RNN] / 0.4
+    # Two linear networks may both start there.
+    assert (between["value_from"], between["left_out_from"]) == (best[LINEAR], 0)
+    note = f"Against {RNN}, {started_there} completed trials of {LINEAR} are left out, which "
+    assert any(text.startswith(note) for text in table.notes) == identities
+
+
 def test_a_network_of_a_pair_without_completed_trials_is_a_dash_with_its_reason(tmp_path):
     def loss(cell):
         return None if cell.architecture.label == LAYERWISE else 0.5
@@ -165,6 +198,49 @@ def test_a_network_of_a_pair_without_completed_trials_is_a_dash_with_its_reason(
     assert (row["value from"], row["value to"], row["ratio"]) == ("0.5", "-", "-")
     assert math.isnan(table.tidy["difference"].item())
     assert table.notes[-1].startswith(f"'-': no trial of {LAYERWISE} at depth 2")
+
+
+@pytest.mark.parametrize(("fixed", "paired"), [(True, True), (False, True), (True, False)])
+def test_paired_sweeps_have_differences_within_configurations(tmp_path, fixed, paired):
+    """Networks that draw their initial matrix from different kinds are no pair."""
+    space = {"h_square": "orthogonal"} if fixed else {}
+    search = {"samples": 4, "paired": paired, "space": space}
+    folder = Folder.of(
+        tmp_path,
+        architectures=[LINEAR, NETWORKS[2]],
+        tasks=[MEMORY],
+        depths=[1, 2],
+        search=search,
+    )
+    rows, losses = {}, {}
+    chance = np.random.default_rng(1)
+    for trial in folder.plan.trials():
+        cell = trial.cell
+        lanes = losses[cell.architecture.label, cell.depth, trial.index] = chance.random(2)
+        rows[trial.id] = completed(1.0, 1.0, lanes=[*lanes])
+    folder.write(rows)
+
+    def wanted(*pair):
+        means = [(losses[*pair[1], index] - losses[*pair[0], index]).mean() for index in range(4)]
+        limits = ttest_1samp(means, 0).confidence_interval(0.95)
+        return pytest.approx([np.mean(means), limits.low, limits.high])
+
+    limits = ["paired_difference", "paired_low", "paired_high"]
+    table = depth(folder.study)
+    for row in table.tidy.to_dict("records"):
+        name = row["architecture"]
+        if paired and row["depth"] == 2:
+            assert [row[column] for column in limits] == wanted((name, 1), (name, 2))
+            assert (row["paired_configurations"], row["paired_networks"]) == (4, 8)
+        else:
+            assert math.isnan(row["paired_difference"])
+    assert ("paired" in table.shown["depth 2"][0]) == paired
+    for row in depth_nonlinearity(folder.study).tidy.to_dict("records"):
+        if fixed and paired:
+            pair = (LINEAR, row["depth"]), (RNN, row["depth"])
+            assert [row[column] for column in limits] == wanted(*pair)
+        else:
+            assert math.isnan(row["paired_difference"])
 
 
 def test_without_a_pair_of_networks_the_depth_nonlinearity_table_is_empty(tmp_path):

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from scipy.stats import mannwhitneyu
+from scipy.stats import mannwhitneyu, ttest_1samp
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttest_ind
@@ -130,6 +130,30 @@ def test_a_pair_with_too_few_trials_has_no_t_but_may_have_a_rank_test(tmp_path, 
     assert [row["deviation"] for row in spread.shown.to_dict("records")[1:]] == ["-"] * bool(ends)
     shown = [(row["t"], row["g"], row["better"]) for row in pairs.shown.to_dict("records")]
     assert shown == ([("-", "-", better)] if better else [])
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_difference_within_configurations_counts_in_a_paired_sweep(tmp_path, paired):
+    """Configurations scatter more than networks differ, which the tests cannot know."""
+    losses = [0.1, 1.0, 2.0, 4.0]
+    first = [completed(loss, loss) for loss in losses]
+    second = [
+        completed(loss, loss + more)
+        for loss, more in zip(losses, (0.1, 0.2, 0.1, 0.2), strict=True)
+    ]
+    search = {"samples": 6, "paired": paired}
+    _, pairs = tables_of(tmp_path, first, second, search=search, scheduler="none")
+    (row,) = pairs.tidy.to_dict("records")
+    assert row["p"] > 0.5
+    if paired:
+        limits = ttest_1samp([0.1, 0.2, 0.1, 0.2], 0).confidence_interval(0.95)
+        assert row["paired_difference"] == pytest.approx(0.15)
+        assert (row["paired_low"], row["paired_high"]) == pytest.approx((limits.low, limits.high))
+        assert row["paired_low"] > 0
+        assert any("the paired difference counts" in note for note in pairs.notes)
+    else:
+        assert math.isnan(row["paired_difference"])
+        assert "paired" not in pairs.shown
 
 
 def test_equal_losses_are_no_difference(tmp_path):

@@ -12,7 +12,7 @@ from orchestrator.views.tables.render import markdown, write
 from orchestrator.views.tables.table import metric_text, number, percent
 from tests.support.studies import Folder, completed, infeasible, stopped
 
-NAMES = ["parameter_matched", "trainability", "infeasible", "residuals"]
+NAMES = ["parameter_matched", "trainability", "infeasible", "residual_pairs"]
 
 
 def split_row(line):

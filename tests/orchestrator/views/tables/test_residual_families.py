@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from orchestrator.views.tables.learning_steps import STEPS
 from orchestrator.views.tables.residual_families import residual_dependence, residual_families
-from orchestrator.views.tables.residuals import STEPS
 from tests.support.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
 
 FAMILIES = [
@@ -55,6 +55,39 @@ def test_every_family_has_a_row_with_its_options(tmp_path):
     np.testing.assert_allclose(tidy["omega"][:5], wanted)
     np.testing.assert_allclose(tidy["epsilon"][:5], [missing, 0.2, missing, missing, missing])
     assert tidy["alpha"][5:].isna().all()
+
+
+def test_networks_with_and_without_clipping_have_rows_of_their_own(tmp_path):
+    """The paper's Table 2 has a row of Elman networks whose gradients are clipped."""
+    search = {"samples": 12, "space": {"clip_norm": [math.inf, 1.0]}}
+    folder = Folder.of(tmp_path, architectures=["elman", wcrnn()], tasks=[MEMORY], search=search)
+    best, rows = {}, {}
+    for trial in folder.plan.trials():
+        label, norm = trial.cell.architecture.label, trial.definition["configuration"]["clip_norm"]
+        if label == "wcrnn" and norm == "none":
+            continue  # without a trial that clips nothing it has one row
+        loss = (trial.index * 5 % 12) / 10
+        reports = [
+            {"step": step, "lane_validation_metrics": [0.1 if step > 4 * loss + 4 else 0.9] * 2}
+            for step in (4, 8, 12, 16)
+        ]
+        rows[trial.id] = completed(loss, loss, metrics=[loss, loss + 0.2], reports=reports)
+        best.setdefault((label, norm), []).append(loss)
+    folder.write(rows)
+    table = residual_families(folder.study)
+    unclipped, clipped, other = table.tidy.to_dict("records")
+    for row, norm, number in ((unclipped, "none", math.inf), (clipped, 1.0, 1.0)):
+        losses = best["elman", norm]
+        assert len(losses) > 1
+        assert (row["clipped"], row["clip_norm"]) == (norm != "none", number)
+        assert row["metric"] == pytest.approx(min(losses) + 0.1)
+        assert row["completed"] == len(losses)
+        assert row[STEPS] == (8 if min(losses) < 1 else 12)
+    assert other["clipped"] is None and other["clip_norm"] == 1
+    assert [*table.shown["clipped at"]] == ["never", "1", "1"]
+    assert {unclipped["trial"], clipped["trial"]} > {
+        folder.study.best(folder.plan.cells[0].id)["trial"]
+    }
 
 
 def test_without_a_residual_network_the_residual_tables_are_empty(tmp_path):

@@ -1,202 +1,140 @@
-"""Compares the table of homogeneous and heterogeneous residuals with SQL and by hand."""
+"""Compares Table 1 of the fading-memory paper, as rebuilt, with results computed by hand."""
 
 import math
 from importlib import import_module
+from itertools import combinations
 
-import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import ttest_rel
 
+from orchestrator.labels import make_label
 from orchestrator.views.study.study import Study
+from orchestrator.views.tables.learning_steps import STEPS
 from orchestrator.views.tables.published_numbers import published
-from orchestrator.views.tables.residuals import _difference, residuals
-from tests.support.studies import MEMORY, PARENTHESES, Folder, completed, infeasible, wcrnn
-from trainables import tasks
+from orchestrator.views.tables.residuals import residuals
+from tests.support.studies import PARENTHESES, Folder, completed, infeasible, wcrnn
 
-STEPS = "steps_to_minimal_performance"
-PAIR = [wcrnn(residual="scaled"), wcrnn(residual="heterogeneous")]
-SCALED, SPREAD = "wcrnn(residual=scaled)", "wcrnn(residual=heterogeneous)"
-NONE = (None, None, 0, None, None, 0, [], [])  # numbers of a cell without a completed trial
-LANES = """
-    with best as (
-        select * from trials where outcome = 'completed'
-        qualify row_number() over (partition by cell order by objective, "index") = 1
-    ),
-    metrics as (
-        select trial, architecture, task, depth, budget,
-            unnest(lane_evaluation_metrics) as metric,
-            generate_subscripts(lane_evaluation_metrics, 1) as lane
-        from best
-    ),
-    reports as (
-        select trial, step, unnest(lane_validation_metrics) as metric,
-            generate_subscripts(lane_validation_metrics, 1) as lane
-        from results
-    ),
-    lanes as (
-        select m.*, coalesce(
-            (select min(r.step) from reports r where r.trial = m.trial and r.lane = m.lane
-                and case when m.task like 'memory%' then r.metric <= {rms}
-                    else r.metric >= {accuracy} end),
-            {steps}) as steps
-        from metrics m
-    )
-    select architecture, task, depth, budget,
-        avg(metric), stddev_samp(metric), count(metric), avg(steps), stddev_samp(steps), count(*),
-        list(metric order by lane), list(steps order by lane)
-    from lanes group by all
-"""
+HOMOGENEOUS = [
+    wcrnn(alpha=0.9),
+    wcrnn(alpha=0.95, gamma=0.1),
+    wcrnn(residual="rotational", omega=0.2),
+    wcrnn(residual="heterogeneous", epsilon=0.0),
+    wcrnn(residual="informed", epsilon=0.0, omega=0.3),
+]
+INFORMED = [wcrnn(residual="informed", omega=[0.1, 0.4], gamma=[0.01, 0.1], epsilon=0.01)]
+NEITHER = [
+    "rnn",
+    wcrnn(residual="heterogeneous"),
+    wcrnn(residual="orthogonal"),
+    wcrnn(residual="rotational", omega=[0.1, 0.4]),
+    wcrnn(gamma=[0.01, 0.1]),
+    wcrnn(form="A"),
+    wcrnn(form="B"),
+    wcrnn(nonlinearity="identity"),
+    wcrnn(residual="informed", form="A"),
+]
 
 
-def test_every_number_in_the_residuals_table_is_that_of_sql(at_random):
-    thresholds = {"rms": 0.3, "accuracy": (1 + tasks.make(**PARENTHESES).baseline().metric) / 2}
-    by_cell = {row[:4]: row[4:] for row in at_random.sql(LANES.format(steps=16, **thresholds))}
-    tidy = residuals(at_random.study).tidy
-    # 2 tasks, 2 depths, 2 budgets, 2 heterogeneous networks against one, 2 quantities.
-    assert len(tidy) == 2 * 2 * 2 * 2 * 2
-    labels = {0.05: SPREAD, 0.2: "wcrnn(epsilon=0.2, residual=heterogeneous)"}
-    compared = paired = 0
-    for row in tidy.to_dict("records"):
-        lanes = {}
-        for kind, label in (("homogeneous", "wcrnn"), ("heterogeneous", labels[row["epsilon"]])):
-            numbers = by_cell.get((label, row["task"], row["depth"], row["budget"]), NONE)
-            is_steps = row["quantity"] == STEPS
-            mean, deviation, networks = numbers[3:6] if is_steps else numbers[:3]
-            lanes[kind] = numbers[7 if is_steps else 6]
-            assert row[f"{kind}_networks"] == networks
-            wanted = [math.nan if value is None else value for value in (mean, deviation)]
-            values = [row[kind], row[f"{kind}_deviation"]]
-            assert values == pytest.approx(wanted, rel=1e-12, nan_ok=True)
-            compared += networks > 0
-        pairs = [
-            (a, b)
-            for a, b in zip(lanes["heterogeneous"], lanes["homogeneous"], strict=False)
-            if a is not None and b is not None
-        ]
-        assert row["pairs"] == len(pairs)
-        if len(pairs) > 1 and len({a - b for a, b in pairs}) > 1:
-            test = ttest_rel(*zip(*pairs, strict=True))
-            low, high = test.confidence_interval(0.95)
-            wanted = [np.mean([a - b for a, b in pairs]), low, high]
-            difference = [row[f"difference{part}"] for part in ("", "_low", "_high")]
-            assert difference == pytest.approx(wanted, rel=1e-9)
-            paired += 1
-        elif not pairs:
-            assert math.isnan(row["difference"])
-    assert compared > 30 and paired > 3
-
-
-def table_of(tmp_path, homogeneous, heterogeneous, task=PARENTHESES, **changes):
-    folder = Folder.of(tmp_path, architectures=PAIR, tasks=[task], **changes)
-    folder.fill(SCALED, *homogeneous)
-    folder.fill(SPREAD, *heterogeneous)
-    return residuals(folder.study)
-
-
-def reports(*metrics):
-    """Return a report every four steps of sixteen; one number for both lanes, or one each."""
-    both = [m if isinstance(m, list) else [m, m] for m in metrics]
-    both += [both[-1]] * (4 - len(both))
-    return [{"step": 4 * i, "lane_validation_metrics": m} for i, m in enumerate(both, start=1)]
-
-
-def test_means_deviations_and_steps_of_residuals_are_those_computed_by_hand(tmp_path):
-    worse = completed(0.9, 0.9, metrics=[1.0, 1.0], reports=reports(1.0))
-    best = completed(0.1, 0.9, metrics=[0.92, 0.96], reports=reports(0.1, [0.95, 0.2], 0.99))
-    other = completed(0.3, 0.3, metrics=[0.5, 0.7], reports=reports(0.1, 0.2, 0.3, 0.4))
-    table = table_of(tmp_path, [worse, best], [infeasible(), other])
-    accuracy, steps = table.tidy.to_dict("records")
-    assert accuracy["quantity"] == "accuracy"
-    assert accuracy["homogeneous"] == pytest.approx(0.94)
-    assert accuracy["homogeneous_deviation"] == pytest.approx(0.04 / math.sqrt(2))
-    assert accuracy["difference"] == pytest.approx(0.6 - 0.94)
-    # Lanes reach the threshold, halfway from a constant answer to perfection, at steps 8 and 12;
-    # those that never do count 16 steps.
-    assert (steps["quantity"], steps["homogeneous"], steps["heterogeneous"]) == (STEPS, 10, 16)
-    assert steps["homogeneous_deviation"] == pytest.approx(2 * math.sqrt(2))
-    assert steps["heterogeneous_deviation"] == 0
-    shown = table.shown[["quantity", "homogeneous", "heterogeneous", "difference", "published"]]
-    assert [tuple(row) for row in shown.itertuples(index=False)] == [
-        ("accuracy", "94.0 % ± 2.8 %", "60.0 % ± 14.1 %", "-34.0 [-135.6, +67.6] points", "-"),
-        ("steps to minimal performance", "10 ± 2.83", ">= 16 (0 of 2)", "-", "-"),
+def reports(*steps):
+    """Return reports after 4, 8, 12 and 16 steps of networks that learned at these steps."""
+    return [
+        {"step": step, "lane_validation_metrics": [float(step >= learned) for learned in steps]}
+        for step in (4, 8, 12, 16)
     ]
-    assert table.notes[-1] == "All with alpha 1, gamma 0.05, epsilon 0.05."
 
 
-def test_where_the_metric_is_an_error_a_network_reaches_the_threshold_from_above(tmp_path):
-    good = completed(0.1, 0.1, metrics=[0.2, 0.2], reports=reports(0.9, [0.31, 0.3], 0.2, 0.9))
-    table = table_of(tmp_path, [good], [good], task=MEMORY)
-    assert [*table.tidy["quantity"]] == ["rms", STEPS]
-    assert table.tidy["homogeneous"][1] == 10  # steps 12 and 8
-
-
-def test_a_network_that_diverged_has_no_metric_and_counts_all_steps_if_it_reached_nothing(tmp_path):
-    nan = math.nan
-    lost = completed(0.1, 0.1, metrics=[nan, 0.8], reports=reports([nan, 0.99]))
-    accuracy, steps = table_of(tmp_path, [lost], [lost]).tidy.to_dict("records")
-    assert (accuracy["homogeneous"], accuracy["homogeneous_networks"]) == (0.8, 1)
-    assert math.isnan(accuracy["homogeneous_deviation"])
-    assert (steps["homogeneous"], steps["homogeneous_networks"]) == ((16 + 4) / 2, 2)
-
-
-def test_a_side_without_a_completed_trial_is_a_dash(tmp_path):
-    end = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
-    table = table_of(tmp_path, [end], [infeasible()])
-    assert [*table.tidy["heterogeneous_networks"]] == [0, 0]
-    assert [*table.shown["homogeneous"]] == ["80.0 % ± 0.0 %", "4 ± 0"]
-    assert [*table.shown["heterogeneous"]] == [*table.shown["difference"]] == ["-", "-"]
-
-
-def test_steps_are_unknown_where_a_report_is_not_in_the_ledger(tmp_path):
-    complete = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=reports(0.99))
-    for number, recorded in enumerate(([], reports(0.99)[1:], reports(0.1)[:3])):
-        incomplete = completed(0.1, 0.1, metrics=[0.8, 0.8], reports=recorded)
-        table = table_of(tmp_path / str(number), [incomplete], [complete])
-        accuracy, steps = table.tidy.to_dict("records")
-        assert accuracy["homogeneous"] == 0.8
-        assert math.isnan(steps["homogeneous"]) and math.isnan(steps["difference"])
-        assert [*table.shown["homogeneous"]] == ["80.0 % ± 0.0 %", "-"]
-        cell = "parentheses-held-out-size-32-length-6_wcrnn-residual-scaled_d1_p4000"
-        assert f"'-': reports of the best trial are not in the ledger ({cell})." in table.notes
-
-
-def test_pairs_of_networks_differ_in_their_residual_alone(tmp_path):
-    networks = [
-        wcrnn(alpha=0.9),
-        wcrnn(alpha=0.9, residual="heterogeneous"),
-        wcrnn(alpha=0.9, residual="heterogeneous", epsilon=0.1),
-        wcrnn(alpha=0.9, gamma=0.2),  # in no pair
-        wcrnn(alpha=0.8, residual="heterogeneous"),
-        wcrnn(alpha=0.9, residual="rotational"),
-        wcrnn(alpha=0.9, residual="heterogeneous", form="A", gamma=[0.01, 0.1]),
-        wcrnn(alpha=0.9, form="A", gamma=[0.01, 0.1]),  # in a pair with the one before
+def ends_of(*trials):
+    """Return completed trials from (objective, metrics, steps) and infeasible ones from None."""
+    return [
+        infeasible()
+        if trial is None
+        else completed(trial[0], 0.5, metrics=[*trial[1]], reports=reports(*trial[2]))
+        for trial in trials
     ]
-    folder = Folder.of(tmp_path, architectures=["rnn", *networks], depths=[1, 2])
-    cells = [cell for cell in folder.plan.cells if cell.architecture.name == "wcrnn"]
-    ends = {
-        f"{cell.id}_00000": completed(1.0, 1.0, metrics=[i / 10] * 2)
-        for i, cell in enumerate(cells)
+
+
+def table_of(tmp_path, ends, architectures=None, task=PARENTHESES):
+    architectures = architectures or [*HOMOGENEOUS, *INFORMED, *NEITHER]
+    folder = Folder.of(tmp_path, architectures=architectures, tasks=[task])
+    for cell in folder.plan.cells:
+        options = cell.architecture.label
+        folder.fill(options, *ends(options))
+    return residuals(Study(folder.paths))
+
+
+def test_the_best_of_all_homogeneous_cells_stands_against_the_best_informed_one(tmp_path):
+    good = {
+        "wcrnn(alpha=0.95, gamma=0.1)": ((0.2, (0.8, 0.9), (8, 12)), (0.9, (0.5, 0.6), (16, 16))),
+        "wcrnn(omega=0.2, residual=rotational)": ((0.3, (0.6, 0.8), (12, 16)), None),
     }
-    folder.write(ends)
-    tidy = residuals(folder.study).tidy
-    metric = tidy[tidy["quantity"] == "accuracy"]
-    columns = ["depth", "alpha", "gamma", "epsilon", "homogeneous", "heterogeneous"]
-    nonlinear = metric[metric["form"] == "A"]
-    assert nonlinear["gamma"].unique().tolist() == ["[0.01, 0.1]"]
-    assert nonlinear[["depth", "homogeneous", "heterogeneous"]].to_numpy().tolist() == [
-        pytest.approx(row) for row in ([1, 0.7, 0.6], [2, 1.5, 1.4])
-    ]
-    metric = metric[metric["form"] == "linear"]
-    assert metric[columns].to_numpy().tolist() == [
-        pytest.approx(row)
-        for row in (
-            [1, 0.9, 0.05, 0.05, 0.0, 0.1],
-            [1, 0.9, 0.05, 0.1, 0.0, 0.2],
-            [2, 0.9, 0.05, 0.05, 0.8, 0.9],
-            [2, 0.9, 0.05, 0.1, 0.8, 1.0],
+
+    def ends(label):
+        if "epsilon=0.01" in label:
+            return ends_of((0.1, (0.9, 0.95), (4, 8)), (0.4, (0.1, 0.1), (16, 16)))
+        if label in good:
+            return ends_of(*good[label])
+        others = [HOMOGENEOUS[0], *HOMOGENEOUS[3:]]
+        if label in [make_label(other["name"], other["options"]) for other in others]:
+            return ends_of((0.8, (0.4, 0.4), (16, 16)))
+        return ends_of((0.01, (1.0, 1.0), (4, 4)))  # the best, if cells of neither kind counted
+
+    table = table_of(tmp_path, ends)
+    accuracy, steps = table.tidy.to_dict("records")
+    assert accuracy["homogeneous_best"] == "wcrnn(alpha=0.95, gamma=0.1)"
+    assert (accuracy["homogeneous"], accuracy["informed"]) == (
+        pytest.approx(0.85),
+        pytest.approx(0.925),
+    )
+    assert (accuracy["homogeneous_cells"], accuracy["informed_cells"]) == (5, 1)
+    assert (accuracy["homogeneous_trials"], accuracy["informed_trials"]) == (7, 2)
+    assert (steps["homogeneous"], steps["homogeneous_from"], steps["informed"]) == (10, 6, 6)
+    assert steps["difference"] == -4 and accuracy["difference"] == pytest.approx(0.075)
+    # All pairs of seven homogeneous trials, of which one is infeasible.
+    trials = [(0.2, 0.85, 10), (0.3, 0.7, 14), (0.9, 0.55, 16), *[(0.8, 0.4, 16)] * 3]
+    best = [min(pair) for pair in combinations([*trials, (math.inf, 0, 0)], 2)]
+    assert accuracy["effort"] == 2
+    assert accuracy["homogeneous_expected"] == pytest.approx(sum(b[1] for b in best) / len(best))
+    assert steps["homogeneous_expected"] == pytest.approx(sum(b[2] for b in best) / len(best))
+    assert accuracy["informed_expected"] == accuracy["informed"]
+    (first, second) = table.shown.to_dict("records")
+    assert (first["trials"], first["best homogeneous"]) == ("7 / 2", "wcrnn(alpha=0.95, gamma=0.1)")
+    assert second["homogeneous"] == "10 ± 2.83 (6 to 10)"
+
+
+def test_expected_steps_are_a_lower_bound_where_a_counted_network_never_learned(tmp_path):
+    def ends(label):
+        never = (0.5, (0.4, 0.4), (99, 4))
+        return ends_of((0.1, (0.9, 0.9), (4, 4))) * (1 if "informed" in label else 2) + (
+            [] if "informed" in label else ends_of(never)
         )
-    ]
+
+    table = table_of(tmp_path, ends, [HOMOGENEOUS[0], *INFORMED])
+    _, steps = table.shown.to_dict("records")
+    # Of the sets of one trial of three, one is the trial of which a network never learned.
+    assert steps["at equal effort"] == f">= {(4 + 4 + 10) / 3:g} / 4 (of 1)"
+
+
+def test_without_an_informed_cell_there_is_no_row(tmp_path):
+    table = table_of(tmp_path, lambda label: ends_of((0.1, (0.9, 0.9), (4, 4))), HOMOGENEOUS)
+    assert table.tidy.empty and table.shown.empty
+
+
+def test_a_kind_without_a_completed_trial_is_a_dash(tmp_path):
+    def ends(label):
+        return ends_of(None if "informed" in label else (0.1, (0.9, 0.9), (4, 4)))
+
+    table = table_of(tmp_path, ends, [HOMOGENEOUS[0], *INFORMED])
+    assert [*table.shown["informed"]] == [*table.shown["difference"]] == ["-", "-"]
+    assert [*table.shown["homogeneous"]] == ["90.0 % ± 0.0 %", "4 ± 0 (0 to 4)"]
+
+
+def test_a_kind_of_which_no_trial_has_ended_is_a_dash(tmp_path):
+    def ends(label):
+        return [] if "informed" in label else ends_of((0.1, (0.9, 0.9), (4, 4)))
+
+    table = table_of(tmp_path, ends, [HOMOGENEOUS[0], *INFORMED])
+    assert [*table.shown["informed"]] == [*table.shown["difference"]] == ["-", "-"]
+    assert [*table.tidy["effort"]] == [0, 0]
 
 
 def test_published_numbers_stand_beside_those_of_the_same_task(tmp_path, monkeypatch):
@@ -208,16 +146,20 @@ def test_published_numbers_stand_beside_those_of_the_same_task(tmp_path, monkeyp
     columns = ["task", "metric", "homogeneous", "heterogeneous"]
     module = import_module(residuals.__module__)
     monkeypatch.setattr(module, "published", lambda name: pd.DataFrame(rows, columns=columns))
-    ends = [completed(0.1, 0.1)]
-    table = table_of(tmp_path / "175", ends, ends, task="parentheses")
+    pair = [HOMOGENEOUS[0], *INFORMED]
+
+    def ends(label):
+        return [completed(0.1, 0.1)]
+
+    table = table_of(tmp_path / "175", ends, pair, task="parentheses")
     accuracy, steps = table.tidy.to_dict("records")
-    assert (accuracy["published_homogeneous"], accuracy["published_heterogeneous"]) == (
+    assert (accuracy["published_homogeneous"], accuracy["published_informed"]) == (
         pytest.approx(0.9605),
         pytest.approx(0.9822),
     )
-    assert (steps["published_homogeneous"], steps["published_heterogeneous"]) == (2076, 1038)
+    assert (steps["published_homogeneous"], steps["published_informed"]) == (2076, 1038)
     assert [*table.shown["published"]] == ["96.0 % / 98.2 %", "2076 / 1038"]
-    shorter = table_of(tmp_path / "6", ends, ends)
+    shorter = table_of(tmp_path / "6", ends, pair)
     assert [*shorter.shown["published"]] == ["-", "-"]
 
 
@@ -232,29 +174,11 @@ def test_the_published_numbers_of_psmnist_are_those_of_the_paper():
 def test_published_steps_stand_beside_adding_problems_of_the_papers_lengths_alone(
     tmp_path, length, paper
 ):
-    folder = Folder.of(
-        tmp_path,
-        architectures=[wcrnn(), wcrnn(residual="heterogeneous")],
-        tasks=[{"name": "adding", "options": {"length": length}}],
+    task = {"name": "adding", "options": {"length": length}}
+    table = table_of(
+        tmp_path, lambda label: [completed(0.1, 0.1)], [HOMOGENEOUS[0], *INFORMED], task
     )
-    for cell in folder.plan.cells:
-        folder.fill(cell.architecture.label, completed(0.1, 0.1))
-    tidy = residuals(Study(folder.paths)).tidy.set_index("quantity")
-    row = tidy.loc["steps_to_minimal_performance"]
-    published_steps = (row["published_homogeneous"], row["published_heterogeneous"])
+    tidy = table.tidy.set_index("quantity")
+    row = tidy.loc[STEPS]
+    published_steps = (row["published_homogeneous"], row["published_informed"])
     assert published_steps == paper if paper else all(map(math.isnan, published_steps))
-
-
-def test_limits_of_a_paired_difference_hold_the_truth_in_95_of_100_sweeps():
-    """Networks with the same number share batches, so only their difference varies little."""
-    chance, held = np.random.default_rng(1), 0
-    for _ in range(200):
-        common = chance.normal(0.9, 0.1, 5)
-        homogeneous = common + chance.normal(0, 0.01, 5)
-        heterogeneous = common + 0.02 + chance.normal(0, 0.01, 5)
-        difference = _difference([*homogeneous], [*heterogeneous])
-        held += difference["difference_low"] <= 0.02 <= difference["difference_high"]
-        assert (
-            difference["difference_high"] - difference["difference_low"] < 0.1
-        )  # as the differences do
-    assert 181 <= held <= 198  # 190 are expected, with a deviation of three
