@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import signal
 
 import pytest
 import torch
@@ -16,7 +17,15 @@ torch.set_num_threads(1)
 # The duration of an example depends on how busy the machine is; benchmarks/ measure speed.
 settings.register_profile("soundings", deadline=None)
 settings.load_profile("soundings")
+# A shell ignores Ctrl-C for what it runs in the background, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("COLUMNS", None)  # printed tables must not depend on the terminal's width
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts() -> None:
+    """Undo what an earlier test left: a run of Tune in this process catches Ctrl-C ever after."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish() -> None:

@@ -70,10 +70,12 @@ def _repair(plan: Plan, paths: SweepPaths, found: Check) -> None:
 
 def _print(paths: SweepPaths, found: Check) -> None:
     rows = found.rows
+    diagnosed = f", {rows['diagnostics']:,} diagnostics" if rows["diagnostics"] else ""
     say(f"Sweep '{paths.sweep}' in {paths.folder}")
     say(
         f"  ledger   {found.files:,} files, {found.size / 1e6:,.1f} MB: {rows['trials']:,} trials, "
-        f"{rows['results']:,} reports, {rows['starts']:,} starts; every checksum was computed"
+        f"{rows['results']:,} reports, {rows['starts']:,} starts{diagnosed}; every checksum was "
+        "computed"
     )
     say(
         f"  trials   {found.ended:,} of {found.planned:,} ended, {found.errored:,} errored; "

@@ -340,6 +340,31 @@ def tables(sweep: SweepNames, where: Where = None, results: Results = DEFAULT_RE
 
 
 @app.command()
+def claims(
+    sweep: SweepNames,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Print only this claim; several: each of them."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    where: Where = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Say which statements of the papers a sweep confirms or contradicts, and at which scale.
+
+    All claims are written as JSON and Markdown, those of several sweeps with the first.
+    """
+    from orchestrator.cli.showing import Views
+    from orchestrator.views.claims import chosen
+
+    names = chosen(claim or ())
+    views = Views([paths_of(name, results) for name in sweep], where or ())
+    written = views.write_claims(names, as_json)
+    if not as_json:
+        say(f"\nClaims  {' and '.join(map(str, written))}")
+
+
+@app.command()
 def report(
     sweep: SweepNames,
     where: Where = None,

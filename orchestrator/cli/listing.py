@@ -13,7 +13,7 @@ from orchestrator.spec.small import has_variant
 from orchestrator.spec.sweep import load
 from trainables.architectures import ARCHITECTURES
 from trainables.architectures.layer import StackOptions
-from trainables.registry import describe
+from trainables.registry import IN_A_FILE, describe
 from trainables.storage import Location
 from trainables.tasks import TASKS, make
 
@@ -58,7 +58,8 @@ def print_sweeps(files: Path, results: Location) -> None:
     for paths in sweeps(results):
         try:
             paths.require_sweep()
-            say(f"{paths.folder}  {len(Ledger(paths.ledger).trials())} trials in the ledger")
+            trials = Ledger(paths.ledger).trials(["outcome"])
+            say(f"{paths.folder}  {len(trials)} trials in the ledger")
         except (BadInput, OSError) as error:  # the other sweeps are still shown
             say(explained(error))
 
@@ -75,6 +76,7 @@ def _print_options(options: Any, hidden: Collection[str] = ()) -> None:
     for option in dataclasses.fields(options):
         if option.name not in hidden:
             default = "searched" if option.default is None else _as_in_a_file(option.default)
+            default = option.metadata.get(IN_A_FILE, default)
             say(f"  {option.name}: {describe(hints[option.name])} = {default}")
 
 

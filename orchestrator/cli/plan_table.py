@@ -9,7 +9,8 @@ from rich.text import Text
 
 from orchestrator.cli.terminal import say
 from orchestrator.labels import heading
-from orchestrator.plan.cost import Device, estimate_cost
+from orchestrator.plan import growth
+from orchestrator.plan.cost import Device, diagnostics_cost, estimate_cost
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.resources import GIGABYTE, GPU_BYTES, trial_resources
 from trainables.architectures import check_options, find
@@ -68,7 +69,7 @@ def print_plan(plan: Plan, device: Device, console: Console) -> None:
         )
     if plan.lacking:
         say(f"cannot run yet: {plan.lacking}", console)
-    for sentence in _skipped_rungs(plan):
+    for sentence in [*_skipped_rungs(plan), *growth.warnings(plan)]:
         say(sentence, console)
     if plan.spec.resources.gpus is None and any(trial.gpus for trial in resources.values()):
         say(
@@ -104,11 +105,12 @@ def _skipped_rungs(plan: Plan) -> Iterator[str]:
     """Yield a warning for each task whose reports are too seldom for early stopping."""
     scheduler = plan.spec.scheduler
     for label, training in {cell.task.label: cell.training for cell in plan.cells}.items():
-        schedule = (training.steps, training.evaluation_interval)
-        if skipped := scheduler.skipped(*schedule):
-            judged = scheduler.judged(*schedule).values()
+        if skipped := scheduler.skipped(training.report_steps):
+            judged = scheduler.judged(training.report_steps).values()
+            interval = training.evaluation_interval
+            every = f" every {interval:,} steps," if isinstance(interval, int) else ""
             yield (
-                f"warning: {label} reports every {training.evaluation_interval:,} steps, too "
+                f"warning: {label} reports{every} too "
                 f"seldom for early stopping: no trial is judged at the {_listed(skipped)}, "
                 + (f"only at the {_listed(judged)}" if judged else "so none is stopped")
                 + "; lower training.evaluation_interval, or raise scheduler.grace or "
@@ -134,8 +136,19 @@ def _totals(plan: Plan, device: Device) -> list[str]:
         f"{_counted(without_stopping.operations)} floating-point operations, "
         f"{_time(without_stopping.seconds)} on one worker of {device.name}"
         + (f"; with early stopping about {_time(with_stopping.seconds)}" if stops_early else ""),
+        *_diagnostics(plan, device),
         f"{device.name}: {device.description}",
     ]
+
+
+def _diagnostics(plan: Plan, device: Device) -> Iterator[str]:
+    """Yield a line that says what diagnostics add to the cost, if the sweep has any."""
+    if plan.spec.diagnostics is not None:
+        added, _ = diagnostics_cost(plan, device)
+        yield (
+            f"diagnostics are {_counted(added.operations)} of these operations and "
+            f"{_time(added.seconds)} of this time"
+        )
 
 
 def _counted(operations: float) -> str:

@@ -36,7 +36,10 @@ from trainables.registry import OptionError
 from trainables.storage import Location
 
 # Tables that are printed when a run ends.
-PRINTED = ("parameter_matched", "trainability", "infeasible", "residuals", "robustness")
+PRINTED = (
+    *("parameter_matched", "trainability", "infeasible", "residuals", "residual_pairs"),
+    *("depth", "robustness"),
+)
 MANY_RUNS = 100  # MLflow takes seconds to write so many
 
 
@@ -210,7 +213,11 @@ def _show(paths: SweepPaths, uri: str, same_options: str, experiment: str, troub
     views = Views([paths])
     folder = views.write_tables(printed=PRINTED)
     report, unlogged = views.write_report(uri, log=not trouble)
-    say(f"\nLedger  {paths.ledger} (Parquet: trials, results and starts)")
+    diagnosed = paths.read_manifest()["diagnostics"] is not None
+    datasets = (
+        "trials, results, starts and diagnostics" if diagnosed else "trials, results and starts"
+    )
+    say(f"\nLedger  {paths.ledger} (Parquet: {datasets})")
     say(f"Tables  {folder} (CSV, Parquet, Markdown and LaTeX; more of them than these)")
     say(f"Report  {report} (one page; its figures lie beside it)")
     trouble = trouble or unlogged
@@ -260,7 +267,7 @@ def _announce(plan: Plan, left: Remaining) -> None:
 
 
 def _fail_if_errored(paths: SweepPaths, again: str) -> None:
-    errored = int((Ledger(paths.ledger).trials()["outcome"] == "errored").sum())
+    errored = int((Ledger(paths.ledger).trials(["outcome"])["outcome"] == "errored").sum())
     if errored:
         raise RunFailed(
             f"{errored} trials errored; the column 'error' of {paths.ledger / 'trials'} has their "

@@ -11,6 +11,7 @@ from orchestrator.paths import SweepPaths
 from trainables.storage import Location, StoreError
 
 if TYPE_CHECKING:
+    from orchestrator.views.claims import Finding
     from orchestrator.views.study.study import Study
     from orchestrator.views.tables import Table
 
@@ -71,8 +72,45 @@ class Views:
             write(tables, folder)
         return folder
 
+    @cached_property
+    def _findings(self) -> "list[Finding]":
+        from orchestrator.views.claims import findings
+
+        return findings({table.name: table.tidy for table in self._tables})
+
+    def write_claims(self, names: Collection[str], as_json: bool) -> Sequence[Location]:
+        """Write what the sweeps say about all claims, print some of it and return the files.
+
+        Args:
+            names: names of the claims to print.
+            as_json: whether they are printed as JSON.
+
+        Raises:
+            BadInput: the files cannot be written.
+        """
+        from orchestrator.cli.printed_claims import print_claims
+        from orchestrator.views.claims.files import in_json
+
+        written = self._written_claims
+        printed = [one for one in self._findings if one.claim.name in names]
+        if as_json:
+            print(in_json(printed))
+            return written
+        print_claims(printed, console)
+        for warning in self._study.warnings:
+            say(warning)
+        return written
+
+    @cached_property
+    def _written_claims(self) -> "list[Location]":
+        from orchestrator.views.claims.files import write
+
+        with _writing(self._folder):
+            names = [one.name for one in self._study.sweeps]
+            return write(self._findings, names, self._folder, self._where)
+
     def write_report(self, uri: str, log: bool) -> tuple[Location, str]:
-        """Write the page, its figures and its tables.
+        """Write the page, its figures, its tables and its claims.
 
         Args:
             uri: tracking URI of the MLflow store; points of figures link to their runs if it is an
@@ -90,7 +128,7 @@ class Views:
         from orchestrator.views.mlflow.shown import ShownSweep
         from orchestrator.views.mlflow.store import why_not
 
-        _ = self._written_tables  # the page links to them
+        _ = self._written_tables, self._written_claims  # the page links to them
         with _writing(self._folder):
             page, *_ = report.write(self._study, self._tables, self._folder, uri)
         if log and self._folder == self._sweeps[0].folder:

@@ -18,7 +18,15 @@ from orchestrator.paths import SweepPaths
 from orchestrator.plan.check import check
 from tests.support.paths import ROOT
 from tests.support.rows import files
-from tests.support.studies import Folder, completed, errored, infeasible, stopped, subtracted
+from tests.support.studies import (
+    Folder,
+    completed,
+    diagnosed,
+    errored,
+    infeasible,
+    stopped,
+    subtracted,
+)
 
 
 @pytest.fixture
@@ -218,3 +226,24 @@ def test_a_backup_that_is_made_while_a_run_writes_and_merges_is_whole(tmp_path, 
     enough.set()
     thread.join()
     assert all(copy.is_whole and copy.ended > 20 for copy in copies)
+
+
+def test_diagnostics_are_counted_and_a_lost_file_of_them_is_noticed(tmp_path, capsys):
+    asked = {"lyapunov": True, "at": [0]}
+    folder = Folder.of(tmp_path, architectures=["rnn"], search={"samples": 2}, diagnostics=asked)
+    rows = [diagnosed("lyapunov_exponents", [0.1, 0.2], lane=lane) for lane in (0, 1)]
+    for _ in range(2):  # the second time, a second file has the same rows again
+        folder.fill("rnn", *[completed(1.0, 2.0, diagnostics=rows)] * 2)
+    whole, text = printed(folder, capsys)
+    assert whole and "2 starts, 4 diagnostics; every checksum" in text
+    LedgerWriter(folder.paths.ledger).compact()
+    (file,) = files(folder.paths.ledger, "diagnostics")
+    assert len(rows_of(file)) == 8  # each row twice, of which one counts
+    assert "2 starts, 4 diagnostics; every checksum" in printed(folder, capsys)[1]
+    LedgerWriter(folder.paths.ledger).forget(
+        {file.parent.name.removeprefix("cell="): [rows_of(file)[0]["trial"]]}
+    )
+    assert len(Ledger(folder.paths.ledger).diagnostics()) == 2
+    shutil.rmtree(folder.paths.ledger / "diagnostics")
+    whole, text = printed(folder, capsys)
+    assert not whole and "1 lack a part of their record" in text

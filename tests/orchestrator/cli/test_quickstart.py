@@ -67,11 +67,12 @@ def test_the_quickstart_sweep_records_all_its_trials_and_prints_its_tables(quick
     _, engine, printed = quickstart
     plan = make_plan(load(QUICKSTART), Path("results"))
     assert plan.trial_count >= 120
-    assert {cell.depth for cell in plan.cells} == {1, 2}
+    assert {cell.depth for cell in plan.cells} == {1, 4}
     (recorded,) = engine.execute("SELECT count(*) FROM trials").fetchone()
     assert recorded == plan.trial_count
     assert "Loss at matched parameter counts" in printed
-    assert "Homogeneous against heterogeneous residuals" in printed
+    assert "Pairs of residual networks" in printed
+    assert "Depth at equal parameters" in printed
 
 
 def test_the_best_trial_of_every_architecture_beats_chance_clearly_on_real_data(quickstart):
@@ -82,7 +83,7 @@ def test_the_best_trial_of_every_architecture_beats_chance_clearly_on_real_data(
                WHERE task = 'digits' AND outcome = 'completed' GROUP BY ALL"""
         ).fetchall()
     )
-    assert len(best) == 8
+    assert len(best) == 4
     # 300 images, ten classes: chance is 0.10 with a deviation of 0.017.
     assert min(best.values()) > 0.25, best
 
@@ -101,7 +102,7 @@ def test_a_table_of_the_quickstart_sweep_equals_a_query_in_sql(quickstart, name,
     queried = engine.execute(query).df()
     if name == "parameter_matched":
         written = written[written["trial"].notna()]
-    assert len(written) == len(queried) > 20
+    assert len(written) == len(queried) >= 16
     merged = written[queried.columns].sort_values(key).reset_index(drop=True)
     pd.testing.assert_frame_equal(
         merged, queried.sort_values(key).reset_index(drop=True), check_dtype=False, rtol=1e-12
