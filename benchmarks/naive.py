@@ -18,10 +18,12 @@ class Layer(nn.Module):
         gates: number of the maps.
         states: number of tensors of its state.
         n: hidden width.
+        readout_layers: hidden layers of the network's readout.
     """
 
     gates = 1
     states = 1
+    readout_layers = 0
 
     def __init__(self, inputs: int, n: int) -> None:
         super().__init__()
@@ -181,6 +183,19 @@ class DeepTransitionShortcut(DeepTransition):
         return h, (h,)
 
 
+class DeepTransitionMLP(Layer):
+    readout_layers = 2
+
+    def __init__(self, inputs: int, n: int) -> None:
+        super().__init__(inputs, n)
+        self.above_input, self.above_state = nn.Linear(n, n), nn.Linear(n, n)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        from_input = torch.tanh(self.above_input(torch.tanh(self.from_input(x))))
+        h = torch.tanh(self.above_state(torch.tanh(self.from_state(*state)))) + from_input
+        return h, (h,)
+
+
 class WeaklyCoupled(Layer):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         h = state[0] + 0.05 * torch.tanh(*self.z(x, *state))
@@ -230,6 +245,7 @@ LAYERS: dict[str, type[Layer] | type[S4D]] = {
     "deep_transition": DeepTransition,
     "deep_transition_skip": DeepTransitionSkip,
     "deep_transition_shortcut": DeepTransitionShortcut,
+    "deep_transition_mlp": DeepTransitionMLP,
     "wcrnn": WeaklyCoupled,
     "elman": OfCell,
     "s4d": S4D,
@@ -243,6 +259,8 @@ class Network(nn.Module):
         super().__init__()
         layer = LAYERS[name]
         self.layers = nn.ModuleList(layer(i, n) for i in [inputs] + [n] * (depth - 1))
+        count = layer.readout_layers if issubclass(layer, Layer) else 0
+        self.readout_layers = nn.ModuleList(nn.Linear(n, n) for _ in range(count))
         self.readout = nn.Linear(n, outputs)
 
     def forward(self, x: Tensor, first: int) -> Tensor:
@@ -257,5 +275,8 @@ class Network(nn.Module):
                 output, state = layer.step(x_t, state)
                 outputs.append(output)
             x = torch.stack(outputs)
-        readout: Tensor = self.readout(x[first:])
+        x = x[first:]
+        for readout_layer in self.readout_layers:
+            x = torch.tanh(readout_layer(x))
+        readout: Tensor = self.readout(x)
         return readout

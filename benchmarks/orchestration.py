@@ -65,6 +65,7 @@ class Idle(tune.Trainable):  # type: ignore[misc]  # Ray ships no types for it
             "step": 1,
             "objective": 1.0,
             "further": None,
+            "diagnostics": [],
             "infeasible": False,
             "lane_infeasible_at": [None],
             "training_loss": 1.0,

@@ -32,6 +32,7 @@ REPORT: "Report" = {
     "lane_evaluation_metrics": [1.0],
     "objective": 1.0,
     "further": None,
+    "diagnostics": [],
     "infeasible": False,
     "lane_infeasible_at": [None],
     "training_loss": 1.0,
