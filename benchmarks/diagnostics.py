@@ -2,7 +2,8 @@
 
     python benchmarks/diagnostics.py [--record] [--samples 1000] [--length 784]
 
-The network has 100 units and a scaled residual, the task is adding. All figures are seconds of CPU
+The network has 100 units and a scaled residual, the task is adding. Loops over time are compiled
+and loaded before, as they are in a worker that trains. All figures are seconds of CPU
 time on one thread, which other programs on the machine change less than the time on the clock.
 Peer: ``torch.autograd.functional.vhp`` on the same network as a loop of PyTorch's operations, for
 one product with the Hessian, over chunks of samples of the same size.
@@ -44,6 +45,7 @@ def main() -> None:
     network.initialize([{}], [torch.Generator().manual_seed(0)])
     held_out = task.held_out("evaluation", seed=0)
     x, targets = held_out.inputs[:, :, : args.samples], held_out.targets[:, : args.samples]
+    diagnose(network, task, held_out, Settings(lyapunov=True, gradients=True, hessian=2, samples=5))
     own, large = _own_product(network, task, x, targets)
     peer, by_peer = _peers_product(network, task, x, targets)
     seconds = {}

@@ -5,6 +5,7 @@ from typing import Any
 
 from trainables.architectures import build
 from trainables.architectures.layer import Layer
+from trainables.diagnostics.curvature import PRODUCTS_OF_A_ROW
 from trainables.diagnostics.lyapunov import SEQUENCES
 from trainables.diagnostics.measured import Settings
 from trainables.tasks import Task
@@ -12,7 +13,7 @@ from trainables.workload import FORWARD, TRAINING, Workload
 
 # Products with a weight, for each of a forward pass, in one product of a vector with a matrix of
 # curvature: two in each of three passes with the Hessian, two in each of two passes with the
-# Gauss-Newton matrix.
+# Gauss-Newton matrix. The latter are at most as many as take the time of the Jacobians of outputs.
 HESSIAN, GAUSS_NEWTON = 6.0, 4.0
 # Floating-point operations per cube of the state's width for a time step's share of exponents: the
 # product J Q takes 2, a QR decomposition with Q itself 8 / 3.
@@ -63,6 +64,8 @@ def operations(
         total += 2 * FORWARD * products * samples
     if settings.hessian:
         graphs = 2 * TRAINING  # of each matrix
-        each = FORWARD * (HESSIAN + GAUSS_NEWTON)
-        total += products * samples * (graphs + each * settings.hessian)
+        rows = (task.length - task.first_output) * task.outputs
+        gauss_newton = GAUSS_NEWTON * min(settings.hessian, PRODUCTS_OF_A_ROW * rows)
+        of_all = FORWARD * (HESSIAN * settings.hessian + gauss_newton)
+        total += products * samples * (graphs + of_all)
     return total

@@ -3,7 +3,8 @@
 The Hessian and the generalized Gauss-Newton matrix are known by their products with vectors alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -11,8 +12,8 @@ from torch import Tensor
 from torch.autograd import grad
 
 from trainables.architectures.derivatives import twice_differentiable
-from trainables.architectures.layer import Layer
 from trainables.architectures.network import Network
+from trainables.diagnostics.jacobians import output_jacobians, recurrent_weights
 from trainables.diagnostics.lanczos import ritz_values
 from trainables.tasks import Task
 
@@ -27,11 +28,13 @@ CHUNK_BYTES = 1 << 29
 # The most bytes that all graphs take. Hand-written passes of scans.twice keep three tensors of all
 # steps in a graph, and beside it memory for two that a product computes.
 MOST_BYTES = (KEPT_BYTES + CHUNK_BYTES) * 5 // 3
+# A row of all samples' Jacobians takes about as long as this many products with the Gauss-Newton
+# matrix by its graph.
+PRODUCTS_OF_A_ROW = 2
+LANES = 100  # samples whose Jacobians are computed together
 PROBE = 2  # samples from whose graph its bytes for each sample are measured
 
 Product = Callable[[Sequence[Tensor]], Sequence[Tensor]]
-# Takes a network, its task, parameters, inputs and targets, and builds the graph of a product.
-Graph = Callable[[Network, Task, Sequence[Tensor], Tensor, Tensor], Product]
 
 
 def hessian(network: Network, task: Task, x: Tensor, targets: Tensor, products: int) -> Tensor:
@@ -48,7 +51,11 @@ def hessian(network: Network, task: Task, x: Tensor, targets: Tensor, products: 
         Ritz values ``[lanes, products]``, descending (see :func:`.lanczos.ritz_values`). There are
         as many as recurrent weights if these are fewer.
     """
-    return _ritz_values(_hessian_product, network, task, x, targets, products)
+    with _requiring_gradients(network) as parameters:
+        build = partial(_hessian_product, network, task, parameters)
+        bytes_each = _bytes_of_a_sample(build, x, targets)
+        multiply = _by_graphs(build, x, targets, bytes_each)
+        return _ritz_values(multiply, parameters, x.shape[2], products)
 
 
 def gauss_newton(network: Network, task: Task, x: Tensor, targets: Tensor, products: int) -> Tensor:
@@ -58,7 +65,17 @@ def gauss_newton(network: Network, task: Task, x: Tensor, targets: Tensor, produ
     recurrent weights and the Hessian H of its loss by the outputs (fading-memory paper, equation
     7; Schraudolph 2002). Arguments and result are those of :func:`hessian`.
     """
-    return _ritz_values(_gauss_newton_product, network, task, x, targets, products)
+    with _requiring_gradients(network) as parameters:
+        build = partial(_gauss_newton_product, network, task, parameters)
+        bytes_each = _bytes_of_a_sample(build, x, targets)
+        rows = (x.shape[1] - task.first_output) * task.outputs
+        bytes_of_rows = rows * sum(p[0].numel() for p in parameters) * x.element_size()
+        fits = bytes_of_rows <= min(bytes_each, KEPT_BYTES // (x.shape[0] * x.shape[2]))
+        if fits and rows * PRODUCTS_OF_A_ROW <= products:
+            multiply = _by_jacobians(network, task, x, targets, bytes_each)
+        else:
+            multiply = _by_graphs(build, x, targets, bytes_each)
+        return _ritz_values(multiply, parameters, x.shape[2], products)
 
 
 def count_large(values: Tensor) -> Tensor:
@@ -76,43 +93,77 @@ def count_large(values: Tensor) -> Tensor:
     return count.masked_fill(values.isnan().any(1, keepdim=True), torch.nan)
 
 
-def recurrent_weights(network: Network) -> list[Tensor]:
-    """Return the parameters that curvature is taken over: those that carry states over time."""
-    layers = [layer for layer in network.layers if isinstance(layer, Layer)]
-    return [parameter for layer in layers for parameter in layer.recurrent_parameters()]
-
-
-def _ritz_values(
-    graph: Graph, network: Network, task: Task, x: Tensor, targets: Tensor, products: int
-) -> Tensor:
+@contextmanager
+def _requiring_gradients(network: Network) -> Iterator[list[Tensor]]:
+    """Make the recurrent weights require gradients for a while, and yield them."""
     parameters = recurrent_weights(network)
-    lanes, samples = x.shape[0], x.shape[2]
-    shapes = [parameter.shape for parameter in parameters]
-    sizes = [shape[1:].numel() for shape in shapes]
     for parameter in parameters:
         parameter.requires_grad_()
     try:
-        build = partial(graph, network, task, parameters)
-        bytes_each = _bytes_of_a_sample(build, x, targets)
-        chunk = max(1, min(CHUNK_BYTES // bytes_each, samples))
-        parts = [slice(begin, begin + chunk) for begin in range(0, samples, chunk)]
-        kept = KEPT_BYTES // (chunk * bytes_each)
-        graphs = [build(x[:, :, part], targets[:, part]) for part in parts[:kept]]
-
-        def product(vector: Tensor) -> Tensor:
-            pieces = vector.to(x.device, x.dtype).split(sizes, dim=1)
-            v = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
-            total = torch.zeros_like(vector)
-            for index, part in enumerate(parts):
-                multiply = graphs[index] if index < kept else build(x[:, :, part], targets[:, part])
-                results = [result.flatten(1) for result in multiply(v)]
-                total += torch.cat(results, dim=1).to(total)
-            return total / samples
-
-        return ritz_values(product, lanes, sum(sizes), products)
+        yield parameters
     finally:
         for parameter in parameters:
             parameter.requires_grad_(False)
+
+
+def _ritz_values(
+    multiply: Product, parameters: Sequence[Tensor], samples: int, products: int
+) -> Tensor:
+    """Return Ritz values of a mean over samples, whose sum ``multiply`` knows."""
+    shapes = [parameter.shape for parameter in parameters]
+    sizes = [shape[1:].numel() for shape in shapes]
+
+    def product(vector: Tensor) -> Tensor:
+        pieces = vector.to(parameters[0]).split(sizes, dim=1)
+        v = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+        total = torch.cat([result.flatten(1) for result in multiply(v)], dim=1)
+        return total.to(vector) / samples
+
+    return ritz_values(product, parameters[0].shape[0], sum(sizes), products)
+
+
+def _by_graphs(
+    build: Callable[[Tensor, Tensor], Product], x: Tensor, targets: Tensor, bytes_each: int
+) -> Product:
+    """Return products that differentiate the graphs of chunks of samples, as many as are kept."""
+    chunk = max(1, min(CHUNK_BYTES // bytes_each, x.shape[2]))
+    parts = [slice(begin, begin + chunk) for begin in range(0, x.shape[2], chunk)]
+    kept = KEPT_BYTES // (chunk * bytes_each)
+    graphs = [build(x[:, :, part], targets[:, part]) for part in parts[:kept]]
+
+    def multiply(v: Sequence[Tensor]) -> Sequence[Tensor]:
+        totals = [torch.zeros_like(piece, dtype=torch.float64) for piece in v]
+        for index, part in enumerate(parts):
+            graph = graphs[index] if index < kept else build(x[:, :, part], targets[:, part])
+            for total, result in zip(totals, graph(v), strict=True):
+                total += result
+        return totals
+
+    return multiply
+
+
+def _by_jacobians(
+    network: Network, task: Task, x: Tensor, targets: Tensor, bytes_each: int
+) -> Product:
+    """Return products with J^T H J from the Jacobians of all samples."""
+    at_once = max(1, min(LANES, CHUNK_BYTES // bytes_each))
+    at, jacobians = output_jacobians(network, x, task.first_output, at_once)
+    sizes = [weight[0].numel() for weight in recurrent_weights(network)]
+    flat = jacobians.flatten(1, 2)
+    with torch.enable_grad():
+        at.requires_grad_()
+        slope = grad(task.losses(at, targets).sum(), at, create_graph=True)
+
+    def multiply(v: Sequence[Tensor]) -> Sequence[Tensor]:
+        vector = torch.cat([piece.flatten(1) for piece in v], dim=1)
+        lanes, steps, samples, outputs = at.shape
+        along = torch.bmm(flat, vector.unsqueeze(2)).view(lanes, samples, steps, outputs)
+        (curved,) = _product(slope, [at], [along.transpose(1, 2)])
+        rows = curved.transpose(1, 2).flatten(1).unsqueeze(1)
+        pieces: Sequence[Tensor] = torch.bmm(rows, flat).squeeze(1).split(sizes, dim=1)
+        return pieces
+
+    return multiply
 
 
 def _hessian_product(

@@ -11,6 +11,7 @@ from trainables.architectures.layer import Layer
 from trainables.architectures.network import Network
 from trainables.diagnostics import curvature
 from trainables.diagnostics.gradients import gradient_norms
+from trainables.diagnostics.lanes import of_lanes
 from trainables.diagnostics.lyapunov import SEQUENCES, lyapunov_exponents
 from trainables.diagnostics.measured import NETWORK, Measured, Quantity, Settings
 from trainables.tasks import Batch, Task
@@ -93,7 +94,7 @@ def diagnose(
     if settings.hessian:
         x = inputs.to(dtype).expand(network.lanes, -1, -1, -1)
         # One lane after the other: the graphs that are kept then cover as many samples as they can.
-        alone = {lane: one_lane(copied, lane) for lane in lanes}
+        alone = {lane: of_lanes(copied, [lane]) for lane in lanes}
         for function, eigenvalues, large in CURVATURES:
             begin = time.perf_counter()
             values = torch.empty(network.lanes, 0, dtype=torch.float64)
@@ -108,22 +109,3 @@ def diagnose(
             record(eigenvalues, [values], size, seconds, first_layer=NETWORK)
             record(large, [curvature.count_large(values)], size, 0.0, first_layer=NETWORK)
     return measured
-
-
-def one_lane(network: Network, lane: int) -> Network:
-    """Return a network of one lane that computes what a lane of another network computes.
-
-    Args:
-        network: the other network.
-        lane: number of its lane.
-    """
-    alone = copy.deepcopy(network)
-    for module in alone.modules():
-        for parameter in module.parameters(recurse=False):
-            parameter.data = parameter.data[lane : lane + 1].clone()
-        for name, constant in list(module.named_buffers(recurse=False)):
-            if constant.shape[:1] == (network.lanes,):
-                setattr(module, name, constant[lane : lane + 1].clone())
-        if isinstance(module, (Layer, Network)):
-            module.lanes = 1
-    return alone

@@ -6,7 +6,7 @@ import torch
 
 from tests.support.networks import CASES, configuration
 from trainables.architectures import ARCHITECTURES, build
-from trainables.diagnostics import curvature
+from trainables.diagnostics import curvature, jacobians
 from trainables.tasks import make
 
 TASKS = {
@@ -139,6 +139,39 @@ def test_chunks_and_graphs_that_are_built_anew_change_nothing(monkeypatch):
     parts = curvature.hessian(*arguments, 6), curvature.gauss_newton(*arguments, 6)
     for one, other in zip(parts, whole, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_jacobians_of_outputs_give_the_products_that_graphs_give(monkeypatch, name, kind):
+    arguments = problem(name, {}, kind, depth=ARCHITECTURES[name].minimal_depth)
+    by_graphs = curvature.gauss_newton(*arguments, products=6)
+    monkeypatch.setattr(curvature, "PRODUCTS_OF_A_ROW", 0)
+    monkeypatch.setattr(curvature, "_bytes_of_a_sample", lambda *_: 1 << 20)
+    monkeypatch.setattr(curvature, "LANES", 3)  # does not divide the samples of two lanes
+    monkeypatch.setattr(curvature, "_by_graphs", None)
+    by_jacobians = curvature.gauss_newton(*arguments, products=6)
+    torch.testing.assert_close(by_jacobians, by_graphs, rtol=1e-9, atol=1e-9)
+    assert not any(parameter.requires_grad for parameter in arguments[0].parameters())
+
+
+def test_few_outputs_of_long_sequences_are_multiplied_by_their_jacobians(monkeypatch):
+    called = []
+
+    def note(*arguments):
+        called.append(None)
+        return jacobians.output_jacobians(*arguments)
+
+    monkeypatch.setattr(curvature, "output_jacobians", note)
+    for length, products, expected in ((100, 2, 1), (100, 1, 0), (3, 4, 0)):
+        task = make("adding", {"length": length})
+        network = build("wcrnn", inputs=task.inputs, outputs=1, hidden=20)
+        network.initialize([{}], [torch.Generator().manual_seed(0)])
+        held_out = task.held_out("evaluation", seed=0)
+        x, targets = held_out.inputs[:, :, :SAMPLES], held_out.targets[:, :SAMPLES]
+        called.clear()
+        curvature.gauss_newton(network.requires_grad_(False), task, x, targets, products)
+        assert len(called) == expected, (length, products)
 
 
 def test_ritz_values_lie_between_the_eigenvalues_and_are_counted():

@@ -14,7 +14,7 @@ from tests.support.networks import (
 )
 from trainables.architectures import build
 from trainables.diagnostics import NETWORK, Settings, diagnose
-from trainables.diagnostics.diagnosis import one_lane
+from trainables.diagnostics.lanes import of_lanes
 from trainables.tasks import make
 
 ALL = Settings(lyapunov=True, gradients=True, hessian=3, samples=6)
@@ -99,7 +99,7 @@ def test_a_lane_alone_computes_what_it_computes_beside_others(name, options, dep
     x = noise(2, 5, 3, INPUTS)
     outputs, _ = both(x)  # what a layer remembers of its lanes must not stay
     for lane in range(2):
-        alone = one_lane(both, lane)
+        alone = of_lanes(both, [lane])
         assert alone.parameter_count() == both.parameter_count()
         torch.testing.assert_close(alone(x[lane : lane + 1])[0], outputs[lane : lane + 1])
     torch.testing.assert_close(both(x)[0], outputs, rtol=0, atol=0)
