@@ -29,8 +29,9 @@ def test_exponents_take_jacobians_and_qr_decompositions():
 
 
 def test_curvature_grows_with_products():
-    first, second = (count(hessian=products, samples=7) for products in (1, 2))
+    first, second, third = (count(hessian=products, samples=7) for products in (1, 2, 3))
     assert second - first == 2 * (6 + 4) * FORWARD * 7
+    assert third - second == 2 * 6 * FORWARD * 7  # one output's Jacobians take two products' time
     assert count(hessian=0) == 0
 
 
