@@ -34,9 +34,11 @@ def output_jacobians(
         Outputs ``[lanes, time - first_output, samples, outputs]``, and Jacobians ``[lanes, samples,
         rows, weights]`` with a row for each time step and output, the outputs of a step together.
     """
-    lanes, _, samples, _ = x.shape
+    lanes, time, samples, _ = x.shape
+    rows = (time - first_output) * network.readout_bias.shape[1]
+    weights_each = sum(weight[0].numel() for weight in recurrent_weights(network))
+    jacobians, outputs = x.new_empty(lanes * samples, rows, weights_each), []
     pairs = [(lane, sample) for lane in range(lanes) for sample in range(samples)]
-    outputs, jacobians = [], []
     for begin in range(0, len(pairs), at_once):
         of_lane, of_sample = map(list, zip(*pairs[begin : begin + at_once], strict=True))
         copies = of_lanes(network, of_lane)
@@ -44,11 +46,11 @@ def output_jacobians(
         with torch.enable_grad():
             out, _ = copies(x[of_lane, :, of_sample].unsqueeze(2), first_output=first_output)
         flat = out.flatten(1)
-        rows = [_gradients(flat[:, row].sum(), weights) for row in range(flat.shape[1])]
         outputs.append(out.detach().squeeze(2))
-        jacobians.append(torch.stack(rows, dim=1))
+        for row in range(rows):
+            jacobians[begin : begin + at_once, row] = _gradients(flat[:, row].sum(), weights)
     by_sample = torch.cat(outputs).unflatten(0, (lanes, samples)).transpose(1, 2)
-    return by_sample, torch.cat(jacobians).unflatten(0, (lanes, samples))
+    return by_sample, jacobians.unflatten(0, (lanes, samples))
 
 
 def _gradients(total: Tensor, weights: Sequence[Tensor]) -> Tensor:
