@@ -11,8 +11,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-# Python compiles a module when it is first imported: all at once would take the longest part of this.
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 # Slow tests mostly wait, for Ray to start and for processes to end: more of them than cores.
 SLOW_AT_ONCE ?= $(shell $(BIN)/python -c 'import os; print(len(os.sched_getaffinity(0)) * 2 - 1)')
 
