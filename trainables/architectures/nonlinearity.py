@@ -117,16 +117,20 @@ class Nonlinearity:
             out = torch.where(self._relu, s.sign(), out, out=out)
         return out if isinstance(self.scale, float) and self.scale == 1 else out.div_(self.scale)
 
-    def curvature_by_value(self, s: Tensor) -> Tensor:
-        """Return the derivative of :meth:`slope_by_value` by the value of s.
+    def curvature_by_value(self, s: Tensor, out: Tensor) -> Tensor:
+        """Compute the derivative of :meth:`slope_by_value` by the value of s.
 
         Args:
             s: values of s, ``[lanes, batch, n]``.
+            out: memory of the same shape that is overwritten.
+
+        Returns:
+            ``out``, with the derivatives.
         """
         if self._kind in ("identity", "relu"):
-            return torch.zeros_like(s)
-        curvature = s * (-2 / self.scale)
-        return curvature if self._relu is None else curvature.masked_fill(self._relu, 0)
+            return out.zero_()
+        torch.mul(s, -2 / self.scale, out=out)
+        return out if self._relu is None else out.masked_fill_(self._relu, 0)
 
     @property
     def is_compiled(self) -> bool:

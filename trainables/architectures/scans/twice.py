@@ -159,27 +159,30 @@ class _Backward(torch.autograd.Function):
             all_g, ctx.results = torch.empty_like(values), None
             ctx.save_for_backward(before, values, weight, all_g)
         all_d = torch.empty_like(values) if needs_d else None
-        d = torch.empty_like(g)
+        of_p, slope = torch.empty_like(g), torch.empty_like(g)
+        gain = g.new_ones(()) if gamma is None else gamma
         for t in range(time - 1, -1, -1):
             if of_outputs is not None and t >= ctx.first:
                 g += of_outputs[:, t - ctx.first]
             if all_g is not None:
                 all_g[:, t] = g
-            phi.slope_by_value(values[:, t], out=d)
             if of_values is None:
-                d *= g
-                if gamma is not None:
-                    d *= gamma
+                torch.mul(g, gain, out=of_p)
             else:
-                d *= of_values[:, t] + (g if gamma is None else gamma * g)
+                torch.addcmul(of_values[:, t], g, gain, out=of_p)
+            d = torch.mul(phi.slope_by_value(values[:, t], out=slope), of_p, out=of_p)
             if all_d is not None:
                 all_d[:, t] = d
-            if carry is None:
+            if carry is not None:
+                if of_before is None:
+                    g *= carry
+                else:
+                    torch.addcmul(of_before[:, t], g, carry, out=g)
+                g.baddbmm_(d, transposed)
+            elif of_before is None:
                 torch.bmm(d, transposed, out=g)
             else:
-                g.mul_(carry).baddbmm_(d, transposed)
-            if of_before is not None:
-                g += of_before[:, t]
+                torch.baddbmm(of_before[:, t], d, transposed, out=g)
             dw.baddbmm_(before[:, t].mT, d)
         return all_d, g, dw
 
@@ -193,6 +196,9 @@ class _Backward(torch.autograd.Function):
         phi, carry, gamma = ctx.phi, ctx.carry, ctx.gamma
         a = torch.zeros_like(values[:, 0]) if of_g is None else of_g.clone()
         b, d, slope = torch.empty_like(a), torch.empty_like(a), torch.empty_like(a)
+        # The recurrence takes gamma b_t alone: the weights that b_t is made of are multiplied.
+        gain = a.new_ones(()) if gamma is None else gamma
+        weight, of_dw = weight * gain, None if of_dw is None else of_dw * gain
         of_before = of_values = of_weight = of_outputs = None
         if ctx.needs_input_grad[2]:
             of_outputs = torch.empty_like(values[:, ctx.first :])
@@ -204,26 +210,25 @@ class _Backward(torch.autograd.Function):
         for t in range(values.shape[1]):
             torch.bmm(a, weight, out=b)
             if of_d is not None:
-                b += of_d[:, t]
+                b.addcmul_(of_d[:, t], gain)
             if of_dw is not None:
                 b.baddbmm_(before[:, t], of_dw)
-            if gamma is not None:
-                b *= gamma
             phi.slope_by_value(values[:, t], out=slope)
             if all_g is not None and of_values is not None and of_weight is not None:
                 torch.mul(slope, all_g[:, t], out=d)
-                if gamma is not None:
-                    d *= gamma
                 if of_before is not None and of_dw is not None:
                     torch.bmm(d, of_dw.mT, out=of_before[:, t])
-                torch.mul(b, all_g[:, t], out=of_values[:, t])
-                of_values[:, t] *= phi.curvature_by_value(values[:, t])
                 of_weight.baddbmm_(a.mT, d)
+                torch.mul(b, all_g[:, t], out=of_values[:, t])
             if carry is None:
                 torch.mul(slope, b, out=a)
             else:
                 a.mul_(carry).addcmul_(slope, b)
             if of_outputs is not None and t >= ctx.first:
                 of_outputs[:, t - ctx.first] = a
+            if of_values is not None:
+                of_values[:, t] *= phi.curvature_by_value(values[:, t], out=d)
+        if of_weight is not None:
+            of_weight *= gain
         constants = (None,) * 5
         return None, None, of_outputs, of_before, of_values, of_weight, *constants
