@@ -22,7 +22,7 @@ from orchestrator.views.study.study import StudiedCell, Study
 from orchestrator.views.tables.capacity import papers_bits
 from orchestrator.views.tables.table import Table, number, with_limits
 
-RELU, STEPS = "relu", "unrolled steps"
+RELU, TANH, STEPS = "relu", "tanh", "unrolled steps"
 BEST_WITH_TANH = "best with tanh"
 _PLACE = ["effect", "task", "depth", "budget", "architecture"]
 _VALUES = [
@@ -35,17 +35,17 @@ def capacity_effects(study: Study) -> Table:
     """Tabulate pairs of cells of perceptron_capacity that differ in one option, by bits per
     parameter.
 
-    ReLU (capacity paper, Figure 2a) has two kinds of pairs: an architecture with the option
-    ``nonlinearity: relu`` against the same with ``tanh``; and, in a cell whose search chooses the
-    nonlinearity, the best trial with ReLU against the best of all trials, as in the paper, and
-    against the best trial with tanh. Unrolled
+    ReLU (capacity paper, Figure 2a) has two kinds of pairs: an architecture with ReLU alone against
+    the same with tanh alone (each by its option ``nonlinearity``, or because the sweep fixes the
+    hyperparameter); and, in a cell whose search chooses the nonlinearity, the best trial with ReLU
+    against the best of all trials, as in the paper, and against the best trial with tanh. Unrolled
     steps (Figure 2b): every length of the task against the shortest. Limits of the ratio are the
     middle 95 % over random halves of the trials of both cells, or of both kinds of trials. A
     comparison with the best of all trials has none.
     """
     cells = [cell for cell in study.cells if is_capacity(cell)]
     rows = [
-        *_among_trials(study, [cell for cell in cells if _searches_nonlinearity(cell)]),
+        *_among_trials(study, [cell for cell in cells if len(_nonlinearities(cell)) > 1]),
         *_by_option(study, cells),
         *_by_length(study, cells),
     ]
@@ -67,9 +67,11 @@ def capacity_effects(study: Study) -> Table:
     )
 
 
-def _searches_nonlinearity(cell: StudiedCell) -> bool:
-    domain = str(cell.record["space"].get("nonlinearity", ""))
-    return "relu" in domain and "tanh" in domain
+def _nonlinearities(cell: StudiedCell) -> list[str]:
+    """Return which of ReLU and tanh the networks of a cell may have, by option or by search."""
+    of_search = cell.record["space"].get("nonlinearity", "")
+    domain = cell.record["architecture"]["options"].get("nonlinearity", of_search)
+    return [name for name in (RELU, TANH) if name in domain]
 
 
 def _among_trials(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
@@ -81,7 +83,7 @@ def _among_trials(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[s
         trials = study.details(columns, [cell.id])
         completed = trials[trials["outcome"] == "completed"].dropna(subset="objective")
         ranked = completed.sort_values(["objective", "index"], kind="stable")
-        relu, tanh = (_best_with(ranked, name, cell.id) for name in (RELU, "tanh"))
+        relu, tanh = (_best_with(ranked, name, cell.id) for name in (RELU, TANH))
         of_all = replace(relu, resampled=np.full(RESAMPLES, np.nan))  # the same trials are in both
         names = ("best of all", "best with relu")
         yield _row(study, RELU, cell, cell, names, search(study, cell), of_all)
@@ -102,17 +104,17 @@ def _best_with(ranked: pd.DataFrame, nonlinearity: str, cell: str) -> Search:
 
 
 def _by_option(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each pair of cells: the option ``relu`` against ``tanh``."""
+    """Yield a row for each pair of cells: with ReLU alone against with tanh alone."""
     pairs: dict[tuple[Any, ...], dict[str, StudiedCell]] = defaultdict(dict)
     for cell in cells:
         architecture = cell.record["architecture"]
-        options = dict(architecture["options"])
-        nonlinearity = options.pop("nonlinearity", None)
-        shared = json.dumps([architecture["name"], options], sort_keys=True)
-        pairs[cell.task, cell.depth, cell.budget, shared][str(nonlinearity)] = cell
+        others = {k: v for k, v in architecture["options"].items() if k != "nonlinearity"}
+        shared = json.dumps([architecture["name"], others], sort_keys=True)
+        if len(names := _nonlinearities(cell)) == 1:
+            pairs[cell.task, cell.depth, cell.budget, shared][names[0]] = cell
     for pair in pairs.values():
-        if {"tanh", "relu"} <= pair.keys():
-            yield _of_cells(study, RELU, pair["tanh"], pair["relu"], ("tanh", "relu"))
+        if {TANH, RELU} <= pair.keys():
+            yield _of_cells(study, RELU, pair[TANH], pair[RELU], (TANH, RELU))
 
 
 def _by_length(study: Study, cells: Sequence[StudiedCell]) -> Iterator[dict[str, Any]]:

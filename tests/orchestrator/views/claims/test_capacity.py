@@ -188,9 +188,9 @@ def test_c4_needs_three_numbers_of_steps(tmp_path):
 @pytest.mark.parametrize(
     ("verdict", "samples", "budgets"),
     [
-        (TRUE, 1.1, [1000, 3000]),
-        (OPEN, 1.6, [1000, 3000]),  # a search of 12 trials
-        (OPEN, 1.1, [1000]),  # two cells
+        (TRUE, 1.1, [1000, 3000, 10_000]),
+        (OPEN, 1.6, [1000, 3000, 10_000]),  # a search of 12 trials
+        (OPEN, 1.1, [1000, 3000]),  # two cells of each architecture
     ],
 )
 def test_c9_is_about_the_number_of_samples(tmp_path, verdict, samples, budgets):
@@ -202,7 +202,7 @@ def test_c9_is_about_the_number_of_samples(tmp_path, verdict, samples, budgets):
     )
     finding = found(study, "capacity_C9", "capacity")
     assert finding.verdict is verdict
-    assert finding.parts[0].part.estimate.value == pytest.approx(samples)
+    assert [part.part.estimate.value for part in finding.parts] == pytest.approx([samples] * 2)
 
 
 def test_c9_of_a_search_as_long_as_the_papers_is_contradicted(tmp_path):

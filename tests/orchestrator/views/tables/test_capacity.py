@@ -269,12 +269,14 @@ def test_a_search_of_one_nonlinearity_has_no_row_for_relu(tmp_path):
     assert capacity_effects(folder.study).tidy.empty
 
 
-def test_relu_as_an_option_is_compared_with_tanh_and_has_its_published_bits(tmp_path):
+@pytest.mark.parametrize("by_search", [False, True])
+def test_relu_as_an_option_is_compared_with_tanh_and_has_its_published_bits(tmp_path, by_search):
     rates = {"relu": 3.0, "tanh": 4.0}
     chance = np.random.default_rng(0)
+    of_tanh = {} if by_search else {"nonlinearity": "tanh"}
 
     def ends(cell):
-        rate = rates[cell.architecture.options["nonlinearity"]]
+        rate = rates[cell.architecture.options.get("nonlinearity", "tanh")]
         spread = chance.uniform(0.9, 1, LEAST_TRIALS)
         spread[0] = 1
         return [stored(rate * s * cell.parameters, cell.parameters) for s in spread]
@@ -283,10 +285,11 @@ def test_relu_as_an_option_is_compared_with_tanh_and_has_its_published_bits(tmp_
         tmp_path,
         ends,
         architectures=[
-            {"name": name, "options": {"nonlinearity": s}}
+            {"name": name, "options": options}
             for name in ("rnn", "gru")
-            for s in ("relu", "tanh")
+            for options in ({"nonlinearity": "relu"}, of_tanh)
         ],
+        search={"samples": 20, "space": {"nonlinearity": "tanh"} if by_search else {}},
         tasks=["perceptron_capacity"],
         budgets=[3000],
         depths=[1, 2],
@@ -297,7 +300,7 @@ def test_relu_as_an_option_is_compared_with_tanh_and_has_its_published_bits(tmp_
     assert [*tidy["difference"]] == pytest.approx([-1.0] * 4)
     assert ((tidy["low"] < 0.75) & (tidy["high"] > 0.75)).all()
     published = tidy.set_index(["architecture", "depth"])["published_with"]
-    assert published["rnn(nonlinearity=tanh)", 1] == 3.5
+    assert published["rnn" if by_search else "rnn(nonlinearity=tanh)", 1] == 3.5
     assert published.notna().sum() == 1  # bits are published for rnn and ugrnn with one layer
 
 
