@@ -49,7 +49,9 @@ setup: .venv/for-development
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "$(PYTHON) comes without venv: install it (Debian and Ubuntu: apt install python3-venv)"; exit 2; }
 	@echo "Setting up .venv (once; takes a minute or two)"
 	$(PYTHON) -m venv .venv
-	$(INSTALL) -e .
+	$(INSTALL) --no-compile -e .
+	@# pip would compile on one core. A few files that packages carry are for other versions of Python.
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null 2>&1 || true
 	@touch $@
 
 clean:
