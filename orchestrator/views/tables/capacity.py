@@ -28,7 +28,7 @@ def capacity(study: Study) -> Table:
     completed trial, which is chosen by the same on the validation set. Bits per parameter are the
     stored bits over the parameter count, with the middle 95 % over random halves of the trials. The
     number of samples is the one that the search chose, which the paper found only slightly larger
-    than the number of stored bits.
+    than the number of stored bits; ``most_samples`` is the largest among all completed trials.
     """
     columns = [*CELL, "unrolled_steps", "hidden", "parameters", "sweep", "trial", *_STORED]
     columns += ["networks", *_PUBLISHED, "completed", "infeasible", "stopped", "errored"]
@@ -72,7 +72,7 @@ def _mean_of_papers(tidy: pd.DataFrame) -> list[str]:
 
 _STORED = [
     *("bits", "bits_per_parameter", "bits_per_parameter_low", "bits_per_parameter_high"),
-    *("samples", "samples_per_parameter", "samples_per_bit"),
+    *("samples", "samples_per_parameter", "samples_per_bit", "most_samples"),
 ]
 _PUBLISHED = ["published_low", "published_high", "published_about"]
 
@@ -91,8 +91,9 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
     if best is None:
         return row
     bits = best["evaluation_metric"]
-    further = json.loads(best["further"]) if isinstance(best["further"], str) else {}
-    samples = further.get("samples", np.nan)
+    samples = _samples(best["further"])
+    trials = study.details(["outcome", "further"], [cell.id])
+    completed = trials.loc[trials["outcome"] == "completed", "further"]
     low, high = interval(search(study, cell).resampled / cell.parameters)
     return row | {
         "sweep": best["sweep"],
@@ -104,8 +105,14 @@ def _row(study: Study, cell: StudiedCell) -> dict[str, Any]:
         "samples": samples,
         "samples_per_parameter": samples / cell.parameters,
         "samples_per_bit": samples / bits if bits > 0 else np.nan,
+        "most_samples": completed.map(_samples).max(),
         "networks": int(pd.notna(best["lane_evaluation_metrics"]).sum()),
     }
+
+
+def _samples(further: Any) -> float:
+    """Return the number of samples in a trial's column ``further``; nan where it has none."""
+    return float(json.loads(further).get("samples", np.nan)) if isinstance(further, str) else np.nan
 
 
 def published_bits(study: Study, cell: StudiedCell) -> dict[str, float]:

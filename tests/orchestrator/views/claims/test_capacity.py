@@ -15,13 +15,18 @@ BITS = dict(zip(("rnn", "ugrnn", "gru", "lstm", "intersection", "irnn"), range(9
 PERCEPTRON = {"name": "perceptron_capacity", "options": {}}
 
 
-def storing(bits, trials=12, spread=0.01, samples=1.1):
-    """Return ends of cells that store ``bits(cell)`` bits per parameter."""
+def storing(bits, trials=12, spread=0.01, samples=1.1, others=1.8):
+    """Return ends of cells that store ``bits(cell)`` bits per parameter.
+
+    The best trial of a cell had ``samples`` for each bit that it stored, the others ``others``.
+    """
 
     def ends(cell):
-        for factor in scattered(cell, trials, spread, better=1):
+        factors = [*scattered(cell, trials, spread, better=1)]
+        for factor in factors:
             stored = bits(cell) * factor * cell.parameters
-            further = json.dumps({"samples": samples * stored})
+            had = samples if factor == max(factors) else others
+            further = json.dumps({"samples": had * stored})
             yield end(
                 "completed",
                 0.3,
@@ -203,6 +208,21 @@ def test_c9_is_about_the_number_of_samples(tmp_path, verdict, samples, budgets):
     finding = found(study, "capacity_C9", "capacity")
     assert finding.verdict is verdict
     assert [part.part.estimate.value for part in finding.parts] == pytest.approx([samples] * 2)
+
+
+def test_c9_says_nothing_of_a_search_that_could_not_have_chosen_more_samples(tmp_path):
+    short = storing(lambda cell: 5.0, samples=1.1, others=1.2)
+    free = storing(lambda cell: 5.0, samples=1.1)
+    study = capacity_sweep(
+        tmp_path,
+        lambda cell: (short if cell.architecture.name == "rnn" else free)(cell),
+        architectures=["rnn", "gru"],
+    )
+    finding = found(study, "capacity_C9", "capacity")
+    assert finding.verdict is OPEN
+    assert [part.part.quantity.split(", ")[1] for part in finding.parts] == ["gru"]
+    assert finding.parts[0].verdict is TRUE
+    assert "larger sets of samples for the rnn" in finding.would_decide
 
 
 def test_c9_of_a_search_as_long_as_the_papers_is_contradicted(tmp_path):

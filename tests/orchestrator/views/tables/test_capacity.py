@@ -23,11 +23,13 @@ BEST = """
     select task, depth, budget, architecture, trial, evaluation_metric,
         evaluation_metric / parameters, cast(further->>'samples' as double),
         cast(further->>'samples' as double) / evaluation_metric, hidden, parameters,
-        list_aggregate(lane_evaluation_metrics, 'count')
+        list_aggregate(lane_evaluation_metrics, 'count'),
+        (select max(cast(further->>'samples' as double)) from trials
+            where trials.cell = best.cell and outcome = 'completed')
     from best order by task, depth, budget, architecture
 """
 COLUMNS = ["task", "depth", "budget", "architecture", "trial", "bits", "bits_per_parameter"]
-COLUMNS += ["samples", "samples_per_bit", "hidden", "parameters", "networks"]
+COLUMNS += ["samples", "samples_per_bit", "hidden", "parameters", "networks", "most_samples"]
 
 
 def stored(bits, parameters, samples=None, **others):
