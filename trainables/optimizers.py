@@ -80,11 +80,11 @@ class Optimizer:
         self._decay2 = column([decay or 0.0 for decay in decays2])
         self._adam = column([float(kind == "adam") for kind in kinds]).bool()
         self._adaptive = column([float(decay is not None) for decay in decays2]).bool()
+        self._any_plain = None in decays2
         # Numbers up to this one can be squared. A square that overflows would freeze its parameter
         # for ever, so it must not where clipping does not prevent it.
         self._ordinary = torch.finfo(parameters.dtype).max ** 0.5 / 2
         self._squared = self._adaptive & (self._clip_norm > self._ordinary)
-        self._any_adaptive = bool(self._adaptive.any())
         self._share = (1 - self._decay).to(parameters.dtype)
         self._share2 = torch.where(self._adaptive, 1 - self._decay2, 0.0).to(parameters.dtype)
         self._block, self._constants = -1, self._share
@@ -127,10 +127,10 @@ class Optimizer:
         """
         w = self._parameters
         self._mean.lerp_(g, self._share)
-        if not self._any_adaptive:
-            w.addcmul_(self._mean, rate, value=-1)
-            return
-        self._square.lerp_(g.mul_(g), self._share2)
+        squares = g.mul_(g)
+        if self._any_plain:  # an infinite square times zero would be no number
+            squares.masked_fill_(~self._adaptive, 0.0)
+        self._square.lerp_(squares, self._share2)
         root = torch.sqrt(self._square, out=g)
         w.addcdiv_(self._mean, root.mul_(slope).add_(offset), value=-1)
 
@@ -188,7 +188,7 @@ class Optimizer:
         A moment that no lane uses is left out, so that checkpoints stay small.
         """
         mean = {"mean": self._mean} if bool((self._decay > 0).any()) else {}
-        return mean | ({"square": self._square} if self._any_adaptive else {})
+        return mean | ({"square": self._square} if bool(self._adaptive.any()) else {})
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restore the moments that :meth:`state_dict` returned."""

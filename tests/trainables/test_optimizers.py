@@ -193,6 +193,7 @@ FLOATS = st.builds(
     logit=st.floats(1, 7),
 )
 @example([-1e29, -1e-13], 1, "adam", 1e9, 2.0)
+@example([-1e20], 1, "sgd", UNCLIPPED, 1.0)
 @settings(max_examples=300, deadline=None)
 def test_an_update_is_that_of_float64_whatever_the_size_of_the_gradient(
     gradients, repeated, kind, clip_norm, logit
@@ -203,7 +204,10 @@ def test_an_update_is_that_of_float64_whatever_the_size_of_the_gradient(
     gradient = torch.tensor(gradients).repeat(repeated)
     ordinary = torch.linspace(-2, 3, len(gradient))
     matrix = torch.zeros(2, len(gradient))
+    beside = Optimizer([lane, constants("adam")], matrix.clone(), 1)
+    beside.step(torch.stack([gradient, ordinary]), 0)
     updated = Optimizer([lane, lane], matrix, 1).step(torch.stack([gradient, ordinary]), 0)
+    assert torch.equal(beside._parameters[0], matrix[0])
     alone = torch.zeros(1, len(gradient))
     Optimizer([lane], alone, 1).step(ordinary[None].clone(), 0)
     assert torch.equal(matrix[1], alone[0])

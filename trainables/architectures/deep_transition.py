@@ -15,7 +15,7 @@ from trainables import space
 from trainables.architectures import initialization
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State, parameter_list
-from trainables.architectures.products import affine
+from trainables.architectures.products import affine, product
 from trainables.architectures.vanilla import SearchedNonlinearity
 from trainables.registry import require_at_least
 from trainables.space import Configuration, Space
@@ -127,9 +127,9 @@ class DeepTransition(Cell):
         return list(zip(self.transition_weights, biases, strict=True))
 
     def _transition(self, u: Tensor, h: Tensor, upper: list[tuple[Tensor, Tensor]]) -> Tensor:
-        g = self.s(torch.baddbmm(u, h, self.recurrent_weight))
+        g = self.s(product(h, self.recurrent_weight, u))
         for weight, bias in upper:
-            g = self.s(torch.baddbmm(bias, g, weight))
+            g = self.s(product(g, weight, bias))
         return g
 
 
@@ -179,9 +179,9 @@ class DeepTransitionShortcut(DeepTransition):
         return [(torch.cat([weight, shortcut], dim=1), bias) for (weight, bias), shortcut in pairs]
 
     def _transition(self, u: Tensor, h: Tensor, upper: list[tuple[Tensor, Tensor]]) -> Tensor:
-        g = self.s(torch.baddbmm(u, h, self.recurrent_weight))
+        g = self.s(product(h, self.recurrent_weight, u))
         for weight, bias in upper:
-            g = self.s(torch.baddbmm(bias, torch.cat([g, h], dim=-1), weight))
+            g = self.s(product(torch.cat([g, h], dim=-1), weight, bias))
         return g
 
 

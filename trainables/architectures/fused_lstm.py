@@ -1,6 +1,7 @@
-"""Run LSTM layers by PyTorch's fused kernel: cuDNN's on a GPU, oneDNN's on a CPU.
+"""Run LSTM layers by PyTorch's fused kernel, which is cuDNN's on a GPU.
 
-One call runs all layers of one lane.
+One call runs all layers of one lane. On a CPU the kernel would be oneDNN's, which is no faster than
+a compiled loop.
 """
 
 from collections.abc import Sequence
@@ -10,27 +11,14 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.derivatives import second_wanted
-from trainables.architectures.products import ONEDNN_IS_FASTER
-
-# Batch size times hidden width from which on the kernel is faster for several lanes. Every lane
-# needs a call of its own, a quarter of a millisecond, whereas one loop over time runs all lanes.
-LARGE = 1024
 
 
-def pays(x: Tensor, hidden: int) -> bool:
-    """Return whether the fused kernel is available and faster than a loop over time.
+def pays(x: Tensor) -> bool:
+    """Return whether the fused kernel is faster than a loop over time, for inputs on the device.
 
     It has no second derivative.
-
-    Where oneDNN is not the fastest library of the processor, a compiled loop is faster.
-
-    Args:
-        x: inputs ``[lanes, time, batch, inputs]``.
-        hidden: hidden width.
     """
-    lanes, _, batch, _ = x.shape
-    available = x.is_cuda or (x.dtype == torch.float32 and ONEDNN_IS_FASTER)
-    return available and not second_wanted() and (lanes == 1 or batch * hidden >= LARGE)
+    return x.is_cuda and not second_wanted()
 
 
 def lstm(

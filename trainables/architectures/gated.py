@@ -15,6 +15,7 @@ from torch import Tensor
 from trainables.architectures import fused_lstm, initialization
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import StackOptions, State
+from trainables.architectures.products import product
 from trainables.registry import require_finite
 from trainables.space import Configuration, Space
 
@@ -151,7 +152,7 @@ class LSTM(GatedCell):
         cls, layers: Sequence[Self], x: Tensor, states: Sequence[State] | None, first: int
     ) -> tuple[Tensor, list[State]] | None:
         all_tanh = all(layer.nonlinearity().is_tanh for layer in layers)
-        if not (all_tanh and fused_lstm.pays(x, layers[0].hidden)):
+        if not (all_tanh and fused_lstm.pays(x)):
             return super().run_all(layers, x, states, first)
         if states is None:
             start = torch.stack([layer.initial_state for layer in layers])
@@ -217,7 +218,7 @@ class URLSTM(GatedCell):
     def step(self, u: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         h, c = state
         n = self.hidden
-        z = torch.baddbmm(u, h, self.recurrent_weight)
+        z = product(h, self.recurrent_weight, u)
         f, r, o = torch.sigmoid(z[..., : 3 * n]).chunk(3, dim=-1)
         f2 = f * f
         # g = r (1 - (1 - f)^2) + (1 - r) f^2, where 1 - (1 - f)^2 = 2 f - f^2.

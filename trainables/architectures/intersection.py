@@ -10,7 +10,7 @@ from trainables.architectures import initialization, scans
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import Elementwise, StackOptions, State
 from trainables.architectures.nonlinearity import Nonlinearity
-from trainables.architectures.products import affine
+from trainables.architectures.products import affine, product
 from trainables.space import Configuration
 
 
@@ -82,7 +82,7 @@ class Intersection(Cell):
             scans.Inputs(over_time), h, weight[..., 2 * n :], phi, first=max(first - 1, 0)
         )
         before = states[:, :-1] if first else torch.cat([h.unsqueeze(1), states[:, :-1]], dim=1)
-        recurrent = torch.bmm(before.flatten(1, 2), weight[..., : 2 * n])
+        recurrent = product(before.flatten(1, 2), weight[..., : 2 * n])
         gate, y = (over_depth + recurrent.view(over_depth.shape)).chunk(2, dim=-1)
         y = torch.lerp(Nonlinearity(self.options.s1)(y), x[:, first:], torch.sigmoid(gate))
         return y, (states[:, -1],)

@@ -1,14 +1,18 @@
 """Compute matrix products of each lane with the fastest library of the CPU, MKL or oneDNN.
 
-On a CPU ``torch.bmm`` calls MKL, which reaches half of the speed of AMD processors: 100 GFLOP/s for
+On a CPU PyTorch calls MKL, which reaches half of the speed of AMD processors: 100 GFLOP/s for
 5600 x 300 by 300 x 360 in float32 on one core of an EPYC with AVX-512. PyTorch carries a second
 library, oneDNN, which reaches 225 GFLOP/s there. Its product is
 ``torch.ops.mkldnn._linear_pointwise``, which ``torch.compile`` calls for a linear layer. One call
-takes ten microseconds more, so small products stay with ``torch.bmm``. So do all products that are
-not in float32 on a CPU, and all products on Intel processors, where MKL is faster.
+takes ten microseconds more, so small products stay with MKL. So do all products that are not in
+float32 on a CPU, and all products on Intel processors, where MKL is faster.
+
+On a CPU a lane is the same to the last bit whichever lanes are beside it: which library computes a
+product depends on the shapes of one lane alone, and no function computes several lanes together
+that would compute one lane otherwise.
 """
 
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,6 +20,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from trainables.architectures.derivatives import second_wanted
+from trainables.architectures.nonlinearity import compiles
+from trainables.processor import is_intels
 
 # The product of a lane goes to oneDNN if it has at least this many multiplications.
 LARGE = 1 << 21
@@ -39,16 +45,8 @@ def _find_onednn() -> Any:
     return linear if is_correct else None
 
 
-def _is_intels() -> bool:
-    """Return whether Linux reports an Intel processor."""
-    try:
-        return "GenuineIntel" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-
-
 _LINEAR = _find_onednn()
-ONEDNN_IS_FASTER = _LINEAR is not None and not _is_intels()
+ONEDNN_IS_FASTER = _LINEAR is not None and not is_intels()
 
 
 def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -65,11 +63,34 @@ def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     lanes, time, batch, inputs = x.shape
     flat, bias = x.reshape(lanes, time * batch, inputs), bias.unsqueeze(1)
-    if is_onednns(time * batch, weight) and not second_wanted():
-        product: Tensor = _Affine.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
-    else:
+    if second_wanted() or not _is_lane_by_lane(weight):
         product = torch.baddbmm(bias, flat, weight)
+    else:
+        kind = _Affine if is_onednns(time * batch, weight) else _CompiledAffine
+        product = kind.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
     return product.view(lanes, time, batch, -1)
+
+
+def product(x: Tensor, y: Tensor, added: Tensor | None = None) -> Tensor:
+    """Compute ``x @ y + added`` of each lane; a lane's result does not depend on the others.
+
+    Libraries compute products with a vector on their own and in a batch by different functions,
+    whose last bits differ. So these are computed lane by lane.
+
+    Args:
+        x: left factor ``[lanes, rows, inputs]``.
+        y: right factor ``[lanes, inputs, outputs]``.
+        added: numbers that :func:`torch.baddbmm` can add, ``[lanes, rows or 1, outputs]``; None:
+            zero.
+
+    Returns:
+        The result ``[lanes, rows, outputs]``.
+    """
+    if 1 not in (*x.shape[1:], y.shape[2]) or x.device.type != "cpu":
+        return torch.bmm(x, y) if added is None else torch.baddbmm(added, x, y)
+    if added is None:
+        return torch.stack([torch.mm(*lane) for lane in zip(x, y, strict=True)])
+    return torch.stack([torch.addmm(*lane) for lane in zip(added, x, y, strict=True)])
 
 
 def add_products(total: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -92,6 +113,47 @@ def add_products(total: Tensor, x: Tensor, y: Tensor) -> Tensor:
             else:
                 sums += _onednn(y_lane.mT, x_lane).mT
     return total
+
+
+def _is_lane_by_lane(weight: Tensor) -> bool:
+    """Return whether each lane is computed on its own, as the compiled loops do.
+
+    One product of several lanes, ``torch.baddbmm``, may differ in the last bits from that of a lane
+    alone.
+    """
+    numbers = (torch.float32, torch.float64)
+    return weight.device.type == "cpu" and weight.dtype in numbers and compiles()
+
+
+class _CompiledAffine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        from trainables.architectures.scans.compiled import affine
+
+        # A stride of zero says that all lanes share their inputs.
+        x = (x if x.stride(0) else x[:1]).contiguous()
+        weight = weight.contiguous()
+        out = x.new_empty(len(weight), x.shape[1], weight.shape[2])
+        affine.forward(*_arrays(x, weight, bias.squeeze(1).contiguous(), out))
+        ctx.save_for_backward(x, weight)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        from trainables.architectures.scans.compiled import affine
+
+        x, weight = ctx.saved_tensors
+        lanes, inputs, outputs = weight.shape
+        rows = x.shape[1] if ctx.needs_input_grad[0] else 0
+        dx, dw = x.new_empty(lanes, rows, inputs), torch.empty_like(weight)
+        db = weight.new_empty(lanes, outputs)
+        affine.backward(*_arrays(x, weight, gradient.contiguous(), dx, dw, db))
+        return dx if rows else None, dw, db.unsqueeze(1)
+
+
+def _arrays(*tensors: Tensor) -> Iterator[Any]:
+    return (tensor.detach().numpy() for tensor in tensors)
 
 
 class _Affine(torch.autograd.Function):

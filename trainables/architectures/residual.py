@@ -10,6 +10,7 @@ from torch import Tensor
 from trainables.architectures import initialization, scans
 from trainables.architectures.cell import Cell
 from trainables.architectures.layer import Growth, StackOptions, State
+from trainables.architectures.products import product
 from trainables.registry import IN_A_FILE, Refused, require_at_least, require_finite
 from trainables.space import Configuration, Space
 
@@ -199,7 +200,7 @@ class WeaklyCoupledRNN(TorchLinearCell):
     def f(self, h: Tensor) -> Tensor:
         """Return the residual R h of states ``h [lanes, batch, hidden]``."""
         if self.residual_matrix is not None:
-            return torch.bmm(h, self.residual_matrix.transpose(1, 2))
+            return product(h, self.residual_matrix.transpose(1, 2))
         diagonal_part = self._buffer("residual").unsqueeze(1) * h
         if self.residual_across is None:
             return diagonal_part
@@ -232,7 +233,7 @@ class WeaklyCoupledRNN(TorchLinearCell):
         carried = self.f(h)
         if self.options.form == "A":
             carried = self.s(carried)
-        drive = self.s(torch.baddbmm(u, h, self.recurrent_weight))
+        drive = self.s(product(h, self.recurrent_weight, u))
         h = torch.addcmul(carried, self.gamma.unsqueeze(1), drive)
         return h, (h,)
 

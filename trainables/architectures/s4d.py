@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -107,54 +107,98 @@ class S4D(Layer):
         initialization.default_linear(self.output_bias[lane], self.hidden, generator)
 
     def run(self, x: Tensor, state: State, first: int) -> tuple[Tensor, State]:
-        if self.input_weight is not None and self.input_bias is not None:
-            x = affine(x, self.input_weight, self.input_bias)
-        time, n = x.shape[1], x.shape[3]
-        decay, c = self._transition()
-        # powers[..., t] = exp(dt A)^t, [lanes, hidden, pairs, time + 1]
-        exponents = torch.arange(time + 1, dtype=x.dtype, device=x.device)
-        powers = torch.exp(decay.unsqueeze(-1) * exponents)
-
-        kernel = torch.matmul(c.unsqueeze(-2), powers[..., :-1]).real.squeeze(-2)
-        sequence = x.permute(0, 3, 2, 1)  # [lanes, hidden, batch, time]
-        length = 2 * time
-        spectrum = torch.fft.rfft(sequence, length) * torch.fft.rfft(kernel, length).unsqueeze(2)
-        driven = torch.fft.irfft(spectrum, length)[..., :time]
-
-        v = torch.complex(*(part.unflatten(-1, (n, -1)) for part in state)).transpose(1, 2)
-        free = torch.matmul(v * c.unsqueeze(2), powers[..., 1:]).real
-        y = (driven + free).permute(0, 3, 2, 1) + self.skip_weight[:, None, None] * x
-
-        # v_T = exp(dt A)^T v_0 + sum_j exp(dt A)^(T - 1 - j) x_j
-        driven_state = torch.matmul(
-            torch.view_as_real(powers[..., :-1].flip(-1)).permute(0, 1, 4, 2, 3).flatten(2, 3),
-            sequence.transpose(2, 3),
-        ).unflatten(2, (2, -1))
-        final = v * powers[..., -1].unsqueeze(2) + torch.complex(
-            *driven_state.transpose(-1, -2).unbind(2)
-        )
-        parts = torch.view_as_real(final.transpose(1, 2)).flatten(2, 3).unbind(-1)
-        return self._mix(y[:, first:]), parts
+        x, weights, (real, imaginary) = self._projected(x), self._weights(), state
+        if x.device.type != "cpu":
+            y, *final = _convolve(x, real, imaginary, weights)
+            return y[:, first:], tuple(final)
+        # On a CPU the last bits of complex numbers and of their sums depend on their place in
+        # memory. So lanes are computed one by one.
+        lanes = zip(*(part.split(1) for part in (x, real, imaginary, *weights)), strict=True)
+        results = [_convolve(x, r, i, _Weights(*rest)) for x, r, i, *rest in lanes]
+        y, *final = (torch.cat(parts) for parts in zip(*results, strict=True))
+        return y[:, first:], tuple(final)
 
     def output_by_state(self, x: Tensor, output: Tensor, state: State) -> Tensor:
-        if self.input_weight is not None and self.input_bias is not None:
-            x = affine(x, self.input_weight, self.input_bias)
-        _, c = self._transition()
+        weights = self._weights()
+        _, c = _transition(weights)
         v = torch.complex(*(part.unflatten(-1, (self.hidden, -1)) for part in state))
         y = (v * c.unsqueeze(1)).sum(-1).real.unsqueeze(1)
-        return self._mix(y + self.skip_weight[:, None, None] * x)
+        return _mix(y + self.skip_weight[:, None, None] * self._projected(x), weights)
 
     def exponents(self) -> Tensor:
-        decay, _ = self._transition()
+        decay, _ = _transition(self._weights())
         return decay.real.flatten(1).repeat_interleave(2, dim=1)  # the modulus of exp(dt A), twice
 
-    def _transition(self) -> tuple[Tensor, Tensor]:
-        """Return dt A and the factors of the state in y, both ``[lanes, hidden, pairs]``."""
-        a = torch.complex(-self.log_real.exp(), self.imaginary)
-        decay = a * self.log_step.exp().unsqueeze(-1)
-        return decay, 2 * torch.complex(self.c_real, self.c_imaginary) * torch.expm1(decay) / a
+    def _projected(self, x: Tensor) -> Tensor:
+        """Return the inputs of the states, ``[lanes, time, batch, hidden]``."""
+        if self.input_weight is None or self.input_bias is None:
+            return x
+        return affine(x, self.input_weight, self.input_bias)
 
-    def _mix(self, y: Tensor) -> Tensor:
-        """Return GLU(W GELU(y) + b)."""
-        mixed = affine(nn.functional.gelu(y), self.output_weight, self.output_bias)
-        return nn.functional.glu(mixed, dim=-1)
+    def _weights(self) -> "_Weights":
+        return _Weights(*(getattr(self, name) for name in _Weights._fields))
+
+
+class _Weights(NamedTuple):
+    """Holds the parameters of :class:`S4D` but those of its inputs, under their names there."""
+
+    log_step: Tensor
+    skip_weight: Tensor
+    log_real: Tensor
+    imaginary: Tensor
+    c_real: Tensor
+    c_imaginary: Tensor
+    output_weight: Tensor
+    output_bias: Tensor
+
+
+def _convolve(
+    x: Tensor, real: Tensor, imaginary: Tensor, weights: _Weights
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the outputs at all steps, and the real and imaginary parts of the final states.
+
+    Args:
+        x: inputs of the states ``[lanes, time, batch, hidden]``.
+        real: real parts of the initial states ``[lanes, batch, hidden * pairs]``.
+        imaginary: their imaginary parts.
+        weights: the parameters.
+    """
+    time, n = x.shape[1], x.shape[3]
+    decay, c = _transition(weights)
+    # powers[..., t] = exp(dt A)^t, [lanes, hidden, pairs, time + 1]
+    exponents = torch.arange(time + 1, dtype=x.dtype, device=x.device)
+    powers = torch.exp(decay.unsqueeze(-1) * exponents)
+
+    kernel = torch.matmul(c.unsqueeze(-2), powers[..., :-1]).real.squeeze(-2)
+    sequence = x.permute(0, 3, 2, 1)  # [lanes, hidden, batch, time]
+    length = 2 * time
+    spectrum = torch.fft.rfft(sequence, length) * torch.fft.rfft(kernel, length).unsqueeze(2)
+    driven = torch.fft.irfft(spectrum, length)[..., :time]
+
+    v = torch.complex(*(part.unflatten(-1, (n, -1)) for part in (real, imaginary))).transpose(1, 2)
+    free = torch.matmul(v * c.unsqueeze(2), powers[..., 1:]).real
+    y = (driven + free).permute(0, 3, 2, 1) + weights.skip_weight[:, None, None] * x
+
+    # v_T = exp(dt A)^T v_0 + sum_j exp(dt A)^(T - 1 - j) x_j
+    driven_state = torch.matmul(
+        torch.view_as_real(powers[..., :-1].flip(-1)).permute(0, 1, 4, 2, 3).flatten(2, 3),
+        sequence.transpose(2, 3),
+    ).unflatten(2, (2, -1))
+    final = v * powers[..., -1].unsqueeze(2) + torch.complex(
+        *driven_state.transpose(-1, -2).unbind(2)
+    )
+    real, imaginary = torch.view_as_real(final.transpose(1, 2)).flatten(2, 3).unbind(-1)
+    return _mix(y, weights), real, imaginary
+
+
+def _transition(weights: _Weights) -> tuple[Tensor, Tensor]:
+    """Return dt A and the factors of the state in y, both ``[lanes, hidden, pairs]``."""
+    a = torch.complex(-weights.log_real.exp(), weights.imaginary)
+    decay = a * weights.log_step.exp().unsqueeze(-1)
+    return decay, 2 * torch.complex(weights.c_real, weights.c_imaginary) * torch.expm1(decay) / a
+
+
+def _mix(y: Tensor, weights: _Weights) -> Tensor:
+    """Return GLU(W GELU(y) + b)."""
+    mixed = affine(nn.functional.gelu(y), weights.output_weight, weights.output_bias)
+    return nn.functional.glu(mixed, dim=-1)

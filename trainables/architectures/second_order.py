@@ -18,7 +18,7 @@ from trainables.architectures import initialization
 from trainables.architectures.cell import Cell
 from trainables.architectures.derivatives import second_wanted
 from trainables.architectures.layer import Elementwise, StackOptions, State
-from trainables.architectures.products import affine
+from trainables.architectures.products import affine, product
 from trainables.registry import require_at_least
 from trainables.space import Configuration, Space
 
@@ -79,7 +79,7 @@ class SecondOrder(_Gated):
         outputs = []
         for u, factor in zip(self.project(x).unbind(1), factors.unbind(1), strict=True):
             if second_wanted():
-                products = torch.bmm(_pairs(factor, h), weight)
+                products = product(_pairs(factor, h), weight)
             else:
                 products = _ProductOfPairs.apply(factor, h, weight)  # type: ignore[no-untyped-call]
             h = self.s(u + products)
@@ -97,14 +97,14 @@ class _ProductOfPairs(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, h: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, h, weight)
-        return torch.bmm(_pairs(x, h), weight)
+        return product(_pairs(x, h), weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, h, weight = ctx.saved_tensors
-        d_weight = torch.bmm(_pairs(x, h).transpose(1, 2), gradient)
-        d_pairs = torch.bmm(gradient, weight.transpose(1, 2)).unflatten(2, (x.shape[2], -1))
+        d_weight = product(_pairs(x, h).transpose(1, 2), gradient)
+        d_pairs = product(gradient, weight.transpose(1, 2)).unflatten(2, (x.shape[2], -1))
         d_x = torch.matmul(d_pairs, h.unsqueeze(-1)).squeeze(-1)
         d_h = torch.matmul(x.unsqueeze(-2), d_pairs).squeeze(-2)
         return d_x, d_h, d_weight
@@ -177,8 +177,8 @@ class CPRNN(_Gated):
         for u, input_product in zip(
             self.project(x).unbind(1), input_products.unbind(1), strict=True
         ):
-            state_product, first_order = torch.bmm(h, state_weights).split(widths, dim=-1)
-            z = torch.baddbmm(u + first_order, state_product * input_product, self.output_factor)
+            state_product, first_order = product(h, state_weights).split(widths, dim=-1)
+            z = product(state_product * input_product, self.output_factor, u + first_order)
             h = self.s(z)
             outputs.append(h)
         return torch.stack(outputs[first:], dim=1), (h,)
@@ -218,6 +218,6 @@ class MIRNN(_Gated):
         offsets = torch.addcmul(bias, beta2, ux)
         outputs = []
         for factor, offset in zip(factors.unbind(1), offsets.unbind(1), strict=True):
-            h = self.s(torch.addcmul(offset, factor, torch.bmm(h, self.recurrent_weight)))
+            h = self.s(torch.addcmul(offset, factor, product(h, self.recurrent_weight)))
             outputs.append(h)
         return torch.stack(outputs[first:], dim=1), (h,)
