@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trainables.architectures import nonlinearity
 from trainables.architectures.derivatives import second_wanted
-from trainables.architectures.nonlinearity import compiles
 from trainables.processor import is_intels
 
 # The product of a lane goes to oneDNN if it has at least this many multiplications.
@@ -122,7 +122,7 @@ def _is_lane_by_lane(weight: Tensor) -> bool:
     alone.
     """
     numbers = (torch.float32, torch.float64)
-    return weight.device.type == "cpu" and weight.dtype in numbers and compiles()
+    return weight.device.type == "cpu" and weight.dtype in numbers and nonlinearity.compiles()
 
 
 class _CompiledAffine(torch.autograd.Function):
